@@ -1,0 +1,17 @@
+"""Fixtures that all rooms share."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of maps and real files beside the checkout; the test is skipped where it is absent."""
+    path = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip("no shared data beside the checkout")
+    return path
