@@ -1,0 +1,175 @@
+"""What a run and those who watch it say to each other: commands in; events, status, snapshots and results out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import uuid
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Self
+
+import numpy as np
+
+Stage = Literal["auto-encoding", "auto-decoding"]
+State = Literal["starting", "running", "paused", "finished", "stopped", "failed"]
+CommandKind = Literal["pause", "resume", "switch", "save", "stop"]
+EventKind = Literal[
+    "started",  # a new run
+    "continued",  # a run went on from its checkpoint
+    "epoch",  # an epoch was closed; detail: its metrics
+    "paused",
+    "resumed",  # after a pause
+    "switched",  # auto-encoding -> auto-decoding; detail: reason
+    "saved",  # a checkpoint that was asked for
+    "refused",  # a command could not be obeyed; detail: command, reason
+    "stopped",
+    "finished",
+    "failed",  # detail: error, traceback
+]
+
+
+class RefusedError(Exception):
+    """A command that cannot be obeyed now; the text says why. The run goes on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What somebody who watches asks of a run; obeyed, or refused, between two steps."""
+
+    kind: CommandKind
+    reason: str = "by hand"
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    time: float = field(default_factory=time.time)  # s since 1970
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened in a run, at a step."""
+
+    kind: EventKind
+    step: int
+    detail: Mapping[str, Any] = field(default_factory=dict)  # plain numbers and text
+    time: float = field(default_factory=time.time)  # s since 1970
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """How a run stands; the newest one replaces the one before."""
+
+    state: State
+    stage: Stage = "auto-encoding"
+    step: int = 0
+    epoch: int = 0  # epochs finished
+    epochs: int = 0  # planned in all
+    progress: float = 0.0  # 0..1 of the whole run
+    loss: float | None = None
+    resolution: float | None = None  # A
+    switch_ready: bool = False
+    switch_reason: str = ""
+    message: str = ""  # why it failed or stopped
+    pid: int = 0
+    heartbeat: float = field(default_factory=time.time)  # s since 1970
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+
+def _freeze(record: Any, dtypes: Mapping[str, Any]) -> None:
+    """Give a frozen dataclass arrays of its own, of the named types, that nobody can write to."""
+    for name, dtype in dtypes.items():
+        value = np.asarray(getattr(record, name), dtype)
+        if value.flags.writeable:
+            value = value.copy()
+            value.flags.writeable = False
+        object.__setattr__(record, name, value)
+
+
+def _freeze_maps(record: Any, name: str) -> None:
+    maps = tuple(np.array(half_map, np.float32) for half_map in getattr(record, name))
+    for half_map in maps:
+        half_map.flags.writeable = False
+    object.__setattr__(record, name, maps)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Snapshot:
+    """A run at one step, as those who watch see it. Arrays are read-only, and never the engine's own."""
+
+    step: int
+    epoch: int
+    stage: Stage
+    map: np.ndarray  # (z, y, x) float32
+    half_maps: tuple[np.ndarray, ...] = ()  # two maps where half sets are reconstructed
+    pixel_size: float  # A
+    rotations: np.ndarray  # (n, 3, 3) float32
+    shifts: np.ndarray  # (n, 2) float32, A
+    winning_head: np.ndarray  # (n,) int16: 0..M-1 a head, M the posterior sample, -1 none yet
+    head_share: np.ndarray  # (M + 1,) float32: share of particles won by each head, last the posterior sample
+    loss: float
+    resolution: float  # A; nan where nothing is known yet
+    switch_ready: bool
+    switch_reason: str
+
+    def __post_init__(self) -> None:
+        _freeze_maps(self, "half_maps")
+        singles = dict.fromkeys(("map", "rotations", "shifts", "head_share"), np.float32)
+        _freeze(self, {**singles, "winning_head": np.int16})
+
+    def save(self, file: Path | BinaryIO) -> None:
+        """Write to an .npz file: arrays, numbers and text, nothing that is unpickled on reading."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        if not self.half_maps:
+            del values["half_maps"]
+        np.savez(file, **values)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            The file is not a snapshot, or it is torn.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                values = {name: file[name] for name in file.files}
+            half_maps = tuple(values.pop("half_maps", ()))
+            numbers = {name: value.item() for name, value in values.items() if value.ndim == 0}
+            return cls(**{**values, **numbers}, half_maps=half_maps)
+        except (zipfile.BadZipFile, TypeError, EOFError, KeyError) as error:
+            raise ValueError(f"{path}: not a snapshot of a run ({error})") from error
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Results:
+    """What a run leaves behind: maps in real space, and one pose a particle that was used."""
+
+    map: np.ndarray  # (z, y, x) float32, unfiltered
+    filtered_map: np.ndarray  # (z, y, x) float32, low-passed at the resolution reached
+    half_maps: tuple[np.ndarray, ...] = ()  # two maps where half sets were reconstructed
+    pixel_size: float  # A
+    resolution: float  # A; nan where it could not be estimated
+    fsc: tuple[np.ndarray, np.ndarray] | None = None  # frequencies in 1/A, correlation; (shells,) each
+    indices: np.ndarray  # (n,) int64: rows of the input that were used
+    rotations: np.ndarray  # (n, 3, 3) float64
+    shifts: np.ndarray  # (n, 2) float64, A
+    log_likelihood: np.ndarray  # (n,) float64
+    winning_head: np.ndarray  # (n,) int16: 0..M-1 a head, M the posterior sample, -1 none
+    half_sets: np.ndarray | None = None  # (n,) int8: 1 / 2, where half sets were reconstructed
+
+    def __post_init__(self) -> None:
+        _freeze_maps(self, "half_maps")
+        _freeze(self, dict.fromkeys(("map", "filtered_map"), np.float32))
+        _freeze(self, dict.fromkeys(("rotations", "shifts", "log_likelihood"), np.float64))
+        _freeze(self, {"indices": np.int64, "winning_head": np.int16})
