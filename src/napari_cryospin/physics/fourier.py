@@ -1,0 +1,154 @@
+"""Images and volumes in Fourier space.
+
+A real image is held as its transform's independent half: the points `(kx, ky)` with `kx > 0`, or `kx = 0` and `ky > 0`,
+in order of their radius, so that a narrower band is a prefix. The zero frequency is left out: images are normalised to a
+background of zero mean, which says nothing about it. Transforms are unnormalised sums about the centre `n // 2`:
+`F(k) = sum_x I(x) exp(-2 pi i k . (x - n/2) / n)`.
+
+A volume is held as its Hartley transform `H = Re F - Im F` (paper, Eq. 7) on a cubic lattice with an odd number `G` of
+points along each axis, zero frequency in the middle, so that `H(-w)` is the lattice flipped.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def half_plane(box_size: int, band: int | None = None) -> Tensor:
+    """Independent Fourier points of a real image, innermost first.
+
+    Parameters
+    ----------
+    box_size : int
+        Box of the image, pixels, even.
+    band : int, optional
+        Largest radius, in Fourier pixels (shells); default `box_size // 2 - 1`.
+
+    Returns
+    -------
+    Tensor
+        `(points, 2)` int64, `(kx, ky)`.
+    """
+    largest = box_size // 2 - 1
+    band = largest if band is None else min(band, largest)
+    ky, kx = torch.meshgrid(torch.arange(-band, band + 1), torch.arange(0, band + 1), indexing="ij")
+    square = kx**2 + ky**2
+    kept = (square <= band**2) & ((kx > 0) | (ky > 0))
+    points, square = torch.stack((kx[kept], ky[kept]), dim=-1), square[kept]
+    return points[torch.argsort(square, stable=True)]
+
+
+def shells(points: Tensor) -> Tensor:
+    """`(points,)` int64 shell of each point: its radius, rounded."""
+    return points.double().norm(dim=-1).round().long()
+
+
+def band_size(points: Tensor, band: int) -> int:
+    """Number of leading points with radius at most `band`."""
+    return int((points.square().sum(-1) <= band * band).sum())
+
+
+def _parity(points: Tensor) -> Tensor:
+    """`(points,)` phase exp(+i pi (kx + ky)) = +-1 that moves the origin from the corner to the centre of an even box."""
+    return 1.0 - 2.0 * (points.sum(-1) % 2)
+
+
+def to_half_plane(images: Tensor, points: Tensor) -> Tensor:
+    """Transform of `(..., n, n)` real images at the half-plane points: `(..., points)` complex."""
+    kx, ky = points.unbind(-1)
+    spectrum = torch.fft.rfft2(images)
+    return spectrum[..., ky % images.shape[-1], kx] * _parity(points).to(images.dtype)
+
+
+def from_half_plane(coefficients: Tensor, points: Tensor, box_size: int, source_box: int | None = None) -> Tensor:
+    """Real images from their half-plane coefficients; what is not among the points is zero.
+
+    Parameters
+    ----------
+    coefficients : Tensor
+        `(..., points)` complex.
+    points : Tensor
+        `(points, 2)`, inside the band of `box_size`.
+    box_size : int
+        Box of the images to make, pixels.
+    source_box : int, optional
+        Box that the coefficients were computed at, where it is another: grey values keep their size.
+
+    Returns
+    -------
+    Tensor
+        `(..., box_size, box_size)` real.
+    """
+    n = box_size
+    scale = (n / source_box) ** 2 if source_box else 1.0
+    values = coefficients * (_parity(points) * scale).to(coefficients.real.dtype)
+    kx, ky = points.unbind(-1)
+    spectrum = values.new_zeros(*values.shape[:-1], n, n // 2 + 1)
+    spectrum[..., ky % n, kx] = values
+    axis = kx == 0  # the points of this column stand for two: their mates are stored as well
+    spectrum[..., (-ky[axis]) % n, 0] = values[..., axis].conj()
+    return torch.fft.irfft2(spectrum, s=(n, n))
+
+
+def fourier_crop(images: Tensor, box_size: int) -> Tensor:
+    """Fourier-crop `(..., n, n)` images to a smaller even box; grey values keep their size.
+
+    The new Nyquist frequency itself, which a real image cannot represent unambiguously, is dropped.
+    """
+    n = images.shape[-1]
+    if box_size == n:
+        return images
+    points = half_plane(box_size).to(images.device)
+    mean = images.mean((-2, -1), keepdim=True)
+    return from_half_plane(to_half_plane(images, points), points, box_size, source_box=n) + mean
+
+
+def grid_envelope(n: int, padding: int, device: torch.device | str = "cpu") -> Tensor:
+    """`(n, n, n)` real-space image of trilinear interpolation on the Fourier lattice: a product of sinc^2.
+
+    A volume that is read by trilinear interpolation is, in real space, multiplied by this.
+    """
+    position = (torch.arange(n, device=device) - n // 2) / (n * padding)
+    line = torch.sinc(position).square()
+    return line[:, None, None] * line[:, None] * line
+
+
+def map_to_hartley(density: Tensor, padding: int = 1) -> Tensor:
+    """Hartley lattice whose trilinear slices are the projections of a map.
+
+    Parameters
+    ----------
+    density : Tensor
+        `(n, n, n)` map `[z, y, x]`; should fall to zero towards the edges of the box.
+    padding : int
+        Oversampling of the lattice.
+
+    Returns
+    -------
+    Tensor
+        `(G, G, G)` with `G = padding * n + 1`.
+    """
+    n = density.shape[-1]
+    size = padding * n
+    before = (size - n) // 2 + (n % 2 and 1)
+    padded = density.new_zeros(size, size, size)
+    inside = slice(before, before + n)
+    padded[inside, inside, inside] = density / grid_envelope(n, padding, density.device).to(density.dtype)
+    spectrum = torch.fft.fftshift(torch.fft.fftn(torch.fft.ifftshift(padded)))
+    hartley = spectrum.real - spectrum.imag
+    return torch.nn.functional.pad(hartley[None, None], (0, 1) * 3, mode="circular")[0, 0]
+
+
+def hartley_to_map(hartley: Tensor, box_size: int) -> Tensor:
+    """Map `(n, n, n)` whose projections are the trilinear slices of a `(G, G, G)` Hartley lattice.
+
+    The transform of a real map is its own inverse: the Hartley transform of `H` is the map.
+    """
+    size = hartley.shape[-1] - 1
+    padding, n = size // box_size, box_size
+    spectrum = torch.fft.fftn(torch.fft.ifftshift(hartley[:size, :size, :size])) / size**3
+    density = torch.fft.fftshift(spectrum.real + spectrum.imag)
+    density = density.flip(0, 1, 2).roll((1, 1, 1), (0, 1, 2))
+    inside = slice((size - n) // 2, (size - n) // 2 + n)
+    return density[inside, inside, inside] * grid_envelope(n, padding, hartley.device).to(hartley.dtype)

@@ -1,0 +1,71 @@
+"""Central slices of a Hartley volume, at half-plane points inside the band only."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def crop_lattice(hartley: Tensor, band: int, padding: int) -> Tensor:
+    """Middle of a `(G, G, G)` lattice that slices of this band read: small enough to stay in the CPU's cache."""
+    half = min(padding * band + 1, hartley.shape[-1] // 2)
+    middle = hartley.shape[-1] // 2
+    inside = slice(middle - half, middle + half + 1)
+    return hartley[inside, inside, inside]
+
+
+def central_slices(hartley: Tensor, rotations: Tensor, points: Tensor, padding: int = 1) -> Tensor:
+    """Fourier coefficients of projections, by the Fourier slice theorem (paper, Eq. 2).
+
+    The slice at an image point `k` lies at `(kx, ky, 0) @ A` in the map's frame. `H(w)` and `H(-w)` are read by
+    trilinear interpolation; `F = (H(-w) + H(w)) / 2 + i (H(-w) - H(w)) / 2` (paper, section 4.3).
+
+    Parameters
+    ----------
+    hartley : Tensor
+        `(G, G, G)` lattice, zero frequency in the middle; may be cropped (`crop_lattice`).
+    rotations : Tensor
+        `(..., 3, 3)` RELION's A.
+    points : Tensor
+        `(points, 2)` image frequencies in Fourier pixels.
+    padding : int
+        Lattice points to one Fourier pixel.
+
+    Returns
+    -------
+    Tensor
+        `(..., points)` complex. Differentiable in the lattice and in the rotations.
+    """
+    scale = padding / (hartley.shape[-1] // 2)  # lattice coordinates run from -1 to 1
+    where = (points.to(rotations.dtype) * scale) @ rotations[..., :2, :]  # (..., p, 3)
+    count = where.shape[:-1].numel()
+    # The two batches are w and -w. Batches run in parallel: more of them where no gradient needs a copy of the lattice each.
+    parts = 1 if torch.is_grad_enabled() else max(1, torch.get_num_threads() // 2)
+    grid = torch.nn.functional.pad(where.reshape(-1, 3), (0, 0, 0, -count % parts)).reshape(parts, 1, 1, -1, 3)
+    volume = hartley.to(where.dtype).expand(2 * parts, 1, -1, -1, -1)
+    values = torch.nn.functional.grid_sample(volume, torch.cat((grid, -grid)), align_corners=True)
+    at, mate = values.reshape(2, -1)[:, :count].reshape(2, *where.shape[:-1])
+    return torch.complex(mate + at, mate - at) / 2
+
+
+def shift_phases(shifts: Tensor, points: Tensor, extent: float) -> Tensor:
+    """Phase ramps that move a centred projection to where the particle is seen.
+
+    A shift in RELION's sign centres the image, so the particle stands at `centre - shift`.
+
+    Parameters
+    ----------
+    shifts : Tensor
+        `(..., 2)` shifts in Angstrom, `(x, y)`.
+    points : Tensor
+        `(points, 2)` image frequencies in Fourier pixels.
+    extent : float
+        Side of the image in Angstrom (box times pixel size).
+
+    Returns
+    -------
+    Tensor
+        `(..., points)` complex, `exp(+2 pi i k . shift / extent)`.
+    """
+    angle = (shifts * (2 * torch.pi / extent)) @ points.to(shifts.dtype).T
+    return torch.polar(torch.ones_like(angle), angle)
