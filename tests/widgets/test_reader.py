@@ -1,5 +1,7 @@
 """Maps open in napari in Angstrom; stacks and other files are left to other readers."""
 
+from pathlib import Path
+
 import mrcfile
 import numpy as np
 import pytest
@@ -39,19 +41,19 @@ def test_several_maps_open_as_several_layers(tmp_path, density):
     assert [keywords["name"] for _, keywords, _ in map_reader(paths)(paths)] == ["a", "b"]
 
 
-def test_first_level_encloses_one_percent_of_the_grid_points():
+def test_first_level_encloses_one_percent_of_the_grid_points(tmp_path):
     density = np.random.default_rng(1).permutation(20**3).reshape(20, 20, 20).astype(np.float32)
-    _, keywords, _ = map_layer(density, 1.0, "ramp")
+    _, keywords, _ = map_layer(Path(write_mrc(tmp_path / "ramp.mrc", density)))
     assert np.count_nonzero(density > keywords["iso_threshold"]) == 20**3 // 100
 
 
-def test_empty_map_gets_valid_contrast_limits():
-    _, keywords, _ = map_layer(np.zeros((4, 4, 4), np.float32), 1.0, "empty")
+def test_empty_map_gets_valid_contrast_limits(tmp_path):
+    _, keywords, _ = map_layer(Path(write_mrc(tmp_path / "empty.mrc", np.zeros((4, 4, 4), np.float32))))
     assert keywords["contrast_limits"] == (0, 1)
 
 
-def test_map_without_pixel_size_is_drawn_in_pixels(density):
-    _, keywords, _ = map_layer(density, 0.0, "unknown")
+def test_map_without_pixel_size_is_drawn_in_pixels(tmp_path, density):
+    _, keywords, _ = map_layer(Path(write_mrc(tmp_path / "unknown.mrc", density, pixel_size=0)))
     assert "scale" not in keywords
 
 
@@ -59,7 +61,11 @@ def test_cube_is_a_map_even_where_the_header_says_images(tmp_path, density):
     assert map_reader(write_mrc(tmp_path / "old.mrc", density, stack=True)) is not None
 
 
-@pytest.mark.parametrize("name", ["stack.mrc", "picture.mrc", "text.mrc", "absent.mrc"])
+def test_map_of_the_other_byte_order_is_a_map(tmp_path, density):
+    assert map_reader(write_mrc(tmp_path / "big_endian.mrc", density.astype(">f4"))) is not None
+
+
+@pytest.mark.parametrize("name", ["stack.mrc", "picture.mrc", "text.mrc", "empty.mrc", "absent.mrc"])
 def test_what_is_no_map_is_left_to_other_readers(tmp_path, density, name):
     path = tmp_path / name
     if name == "stack.mrc":
@@ -68,6 +74,8 @@ def test_what_is_no_map_is_left_to_other_readers(tmp_path, density, name):
         write_mrc(path, density[0])
     elif name == "text.mrc":
         path.write_text("no map " * 500)
+    elif name == "empty.mrc":
+        path.touch()
     assert map_reader(str(path)) is None
 
 

@@ -6,17 +6,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import mrcfile
 import numpy as np
+from mrcfile.dtypes import HEADER_DTYPE
 
 from napari_cryospin.io.mrc import read_map
 
 if TYPE_CHECKING:
     from napari.types import LayerData
-    from numpy.typing import NDArray
 
 ENCLOSED = 0.01
 """Share of the grid points that the first contour encloses (ChimeraX's rule)."""
+
+MODES = (0, 1, 2, 6, 12)
+"""MRC modes of real numbers; any other value is complex, or no MRC file at all."""
 
 
 def map_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
@@ -26,24 +28,15 @@ def map_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
 
 def read_maps(path: str | Sequence[str]) -> list[LayerData]:
     """One image layer for each map."""
-    return [map_layer(*read_map(one), name=one.stem) for one in as_paths(path)]
+    return [map_layer(one) for one in as_paths(path)]
 
 
-def map_layer(density: NDArray[np.float32], pixel_size: float, name: str) -> LayerData:
-    """Image layer of a map, drawn in Angstrom.
-
-    Parameters
-    ----------
-    density
-        `(z, y, x)` map.
-    pixel_size
-        Angstrom. 0, where the file does not say, is drawn as pixels.
-    name
-        The layer's name.
-    """
+def map_layer(path: Path) -> LayerData:
+    """Image layer of a map, drawn in Angstrom; in pixels where the header does not say the pixel size (0)."""
+    density, pixel_size = read_map(path)
     low, level, high = (float(one) for one in np.quantile(density, [0.5, 1 - ENCLOSED, 1]))
     keywords: dict[str, Any] = {
-        "name": name,
+        "name": path.stem,
         "colormap": "gray",
         "contrast_limits": (low, high if high > low else low + 1),
         "rendering": "iso",
@@ -55,13 +48,20 @@ def map_layer(density: NDArray[np.float32], pixel_size: float, name: str) -> Lay
 
 
 def is_map(path: Path) -> bool:
-    """Whether the header tells of a volume. A cube is taken for one even where it says "images", as old programs do."""
+    """Whether the header tells of a volume. A cube is taken for one even where it says "images", as old programs do.
+
+    Only the header's fixed part is read: a file that is none could promise gigabytes behind it.
+    """
     try:
-        with mrcfile.open(path, permissive=True, header_only=True) as file:
-            shape = (int(file.header.nz), int(file.header.ny), int(file.header.nx))
-            return min(shape) > 1 and (int(file.header.ispg) != 0 or len(set(shape)) == 1)
-    except (OSError, ValueError):
+        header = np.fromfile(path, HEADER_DTYPE, count=1)
+    except OSError:
         return False
+    if not np.isin(header["mode"], MODES).all():  # written on a machine of the other byte order, if it is a map
+        header = header.view(header.dtype.newbyteorder())
+    if header.size == 0 or header["mode"][0] not in MODES:
+        return False
+    shape = [int(header[axis][0]) for axis in ("nx", "ny", "nz")]
+    return min(shape) > 1 and (header["ispg"][0] != 0 or len(set(shape)) == 1)
 
 
 def as_paths(path: str | Sequence[str]) -> list[Path]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari_cryospin
-from napari_cryospin.io.mrc import read_map
 from napari_cryospin.widgets.reader import map_layer
 
 if TYPE_CHECKING:
@@ -17,4 +16,4 @@ SPLICEOSOME = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.m
 
 def spliceosome_map() -> list[LayerData]:
     """Pre-catalytic spliceosome (PDB 5NRL), 64 px of 8.66 A."""
-    return [map_layer(*read_map(SPLICEOSOME), name="spliceosome")]
+    return [map_layer(SPLICEOSOME)]
