@@ -72,6 +72,7 @@ class Status:
     epoch: int = 0  # epochs finished
     epochs: int = 0  # planned in all
     progress: float = 0.0  # 0..1 of the whole run
+    elapsed: float = 0.0  # s, without the time between a stop and a resume
     loss: float | None = None
     resolution: float | None = None  # A
     switch_ready: bool = False
@@ -79,6 +80,11 @@ class Status:
     message: str = ""  # why it failed or stopped
     pid: int = 0
     heartbeat: float = field(default_factory=time.time)  # s since 1970
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds to the end at the pace so far; None while that says nothing yet."""
+        return self.elapsed * (1 - self.progress) / self.progress if self.progress > 0.005 else None
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -147,7 +153,7 @@ class Snapshot:
             half_maps = tuple(values.pop("half_maps", ()))
             numbers = {name: value.item() for name, value in values.items() if value.ndim == 0}
             return cls(**{**values, **numbers}, half_maps=half_maps)
-        except (zipfile.BadZipFile, TypeError, EOFError, KeyError) as error:
+        except (zipfile.BadZipFile, ValueError, TypeError, EOFError) as error:
             raise ValueError(f"{path}: not a snapshot of a run ({error})") from error
 
 

@@ -1,0 +1,68 @@
+"""A run folder as the channel of the loop: messages become files, and files commands."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_cryospin.inference.results import write_results
+from napari_cryospin.particles import Particles
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.messages import Command, Event, Results, Snapshot, Status
+
+COMMANDS_EVERY = 0.1  # s between two looks into the folder, which may be on a slow network disk
+
+
+class FolderChannel:
+    """A run folder as the loop's channel.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    on_status
+        Called with every status as well: for a progress bar.
+    """
+
+    particles: Particles  # what the poses of the results belong to; set as soon as they are open
+
+    def __init__(self, folder: RunFolder, on_status: Callable[[Status], None] | None = None) -> None:
+        self.folder = folder
+        self.on_status = on_status
+        self.looked = 0.0
+
+    def commands(self) -> Iterable[Command]:
+        if time.monotonic() - self.looked < COMMANDS_EVERY:
+            return ()
+        self.looked = time.monotonic()
+        return self.folder.take_commands()
+
+    def status(self, status: Status) -> None:
+        self.folder.write_status(replace(status, pid=os.getpid()))
+        if self.on_status is not None:
+            self.on_status(status)
+
+    def event(self, event: Event) -> None:
+        self.folder.append_event(event)
+
+    def metrics(self, values: Mapping[str, Any]) -> None:
+        self.folder.append_metrics(values)
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        self.folder.write_snapshot(snapshot)
+
+    def history(self, epoch: int, arrays: Mapping[str, np.ndarray]) -> None:
+        self.folder.write_history(epoch, arrays)
+
+    def checkpoint(self, step: int, state: Mapping[str, Any]) -> None:
+        with self.folder.writing_checkpoint(step) as part:
+            torch.save(dict(state), part)
+
+    def results(self, results: Results) -> None:
+        write_results(self.folder.path / "results", results, self.particles)

@@ -1,0 +1,165 @@
+"""What a run says of itself, how often, and at what cost."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from napari_cryospin.runs.channel import Channel
+from napari_cryospin.runs.messages import Event, EventKind, State, Status
+
+if TYPE_CHECKING:
+    from napari_cryospin.inference.reconstruction import Reconstruction
+
+logger = logging.getLogger(__name__)
+
+SHARE = 0.05  # of the wall clock that publishing may take
+STATUS_EVERY = 0.5  # s
+
+
+class Budget:
+    """Keeps what is spent on something under a share of the wall clock."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self.started = time.monotonic()
+        self.spent = 0.0  # s
+        self.costs: dict[str, float] = {}  # s that each kind took last
+
+    def admits(self, kind: str) -> bool:
+        """Whether one more of this kind, if it costs what the last one did, stays within the share."""
+        return self.spent + self.costs.get(kind, 0.0) <= self.share * (time.monotonic() - self.started)
+
+    @contextlib.contextmanager
+    def spending(self, kind: str) -> Iterator[None]:
+        before = time.monotonic()
+        yield
+        self.costs[kind] = time.monotonic() - before
+        self.spent += self.costs[kind]
+
+
+class Publisher:
+    """Says through a channel how a reconstruction stands.
+
+    Parameters
+    ----------
+    reconstruction
+        The engine, between two steps.
+    channel
+        Where everything goes.
+    snapshot_every, checkpoint_every
+        s; snapshots come as often as this or as the budget admits, whichever is rarer.
+    elapsed
+        s that the run took before this process went on with it.
+    """
+
+    def __init__(
+        self,
+        reconstruction: Reconstruction,
+        channel: Channel,
+        *,
+        snapshot_every: float,
+        checkpoint_every: float,
+        elapsed: float = 0.0,
+    ) -> None:
+        self.reconstruction = reconstruction
+        self.channel = channel
+        self.every = {"status": STATUS_EVERY, "snapshot": snapshot_every, "checkpoint": checkpoint_every}
+        self.budget = Budget(SHARE)
+        self.started = time.monotonic() - elapsed
+        self.last = dict.fromkeys(("status", "snapshot"), -math.inf) | {"checkpoint": time.monotonic()}
+        self.newest: dict[str, float] = {}  # value of every metric
+        self.losses: list[float] = []  # since the last line of metrics
+        self.advice = (False, "")
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the run took so far, without those between a stop and the resume after it."""
+        return time.monotonic() - self.started
+
+    def step_done(self, metrics: Mapping[str, float]) -> None:
+        """Publish what is due after a step."""
+        self.newest |= metrics
+        self.losses.append(metrics["loss"])
+        self.heartbeat("running")
+        if self._due("snapshot") and self.budget.admits("snapshot"):
+            self.snapshot()
+        if self._due("checkpoint"):
+            self.checkpoint()
+
+    def heartbeat(self, state: State) -> None:
+        """The status, and a line of metrics, where the last ones are old."""
+        if self._due("status"):
+            with self.budget.spending("status"):
+                self.status(state)
+                if self.losses:
+                    self._metrics({})
+
+    def epoch_done(self) -> None:
+        """Publish the epoch's metrics and its history."""
+        metrics = self.reconstruction.epoch_metrics()
+        self.newest |= metrics
+        self.advice = self.reconstruction.switch_advice()
+        self._metrics({**metrics, "epoch_ended": True})
+        self.say("epoch", epoch=self.reconstruction.epoch, **metrics)
+        if self.budget.admits("history") or self.reconstruction.finished:
+            with self.budget.spending("history"):
+                self.channel.history(self.reconstruction.epoch, self.reconstruction.history())
+
+    def say(self, kind: EventKind, **detail: Any) -> None:
+        detail = _plain(detail)
+        text = ", ".join(f"{name} {value}" for name, value in detail.items())
+        logger.info("step %d: %s%s", self.reconstruction.step, kind, f" ({text})" if text else "")
+        self.channel.event(Event(kind=kind, step=self.reconstruction.step, detail=detail))
+
+    def status(self, state: State, message: str = "") -> None:
+        self.last["status"] = time.monotonic()
+        reconstruction = self.reconstruction
+        ready, reason = self.advice
+        status = Status(
+            state=state,
+            stage=reconstruction.stage,
+            step=reconstruction.step,
+            epoch=reconstruction.epoch,
+            epochs=reconstruction.epochs,
+            progress=reconstruction.progress,
+            elapsed=self.elapsed,
+            switch_ready=ready,
+            switch_reason=reason,
+            message=message,
+            **_plain({name: self.newest.get(name) for name in ("loss", "resolution")}),
+        )
+        self.channel.status(status)
+
+    def snapshot(self) -> None:
+        with self.budget.spending("snapshot"):
+            self.channel.snapshot(self.reconstruction.snapshot())
+        self.last["snapshot"] = time.monotonic()
+
+    def checkpoint(self) -> None:
+        reconstruction = self.reconstruction
+        state = {"step": reconstruction.step, "epoch": reconstruction.epoch, "elapsed": self.elapsed}
+        self.channel.checkpoint(reconstruction.step, {**state, "reconstruction": reconstruction.state_dict()})
+        self.last["checkpoint"] = time.monotonic()
+
+    def _due(self, kind: str) -> bool:
+        return time.monotonic() - self.last[kind] >= self.every[kind]
+
+    def _metrics(self, values: Mapping[str, Any]) -> None:
+        """One line: the mean loss since the line before, and `values`."""
+        reconstruction = self.reconstruction
+        where = {"step": reconstruction.step, "epoch": reconstruction.epoch, "stage": reconstruction.stage}
+        loss = {"loss": sum(self.losses) / len(self.losses)} if self.losses else {}
+        self.losses.clear()
+        self.channel.metrics(_plain({"time": time.time(), "elapsed": self.elapsed, **where, **loss, **values}))
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no nan or infinity: what is not known is None."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
+    }

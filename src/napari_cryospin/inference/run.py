@@ -1,0 +1,79 @@
+"""From a run's folder to its results: what `run`, `resume`, the window's thread and a Slurm job all call."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from napari_cryospin.inference.folder_channel import FolderChannel
+from napari_cryospin.inference.loop import drive, report_failure
+from napari_cryospin.inference.reconstruction import Reconstruction
+from napari_cryospin.io.open import open_particles
+from napari_cryospin.particles import Particles
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.messages import Status
+from napari_cryospin.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def reconstruct(
+    folder: RunFolder,
+    stop: threading.Event | None = None,
+    on_status: Callable[[Status], None] | None = None,
+) -> None:
+    """Begin a run, or go on from its newest checkpoint, until it ends or is stopped.
+
+    Parameters
+    ----------
+    folder
+        The run: names its input and its settings.
+    stop
+        Setting it stops the run after a step, with checkpoint and results.
+    on_status
+        Called with every status, about twice a second.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        The input cannot be used.
+    FileExistsError
+        Another process drives this run.
+    """
+    with folder.driving(), folder.logging():
+        settings = folder.settings
+        use_threads(settings)
+        channel = FolderChannel(folder, on_status)
+        channel.status(Status(state="starting", epochs=settings.schedule.epochs))
+        try:
+            channel.particles, reconstruction, checkpoint = prepare(folder)
+        except BaseException as error:
+            report_failure(channel, error, Status(state="failed"))
+            raise
+        folder.rewind(checkpoint.get("step", 0), checkpoint.get("epoch", 0))
+        drive(reconstruction, channel, settings, stop, checkpoint.get("elapsed", 0.0))
+
+
+def prepare(folder: RunFolder) -> tuple[Particles, Reconstruction, dict[str, Any]]:
+    """A run as its newest checkpoint has it: input, reconstruction, and the checkpoint (empty where there is none)."""
+    source = folder.source
+    particles = open_particles(source.particles, **source.options)
+    for note in particles.notes:
+        logger.info("%s", note)
+    reconstruction = Reconstruction(particles, folder.settings)
+    path = folder.newest_checkpoint()
+    if path is None:
+        return particles, reconstruction, {}
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    reconstruction.load_state_dict(checkpoint["reconstruction"])
+    return particles, reconstruction, checkpoint
+
+
+def use_threads(settings: Settings) -> None:
+    """Set the number of CPU threads: once, before anything is computed."""
+    if settings.machine.threads is not None:
+        torch.set_num_threads(settings.machine.threads)

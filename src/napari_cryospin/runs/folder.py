@@ -1,0 +1,239 @@
+"""A run's folder: everything that a run leaves on disk, and the only way in which its watchers and it meet.
+
+::
+
+    settings.json  input.json  status.json  events.jsonl  metrics.jsonl  log.txt
+    snapshots/000001230.npz (newest few)    checkpoints/000001200.pt    history/epoch_0007.npz
+    commands/<time>-<id>-switch.json (then commands/done/)              results/
+
+Every file but the .jsonl and the log is written under another name and renamed when it is whole; a .jsonl may end in a
+torn line after a crash, which readers leave out and the next driver cuts off.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from napari_cryospin.runs.json_lines import append_line, cut_torn_line, read_lines
+from napari_cryospin.runs.messages import Command, Event, Snapshot, Status
+from napari_cryospin.runs.source import RunInput
+from napari_cryospin.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+KEPT_SNAPSHOTS = 3
+KEPT_CHECKPOINTS = 2
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class RunFolder:
+    """A folder that holds a run.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no run in the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        if not (self.path / "input.json").is_file():
+            raise FileNotFoundError(f"{path}: no run in this folder (no input.json)")
+
+    @classmethod
+    def create(cls, path: Path, source: RunInput, settings: Settings) -> RunFolder:
+        """Make the folder of a new run.
+
+        Raises
+        ------
+        FileExistsError
+            The folder holds a run already. (One that failed before its first checkpoint is replaced.)
+        """
+        path = Path(path)
+        if path.exists() and not path.is_dir():
+            raise FileExistsError(f"{path}: is a file; expected a folder for the run")
+        if (path / "input.json").is_file():
+            _refuse_another_run(cls(path))
+        for name in ("snapshots", "checkpoints", "history", "commands/done", "results"):
+            (path / name).mkdir(parents=True, exist_ok=True)
+        for name in ("events.jsonl", "metrics.jsonl", "log.txt"):
+            (path / name).write_text("")
+        _write_text(path / "settings.json", settings.to_json())
+        _write_text(path / "status.json", Status(state="starting", epochs=settings.schedule.epochs).to_json())
+        _write_text(path / "input.json", source.to_json())  # last: now it is a run
+        return cls(path)
+
+    # What the run was asked to do
+
+    @property
+    def source(self) -> RunInput:
+        return RunInput.from_json((self.path / "input.json").read_text())
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.from_json((self.path / "settings.json").read_text())
+
+    # Who drives it
+
+    @contextmanager
+    def driving(self) -> Iterator[None]:
+        """Hold the run for this process: one driver at a time. The system lets go of it even after kill -9.
+
+        Raises
+        ------
+        FileExistsError
+            Another process drives the run.
+        """
+        try:
+            lock = FileLock(self.path / ".lock", timeout=1).acquire()
+        except Timeout as error:
+            raise FileExistsError(f"{self.path}: this run is going on in another process") from error
+        with lock:
+            for name in ("events.jsonl", "metrics.jsonl"):
+                cut_torn_line(self.path / name)
+            yield
+
+    def is_driven(self) -> bool:
+        """Whether a process drives the run now."""
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    @contextmanager
+    def logging(self) -> Iterator[None]:
+        """Write what the package logs to the run's log.txt too."""
+        handler = logging.FileHandler(self.path / "log.txt", delay=True)
+        handler.setFormatter(logging.Formatter(LOG_FORMAT))
+        package = logging.getLogger(__package__.partition(".")[0])
+        package.addHandler(handler)
+        try:
+            yield
+        finally:
+            package.removeHandler(handler)
+            handler.close()
+
+    # Status, events and metrics
+
+    def write_status(self, status: Status) -> None:
+        _write_text(self.path / "status.json", status.to_json())
+
+    def read_status(self) -> Status:
+        return Status(**json.loads((self.path / "status.json").read_text()))
+
+    def append_event(self, event: Event) -> None:
+        append_line(self.path / "events.jsonl", event.to_json())
+
+    def read_events(self) -> list[Event]:
+        return [Event(**values) for values in read_lines(self.path / "events.jsonl")]
+
+    def append_metrics(self, values: Mapping[str, Any]) -> None:
+        append_line(self.path / "metrics.jsonl", json.dumps(values))
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        return list(read_lines(self.path / "metrics.jsonl"))
+
+    # Commands
+
+    def send(self, command: Command) -> Path:
+        """Leave a command for the run; it is obeyed, or refused, between two of its steps."""
+        path = self.path / "commands" / f"{command.time:017.6f}-{command.id}-{command.kind}.json"
+        _write_text(path, command.to_json())
+        return path
+
+    def take_commands(self) -> Iterator[Command]:
+        """All commands that wait, in the order of their times; each counts as done when the next one is asked for."""
+        for path in sorted((self.path / "commands").glob("*.json")):
+            try:
+                yield Command(**json.loads(path.read_text()))
+            except (ValueError, TypeError) as error:  # written by hand: nobody to answer to
+                logger.warning("%s: not a command (%s)", path, error)
+            finally:
+                path.replace(self.path / "commands" / "done" / path.name)
+
+    # Snapshots, history and checkpoints
+
+    def write_snapshot(self, snapshot: Snapshot) -> None:
+        with whole(self.path / "snapshots" / f"{snapshot.step:09d}.npz") as part, part.open("wb") as file:
+            snapshot.save(file)
+        _keep_newest(self.path / "snapshots", "*.npz", KEPT_SNAPSHOTS)
+
+    def newest_snapshot(self, after: int = -1) -> Snapshot | None:
+        """The newest snapshot of a step later than `after`, if there is one."""
+        for path in sorted((self.path / "snapshots").glob("*.npz"), reverse=True):
+            if int(path.stem) <= after:
+                return None
+            try:
+                return Snapshot.load(path)
+            except FileNotFoundError:  # superseded meanwhile
+                continue
+        return None
+
+    def write_history(self, epoch: int, arrays: Mapping[str, np.ndarray]) -> None:
+        with whole(self.path / "history" / f"epoch_{epoch:04d}.npz") as part, part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    def history_paths(self) -> dict[int, Path]:
+        """Epoch number -> file of its map, poses and candidates."""
+        paths = sorted((self.path / "history").glob("epoch_*.npz"))
+        return {int(path.stem.removeprefix("epoch_")): path for path in paths}
+
+    @contextmanager
+    def writing_checkpoint(self, step: int) -> Iterator[Path]:
+        """Yield the path to write the checkpoint of a step to."""
+        with whole(self.path / "checkpoints" / f"{step:09d}.pt") as part:
+            yield part
+        _keep_newest(self.path / "checkpoints", "*.pt", KEPT_CHECKPOINTS)
+
+    def newest_checkpoint(self) -> Path | None:
+        return max((self.path / "checkpoints").glob("*.pt"), default=None, key=lambda path: int(path.stem))
+
+    def rewind(self, step: int, epoch: int) -> None:
+        """Forget metrics, snapshots and history later than the checkpoint from which the run goes on."""
+        lines = [json.dumps(values) for values in self.read_metrics() if values["step"] <= step]
+        _write_text(self.path / "metrics.jsonl", "".join(line + "\n" for line in lines))
+        later = [path for path in (self.path / "snapshots").glob("*.npz") if int(path.stem) > step]
+        later += [path for number, path in self.history_paths().items() if number > epoch]
+        for path in later:
+            path.unlink()
+
+
+def _refuse_another_run(run: RunFolder) -> None:
+    failed_at_start = run.read_status().state == "failed" and run.newest_checkpoint() is None
+    if not failed_at_start or run.is_driven():
+        raise FileExistsError(
+            f"{run.path}: holds a run of {run.source.particles} already; resume it, or choose another folder"
+        )
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield a .part path that takes the final name only once it was written whole, and is removed otherwise."""
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_text(path: Path, text: str) -> None:
+    with whole(path) as part:
+        part.write_text(text)
+
+
+def _keep_newest(folder: Path, pattern: str, count: int) -> None:
+    for path in sorted(folder.glob(pattern))[:-count]:
+        path.unlink(missing_ok=True)
