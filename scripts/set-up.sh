@@ -1,6 +1,6 @@
 # Set-up that scripts/test and scripts/demo share; sourced by them with bash, in the repository's root.
 #
-# system_packages   what Qt, OpenGL and the virtual screen need from the system
+# system_packages   what Python's venv, Qt, OpenGL and the virtual screen need from the system
 # environment       .venv with the package, its development extra and torch
 
 # Where a thing is not found (a command, a shared library), the Debian package beside it brings it.
@@ -21,10 +21,24 @@ libxcb-shape.so.0       libxcb-shape0
 
 say() { printf -- '-- %s\n' "$*"; }
 
+# The first Python that is new enough; PYTHON names another.
+find_python() {
+    local python
+    for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+        if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$python"
+            return
+        fi
+    done
+    say "no Python 3.11 or newer found; PYTHON=/path/to/python $0 names one" >&2
+    return 1
+}
+
 # Names of the missing Debian packages, one a line. Nothing on other systems than Linux.
 missing_packages() {
-    local libraries need package
+    local libraries need package python
     [ "$(uname -s)" = Linux ] || return 0
+    python=$(find_python 2>/dev/null) && ! "$python" -c 'import ensurepip' 2>/dev/null && echo "${python##*/}-venv"
     libraries=$(PATH="$PATH:/sbin:/usr/sbin" ldconfig -p)
     while read -r need package; do
         [ -n "$need" ] || continue
@@ -55,19 +69,6 @@ system_packages() {
     [ -z "$missing" ] || install_packages $missing
 }
 
-# The first Python that is new enough; PYTHON names another.
-find_python() {
-    local python
-    for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
-        if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-            echo "$python"
-            return
-        fi
-    done
-    say "no Python 3.11 or newer found; PYTHON=/path/to/python $0 names one" >&2
-    return 1
-}
-
 # The torch of constraints.txt: with CUDA where there is an NVIDIA GPU, otherwise the build for CPUs where pip can find
 # one (pip's configuration or PIP_EXTRA_INDEX_URL names PyTorch's index of CPU wheels), else what pip finds.
 install_torch() {
@@ -92,7 +93,6 @@ environment() {
         say "environment .venv is up to date"
         return
     fi
-    "$python" -c 'import ensurepip' 2>/dev/null || install_packages "$(basename "$python")-venv" || return 1
     say "setting up the environment .venv ($("$python" --version)); this takes a few minutes the first time"
     .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv || return 1
     install_torch || return 1
