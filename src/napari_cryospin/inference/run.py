@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 def reconstruct(
     folder: RunFolder,
+    particles: Particles | None = None,
     stop: threading.Event | None = None,
     on_status: Callable[[Status], None] | None = None,
 ) -> None:
@@ -32,6 +33,8 @@ def reconstruct(
     ----------
     folder
         The run: names its input and its settings.
+    particles
+        The run's input, where it is open already.
     stop
         Setting it stops the run after a step, with checkpoint and results.
     on_status
@@ -50,7 +53,7 @@ def reconstruct(
         channel = FolderChannel(folder, on_status)
         channel.status(Status(state="starting", epochs=settings.schedule.epochs))
         try:
-            channel.particles, reconstruction, checkpoint = prepare(folder)
+            channel.particles, reconstruction, checkpoint = prepare(folder, particles)
         except BaseException as error:
             report_failure(channel, error, Status(state="failed"))
             raise
@@ -58,10 +61,11 @@ def reconstruct(
         drive(reconstruction, channel, settings, stop, checkpoint.get("elapsed", 0.0))
 
 
-def prepare(folder: RunFolder) -> tuple[Particles, Reconstruction, dict[str, Any]]:
+def prepare(folder: RunFolder, particles: Particles | None = None) -> tuple[Particles, Reconstruction, dict[str, Any]]:
     """A run as its newest checkpoint has it: input, reconstruction, and the checkpoint (empty where there is none)."""
-    source = folder.source
-    particles = open_particles(source.particles, **source.options)
+    if particles is None:
+        source = folder.source
+        particles = open_particles(source.particles, **source.options)
     for note in particles.notes:
         logger.info("%s", note)
     reconstruction = Reconstruction(particles, folder.settings)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from napari_cryospin.io.files import atomic_write
 from napari_cryospin.runs.json_lines import append_line, cut_torn_line, read_lines
 from napari_cryospin.runs.messages import Command, Event, Snapshot, Status
 from napari_cryospin.runs.source import RunInput
@@ -112,15 +112,18 @@ class RunFolder:
 
     @contextmanager
     def logging(self) -> Iterator[None]:
-        """Write what the package logs to the run's log.txt too."""
+        """Write what the package logs, from INFO on, to the run's log.txt too."""
         handler = logging.FileHandler(self.path / "log.txt", delay=True)
         handler.setFormatter(logging.Formatter(LOG_FORMAT))
-        package = logging.getLogger(__package__.partition(".")[0])
+        package = logging.getLogger("napari_cryospin")
+        before = package.level
+        package.setLevel(logging.INFO)
         package.addHandler(handler)
         try:
             yield
         finally:
             package.removeHandler(handler)
+            package.setLevel(before)
             handler.close()
 
     # Status, events and metrics
@@ -164,7 +167,7 @@ class RunFolder:
     # Snapshots, history and checkpoints
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
-        with whole(self.path / "snapshots" / f"{snapshot.step:09d}.npz") as part, part.open("wb") as file:
+        with atomic_write(self.path / "snapshots" / f"{snapshot.step:09d}.npz") as part, part.open("wb") as file:
             snapshot.save(file)
         _keep_newest(self.path / "snapshots", "*.npz", KEPT_SNAPSHOTS)
 
@@ -180,7 +183,7 @@ class RunFolder:
         return None
 
     def write_history(self, epoch: int, arrays: Mapping[str, np.ndarray]) -> None:
-        with whole(self.path / "history" / f"epoch_{epoch:04d}.npz") as part, part.open("wb") as file:
+        with atomic_write(self.path / "history" / f"epoch_{epoch:04d}.npz") as part, part.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def history_paths(self) -> dict[int, Path]:
@@ -191,7 +194,7 @@ class RunFolder:
     @contextmanager
     def writing_checkpoint(self, step: int) -> Iterator[Path]:
         """Yield the path to write the checkpoint of a step to."""
-        with whole(self.path / "checkpoints" / f"{step:09d}.pt") as part:
+        with atomic_write(self.path / "checkpoints" / f"{step:09d}.pt") as part:
             yield part
         _keep_newest(self.path / "checkpoints", "*.pt", KEPT_CHECKPOINTS)
 
@@ -216,21 +219,8 @@ def _refuse_another_run(run: RunFolder) -> None:
         )
 
 
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Yield a .part path that takes the final name only once it was written whole, and is removed otherwise."""
-    part = path.with_name(path.name + ".part")
-    try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _write_text(path: Path, text: str) -> None:
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text)
 
 

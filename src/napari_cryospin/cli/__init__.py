@@ -1,0 +1,83 @@
+"""Command line: a table of commands, each imported only when it is asked for, so that the light ones start at once."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tyro
+
+from napari_cryospin.cli.console import preset_in, say
+from napari_cryospin.settings import PRESETS
+
+PROGRAM = "napari-cryospin"
+
+COMMANDS = {
+    "inspect": ("inputs", "what is in a particle file, and whether a run is possible"),
+    "run": ("runs", "reconstruct a map and poses from particles"),
+    "resume": ("runs", "go on with a run that was stopped or killed"),
+    "send": ("watch", "pause, resume, switch, save or stop a run"),
+    "status": ("watch", "how a run stands"),
+    "evaluate": ("outcome", "compare a run with a known truth"),
+    "posterior": ("outcome", "pose posterior of one particle: figure and numbers"),
+    "simulate": ("inputs", "particles with known poses from a map"),
+    "demo": ("demo", "simulate, reconstruct and compare, in a minute"),
+}
+"""Command -> module of this package that holds its function, and what it does."""
+
+BAD_INPUT = (ValueError, OSError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments
+        What follows the program's name. Default: the process's.
+
+    Returns
+    -------
+    int
+        Exit status: 0 done, 1 failed under way, 2 bad input or an impossible request, 130 stopped by Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        say(usage())
+        return 0 if arguments else 2
+    name, *rest = arguments
+    if name not in COMMANDS:
+        return complain(f"no command {name!r}; expected one of {', '.join(COMMANDS)}")
+    logging.captureWarnings(True)
+    try:
+        return tyro.cli(function_of(name, rest), args=rest, prog=f"{PROGRAM} {name}")
+    except BAD_INPUT as error:
+        return complain(str(error))
+    except KeyboardInterrupt:
+        return 130
+
+
+def function_of(name: str, arguments: Sequence[str]) -> Callable[..., int]:
+    """The function behind a command; where it takes settings, those of the preset named among the arguments."""
+    module = importlib.import_module(f"napari_cryospin.cli.{COMMANDS[name][0]}")
+    function: Callable[..., Any] = getattr(module, name)
+    if "settings" in inspect.signature(function).parameters:
+        return functools.partial(function, settings=PRESETS[preset_in(arguments)])
+    return function
+
+
+def usage() -> str:
+    lines = [f"usage: {PROGRAM} COMMAND ...", ""]
+    lines += [f"  {name:10} {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join([*lines, "", f"`{PROGRAM} COMMAND --help` shows a command's options, with units and defaults."])
+
+
+def complain(text: str) -> int:
+    """One line on stderr, and the exit status that goes with it."""
+    sys.stderr.write(f"{PROGRAM}: {text}\n")
+    return 2

@@ -1,0 +1,106 @@
+"""What the command line shows, and what it hears: text, progress, Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from napari_cryospin.runs.messages import Status
+from napari_cryospin.settings import PRESETS
+
+DEFAULT_PRESET = "quick"
+LINE_EVERY = 10.0  # s between two lines of progress where there is no terminal
+
+logger = logging.getLogger(__name__)
+
+
+def say(text: str) -> None:
+    """A line of output."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def preset_in(arguments: Sequence[str]) -> str:
+    """Name of the preset among the arguments; an unknown one is left to the parser to complain about."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--preset", nargs="?", default=DEFAULT_PRESET)
+    preset = parser.parse_known_args(list(arguments))[0].preset
+    return preset if preset in PRESETS else DEFAULT_PRESET
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a line now and then."""
+
+    def __init__(self) -> None:
+        form = "{desc} |{bar}| {percentage:3.0f} %{postfix}"
+        self.bar = tqdm(total=1.0, bar_format=form, disable=not sys.stderr.isatty(), leave=True)
+        self.said = time.monotonic()
+
+    def __call__(self, status: Status) -> None:
+        self.bar.n = status.progress
+        self.bar.set_description_str(f"{status.stage} {status.epoch}/{status.epochs}", refresh=False)
+        self.bar.set_postfix_str(describe(status))
+        if self.bar.disable and time.monotonic() - self.said >= LINE_EVERY:
+            self.said = time.monotonic()
+            where = f"{status.stage}, epoch {status.epoch}/{status.epochs}, {100 * status.progress:.0f} %"
+            logger.info("%s, %s", where, describe(status))
+
+
+def describe(status: Status) -> str:
+    """Loss, resolution and time left, as far as they are known."""
+    parts: list[str] = [] if status.state == "running" else [status.state]
+    if status.loss is not None:
+        parts.append(f"loss {status.loss:.4g}")
+    if status.resolution is not None:
+        parts.append(f"{status.resolution:.1f} A")
+    if status.state == "running" and status.time_left is not None:
+        parts.append(f"{tqdm.format_interval(status.time_left)} left")
+    return ", ".join(parts)
+
+
+@contextlib.contextmanager
+def progress_shown() -> Iterator[Progress]:
+    """Progress, and on stderr what the package logs: all of it, or beside a bar warnings only."""
+    package = logging.getLogger("napari_cryospin")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
+    before = package.level
+    package.setLevel(logging.INFO)
+    package.addHandler(handler)
+    progress = Progress()
+    try:
+        with logging_redirect_tqdm([package]):
+            yield progress
+    finally:
+        progress.bar.close()
+        package.removeHandler(handler)
+        package.setLevel(before)
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """An event that Ctrl-C, or a scheduler's SIGTERM, sets. A second Ctrl-C breaks off at once."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.stderr.write("\nstopping after this step: saving (Ctrl-C again breaks off)\n")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,56 @@
+"""Commands about particles: inspect, simulate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tyro.conf import OmitArgPrefixes, Positional
+
+from napari_cryospin.cli.console import say
+from napari_cryospin.io.open import open_particles
+from napari_cryospin.io.preflight import PreflightCard, preflight
+from napari_cryospin.particles import Particles
+from napari_cryospin.runs.source import InputOptions, RunInput
+from napari_cryospin.settings import Settings
+
+
+def inspect(
+    particles: Positional[Path],
+    settings: OmitArgPrefixes[Settings],
+    options: OmitArgPrefixes[InputOptions] = InputOptions(),  # noqa: B008 (frozen)
+) -> int:
+    """What is in a particle file, and whether a run with these settings is possible (exit status 2: it is not).
+
+    Parameters
+    ----------
+    particles
+        Particles: .star, .cs, .mrcs or .mrc.
+    settings
+        Settings of the run to be judged.
+    options
+        What is needed beside the particles' file.
+    """
+    card, _ = examined(RunInput(particles=particles, **vars(options)), settings)
+    say(str(card))
+    return 2 if card.problems else 0
+
+
+def examined(source: RunInput, settings: Settings) -> tuple[PreflightCard, Particles]:
+    """Open the particles of a run and judge them."""
+    particles = open_particles(source.particles, **source.options)
+    return preflight(particles, settings), particles
+
+
+def checked_particles(source: RunInput, settings: Settings) -> Particles:
+    """Open the particles of a run, and say what they are.
+
+    Raises
+    ------
+    ValueError
+        A run is impossible; names every reason.
+    """
+    card, particles = examined(source, settings)
+    if card.problems:
+        raise ValueError(f"{source.particles}: " + "; ".join(card.problems))
+    say(str(card))
+    return particles

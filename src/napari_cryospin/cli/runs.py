@@ -1,0 +1,66 @@
+"""Commands that drive a run: run, resume. Torch is imported when all else is in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from napari_cryospin.cli.console import describe, progress_shown, say, stop_on_signal
+from napari_cryospin.cli.inputs import checked_particles
+from napari_cryospin.particles import Particles
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.source import InputOptions, RunInput
+from napari_cryospin.settings import Settings
+
+
+def run(
+    particles: Positional[Path],
+    out: Annotated[Path, arg(aliases=["-o"])],
+    settings: OmitArgPrefixes[Settings],
+    options: OmitArgPrefixes[InputOptions] = InputOptions(),  # noqa: B008 (frozen)
+) -> int:
+    """Reconstruct a map and every particle's pose, from nothing. Ctrl-C saves and stops; `resume` goes on.
+
+    Parameters
+    ----------
+    particles
+        Particles: .star, .cs, .mrcs or .mrc.
+    out
+        Folder of the run; map and poses will be in its results/.
+    settings
+        What to do; a preset, and what overrides it.
+    options
+        What is needed beside the particles' file.
+    """
+    source = RunInput(particles=particles, **vars(options))
+    opened = checked_particles(source, settings)
+    return go_on(RunFolder.create(out, source, settings), opened)
+
+
+def resume(run: Positional[Path]) -> int:
+    """Go on with a run from its newest checkpoint.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    """
+    return go_on(RunFolder(run))
+
+
+def go_on(folder: RunFolder, particles: Particles | None = None) -> int:
+    """Drive a run in this process until it ends, and say how it ended."""
+    from napari_cryospin.inference.run import reconstruct  # torch
+
+    with stop_on_signal() as stop, progress_shown() as progress:
+        try:
+            reconstruct(folder, particles, stop=stop, on_status=progress)
+        except (RuntimeError, ArithmeticError, MemoryError) as error:
+            say(f"the run failed: {error}\nthe traceback is in {folder.path / 'events.jsonl'}")
+            return 1
+    status = folder.read_status()
+    say(f"{status.state} after {status.elapsed:.0f} s, epoch {status.epoch}/{status.epochs}, {describe(status)}")
+    say(f"map and poses: {folder.path / 'results'}")
+    return 130 if stop.is_set() and status.state == "stopped" else 0

@@ -1,0 +1,84 @@
+"""Commands about a run that goes on elsewhere: send, status. They load next to nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from napari_cryospin.cli.console import describe, say
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.messages import Command, CommandKind, Event
+
+LIVE = ("starting", "running", "paused")
+
+
+def send(
+    run: Positional[Path],
+    command: Positional[Literal["pause", "resume", "switch", "save", "stop"]],
+    wait: float = 10.0,
+) -> int:
+    """Ask something of a run that is going on; it obeys, or refuses, between two steps.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    command
+        switch: from auto-encoding to auto-decoding.
+    wait
+        Seconds to wait for the answer.
+    """
+    folder = RunFolder(run)
+    if not folder.is_driven():
+        raise ValueError(f"{run}: nobody drives this run ({folder.read_status().state}); `resume` goes on with it")
+    kind: CommandKind = command
+    sent = Command(kind=kind, reason="by hand: command line")
+    folder.send(sent)
+    until = time.monotonic() + wait
+    while time.monotonic() < until:
+        answer = answer_to(sent, folder.read_events())
+        if answer is not None:
+            say(f"{answer.kind} at step {answer.step}" + (f": {answer.detail['reason']}" if answer.detail else ""))
+            return 2 if answer.kind == "refused" else 0
+        time.sleep(0.1)
+    say("sent; no answer yet")
+    return 0
+
+
+def answer_to(command: Command, events: list[Event]) -> Event | None:
+    """The event that a command led to."""
+    for event in reversed(events):
+        if event.detail.get("id") == command.id or (command.kind == "stop" and event.kind == "stopped"):
+            return event
+    return None
+
+
+def status(run: Positional[Path], json: bool = False) -> int:
+    """How a run stands.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    json
+        As JSON, for programs.
+    """
+    folder = RunFolder(run)
+    now = folder.read_status()
+    if json:
+        say(now.to_json())
+        return 0
+    say(f"{now.state}: {now.stage}, epoch {now.epoch}/{now.epochs}, step {now.step}, {100 * now.progress:.0f} %")
+    say(describe(now))
+    if now.state in LIVE and not folder.is_driven():
+        say("its process is gone: `napari-cryospin resume` goes on from the newest checkpoint")
+    if now.switch_reason:
+        say(f"switch: {'ready' if now.switch_ready else 'not yet'} ({now.switch_reason})")
+    if now.message:
+        say(now.message)
+    for event in folder.read_events()[-5:]:
+        say(f"  step {event.step}: {event.kind} {event.detail.get('reason', '')}".rstrip())
+    return 0

@@ -1,0 +1,176 @@
+"""A run's results against a known truth: poses after one global alignment, and the map by Fourier shell correlation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_cryospin.evaluation.fsc import Fsc, fsc, map_mask, spherical_mask
+from napari_cryospin.evaluation.map_alignment import align_maps
+from napari_cryospin.evaluation.pose_error import PoseErrors, ShiftErrors, rotation_errors, shift_errors
+from napari_cryospin.io.files import atomic_write
+from napari_cryospin.io.mrc import read_map
+from napari_cryospin.io.open import open_particles
+from napari_cryospin.particles import Particles
+from napari_cryospin.physics.map_crop import fourier_crop_map
+
+THRESHOLD = 0.5
+"""FSC against the truth at which the resolution is read (the paper's choice)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapComparison:
+    """A map, aligned to the truth, and how far they agree."""
+
+    density: NDArray[np.float32]  # (z, y, x), aligned
+    truth: NDArray[np.float32]  # (z, y, x), at the map's box
+    pixel_size: float  # A
+    curves: Mapping[str, Fsc]  # unmasked, masked
+    hand_flipped: bool
+
+    @property
+    def resolution(self) -> float:
+        """A: where the masked curve falls below the threshold."""
+        return self.curves["masked"].resolution(THRESHOLD)
+
+    def at_nyquist_share(self, share: float) -> float:
+        """Smallest masked correlation up to this share of the Nyquist frequency."""
+        values = self.curves["masked"].values
+        return float(values[: round(share * (len(values) - 1)) + 1].min())
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruthReport:
+    """All that can be said of a run whose truth is known."""
+
+    rotations: PoseErrors | None = None
+    shifts: ShiftErrors | None = None
+    map: MapComparison | None = None
+    symmetry: str = "C1"
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """What is printed and saved, by name."""
+        numbers: dict[str, Any] = {"symmetry": self.symmetry}
+        if self.rotations is not None:
+            numbers |= {f"rotation_error_{name}_degrees": getattr(self.rotations, name) for name in ("mean", "median")}
+            numbers |= {"within_10_degrees": self.rotations.within_10, "particles": len(self.rotations.errors)}
+        if self.shifts is not None:
+            numbers |= {f"shift_error_{name}_angstrom": getattr(self.shifts, name) for name in ("mean", "median")}
+        if self.map is not None:
+            numbers |= {"resolution_angstrom": self.map.resolution, "hand_flipped": self.map.hand_flipped}
+            numbers["fsc_to_80_percent_of_nyquist"] = self.map.at_nyquist_share(0.8)
+        return numbers
+
+    def text(self) -> str:
+        """A line for each number."""
+        values = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in self.numbers.items()}
+        return "\n".join(f"{name.replace('_', ' '):32} {value}" for name, value in values.items())
+
+    def save(self, path: Path) -> None:
+        with atomic_write(path) as part:
+            part.write_text(json.dumps(self.numbers, indent=2))
+
+
+def compare_poses(found: Particles, truth: Particles, symmetry: str) -> tuple[PoseErrors, ShiftErrors]:
+    """Pose errors of particles, each against the one of the same image in the truth.
+
+    Raises
+    ------
+    ValueError
+        One of the two has no poses, or the truth lacks some of the images.
+    """
+    truth = truth.select(rows_of(found, truth))
+    for particles in (found, truth):
+        if particles.rotations is None or particles.shifts is None:
+            raise ValueError(
+                f"{particles.source}: no poses; expected rlnAngleRot, rlnAngleTilt, rlnAnglePsi and origins"
+            )
+    assert found.rotations is not None
+    assert found.shifts is not None
+    assert truth.rotations is not None
+    assert truth.shifts is not None
+    rotations = rotation_errors(found.rotations, truth.rotations, symmetry=symmetry)
+    return rotations, shift_errors(found.shifts, truth.shifts, found.rotations, rotations)
+
+
+def rows_of(found: Particles, truth: Particles) -> NDArray[np.int64]:
+    """`(n,)` row in the truth of each particle that was found, by stack and index."""
+    rows = {image: row for row, image in enumerate(_images(truth))}
+    try:
+        return np.array([rows[image] for image in _images(found)], dtype=np.int64)
+    except KeyError as missing:
+        stack, index = missing.args[0]
+        raise ValueError(
+            f"{truth.source}: no row for image {index + 1} of {stack}; expected the run's images"
+        ) from None
+
+
+def _images(particles: Particles) -> list[tuple[Path, int]]:
+    stacks = [stack.resolve() for stack in particles.stacks]
+    return [
+        (stacks[stack], int(index)) for stack, index in zip(particles.stack_index, particles.slice_index, strict=True)
+    ]
+
+
+def compare_maps(density: NDArray, pixel_size: float, truth: NDArray, truth_pixel_size: float) -> MapComparison:
+    """Align a map to the truth, over both hands, and correlate them.
+
+    Parameters
+    ----------
+    density, truth
+        `(z, y, x)`; the truth may have the larger box.
+    pixel_size, truth_pixel_size
+        Angstrom.
+
+    Raises
+    ------
+    ValueError
+        The two do not show the same field of view.
+    """
+    n, fields = len(density), (len(density) * pixel_size, len(truth) * truth_pixel_size)
+    if len(truth) < n or abs(fields[0] / fields[1] - 1) > 0.01:
+        raise ValueError(
+            f"maps: fields of view are {fields[0]:.1f} and {fields[1]:.1f} A; expected the same, truth finer"
+        )
+    cropped = fourier_crop_map(torch.from_numpy(np.asarray(truth, dtype=np.float32)), n).numpy()
+    mask = map_mask(cropped, pixel_size)
+    alignment = align_maps(cropped, density * spherical_mask(n, 0.45 * n, 0.05 * n), pixel_size)
+    curves = {"unmasked": fsc(alignment.density, cropped, pixel_size)}
+    curves["masked"] = fsc(alignment.density, cropped, pixel_size, mask)
+    return MapComparison(
+        density=alignment.density,
+        truth=cropped,
+        pixel_size=pixel_size,
+        curves=curves,
+        hand_flipped=alignment.hand_flipped,
+    )
+
+
+def evaluate_results(results: Path, truth: Path | None, reference: Path | None, symmetry: str = "C1") -> TruthReport:
+    """Compare what lies in a run's results folder with the truth.
+
+    Parameters
+    ----------
+    results
+        Folder with particles.star and map.mrc.
+    truth
+        Particles with true poses.
+    reference
+        True map.
+    symmetry
+        Point group of the true map.
+    """
+    rotations = shifts = comparison = None
+    if truth is not None:
+        rotations, shifts = compare_poses(open_particles(results / "particles.star"), open_particles(truth), symmetry)
+    if reference is not None:
+        comparison = compare_maps(*read_map(results / "map.mrc"), *read_map(reference))
+    return TruthReport(rotations=rotations, shifts=shifts, map=comparison, symmetry=symmetry)

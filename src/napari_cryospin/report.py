@@ -1,0 +1,208 @@
+"""Pictures of a run, drawn without a screen: map slices, FSC, convergence, one particle's posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from napari_cryospin.physics import healpix
+from napari_cryospin.runs.messages import Event
+
+COLOURS = matplotlib.colormaps["tab10"].colors  # type: ignore[attr-defined]
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure; the suffix says the format (.png, .svg, .pdf)."""
+    figure.savefig(path, dpi=120)
+    return path
+
+
+def slices_figure(maps: Mapping[str, NDArray], pixel_size: float) -> Figure:
+    """Central slices along z, y and x of each map, all with the same grey levels within a map.
+
+    Parameters
+    ----------
+    maps
+        Title -> `(z, y, x)`.
+    pixel_size
+        Angstrom.
+    """
+    figure = Figure(figsize=(9, 3.1 * len(maps)), layout="constrained")
+    rows = figure.subplots(len(maps), 3, squeeze=False)
+    for row, (title, density) in zip(rows, maps.items(), strict=True):
+        n = density.shape[0]
+        low, high = np.quantile(density, [0.01, 0.999])
+        half = n / 2 * pixel_size
+        for axis, (axes, names) in enumerate(zip(row, ("xy", "xz", "yz"), strict=True)):
+            extent = (-half, half, -half, half)
+            axes.imshow(density.take(n // 2, axis), cmap="gray", vmin=low, vmax=high, origin="lower", extent=extent)
+            axes.set(title=f"{title}, {names}", xlabel=f"{names[0]} (A)", ylabel=f"{names[1]} (A)")
+    return figure
+
+
+def fsc_figure(curves: Mapping[str, tuple[NDArray, NDArray]], threshold: float) -> Figure:
+    """Fourier shell correlations.
+
+    Parameters
+    ----------
+    curves
+        Label -> frequencies `(shells,)` in 1/A, correlation `(shells,)`.
+    threshold
+        Drawn as a line.
+    """
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for label, (frequencies, correlation) in curves.items():
+        axes.plot(frequencies, correlation, label=label)
+    axes.axhline(threshold, color="0.6", lw=0.8, ls="--", label=f"{threshold:g}")
+    axes.set(xlabel="spatial frequency (1/A)", ylabel="Fourier shell correlation", ylim=(-0.1, 1.05))
+    axes.set_xlim(left=0)
+    above = axes.secondary_xaxis("top")
+    ticks = axes.get_xticks()[1:]
+    above.set_xticks(ticks, [f"{1 / tick:.3g}" for tick in ticks])
+    above.set_xlabel("resolution (A)")
+    axes.legend()
+    return figure
+
+
+PANELS = {
+    "loss": "loss",
+    "resolution": "resolution (A)",
+    "pose_change": "pose change an epoch (degrees)",
+    "entropy": "posterior entropy (nats)",
+}
+
+
+def convergence_figure(metrics: Sequence[Mapping[str, Any]], events: Sequence[Event]) -> Figure:
+    """Curves over the steps of a run, with a line where it switched to auto-decoding.
+
+    Parameters
+    ----------
+    metrics
+        Lines of metrics.jsonl.
+    events
+        Of the same run.
+    """
+    shares = sorted({name for line in metrics for name in line if name.startswith("head_share_")}, key=_number)
+    panels = [name for name in PANELS if _curve(metrics, name)[0].size]
+    figure = Figure(figsize=(8, 2.2 * (len(panels) + bool(shares))), layout="constrained")
+    rows = figure.subplots(len(panels) + bool(shares), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, name in zip(rows, panels, strict=False):
+        axes.plot(*_curve(metrics, name), marker="." if name != "loss" else "")
+        axes.set_ylabel(PANELS[name])
+    if shares:
+        for name in shares:
+            rows[-1].plot(*_curve(metrics, name), marker=".", label=f"{_number(name) + 1}")
+        rows[-1].set_ylabel("share of particles")
+        rows[-1].legend(title="head", ncols=4, fontsize="small")
+    rows[-1].set_xlabel("step")
+    for event in events:
+        if event.kind == "switched":
+            for axes in rows:
+                axes.axvline(event.step, color="tab:red", ls="--")
+            rows[0].text(event.step, 1.0, " switch", color="tab:red", va="top", transform=rows[0].get_xaxis_transform())
+    return figure
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("_")[2])
+
+
+def _curve(metrics: Sequence[Mapping[str, Any]], name: str) -> tuple[NDArray, NDArray]:
+    points = [(line["step"], line[name]) for line in metrics if line.get(name) is not None]
+    steps, values = np.array(points, dtype=np.float64).reshape(-1, 2).T
+    return steps, values
+
+
+def posterior_figure(
+    log_posterior: NDArray,
+    candidates: NDArray,
+    winner: int,
+    truth: NDArray | None = None,
+    title: str = "",
+) -> Figure:
+    """One particle's posterior of the view direction, with numbered candidates.
+
+    Parameters
+    ----------
+    log_posterior
+        `(pixels,)` log posterior of a HEALPix grid's directions, ring order, in-plane angles summed over.
+    candidates
+        `(m, 3, 3)` rotations, one a head; may be empty.
+    winner
+        Index of the candidate that explains the image best, ringed; -1 for none.
+    truth
+        `(3, 3)` true rotation in the same frame, drawn as a cross.
+    title
+        Above the figure.
+    """
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    picture = axes.imshow(
+        mollweide_picture(log_posterior - log_posterior.max()),
+        extent=(-2, 2, -1, 1),
+        origin="lower",
+        cmap="viridis",
+        vmin=-min(30.0, float(np.ptp(log_posterior))),
+        vmax=0,
+    )
+    figure.colorbar(picture, ax=axes, shrink=0.7, label="log posterior below its maximum (nats)")
+    for number, rotation in enumerate(candidates):
+        x, y = mollweide(rotation[2])
+        colour = COLOURS[number % len(COLOURS)]
+        axes.scatter(x, y, s=150, color=colour, edgecolor="red" if number == winner else "white", lw=1.5, zorder=3)
+        axes.text(x, y, str(number + 1), ha="center", va="center", fontsize=8, color="white", zorder=4)
+    if truth is not None:
+        x, y = mollweide(truth[2])
+        axes.scatter(x, y, marker="x", s=90, color="red", zorder=5)
+    _graticule(axes)
+    axes.set_title(title)
+    return figure
+
+
+def mollweide(direction: NDArray) -> NDArray:
+    """`(..., 2)` place in the Mollweide map, x -2..2 and y -1..1, of `(..., 3)` unit vectors.
+
+    The map's centre is rot 0, tilt 90; rot grows to the left, as in healpy: the sphere is seen from inside.
+    """
+    x, y, z = np.moveaxis(np.asarray(direction, dtype=np.float64), -1, 0)
+    longitude = np.arctan2(y, x)
+    thetas = np.linspace(-np.pi / 2, np.pi / 2, 4001)
+    theta = np.interp(z, (2 * thetas + np.sin(2 * thetas)) / np.pi, thetas)
+    return np.stack([-2 * longitude / np.pi * np.cos(theta), np.sin(theta)], axis=-1)
+
+
+def mollweide_picture(values: NDArray, height: int = 400) -> NDArray:
+    """`(height, 2 height)` picture of values on a HEALPix grid in ring order; nan outside the ellipse."""
+    x, y = np.meshgrid(np.linspace(-2, 2, 2 * height), np.linspace(-1, 1, height))
+    theta = np.arcsin(y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        longitude = -np.pi * x / (2 * np.cos(theta))
+    inside = np.abs(longitude) <= np.pi
+    tilt = np.arccos(np.clip((2 * theta + np.sin(2 * theta)) / np.pi, -1, 1))
+    nside = int(np.sqrt(len(values) / 12))
+    picture = np.full(x.shape, np.nan)
+    picture[inside] = values[healpix.ang2pix(nside, tilt[inside], longitude[inside] % (2 * np.pi))]
+    return picture
+
+
+def _graticule(axes: Axes) -> None:
+    """Meridians and parallels every 60 and 30 degrees."""
+    for rot in np.radians(np.arange(-180, 181, 60)):
+        tilt = np.linspace(0, np.pi, 91)
+        rim = rot * (1 - 1e-9)  # both edges, rather than twice the same
+        line = np.stack([np.sin(tilt) * np.cos(rim), np.sin(tilt) * np.sin(rim), np.cos(tilt)], axis=-1)
+        axes.plot(*mollweide(line).T, color="white", lw=0.4, alpha=0.7)
+    for tilt_degrees in (30, 60, 90, 120, 150):
+        tilt_angle, rot = np.radians(tilt_degrees), np.linspace(-np.pi + 1e-9, np.pi - 1e-9, 181)
+        height = np.full_like(rot, np.cos(tilt_angle))
+        line = np.stack([np.sin(tilt_angle) * np.cos(rot), np.sin(tilt_angle) * np.sin(rot), height], axis=-1)
+        axes.plot(*mollweide(line).T, color="white", lw=0.4, alpha=0.7)
+    axes.set_axis_off()
