@@ -94,7 +94,8 @@ environment() {
         return
     fi
     say "setting up the environment .venv ($("$python" --version)); this takes a few minutes the first time"
-    .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv || return 1
+    # One that was moved or copied here, or is broken, is made anew.
+    [[ $(.venv/bin/pip --version 2>/dev/null) == *" $PWD/.venv/"* ]] || "$python" -m venv --clear .venv || return 1
     install_torch || return 1
     say "installing napari-cryospin and what it needs"
     .venv/bin/pip install --quiet -c scripts/constraints.txt -e '.[dev]' || return 1
