@@ -1,0 +1,118 @@
+"""Files in general: writing that leaves nothing half-written, and finding the stacks that a particle file names."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class MissingStacksError(FileNotFoundError):
+    """Image stacks that a particle file names were not found.
+
+    Attributes
+    ----------
+    source : Path
+        The particle file.
+    missing : tuple of str
+        All missing stacks, as the file names them.
+    """
+
+    def __init__(self, source: Path, missing: Sequence[str]) -> None:
+        self.source, self.missing = source, tuple(missing)
+        names = "".join(f"\n  {name}" for name in self.missing)
+        super().__init__(
+            f"{source}: {len(self.missing)} image stack(s) not found, looked for in the file's folder, its parents and "
+            f"the data folder (--data-dir):{names}"
+        )
+
+
+@contextmanager
+def atomic_write(path: Path | str) -> Iterator[Path]:
+    """Write to a `.part` file that takes the name `path` only when it is complete and on the disk.
+
+    Parameters
+    ----------
+    path
+        File to write; one of that name is replaced, or left as it was where anything fails.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check_is_file(path: Path | str) -> Path:
+    """The path itself, if it is that of a file.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is nothing of that name, or it is a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: found a folder, expected a file")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    return path
+
+
+def find_by_name(name: str, source: Path, data_dir: Path | None = None) -> Path | None:
+    """Where a stack lies that a particle file names, or None.
+
+    Names are relative to the project's folder, which is not known: tried are the name itself if absolute, the folder
+    of the particle file, its parents, and the data folder.
+
+    Parameters
+    ----------
+    name
+        As the particle file has it.
+    source
+        The particle file.
+    data_dir
+        A folder that the user names.
+    """
+    folders = [*source.absolute().parents, *([Path(data_dir)] if data_dir is not None else [])]
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
+def find_stacks(
+    names: Sequence[str], source: Path, data_dir: Path | None = None, *, require_stacks: bool = True
+) -> tuple[Path, ...]:
+    """Where all stacks lie that a particle file names; `Path(name)` for those not found.
+
+    A stack that is not found by its name is looked for by its last part, in the folder of the particle file and in
+    the data folder, unless two stacks differ in their folders alone.
+
+    Parameters
+    ----------
+    names, source, data_dir
+        As in `find_by_name`.
+    require_stacks
+        Refuse where one is missing.
+
+    Raises
+    ------
+    MissingStacksError
+        Names all stacks that are missing.
+    """
+    last_parts = Counter(Path(name).name for name in names)
+    found = []
+    for name in names:
+        path = find_by_name(name, source, data_dir)
+        if path is None and last_parts[Path(name).name] == 1:
+            moved = [Path(folder) / Path(name).name for folder in (source.parent, data_dir) if folder is not None]
+            path = next((place for place in moved if place.is_file()), None)
+        found.append(path)
+    missing = [name for name, path in zip(names, found, strict=True) if path is None]
+    if missing and require_stacks:
+        raise MissingStacksError(source, missing)
+    return tuple(path or Path(name) for path, name in zip(found, names, strict=True))

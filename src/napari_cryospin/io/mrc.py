@@ -1,0 +1,195 @@
+"""MRC files: maps read and written, image stacks memory-mapped and written."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import mrcfile
+import numpy as np
+from mrcfile.dtypes import HEADER_DTYPE
+from mrcfile.utils import byte_order_from_machine_stamp
+from numpy.typing import NDArray
+
+from napari_cryospin.io.files import atomic_write, check_is_file
+
+log = logging.getLogger(__name__)
+
+MODES = {0: "int8", 1: "int16", 2: "float32", 6: "uint16", 12: "float16"}
+"""Modes that are read; 3 and 4 are complex."""
+IMOD_STAMP, IMOD_SIGNED_BYTES = 1146047817, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class MrcHeader:
+    """What is needed to map the data of an MRC file into memory."""
+
+    path: Path
+    shape: tuple[int, int, int]
+    """Sections, rows, columns."""
+    dtype: np.dtype[Any]
+    offset: int
+    """Bytes before the data."""
+    voxel_size: tuple[float, float, float]
+    """A along x, y, z; 0 where the header does not say."""
+    axes: tuple[int, int, int]
+    """Which axis (x 1, y 2, z 3) columns, rows and sections run along."""
+
+
+def mrc_header(path: Path | str) -> MrcHeader:
+    """Header of an MRC file, checked against the file's length.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        No such file, no MRC file, a mode that is not read, or data shorter than the header promises.
+    """
+    path = check_is_file(path)
+    status = path.stat()
+    return _mrc_header(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=8192)
+def _mrc_header(path: Path, modified: int, length: int) -> MrcHeader:
+    """`mrc_header`, read once for every state of the file."""
+    header, order = _read_header(path, length)
+    shape = (int(header.nz), int(header.ny), int(header.nx))
+    if min(shape) < 1:
+        raise ValueError(f"{path}: header says {shape} sections, rows, columns; expected at least 1 each")
+    dtype = np.dtype(MODES[int(header.mode)]).newbyteorder(order)
+    # IMOD's bytes are unsigned unless a flag says otherwise; the standard's are signed.
+    stamp, flags = np.frombuffer(bytes(header.extra2)[40:48], dtype=np.dtype("i4").newbyteorder(order))
+    if header.mode == 0 and stamp == IMOD_STAMP and not flags & IMOD_SIGNED_BYTES:
+        dtype = np.dtype("uint8")
+    offset = HEADER_DTYPE.itemsize + int(header.nsymbt)
+    expected = offset + dtype.itemsize * shape[0] * shape[1] * shape[2]
+    if length < expected:
+        raise ValueError(f"{path}: header promises {shape} values, {expected} bytes in all; the file has {length}")
+    cell, grid = header.cella, (header.mx, header.my, header.mz)
+    sizes = [float(cell[name]) / int(count) if count > 0 else 0.0 for name, count in zip("xyz", grid, strict=True)]
+    axes = (int(header.mapc), int(header.mapr), int(header.maps))
+    voxel_size = (sizes[0], sizes[1], sizes[2])
+    return MrcHeader(path=path, shape=shape, dtype=dtype, offset=offset, voxel_size=voxel_size, axes=axes)
+
+
+def _read_header(path: Path, length: int) -> tuple[Any, Literal["<", ">"]]:
+    """The header's fixed part (a record) and its byte order; its mode is one that is read."""
+    if length < HEADER_DTYPE.itemsize:
+        raise ValueError(f"{path}: {length} bytes; expected an MRC header of {HEADER_DTYPE.itemsize}")
+    raw = np.fromfile(path, HEADER_DTYPE, count=1)
+    try:
+        order = byte_order_from_machine_stamp(raw["machst"][0])
+    except ValueError:  # old programs leave the stamp out
+        order = "<"
+    if raw["mode"].view(raw["mode"].dtype.newbyteorder(order))[0] not in MODES:  # some write a wrong one
+        order = "<" if order == ">" else ">"
+    header = raw.view(HEADER_DTYPE.newbyteorder(order)).view(np.recarray)[0]
+    if int(header.mode) not in MODES:
+        raise ValueError(f"{path}: MRC mode {int(header.mode)}; expected one of {', '.join(map(str, MODES))}")
+    if header.nsymbt < 0:
+        raise ValueError(f"{path}: extended header of {int(header.nsymbt)} bytes; expected 0 or more")
+    return header, order
+
+
+def stack_header(path: Path | str) -> tuple[int, int, int]:
+    """Number of images, their box (pixels), and the MRC mode of a stack.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `mrc_header`, or images that are not square.
+    """
+    header = mrc_header(path)
+    count, rows, columns = header.shape
+    if rows != columns:
+        raise ValueError(f"{path}: images of {columns} x {rows} px; expected square ones")
+    mode = 0 if header.dtype.itemsize == 1 else next(m for m, name in MODES.items() if header.dtype.name == name)
+    return count, rows, mode
+
+
+def open_stack(path: Path | str) -> NDArray[Any]:
+    """Read-only memory map `(images, box, box)` of a stack."""
+    stack_header(path)
+    header = mrc_header(path)
+    return np.memmap(header.path, dtype=header.dtype, mode="r", offset=header.offset, shape=header.shape)
+
+
+def read_map(path: Path | str) -> tuple[NDArray[np.float32], float]:
+    """A cubic map and its pixel size.
+
+    Parameters
+    ----------
+    path
+        MRC file.
+
+    Returns
+    -------
+    tuple
+        `(n, n, n)` map [z, y, x], and its pixel size in A as the header has it (0: it does not say).
+    """
+    header = mrc_header(path)
+    if len(set(header.shape)) > 1:
+        raise ValueError(f"{path}: {header.shape} sections, rows, columns; expected a cube")
+    values = np.memmap(header.path, dtype=header.dtype, mode="r", offset=header.offset, shape=header.shape)
+    sections, rows, columns = header.axes[::-1]
+    if sorted(header.axes) == [1, 2, 3]:  # left at 0 by some programs: then they are in order
+        values = values.transpose([(sections, rows, columns).index(axis) for axis in (3, 2, 1)])
+    density = np.array(values, dtype=np.float32, order="C")
+    if not np.isfinite(density).all():
+        raise ValueError(f"{path}: holds values that are no numbers")
+    pixel_size = header.voxel_size[0]
+    if not np.allclose(header.voxel_size, pixel_size, rtol=1e-3):
+        raise ValueError(f"{path}: voxels of {header.voxel_size} A; expected the same size along x, y, z")
+    if not np.isfinite(pixel_size) or pixel_size < 0:
+        raise ValueError(f"{path}: pixel size {pixel_size} A; expected a positive number")
+    if pixel_size in (0.0, 1.0):
+        log.warning("%s: the header's pixel size is %g A, which often means that none was set", path, pixel_size)
+    return density, pixel_size
+
+
+def write_map(path: Path | str, density: NDArray[Any], pixel_size: float) -> None:
+    """Write a map as float32, its cell `n * pixel_size`, its origin 0.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    density
+        `(n, n, n)` [z, y, x].
+    pixel_size
+        A.
+    """
+    _write(path, density, pixel_size, is_stack=False)
+
+
+def write_stack(path: Path | str, images: NDArray[Any], pixel_size: float) -> None:
+    """Write images as a stack; float16 images as such (mode 12), all others as float32.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    images
+        `(k, n, n)`.
+    pixel_size
+        A.
+    """
+    _write(path, images, pixel_size, is_stack=True)
+
+
+def _write(path: Path | str, values: NDArray[Any], pixel_size: float, is_stack: bool) -> None:
+    """Write an MRC file with one label, or leave what was there."""
+    kept = is_stack and values.dtype == np.float16
+    with atomic_write(path) as part, mrcfile.new(part, overwrite=True) as mrc:
+        mrc.set_data(np.ascontiguousarray(values, dtype=np.float16 if kept else np.float32))
+        if is_stack:
+            mrc.set_image_stack()
+        else:
+            mrc.set_volume()
+        mrc.voxel_size = pixel_size
+        mrc.header.label[0] = f"napari-cryospin {version('napari-cryospin')}".ljust(80)
+        mrc.header.nlabl = 1

@@ -1,0 +1,226 @@
+"""RELION particle STAR files: 3.0 (flat, shifts in pixels) and 3.1, 4, 5 (optics groups, shifts in Angstrom)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from napari_cryospin.io.angles import euler_from_rotation, rotation_from_euler
+from napari_cryospin.io.files import find_by_name
+from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
+from napari_cryospin.io.mrc import open_stack
+from napari_cryospin.io.star_table import GROUP, IMAGE, StarTable, read_star
+from napari_cryospin.particles import CtfParameters, Particles
+
+ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+ORIGINS_PX = ("rlnOriginX", "rlnOriginY")
+ORIGINS_ANGST = ("rlnOriginXAngst", "rlnOriginYAngst")
+PREMULTIPLIED = "rlnCtfDataAreCtfPremultiplied"
+PHASE_FLIPPED = "rlnCtfDataArePhaseFlipped"
+CTF_COLUMNS = {
+    "defocus_u": ("rlnDefocusU", None),
+    "defocus_v": ("rlnDefocusV", None),
+    "defocus_angle": ("rlnDefocusAngle", 0.0),
+    "voltage": ("rlnVoltage", None),
+    "spherical_aberration": ("rlnSphericalAberration", None),
+    "amplitude_contrast": ("rlnAmplitudeContrast", None),
+    "phase_shift": ("rlnPhaseShift", 0.0),
+    "scale": ("rlnCtfScalefactor", 1.0),
+    "b_factor": ("rlnCtfBfactor", 0.0),
+}
+"""Column and RELION's default (None: it must be there) of each CTF parameter."""
+
+
+def read_particles(path: Path | str, data_dir: Path | None = None, *, require_stacks: bool = True) -> Particles:
+    """Particles of a STAR file.
+
+    Parameters
+    ----------
+    path
+        STAR file of any RELION version.
+    data_dir
+        A further folder to look for stacks in.
+    require_stacks
+        Refuse where a stack is missing.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Names file, row, column, what was found and what was expected.
+    """
+    table = read_star(path)
+    located = locate_images(
+        *table.image_names(),
+        source=table.path,
+        stated_boxes=table.numbers("rlnImageSize") if table.has("rlnImageSize") else None,
+        data_dir=data_dir,
+        require_stacks=require_stacks,
+    )
+    pixel_sizes = _pixel_sizes(table)
+    ctf = _ctf(table)
+    subsets = table.numbers("rlnRandomSubset") if table.has("rlnRandomSubset") else np.zeros(len(table))
+    return Particles(
+        **vars(located),
+        pixel_sizes=pixel_sizes,
+        contrast=np.ones(len(table), dtype=np.float32),
+        ctf=ctf,
+        ctf_premultiplied=_flag(table, PREMULTIPLIED),
+        phase_flipped=_flag(table, PHASE_FLIPPED),
+        rotations=_rotations(table),
+        shifts=_shifts(table, pixel_sizes),
+        half_sets=both_half_sets(subsets),
+        optics_groups=table.optics_rows,
+        source=table.path,
+        table=table,
+        notes=_notes(table, ctf),
+        open_stack=open_stack,
+    )
+
+
+def write_particles(
+    path: Path | str,
+    particles: Particles,
+    rotations: ArrayLike,
+    shifts: ArrayLike,
+    extra_columns: Mapping[str, ArrayLike] | None = None,
+) -> None:
+    """Write particles with new poses: same rows, all other columns as they were read.
+
+    What was read from a STAR file keeps its version; all else is written as RELION 3.1. Stacks that could not be
+    found from the new file's place by their old name get absolute paths.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    particles
+        Read by any of the readers.
+    rotations
+        `(n, 3, 3)`.
+    shifts
+        A `(n, 2)`, (x, y).
+    extra_columns
+        Further columns, or new values of old ones, `(n,)` each.
+    """
+    path = Path(path)
+    if isinstance(particles.table, StarTable):
+        table = _with_valid_paths(particles.table, particles, path)
+    else:
+        table = _new_table(particles, path)
+    flat = table.optics is None
+    angles, origins = euler_from_rotation(rotations), np.asarray(shifts, dtype=np.float64)
+    columns: dict[str, Any] = dict(zip(ANGLES, angles.T, strict=True))
+    if flat:
+        columns |= dict(zip(ORIGINS_PX, (origins / particles.pixel_sizes[:, None]).T, strict=True))
+    if not flat or table.has(*ORIGINS_ANGST):
+        columns |= dict(zip(ORIGINS_ANGST, origins.T, strict=True))
+    columns |= dict(extra_columns or {})
+    # RELION takes every shift as 0 where origins in pixels stand beside optics groups.
+    rows = table.particles if flat else table.particles.drop(columns=list(ORIGINS_PX), errors="ignore")
+    dataclasses.replace(table, particles=rows.assign(**columns)).write(path)
+
+
+def _pixel_sizes(table: StarTable) -> NDArray[np.float64]:
+    """A `(n,)`: as stated, or of the detector divided by the magnification."""
+    if table.has("rlnImagePixelSize"):
+        return check_pixel_sizes(table.numbers("rlnImagePixelSize"), table.path, "rlnImagePixelSize")
+    if not table.has("rlnDetectorPixelSize"):
+        raise ValueError(f"{table.path}: no pixel size: no column rlnImagePixelSize, nor rlnDetectorPixelSize")
+    magnification = table.numbers("rlnMagnification", 10000.0)
+    check_column(magnification, magnification > 0, table.path, "rlnMagnification", "a number above 0")
+    detector = table.numbers("rlnDetectorPixelSize")  # micrometre
+    return check_pixel_sizes(1e4 * detector / magnification, table.path, "rlnDetectorPixelSize / rlnMagnification")
+
+
+def _ctf(table: StarTable) -> CtfParameters | None:
+    """CTF parameters, or None where the table says nothing of a defocus."""
+    if not (table.has("rlnDefocusU") or table.has("rlnDefocusV")):
+        return None
+    values = {name: table.numbers(column, default) for name, (column, default) in CTF_COLUMNS.items()}
+    check_column(values["voltage"], values["voltage"] > 0, table.path, "rlnVoltage", "a voltage above 0 kV")
+    return CtfParameters(**values)
+
+
+def _rotations(table: StarTable) -> NDArray[np.float64] | None:
+    if not table.has(*ANGLES):
+        return None
+    return rotation_from_euler(np.stack([table.numbers(name) for name in ANGLES], axis=-1))
+
+
+def _shifts(table: StarTable, pixel_sizes: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """A `(n, 2)`, or None where the table has no origins."""
+    for names, unit in ((ORIGINS_ANGST, np.ones_like(pixel_sizes)), (ORIGINS_PX, pixel_sizes)):
+        if any(table.has(name) for name in names):
+            return np.stack([table.numbers(name) for name in names], axis=-1) * unit[:, None]
+    return None
+
+
+def _flag(table: StarTable, field: str) -> bool:
+    """A yes or no that must be the same for all particles."""
+    values = np.unique(table.numbers(field, 0.0))
+    if len(values) > 1 or values[0] not in (0, 1):
+        raise ValueError(f"{table.path}: {field}: found {values.tolist()}, expected 0 or 1, the same for all particles")
+    return bool(values[0])
+
+
+def _notes(table: StarTable, ctf: CtfParameters | None) -> tuple[str, ...]:
+    notes = []
+    if ctf is None:
+        notes.append("CTF is off: the STAR file has no defocus")
+    if table.optics is not None and table.has(*ORIGINS_PX) and not table.has(*ORIGINS_ANGST):
+        notes.append("rlnOriginX/Y beside optics groups are read as pixels; RELION itself takes these shifts as 0")
+    return tuple(notes)
+
+
+def _valid_name(stack: Path, target: Path) -> str:
+    """A stack's name for a STAR file at `target`: relative where it lies beneath the file's folder, else absolute."""
+    absolute, folder = stack.absolute(), target.absolute().parent
+    return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
+
+
+def _with_valid_paths(table: StarTable, particles: Particles, target: Path) -> StarTable:
+    """The table with those stacks renamed that would not be found from the place of the new file."""
+    names, stack_index, _ = table.image_names()
+    renamed = {}
+    for position, name in enumerate(names):
+        stack = particles.stacks[particles.stack_index[int((stack_index == position).argmax())]]
+        found = find_by_name(name, target)
+        if stack.is_file() and (found is None or not found.samefile(stack)):
+            renamed[name] = _valid_name(stack, target)
+    if not renamed:
+        return table
+    parts = table.particles[IMAGE].astype(str).str.partition("@")
+    images = parts[0] + "@" + parts[2].replace(renamed)
+    return dataclasses.replace(table, particles=table.particles.assign(**{IMAGE: images}))
+
+
+def _new_table(particles: Particles, target: Path) -> StarTable:
+    """A table in RELION 3.1's form of what is known about the particles; poses are set later."""
+    shared: dict[str, Any] = {"rlnImagePixelSize": particles.pixel_sizes, "rlnImageSize": particles.box_sizes}
+    single: dict[str, Any] = {}
+    for name, (column, _) in CTF_COLUMNS.items() if particles.ctf is not None else ():
+        in_optics = name in ("voltage", "spherical_aberration", "amplitude_contrast")
+        (shared if in_optics else single)[column] = getattr(particles.ctf, name)
+    if particles.half_sets is not None and both_half_sets(particles.half_sets) is not None:
+        single["rlnRandomSubset"] = particles.half_sets
+    keys = pd.DataFrame({GROUP: particles.optics_groups} | shared)
+    groups = keys.groupby(list(keys.columns), sort=True).ngroup().to_numpy()
+    optics = keys.iloc[np.unique(groups, return_index=True)[1]].reset_index(drop=True)
+    optics[GROUP] = optics.index + 1
+    optics.insert(1, "rlnOpticsGroupName", [f"opticsGroup{number}" for number in optics[GROUP]])
+    optics["rlnImageDimensionality"] = 2
+    for column, flag in ((PREMULTIPLIED, particles.ctf_premultiplied), (PHASE_FLIPPED, particles.phase_flipped)):
+        if flag:
+            optics[column] = 1
+    names = np.array([_valid_name(stack, target) for stack in particles.stacks], dtype=object)
+    numbers = [f"{number + 1:06d}@" for number in particles.slice_index]
+    images = np.array(numbers, dtype=object) + names[particles.stack_index]
+    rows = pd.DataFrame({IMAGE: images, GROUP: groups + 1} | single)
+    blocks = {"optics": optics, "particles": rows}
+    return StarTable(path=target, blocks=blocks, name="particles", particles=rows)

@@ -1,0 +1,158 @@
+"""Particles: memory-mapped images with CTF, poses and half sets, checked and in our conventions.
+
+The readers in `io` make them; nothing inside asks which file a number came from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Group = TypeVar("Group", "CtfParameters", "Particles")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CtfParameters:
+    """CTF of every particle; all arrays `(n,)` float64, RELION's conventions."""
+
+    defocus_u: NDArray[np.float64]
+    """A, underfocus positive."""
+    defocus_v: NDArray[np.float64]
+    """A."""
+    defocus_angle: NDArray[np.float64]
+    """Degrees from +x to the direction of `defocus_u`."""
+    voltage: NDArray[np.float64]
+    """kV."""
+    spherical_aberration: NDArray[np.float64]
+    """mm."""
+    amplitude_contrast: NDArray[np.float64]
+    """Fraction."""
+    phase_shift: NDArray[np.float64]
+    """Degrees."""
+    scale: NDArray[np.float64]
+    """Factor of the whole CTF."""
+    b_factor: NDArray[np.float64]
+    """A^2."""
+
+    def select(self, indices: ArrayLike) -> CtfParameters:
+        """CTF of some particles: `(k,)` rows, in the order given."""
+        return _select_rows(self, np.asarray(indices))
+
+
+def no_images(path: Path) -> NDArray[Any]:
+    """Stand in for the opener of stacks where particles were made without images."""
+    raise ValueError(f"{path}: these particles were made without a way to read images")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Particles:
+    """A particle set: where each image lies, and what is known about it.
+
+    Images stay on disk; `read_images` reads those asked for.
+    """
+
+    stacks: tuple[Path, ...]
+    """Files of images."""
+    stack_index: NDArray[np.int32]
+    """`(n,)` position in `stacks`."""
+    slice_index: NDArray[np.int64]
+    """`(n,)` 0-based position within the stack."""
+    box_sizes: NDArray[np.int32]
+    """Pixels `(n,)`; 0 where the stack is missing and the particles' file does not say it either."""
+    pixel_sizes: NDArray[np.float64]
+    """A `(n,)`."""
+    contrast: NDArray[np.float32]
+    """`(n,)` +1, or -1 where the protein is dark: images are multiplied by it on reading."""
+    ctf: CtfParameters | None
+    """None: CTF off."""
+    ctf_premultiplied: bool = False
+    """Images were multiplied by their CTF: the model is CTF^2."""
+    phase_flipped: bool = False
+    """Phases were flipped: the model is |CTF|."""
+    rotations: NDArray[np.float64] | None
+    """`(n, 3, 3)` RELION's matrix: map's frame to image's frame."""
+    shifts: NDArray[np.float64] | None
+    """A `(n, 2)`, (x, y): the translation that centres the image."""
+    half_sets: NDArray[np.int8] | None
+    """`(n,)` 1 or 2."""
+    optics_groups: NDArray[np.int32]
+    """`(n,)` 0-based."""
+    source: Path
+    """The file that was opened."""
+    table: Any = None
+    """All columns of that file, one row a particle, so that a writer can keep them; `table[indices]` selects rows."""
+    notes: tuple[str, ...] = ()
+    """What the user should know."""
+    open_stack: Callable[[Path], NDArray[Any]] = dataclasses.field(default=no_images, repr=False, compare=False)
+    """Opens a file of `stacks` as a memory map `(images, box, box)`."""
+
+    def __len__(self) -> int:
+        return len(self.stack_index)
+
+    def select(self, indices: ArrayLike) -> Particles:
+        """Particles at `(k,)` rows, in the order given."""
+        rows = np.asarray(indices)
+        ctf = None if self.ctf is None else self.ctf.select(rows)
+        table = None if self.table is None else self.table[rows]
+        return dataclasses.replace(_select_rows(self, rows), ctf=ctf, table=table)
+
+    def with_contrast(self, sign: float) -> Particles:
+        """The same particles with their contrast multiplied by `sign`: +1 or -1."""
+        return dataclasses.replace(self, contrast=self.contrast * np.float32(sign))
+
+    def read_images(self, indices: ArrayLike) -> NDArray[np.float32]:
+        """`(k, box, box)` images of some particles, protein white, in the order given.
+
+        Parameters
+        ----------
+        indices
+            `(k,)` rows; their boxes must be equal.
+
+        Raises
+        ------
+        ValueError
+            Boxes differ, or an image is constant or not finite; names stack and slice.
+        """
+        rows = np.atleast_1d(np.asarray(indices))
+        boxes = np.unique(self.box_sizes[rows])
+        if len(boxes) > 1:
+            raise ValueError(f"{self.source}: particles with boxes of {boxes.tolist()} px; expected one box at a time")
+        images = np.empty((len(rows), *boxes.repeat(2)), dtype=np.float32)
+        for stack in np.unique(self.stack_index[rows]):
+            # Maps live no longer than this call, so that the pages they touched do not add up in memory.
+            stored = self.open_stack(self.stacks[stack])
+            members = np.flatnonzero(self.stack_index[rows] == stack)
+            members = members[np.argsort(self.slice_index[rows[members]])]
+            images[members] = stored[self.slice_index[rows[members]]]
+        self._check_images(images, rows)
+        images *= self.contrast[rows, None, None]
+        return images
+
+    def _check_images(self, images: NDArray[np.float32], rows: NDArray[Any]) -> None:
+        """Refuse constant images (nothing to normalise by) and images with values that are not finite."""
+        lowest, highest = images.min((1, 2)), images.max((1, 2))
+        with np.errstate(invalid="ignore"):
+            useless = ~np.isfinite(highest - lowest) | (lowest == highest)
+        if not useless.any():
+            return
+        first = int(useless.argmax())
+        found = f"all pixels are {lowest[first]:g}" if lowest[first] == highest[first] else "pixels that are no numbers"
+        row = int(rows[first])
+        stack, number = self.stacks[self.stack_index[row]], self.slice_index[row] + 1
+        raise ValueError(f"{stack}: image {number} (particle {row + 1}): {found}; expected an image that varies")
+
+
+def _select_rows(group: Group, rows: NDArray[Any]) -> Group:
+    """`group` with the rows chosen in each of its arrays."""
+    arrays = {
+        field.name: value[rows]
+        for field in dataclasses.fields(group)
+        if isinstance(value := getattr(group, field.name), np.ndarray) and field.name != "table"
+    }
+    return dataclasses.replace(group, **arrays)
