@@ -57,7 +57,7 @@ def test_map_without_pixel_size_is_drawn_in_pixels(tmp_path, density):
     assert "scale" not in keywords
 
 
-def test_cube_is_a_map_even_where_the_header_says_images(tmp_path, density):
+def test_cube_is_a_map_even_where_old_programs_say_images(tmp_path, density):
     assert map_reader(write_mrc(tmp_path / "old.mrc", density, stack=True)) is not None
 
 
@@ -65,7 +65,7 @@ def test_map_of_the_other_byte_order_is_a_map(tmp_path, density):
     assert map_reader(write_mrc(tmp_path / "big_endian.mrc", density.astype(">f4"))) is not None
 
 
-@pytest.mark.parametrize("name", ["stack.mrc", "picture.mrc", "text.mrc", "empty.mrc", "absent.mrc"])
+@pytest.mark.parametrize("name", ["stack.mrc", "picture.mrc", "text.mrc", "empty.mrc", "cut.mrc", "absent.mrc"])
 def test_what_is_no_map_is_left_to_other_readers(tmp_path, density, name):
     path = tmp_path / name
     if name == "stack.mrc":
@@ -74,6 +74,8 @@ def test_what_is_no_map_is_left_to_other_readers(tmp_path, density, name):
         write_mrc(path, density[0])
     elif name == "text.mrc":
         path.write_text("no map " * 500)
+    elif name == "cut.mrc":
+        path.write_bytes(Path(write_mrc(tmp_path / "whole.mrc", density)).read_bytes()[:-4])
     elif name == "empty.mrc":
         path.touch()
     assert map_reader(str(path)) is None

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mrcfile.dtypes import HEADER_DTYPE
 
-from napari_cryospin.io.mrc import read_map
+from napari_cryospin.io.mrc import mrc_header, read_map
 
 if TYPE_CHECKING:
     from napari.types import LayerData
 
+log = logging.getLogger(__name__)
+
 ENCLOSED = 0.01
 """Share of the grid points that the first contour encloses (ChimeraX's rule)."""
-
-MODES = (0, 1, 2, 6, 12)
-"""MRC modes of real numbers; any other value is complex, or no MRC file at all."""
 
 
 def map_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
@@ -48,20 +47,12 @@ def map_layer(path: Path) -> LayerData:
 
 
 def is_map(path: Path) -> bool:
-    """Whether the header tells of a volume. A cube is taken for one even where it says "images", as old programs do.
-
-    Only the header's fixed part is read: a file that is none could promise gigabytes behind it.
-    """
+    """Whether the header tells of a cube; image stacks and tomograms are other readers' part."""
     try:
-        header = np.fromfile(path, HEADER_DTYPE, count=1)
-    except OSError:
+        return len(set(mrc_header(path).shape)) == 1
+    except (OSError, ValueError) as error:
+        log.info("not opened as a map: %s", error)
         return False
-    if not np.isin(header["mode"], MODES).all():  # written on a machine of the other byte order, if it is a map
-        header = header.view(header.dtype.newbyteorder())
-    if header.size == 0 or header["mode"][0] not in MODES:
-        return False
-    shape = [int(header[axis][0]) for axis in ("nx", "ny", "nz")]
-    return min(shape) > 1 and (header["ispg"][0] != 0 or len(set(shape)) == 1)
 
 
 def as_paths(path: str | Sequence[str]) -> list[Path]:
