@@ -36,8 +36,8 @@ def inspect(
 
 
 def examined(source: RunInput, settings: Settings) -> tuple[PreflightCard, Particles]:
-    """Open the particles of a run and judge them."""
-    particles = open_particles(source.particles, **source.options)
+    """Open the particles of a run and judge them; missing stacks are among the problems."""
+    particles = open_particles(source.particles, **source.options, require_stacks=False)
     return preflight(particles, settings), particles
 
 

@@ -84,20 +84,26 @@ class _Loop:
         self.publisher = publisher
         self.settings = settings
         self.stop = stop
-        self.paused = False
+        self.paused = self.told_to_stop = False
         self.actions = {"pause": self.pause, "resume": self.resume, "switch": self.switch, "save": self.save}
 
     def run(self) -> None:
         self.publisher.say("continued" if self.reconstruction.step else "started")
-        while not self.reconstruction.finished and not self.stop.is_set():
+        while not self.over:
             for command in self.channel.commands():
                 self.obey(command)
+            if self.over:
+                break
             if self.paused:
                 self.publisher.heartbeat("paused")
                 self.stop.wait(PAUSE_TICK)
-            elif not self.stop.is_set():
+            else:
                 self.step()
         self.end()
+
+    @property
+    def over(self) -> bool:
+        return self.reconstruction.finished or self.told_to_stop or self.stop.is_set()
 
     def step(self) -> None:
         metrics = self.reconstruction.advance()
@@ -113,7 +119,11 @@ class _Loop:
     def reason_to_switch(self) -> str | None:
         """Why the settings ask for the switch at the end of this epoch, if they do."""
         reconstruction, policy = self.reconstruction, self.settings.schedule.switch
-        if reconstruction.stage != "auto-encoding" or self.settings.method == "fully-amortized":
+        if (
+            reconstruction.stage != "auto-encoding"
+            or reconstruction.finished
+            or self.settings.method == "fully-amortized"
+        ):
             return None
         ready, advice = self.publisher.advice
         if policy == "automatic" and ready:
@@ -124,7 +134,7 @@ class _Loop:
         """Do what a command asks, or say why it cannot be done."""
         try:
             if command.kind == "stop":
-                self.stop.set()
+                self.told_to_stop = True
             elif command.kind in self.actions:
                 self.actions[command.kind](command)
             else:

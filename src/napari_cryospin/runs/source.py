@@ -6,6 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class RunInput(InputOptions):
     """Particles: .star, .cs, .mrcs or .mrc."""
 
     @property
-    def options(self) -> dict[str, object]:
+    def options(self) -> dict[str, Any]:
         """What goes with the particles' file, by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(InputOptions)}
 

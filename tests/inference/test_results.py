@@ -1,0 +1,87 @@
+"""Results as files: maps with the right header, the FSC, and the particles that were used with their new poses."""
+
+import mrcfile
+import numpy as np
+import pytest
+import starfile
+from scipy.spatial.transform import Rotation
+
+from napari_cryospin.inference.results import write_results
+from napari_cryospin.io.mrc import write_stack
+from napari_cryospin.io.open import open_particles
+from napari_cryospin.runs.messages import Results
+
+STAR = """
+data_optics
+loop_
+_rlnOpticsGroup #1
+_rlnImagePixelSize #2
+_rlnImageSize #3
+_rlnVoltage #4
+_rlnSphericalAberration #5
+_rlnAmplitudeContrast #6
+1 2.0 16 300 2.7 0.1
+
+data_particles
+loop_
+_rlnImageName #1
+_rlnOpticsGroup #2
+_rlnDefocusU #3
+_rlnDefocusV #4
+_rlnDefocusAngle #5
+_myOwnColumn #6
+"""
+
+
+@pytest.fixture
+def particles(tmp_path):
+    write_stack(tmp_path / "images.mrcs", np.zeros((5, 16, 16), np.float32), 2.0)
+    rows = "".join(f"{i + 1}@images.mrcs 1 {15000 + i} 14000 35 kept{i}\n" for i in range(5))
+    (tmp_path / "particles.star").write_text(STAR + rows)
+    return open_particles(tmp_path / "particles.star")
+
+
+def make_results(**changes):
+    rng = np.random.default_rng(0)
+    values = {
+        "map": rng.normal(size=(8, 8, 8)),
+        "filtered_map": np.zeros((8, 8, 8)),
+        "pixel_size": 4.0,
+        "resolution": 12.0,
+        "indices": np.array([0, 2, 4]),
+        "rotations": Rotation.random(3, random_state=0).as_matrix(),
+        "shifts": rng.normal(size=(3, 2)),
+        "log_likelihood": np.array([-1.0, -2.0, -3.0]),
+        "winning_head": np.zeros(3),
+    }
+    return Results(**{**values, **changes})
+
+
+def test_particles_keep_their_rows_and_columns_and_get_the_poses(particles, tmp_path):
+    results = make_results()
+    write_results(tmp_path, results, particles)
+    table = starfile.read(tmp_path / "particles.star")["particles"]
+    assert list(table["myOwnColumn"]) == ["kept0", "kept2", "kept4"]
+    assert list(table["rlnLogLikeliContribution"]) == [-1, -2, -3]
+    read = open_particles(tmp_path / "particles.star")
+    np.testing.assert_allclose(read.rotations, results.rotations, atol=1e-5)
+    np.testing.assert_allclose(read.shifts, results.shifts, atol=1e-4)
+
+
+def test_maps_have_the_pixel_size_of_the_working_box(particles, tmp_path):
+    results = make_results(half_maps=(np.ones((8, 8, 8)), np.zeros((8, 8, 8))), half_sets=np.array([1, 2, 1]))
+    write_results(tmp_path, results, particles)
+    with mrcfile.open(tmp_path / "map.mrc") as mrc:
+        np.testing.assert_array_equal(mrc.data, results.map)
+        assert mrc.voxel_size.x == pytest.approx(4.0)
+    assert (tmp_path / "map_filtered.mrc").exists()
+    assert (tmp_path / "half_map_2.mrc").exists()
+    assert list(starfile.read(tmp_path / "particles.star")["particles"]["rlnRandomSubset"]) == [1, 2, 1]
+
+
+def test_fsc_is_a_table(particles, tmp_path):
+    frequencies, correlation = np.linspace(0, 0.125, 5), np.array([1, 0.9, 0.5, 0.2, 0.1])
+    write_results(tmp_path, make_results(fsc=(frequencies, correlation)), particles)
+    table = np.genfromtxt(tmp_path / "fsc.csv", delimiter=",", names=True)
+    np.testing.assert_allclose(table["fsc"], correlation)
+    np.testing.assert_allclose(table["frequency_per_angstrom"], frequencies, atol=1e-6)
