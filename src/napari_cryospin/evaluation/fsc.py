@@ -69,7 +69,7 @@ def _shell_sums(values: Array, n: int) -> Array:
     mates = np.where((half == 0) | (2 * half == n), 1.0, 2.0)  # coefficients that a stored one stands for
     inner = radius.astype(np.int64)
     outward = (radius - inner) * mates
-    sums: Array = np.bincount(inner.ravel(), ((mates - outward) * values).ravel(), minlength=n)
+    sums = np.bincount(inner.ravel(), ((mates - outward) * values).ravel(), minlength=n).astype(np.float64)
     sums[1:] += np.bincount(inner.ravel(), (outward * values).ravel(), minlength=n)[: len(sums) - 1]
     return sums[: n // 2 + 1]
 

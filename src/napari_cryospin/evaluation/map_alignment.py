@@ -1,0 +1,198 @@
+"""Alignment of one map to another over rotation, translation and hand.
+
+The maps are compared in Fourier space, at the points of a half-ball: first on a grid over SO(3) and translations in the
+innermost shells, then the best of it by gradient in a wider band, and at last with each shell weighted by how well the
+maps agree there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from napari_cryospin.evaluation.fsc import fsc
+from napari_cryospin.physics import fourier, so3, so3_grid
+from napari_cryospin.physics.map_crop import fourier_crop_map
+
+_SEARCH_BOX = 64  # pixels; larger maps are searched at this box
+_COARSE_BAND, _MIDDLE_BAND = 6, 12  # shells
+_KEPT = 16  # candidates of the coarse search that are refined
+
+
+@dataclass(frozen=True)
+class MapAlignment:
+    """How a moving map lies in a fixed one: what is at `p` (from the centre) is found at `rotation @ p + shift`."""
+
+    rotation: NDArray[np.float64]
+    """`(3, 3)`, applied after the flip of the hand."""
+    shift: NDArray[np.float64]
+    """`(3,)` Angstrom, `(x, y, z)` in the fixed map's frame."""
+    hand_flipped: bool
+    """The moving map was inverted through its centre."""
+    correlation: float
+    """Of the aligned and the fixed map, over all grid points."""
+    density: NDArray[np.float32]
+    """`(n, n, n)` the moving map, aligned."""
+
+
+def align_maps(fixed: NDArray, moving: NDArray, pixel_size: float, *, either_hand: bool = True) -> MapAlignment:
+    """Align a map to another one.
+
+    Parameters
+    ----------
+    fixed, moving : ndarray
+        `(n, n, n)` maps `[z, y, x]` with the same pixel size; masked, or with an empty background. Translations up to
+        0.15 of the box along each axis are found.
+    pixel_size : float
+        Angstrom.
+    either_hand : bool
+        Try the other hand too, and keep the one that correlates better.
+    """
+    n = fixed.shape[-1]
+    if fixed.shape != (n, n, n) or moving.shape != fixed.shape or n % 2:
+        raise ValueError(f"maps: shapes {fixed.shape} and {moving.shape}; expected one even cube, twice")
+    found = []
+    for flipped in (False, True) if either_hand else (False,):
+        rotation, shift = _search(fixed, flip_hand(moving) if flipped else moving)
+        shift = shift * pixel_size
+        density = apply_alignment(moving, rotation, shift, pixel_size, hand_flipped=flipped)
+        correlation = float(np.corrcoef(density.ravel(), fixed.ravel())[0, 1])
+        found.append(MapAlignment(rotation, shift, flipped, correlation, density))
+    return max(found, key=lambda alignment: alignment.correlation)
+
+
+def apply_alignment(
+    density: NDArray,
+    rotation: NDArray,
+    shift: ArrayLike = (0.0, 0.0, 0.0),
+    pixel_size: float = 1.0,
+    *,
+    hand_flipped: bool = False,
+) -> NDArray[np.float32]:
+    """Map as it lies after flip, rotation and shift, as in `MapAlignment`; also with what `pose_error` found.
+
+    Cubic splines in real space; outside the box the map is taken as zero.
+    """
+    source = flip_hand(density) if hand_flipped else density
+    back = np.asarray(rotation, dtype=np.float64)[::-1, ::-1].T  # to the source, for (z, y, x)
+    centre = np.full(3, density.shape[-1] // 2)
+    offset = centre - back @ (centre + np.asarray(shift, dtype=np.float64)[::-1] / pixel_size)
+    return ndimage.affine_transform(np.asarray(source, dtype=np.float32), back, offset, order=3)
+
+
+def flip_hand(density: NDArray) -> NDArray:
+    """Point inversion of an even `(n, n, n)` map through its centre `n // 2`; rotations become `HAND_FLIP @ A`."""
+    return np.roll(density[::-1, ::-1, ::-1], (1, 1, 1), (0, 1, 2))
+
+
+def _search(fixed: NDArray, moving: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rotation `(3, 3)` and shift `(3,)` in pixels that take one map to the other, without a flip."""
+    n = fixed.shape[-1]
+    box = min(n, _SEARCH_BOX)
+    pair = (torch.from_numpy(np.array(density, dtype=np.float32)) for density in (fixed, moving))
+    target, source = (fourier_crop_map(density, box) for density in pair)
+    comparison = _Comparison(target, source)
+    with torch.no_grad():
+        rotations, shifts = comparison.coarse()
+    rotations, shifts = comparison.refine(rotations, shifts, _MIDDLE_BAND, steps=40, rate=0.03)
+    rotations, shifts = rotations[:1], shifts[:1]
+    for rate in (0.02, 0.005):
+        moved = apply_alignment(source.numpy(), rotations[0].double().numpy(), shifts[0].double().numpy())
+        agreement = torch.from_numpy(fsc(moved, target.numpy(), 1).values).float()
+        agreement *= agreement > 0.143
+        rotations, shifts = comparison.refine(rotations, shifts, box // 2 - 1, steps=25, rate=rate, agreement=agreement)
+    return rotations[0].double().numpy(), shifts[0].double().numpy() * (n / box)
+
+
+class _Comparison:
+    """Two maps as transforms; scores of a rotation and a translation (pixels) of the second."""
+
+    def __init__(self, target: Tensor, source: Tensor) -> None:
+        self.box = target.shape[-1]
+        self.target = _Lattice(target)
+        self.source = _Lattice(source)
+
+    def side(self, band: int, agreement: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Half-ball `(points, 3)` and the target's conjugate there, with a weight a shell.
+
+        The spectra are flattened; by half where it is not known how far the maps agree: a shell that one of them lacks
+        must not be blown up.
+        """
+        points = _half_ball(band)
+        shell = points.norm(dim=-1).round().long()
+        values = self.target(points)
+        amplitudes = (_shell_rms(values, shell) * _shell_rms(self.source(points), shell)).clamp(min=1e-20)
+        weights = amplitudes.rsqrt() if agreement is None else agreement[: len(amplitudes)] / amplitudes
+        return points, values.conj() * weights[shell]
+
+    def coarse(self) -> tuple[Tensor, Tensor]:
+        """Best candidates of a grid: `(kept, 3, 3)` rotations, each with its best shift `(kept, 3)`."""
+        points, conjugate = self.side(_COARSE_BAND)
+        rotations = so3_grid.grid_rotations(4, 24).flatten(0, 1)
+        line = torch.arange(-3, 4) * (self.box / (3 * _COARSE_BAND))  # +- 0.17 of the box
+        shifts = torch.cartesian_prod(line, line, line)
+        sides = conjugate * self.phases(shifts, points)
+        best = [(self.source(points @ part) @ sides.T).real.max(dim=-1) for part in rotations.split(512)]
+        score, where = (torch.cat(column) for column in zip(*best, strict=True))
+        kept = score.topk(_KEPT).indices
+        return rotations[kept], shifts[where[kept]]
+
+    def refine(
+        self, rotations: Tensor, shifts: Tensor, band: int, *, steps: int, rate: float, agreement: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Climb from each `(k, 3, 3)`, `(k, 3)`; the best comes first. `rate`: first step in radian."""
+        points, conjugate = self.side(band, agreement)
+        omega = torch.zeros(len(rotations), 3, requires_grad=True)
+        move = torch.zeros(len(rotations), 3, requires_grad=True)
+        optimizer = torch.optim.Adam([{"params": [omega], "lr": rate}, {"params": [move], "lr": rate * self.box / 6}])
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            turned = so3.exponential_map(omega) @ rotations
+            scores = (self.source(points @ turned) * self.phases(shifts + move, points) * conjugate).real.mean(-1)
+            (-scores.sum()).backward()
+            optimizer.step()
+            schedule.step()
+        order = scores.detach().argsort(descending=True)
+        turned = so3.exponential_map(omega.detach()) @ rotations
+        return turned[order], (shifts + move.detach())[order]
+
+    def phases(self, shifts: Tensor, points: Tensor) -> Tensor:
+        """`(k, points)` phase ramps that move the map by `(k, 3)` pixels."""
+        angle = shifts @ points.T * (-2 * torch.pi / self.box)
+        return torch.polar(torch.ones_like(angle), angle)
+
+
+class _Lattice:
+    """Transform of a map, read between the points of an oversampled lattice."""
+
+    padding = 2
+
+    def __init__(self, density: Tensor) -> None:
+        self.hartley = fourier.map_to_hartley(density, self.padding)
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """`(..., points)` complex at `(..., points, 3)` frequencies `(x, y, z)` in Fourier pixels."""
+        where = (points * (self.padding / (self.hartley.shape[-1] // 2))).reshape(1, 1, 1, -1, 3)
+        volume = self.hartley.expand(2, 1, -1, -1, -1)
+        values = torch.nn.functional.grid_sample(volume, torch.cat((where, -where)), align_corners=True)
+        at, mate = values.reshape(2, *points.shape[:-1])
+        return torch.complex(mate + at, mate - at) / 2
+
+
+def _half_ball(band: int) -> Tensor:
+    """`(points, 3)` one of each pair of opposite lattice points up to a radius, without the centre."""
+    line = torch.arange(-band, band + 1)
+    x, y, z = torch.cartesian_prod(line, line, line).unbind(-1)
+    kept = (x * x + y * y + z * z <= band * band) & ((z > 0) | ((z == 0) & ((y > 0) | ((y == 0) & (x > 0)))))
+    return torch.stack((x[kept], y[kept], z[kept]), dim=-1).float()
+
+
+def _shell_rms(values: Tensor, shell: Tensor) -> Tensor:
+    total = torch.zeros(int(shell.max()) + 1).index_add(0, shell, values.abs().square())
+    return (total / torch.bincount(shell).clamp(min=1)).sqrt()

@@ -1,0 +1,26 @@
+"""Fourier cropping of a map."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def fourier_crop_map(density: Tensor, box_size: int) -> Tensor:
+    """Fourier-crop an `(n, n, n)` map to a smaller even box; grey values and the place of the centre stay.
+
+    The pixel size grows by `n / box_size`. What lies beyond the sphere of the new Nyquist frequency is dropped, and so
+    is that frequency itself.
+    """
+    n, half = density.shape[-1], box_size // 2
+    if box_size == n:
+        return density
+    if box_size > n or box_size % 2 or density.shape != (n, n, n):
+        raise ValueError(f"map: shape {tuple(density.shape)}, box {box_size}; expected a cube and a smaller even box")
+    spectrum = torch.fft.fftshift(torch.fft.fftn(torch.fft.ifftshift(density)))
+    inside = slice(n // 2 - half, n // 2 + half)
+    kept = spectrum[inside, inside, inside]
+    line = torch.arange(-half, half, device=density.device)
+    radius = (line[:, None, None] ** 2 + line[:, None] ** 2 + line**2).sqrt()
+    cropped = torch.fft.ifftn(torch.fft.ifftshift(kept * (radius < half))).real
+    return torch.fft.fftshift(cropped) * (box_size / n) ** 3
