@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_cryospin.io import star
+import numpy as np
+
+from napari_cryospin.io import cryodrgn, cryosparc, star
 from napari_cryospin.io.files import check_is_file
+from napari_cryospin.io.located import check_pixel_sizes, locate_images
+from napari_cryospin.io.mrc import mrc_header, open_stack, stack_header
 from napari_cryospin.particles import Particles
+
+STACKS = (".mrcs", ".mrc")
+SUFFIXES = (".star", ".cs", *STACKS)
+EQUAL = 0.01
+"""Sizes that differ by less than this share are the same; files round them differently."""
 
 
 def open_particles(
@@ -20,5 +30,111 @@ def open_particles(
     pixel_size: float | None = None,
     require_stacks: bool = True,
 ) -> Particles:
+    """Open particles of any format.
+
+    Parameters
+    ----------
+    path
+        .star (RELION), .cs (cryoSPARC), .mrcs or .mrc (a bare stack).
+    data_dir
+        A further folder to look for stacks in.
+    passthrough
+        cryoSPARC files with further fields, joined by uid.
+    ctf, poses
+        cryoDRGN pickles, for a bare stack or in place of what `path` says.
+    pixel_size
+        A; for a bare stack only, whose header often has it wrong.
+    require_stacks
+        Refuse where a stack is missing. Without, particles can be inspected, but not all their images read.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Names file, row, field, what was found and what was expected. `MissingStacksError` lists all missing stacks.
+    """
     path = check_is_file(path)
-    return star.read_particles(path, data_dir, require_stacks=require_stacks)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {', '.join(SUFFIXES)}")
+    if passthrough and suffix != ".cs":
+        raise ValueError(f"{path}: passthrough files go with a .cs file only")
+    if pixel_size is not None and suffix not in STACKS:
+        raise ValueError(f"{path}: says its pixel size itself; --pixel-size is for a bare stack")
+    if suffix == ".star":
+        particles = star.read_particles(path, data_dir, require_stacks=require_stacks)
+    elif suffix == ".cs":
+        particles = cryosparc.read_particles(path, data_dir, passthrough, require_stacks=require_stacks)
+    else:
+        return bare_stack(path, pixel_size, ctf, poses)
+    if ctf is not None:
+        particles = _with_ctf(particles, ctf)
+    return particles if poses is None else _with_poses(particles, poses)
+
+
+def bare_stack(
+    path: Path, pixel_size: float | None = None, ctf: Path | None = None, poses: Path | None = None
+) -> Particles:
+    """Particles of a stack of images alone.
+
+    Parameters
+    ----------
+    path
+        .mrcs or .mrc.
+    pixel_size
+        A; may be left out where the CTF parameters say it.
+    ctf, poses
+        cryoDRGN pickles.
+    """
+    count, box, _ = stack_header(path)
+    slices = np.arange(count)
+    located = locate_images([str(path.absolute())], np.zeros(count, np.int32), slices, source=path)
+    notes = []
+    if pixel_size is None:
+        if ctf is None:
+            raise ValueError(f"{path}: a bare stack says no pixel size; give it (--pixel-size)")
+        pixel_sizes = cryodrgn.read_ctf(ctf, count)[1] / box
+    else:
+        pixel_sizes = check_pixel_sizes(np.full(count, float(pixel_size)), path, "pixel size")
+        stored = mrc_header(path).voxel_size[0]
+        if abs(stored - pixel_size) > EQUAL * pixel_size:
+            notes.append(f"the stack's header says {stored:g} A a pixel; {pixel_size:g} A is used")
+    if ctf is None:
+        notes.append("CTF is off: a bare stack says nothing of it (--ctf)")
+    particles = Particles(
+        **vars(located),
+        pixel_sizes=pixel_sizes,
+        contrast=np.ones(count, dtype=np.float32),
+        ctf=None,
+        rotations=None,
+        shifts=None,
+        half_sets=None,
+        optics_groups=np.zeros(count, dtype=np.int32),
+        source=path,
+        notes=tuple(notes),
+        open_stack=open_stack,
+    )
+    if ctf is not None:
+        particles = _with_ctf(particles, ctf)
+    return particles if poses is None else _with_poses(particles, poses)
+
+
+def _with_ctf(particles: Particles, path: Path) -> Particles:
+    """The particles with CTF parameters of a cryoDRGN pickle, made for boxes of the same side in A."""
+    parameters, sides = cryodrgn.read_ctf(path, len(particles))
+    expected = particles.box_sizes * particles.pixel_sizes
+    differs = (expected > 0) & (np.abs(sides - expected) > EQUAL * expected)
+    if differs.any():
+        row = int(differs.argmax())
+        found = f"box times pixel size of {sides[row]:g} A"
+        raise ValueError(f"{path}: row {row + 1}: found {found}, expected {expected[row]:g} A as in {particles.source}")
+    kept = tuple(note for note in particles.notes if not note.startswith("CTF is off"))
+    return dataclasses.replace(particles, ctf=parameters, notes=(*kept, f"CTF parameters are those of {path}"))
+
+
+def _with_poses(particles: Particles, path: Path) -> Particles:
+    """The particles with poses of a cryoDRGN pickle."""
+    rotations, fractions = cryodrgn.read_poses(path, len(particles))
+    sides = particles.box_sizes * particles.pixel_sizes
+    shifts = None if fractions is None else fractions * sides[:, None]
+    notes = (*particles.notes, f"poses are those of {path}")
+    return dataclasses.replace(particles, rotations=rotations, shifts=shifts, notes=notes)

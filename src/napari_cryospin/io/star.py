@@ -15,7 +15,7 @@ from napari_cryospin.io.angles import euler_from_rotation, rotation_from_euler
 from napari_cryospin.io.files import find_by_name
 from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
-from napari_cryospin.io.star_table import GROUP, IMAGE, StarTable, read_star
+from napari_cryospin.io.star_table import GROUP, IMAGE, STACK_FORMAT, StarTable, read_star
 from napari_cryospin.particles import CtfParameters, Particles
 
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
@@ -55,8 +55,11 @@ def read_particles(path: Path | str, data_dir: Path | None = None, *, require_st
         Names file, row, column, what was found and what was expected.
     """
     table = read_star(path)
+    names, stack_index, slice_index = table.image_names()
     located = locate_images(
-        *table.image_names(),
+        [name.removesuffix(STACK_FORMAT) for name in names],
+        stack_index,
+        slice_index,
         source=table.path,
         stated_boxes=table.numbers("rlnImageSize") if table.has("rlnImageSize") else None,
         data_dir=data_dir,
@@ -180,8 +183,11 @@ def _notes(table: StarTable, ctf: CtfParameters | None) -> tuple[str, ...]:
 
 def _valid_name(stack: Path, target: Path) -> str:
     """A stack's name for a STAR file at `target`: relative where it lies beneath the file's folder, else absolute."""
+    if not stack.is_file():
+        return str(stack)
     absolute, folder = stack.absolute(), target.absolute().parent
-    return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
+    name = str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
+    return name if stack.suffix == ".mrcs" else name + STACK_FORMAT
 
 
 def _with_valid_paths(table: StarTable, particles: Particles, target: Path) -> StarTable:
@@ -190,7 +196,7 @@ def _with_valid_paths(table: StarTable, particles: Particles, target: Path) -> S
     renamed = {}
     for position, name in enumerate(names):
         stack = particles.stacks[particles.stack_index[int((stack_index == position).argmax())]]
-        found = find_by_name(name, target)
+        found = find_by_name(name.removesuffix(STACK_FORMAT), target)
         if stack.is_file() and (found is None or not found.samefile(stack)):
             renamed[name] = _valid_name(stack, target)
     if not renamed:

@@ -21,6 +21,8 @@ from napari_cryospin.io.files import atomic_write, check_is_file
 
 GROUP = "rlnOpticsGroup"
 IMAGE = "rlnImageName"
+STACK_FORMAT = ":mrcs"
+"""What tells RELION that a file of another suffix is a stack."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,77 @@
+"""Is the protein white or black? Judged from the images, never assumed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from napari_cryospin.particles import Particles
+
+SAMPLE = 200
+SIGNIFICANT = 4.0
+"""Standard errors that the mean difference must reach."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """Verdict about a particle set."""
+
+    verdict: Literal["white", "black", "unclear"]
+    """Protein brighter than its surroundings, darker, or not to be told."""
+    difference: float
+    """Centre minus rim, in standard deviations of the low-passed images; mean over the sample."""
+    error: float
+    """Standard error of `difference`."""
+    count: int
+    """Images in the sample."""
+
+    def __str__(self) -> str:
+        figure = f"centre {self.difference:+.2f} +- {self.error:.2f} sd against the rim, {self.count} images"
+        return f"protein {self.verdict} ({figure})"
+
+
+def judge_contrast(particles: Particles, sign: float = 1.0) -> Contrast:
+    """Compare the centre of low-passed images with their rim.
+
+    Parameters
+    ----------
+    particles
+        Stacks must exist.
+    sign
+        Multiplies the images: -1 where their contrast will be inverted.
+
+    Raises
+    ------
+    ValueError
+        An image of the sample cannot be used.
+    """
+    rows = np.unique(np.linspace(0, len(particles) - 1, min(SAMPLE, len(particles))).astype(int))
+    differences = np.concatenate(
+        [
+            _centre_against_rim(particles, rows[particles.box_sizes[rows] == box])
+            for box in np.unique(particles.box_sizes)
+        ]
+    )
+    difference = sign * float(differences.mean())
+    error = float(differences.std(ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else np.inf
+    if abs(difference) < SIGNIFICANT * error:
+        verdict: Literal["white", "black", "unclear"] = "unclear"
+    else:
+        verdict = "white" if difference > 0 else "black"
+    return Contrast(verdict=verdict, difference=difference, error=error, count=len(differences))
+
+
+def _centre_against_rim(particles: Particles, rows: np.ndarray) -> np.ndarray:
+    """`(k,)` mean of the centre minus mean of the rim of images with one box, over the images' standard deviation."""
+    box = int(particles.box_sizes[rows[0]]) if len(rows) else 0
+    axis = np.arange(box) - box // 2
+    radius = np.hypot(axis[:, None], axis)
+    centre, rim = radius < 0.2 * box, (radius > 0.4 * box) & (radius < 0.5 * box)
+    differences = []
+    for row in rows:  # one at a time: a sample of large images is large
+        image = gaussian_filter(particles.read_images([row])[0], box / 20)
+        differences.append((image[centre].mean() - image[rim].mean()) / image.std())
+    return np.array(differences)
