@@ -6,9 +6,11 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from napari_cryospin.cli import COMMANDS, main
+from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.source import RunInput
@@ -18,6 +20,19 @@ from napari_cryospin.settings import Settings
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
     return RunFolder.create(tmp_path / "run", RunInput(particles=Path("particles.star")), Settings())
+
+
+@pytest.fixture
+def stack(tmp_path) -> Path:
+    """Six noise images with a CTF."""
+    rng = np.random.default_rng(0)
+    write_stack(tmp_path / "images.mrcs", rng.normal(size=(6, 32, 32)).astype(np.float32), 2.0)
+    names = "ImageName ImagePixelSize ImageSize Voltage SphericalAberration AmplitudeContrast DefocusU DefocusV "
+    names += "DefocusAngle"
+    header = "".join(f"_rln{name} #{number}\n" for number, name in enumerate(names.split(), start=1))
+    rows = "".join(f"{i + 1}@images.mrcs 2.0 32 300 2.7 0.1 15000 14000 35\n" for i in range(6))
+    (tmp_path / "particles.star").write_text(f"data_particles\nloop_\n{header}{rows}")
+    return tmp_path / "particles.star"
 
 
 def test_help_names_every_command(capsys):
@@ -85,7 +100,63 @@ def test_send_reports_the_answer(run, capsys, answer, code):
     assert f"{answer} at step 12: because" in capsys.readouterr().out
 
 
-def test_light_commands_do_not_load_torch(run):
+def test_light_commands_do_not_load_torch(run, stack):
     code = "import sys; from napari_cryospin.cli import main; main(sys.argv[1:]); assert 'torch' not in sys.modules"
-    for arguments in (["status", str(run.path)], ["send", str(run.path), "stop"]):
+    for arguments in (["status", str(run.path)], ["send", str(run.path), "stop"], ["inspect", str(stack)]):
         subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
+
+
+def test_inspect_prints_the_card(stack, capsys):
+    assert main(["inspect", str(stack)]) == 0
+    shown = capsys.readouterr().out
+    for text in ("6", "32 px at 2 A", "CTF"):
+        assert text in shown
+
+
+def test_inspect_names_all_missing_stacks_and_says_that_a_run_is_impossible(stack, capsys):
+    stack.with_name("images.mrcs").unlink()
+    assert main(["inspect", str(stack)]) == 2
+    assert "images.mrcs" in capsys.readouterr().out
+
+
+def test_flags_override_the_preset(stack, capsys):
+    assert main(["inspect", str(stack), "--preset", "paper-cpu", "--box", "16", "--half-sets"]) == 0
+    assert "16 px at 4 A" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["inspect", "run"])
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [(["--box", "31"], "even"), (["--box", "8"], "16"), (["--box", "64"], "64"), (["--preset", "fast"], "quick")],
+)
+def test_impossible_settings_are_status_2_and_no_traceback(command, options, named, stack, tmp_path, capsys):
+    out = ["-o", str(tmp_path / "run")] if command == "run" else []
+    try:
+        code = main([command, str(stack), *out, *options])
+    except SystemExit as exit_:  # the parser's own complaint
+        code = exit_.code
+    shown = capsys.readouterr()
+    assert code == 2
+    assert named in shown.out + shown.err
+    assert "Traceback" not in shown.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [(None, "no such file"), ("", "particles.star"), ("data_\nloop_\n_rlnVoltage #1\n300\n", "rlnImageName")],
+)
+def test_bad_particle_files_are_one_clear_line(content, named, tmp_path, capsys):
+    path = tmp_path / "particles.star"
+    if content is not None:
+        path.write_text(content)
+    assert main(["run", str(path), "-o", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert named in error
+    assert "particles.star" in error
+    assert error.count("\n") == 1
+
+
+def test_a_run_never_overwrites_another(run, stack, capsys):
+    assert main(["run", str(stack), "-o", str(run.path)]) == 2
+    assert "holds a run of" in capsys.readouterr().err
