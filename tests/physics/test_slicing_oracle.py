@@ -1,0 +1,88 @@
+"""Central slices against sums over all voxels, torch-fourier-slice, and rotations in real space."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+from torch_fourier_slice import project_3d_to_2d
+
+from napari_cryospin.physics import fourier
+from napari_cryospin.physics.slicing import central_slices, shift_phases
+
+BLOBS = np.random.default_rng(3).uniform(-7, 7, (12, 3))
+ROTATIONS = Rotation.from_euler("ZYZ", [[30, 50, 70], [-100, 120, 10], [0, 90, 45]], degrees=True).as_matrix()
+ROTATIONS = np.ascontiguousarray(ROTATIONS.transpose(0, 2, 1))
+
+
+def phantom(n: int, centres=BLOBS, width: float = 1.4) -> torch.Tensor:
+    line = np.arange(n) - n // 2
+    factors = [np.exp(-((line - np.asarray(centres)[:, i, None]) ** 2) / (2 * width**2)) for i in range(3)]
+    return torch.from_numpy(np.einsum("bx,by,bz->zyx", *factors))
+
+
+def voxel_sum(density: torch.Tensor, rotations: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """The transform where the slice lies, summed over all voxels: exact, slow."""
+    n = density.shape[-1]
+    line = torch.arange(n, dtype=torch.float64) - n // 2
+    z, y, x = torch.meshgrid(line, line, line, indexing="ij")
+    voxels = torch.stack((x, y, z), dim=-1).reshape(-1, 3)
+    where = points.double() @ rotations[:, :2]
+    phase = torch.polar(torch.ones((), dtype=torch.float64), -2 * torch.pi / n * (where @ voxels.T))
+    return phase @ density.reshape(-1).to(phase.dtype)
+
+
+@pytest.mark.parametrize(("padding", "largest"), [(1, 0.09), (2, 0.02), (3, 0.01)])
+def test_slices_are_the_transform(padding, largest):
+    density, points = phantom(32), fourier.half_plane(32)
+    rotations = torch.from_numpy(ROTATIONS)
+    exact = voxel_sum(density, rotations, points)
+    got = central_slices(fourier.map_to_hartley(density, padding), rotations, points, padding)
+    assert float((got - exact).norm() / exact.norm()) < largest
+
+
+def test_agrees_with_torch_fourier_slice():
+    n, density, points = 32, phantom(32), fourier.half_plane(32)
+    # Its matrices take the slice's (x, y, z) to the volume's: the transpose of ours.
+    expected = project_3d_to_2d(density.float(), torch.from_numpy(ROTATIONS.transpose(0, 2, 1).copy()).float(), 3.0)
+    slices = central_slices(fourier.map_to_hartley(density, 3), torch.from_numpy(ROTATIONS), points, padding=3)
+    got = fourier.from_half_plane(slices, points, n)
+    expected = expected.double() - expected.double().mean((-2, -1), keepdim=True)
+    assert float((got - expected).norm() / expected.norm()) < 0.02
+
+
+def test_agrees_with_rotation_in_real_space():
+    n, density, points = 40, phantom(40), fourier.half_plane(40)
+    hartley = fourier.map_to_hartley(density, 2)
+    for rotation in ROTATIONS:
+        back = rotation[::-1, ::-1].T  # image's (z, y, x) to the map's
+        turned = ndimage.affine_transform(density.numpy(), back, np.full(3, n // 2) - back @ np.full(3, n // 2))
+        expected = fourier.to_half_plane(torch.from_numpy(turned.sum(0)), points)
+        got = central_slices(hartley, torch.from_numpy(rotation), points, padding=2)
+        assert float((got - expected).norm() / expected.norm()) < 0.02
+
+
+@pytest.mark.parametrize("padding", [1, 2])
+def test_zero_frequency_is_the_sum_of_the_map_at_any_rotation(padding):
+    density = phantom(24)
+    hartley = fourier.map_to_hartley(density, padding)
+    at_zero = central_slices(hartley, torch.from_numpy(ROTATIONS), torch.zeros(1, 2), padding)
+    total = (density / fourier.grid_envelope(24, padding)).sum()  # what interpolation between lattice points needs
+    torch.testing.assert_close(at_zero, total.to(at_zero.dtype).expand(3, 1))
+
+
+def test_a_rotation_never_moves_the_centre():
+    points = fourier.half_plane(32, 8)
+    slices = central_slices(fourier.map_to_hartley(phantom(32, [(0, 0, 0)]), 2), torch.from_numpy(ROTATIONS), points, 2)
+    assert float(slices.imag.abs().max() / slices.real.max()) < 1e-6
+    assert float(slices.real.min()) > 0
+    assert float((slices - slices[0]).abs().max() / slices.real.max()) < 0.01
+
+
+def test_a_shift_moves_the_image_the_other_way():
+    n, pixel_size, points = 32, 2.0, fourier.half_plane(32)
+    image = phantom(n, [(0, 0, 0)]).sum(0)
+    phases = shift_phases(torch.tensor([6.0, -4.0], dtype=torch.float64), points, n * pixel_size)
+    moved = fourier.from_half_plane(fourier.to_half_plane(image, points) * phases, points, n)
+    row, column = np.unravel_index(int(moved.argmax()), (n, n))
+    assert (column, row) == (n // 2 - 3, n // 2 + 2)
