@@ -61,6 +61,10 @@ class EncoderSettings:
     """Convolutional layers before the heads: the paper's VGG16 layout, or a small one for CPUs."""
     encoder_box: Annotated[int, Range(16, 256), Unit("px")] = 32
     """Box of the images that the encoder sees (the working box where that is smaller)."""
+    encoder_input: Literal["raw", "phase-flipped"] = "raw"
+    """The encoder sees the images as they are (the paper), or with the phases of their CTF flipped."""
+    encoder_batch: Annotated[int, Range(1, 65536)] = 64
+    """Images a step of the encoder, where that is fewer than a batch."""
     encoder_learning_rate: Annotated[float, Range(0, 1)] = 1e-3
     """Adam step of the encoder."""
     shifts: bool = True
@@ -84,7 +88,9 @@ class VolumeSettings:
     loss: Literal["squared", "absolute"] = "squared"
     """Squared error (Eq. 3) or mean absolute difference (public code)."""
     first_band: Annotated[int | None, Range(2, 512), Unit("shells")] = None
-    """Fourier shells seen in the first epoch; the band grows from there. Default: all from the start (the paper)."""
+    """Fourier shells seen at first; the band grows from there. Default: all from the start (the paper)."""
+    encoding_band: Annotated[int | None, Range(2, 512), Unit("shells")] = None
+    """Fourier shells up to which the band grows before the switch. Default: all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +99,15 @@ class ScheduleSettings:
 
     epochs: Annotated[int, Range(1, 100000)] = 20
     """Passes over the particles in all, both stages together."""
+    decoding_epochs: Annotated[int | None, Range(1, 100000)] = None
+    """Epochs after the switch, whenever that was. Default: up to `epochs`."""
     switch: Literal["by-hand", "automatic"] | int = 7
     """Switch to auto-decoding: by hand, automatic, or after so many epochs."""
     batch_size: Annotated[int, Range(1, 65536)] = 64
     """Images a step."""
-    pose_steps: Annotated[int, Range(0, 100)] = 5
+    pose_update: Literal["adam", "gauss-newton"] = "adam"
+    """Pose steps after the switch: Adam (the paper), or damped Gauss-Newton on all five parameters of a particle."""
+    pose_steps: Annotated[int, Range(1, 100)] = 5
     """Pose steps to each volume step while auto-decoding (appendix A)."""
     pose_learning_rate: Annotated[float, Range(0, 10)] = 0.05
     """Adam step of the poses: radian for rotations, pixels of the working box for shifts."""
@@ -189,4 +199,33 @@ def check(group: Any) -> None:
                 raise ValueError(f"settings: {name} is {value}; expected {limit.low:g} to {limit.high:g}")
 
 
-PRESETS: dict[str, Settings] = {}
+PAPER_SYNTHETIC = Settings(
+    preset="paper-synthetic",
+    encoder=EncoderSettings(heads=7, trunk="vgg16", encoder_box=128, encoder_learning_rate=1e-4, shifts=False),
+    schedule=ScheduleSettings(epochs=20, switch=7),
+)
+PRESETS: dict[str, Settings] = {
+    "quick": Settings(
+        preset="quick",
+        encoder=EncoderSettings(heads=4, encoder_input="phase-flipped", encoder_batch=100),
+        volume=VolumeSettings(volume_update="wiener", padding=2, first_band=4, encoding_band=11),
+        schedule=ScheduleSettings(
+            epochs=30, decoding_epochs=8, switch="automatic", batch_size=500, pose_update="gauss-newton", pose_steps=3
+        ),
+        posterior=PosteriorSettings(posterior_sample=True, teaching=0.3, search_at_switch=True, mates=True),
+    ),
+    "paper-synthetic": PAPER_SYNTHETIC,
+    "paper-experimental": dataclasses.replace(
+        PAPER_SYNTHETIC,
+        preset="paper-experimental",
+        preparation=PreparationSettings(half_sets=True),
+        encoder=dataclasses.replace(PAPER_SYNTHETIC.encoder, heads=15, shifts=True),
+        schedule=ScheduleSettings(epochs=30, switch=15),
+    ),
+    "paper-cpu": Settings(
+        preset="paper-cpu",
+        encoder=EncoderSettings(heads=7, encoder_box=64, shifts=False),
+        schedule=ScheduleSettings(epochs=90, switch=80),
+    ),
+}
+"""Full sets of settings. quick: the fastest way to the right answer that we know. The others: the paper, nothing added."""

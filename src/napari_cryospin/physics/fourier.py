@@ -1,8 +1,8 @@
 """Images and volumes in Fourier space.
 
-A real image is held as its transform's independent half: the points `(kx, ky)` with `kx > 0`, or `kx = 0` and `ky > 0`,
-in order of their radius, so that a narrower band is a prefix. The zero frequency is left out: images are normalised to a
-background of zero mean, which says nothing about it. Transforms are unnormalised sums about the centre `n // 2`:
+A real image is held as its transform's independent half: the points `(kx, ky)` with `kx > 0`, or `kx = 0` and
+`ky > 0`, in order of their radius, so that a narrower band is a prefix. The zero frequency is left out: images are
+normalised to a background of zero mean, which says nothing about it. Transforms are unnormalised sums about `n // 2`:
 `F(k) = sum_x I(x) exp(-2 pi i k . (x - n/2) / n)`.
 
 A volume is held as its Hartley transform `H = Re F - Im F` (paper, Eq. 7) on a cubic lattice with an odd number `G` of
@@ -50,7 +50,7 @@ def band_size(points: Tensor, band: int) -> int:
 
 
 def _parity(points: Tensor) -> Tensor:
-    """`(points,)` phase exp(+i pi (kx + ky)) = +-1 that moves the origin from the corner to the centre of an even box."""
+    """`(points,)` phase exp(+i pi (kx + ky)) = +-1 that moves the origin from the corner to the centre of the box."""
     return 1.0 - 2.0 * (points.sum(-1) % 2)
 
 

@@ -39,7 +39,7 @@ def central_slices(hartley: Tensor, rotations: Tensor, points: Tensor, padding: 
     scale = padding / (hartley.shape[-1] // 2)  # lattice coordinates run from -1 to 1
     where = (points.to(rotations.dtype) * scale) @ rotations[..., :2, :]  # (..., p, 3)
     count = where.shape[:-1].numel()
-    # The two batches are w and -w. Batches run in parallel: more of them where no gradient needs a copy of the lattice each.
+    # The two batches are w and -w. Batches run in parallel: more of them where no gradient needs a lattice for each.
     parts = 1 if torch.is_grad_enabled() else max(1, torch.get_num_threads() // 2)
     grid = torch.nn.functional.pad(where.reshape(-1, 3), (0, 0, 0, -count % parts)).reshape(parts, 1, 1, -1, 3)
     volume = hartley.to(where.dtype).expand(2 * parts, 1, -1, -1, -1)
@@ -69,3 +69,40 @@ def shift_phases(shifts: Tensor, points: Tensor, extent: float) -> Tensor:
     """
     angle = (shifts * (2 * torch.pi / extent)) @ points.to(shifts.dtype).T
     return torch.polar(torch.ones_like(angle), angle)
+
+
+@torch.no_grad()
+def insert_slices(
+    rotations: Tensor, points: Tensor, values: Tensor, weights: Tensor, *, size: int, padding: int
+) -> Tensor:
+    """Adjoint of `central_slices`: images spread over a Hartley lattice, beside their weights.
+
+    Parameters
+    ----------
+    rotations : Tensor
+        `(b, 3, 3)`.
+    points : Tensor
+        `(p, 2)`.
+    values : Tensor
+        `(b, p)` complex.
+    weights : Tensor
+        `(b, p)` real.
+    size : int
+        Points of the lattice along an axis, odd.
+    padding : int
+        Lattice points to one Fourier pixel.
+
+    Returns
+    -------
+    Tensor
+        `(2, size, size, size)`: the Hartley values `Re - Im` at each point and `Re + Im` at its mate, and the weights.
+    """
+    where = (points.to(rotations.dtype) * (padding / (size // 2))) @ rotations[:, :2]
+    where = where.reshape(1, 1, 1, -1, 3)
+    at, mate = values.real - values.imag, values.real + values.imag
+    sources = torch.stack((torch.stack((at, weights)), torch.stack((mate, weights)))).reshape(2, 2, 1, 1, -1)
+    lattice = weights.new_zeros(()).expand(2, 2, size, size, size)
+    spread, _ = torch.ops.aten.grid_sampler_3d_backward(
+        sources, lattice, torch.cat((where, -where)), 0, 0, True, [True, False]
+    )
+    return spread.sum(0)

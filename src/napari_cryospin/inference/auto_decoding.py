@@ -1,0 +1,161 @@
+"""Stage two: poses are refined directly, in turn with the volume (paper, section 4.2 and appendix A)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from napari_cryospin.inference.auto_encoding import insert_images
+from napari_cryospin.inference.fit import Batch, Fit
+from napari_cryospin.inference.losses import candidate_errors
+from napari_cryospin.inference.mates import MateTest
+from napari_cryospin.inference.pose_refinement import refine_poses
+from napari_cryospin.models.hartley_volume import HartleyVolume
+from napari_cryospin.models.wiener_volume import WienerVolume
+from napari_cryospin.physics.so3 import exponential_map, rotation_distance
+
+BAND_GROWTH = 1.3
+"""Factor by which the band grows from one epoch to the next."""
+SETTLING_EPOCHS = 2
+"""Epochs at the band of the switch before it grows."""
+
+
+class GradientDecoding:
+    """The paper's second stage: Adam on each particle's pose, five steps, then one on the volume."""
+
+    name = "auto-decoding"
+
+    def __init__(self, fit: Fit) -> None:
+        assert isinstance(fit.volume, HartleyVolume)
+        self.fit, self.settings = fit, fit.settings
+        fit.band = fit.full_band
+        rate = self.settings.volume.volume_learning_rate_after_switch
+        self.optimiser = torch.optim.Adam(fit.volume.parameters(), lr=rate)
+        turn = self.settings.schedule.pose_learning_rate
+        move = turn * fit.images.pixel_size if fit.max_shift else 0.0
+        self.rates = torch.tensor([turn] * 3 + [move] * 2, device=fit.device)
+
+    def step(self, rows: Tensor) -> dict[str, float]:
+        """Pose steps with the volume fixed, then a volume step with the poses fixed."""
+        fit, kind = self.fit, self.settings.volume.loss
+        batch = fit.batch(rows)
+        where = rows.to(fit.device)
+        before = fit.poses.rotations[where]
+        with torch.no_grad():
+            lattice = fit.volume.hartley(fit.band)
+        for _ in range(self.settings.schedule.pose_steps):
+            fit.poses.step(where, self._pose_gradient(batch, lattice, where), self.rates)
+        model = fit.project(batch, fit.poses.rotations[where], fit.poses.shifts[where])
+        errors = candidate_errors(model[:, None], batch.images, batch.weights, kind)[:, 0]
+        points = len(batch.points) if kind == "squared" else 1
+        self.optimiser.zero_grad(set_to_none=True)
+        (errors.mean() / points).backward()
+        self.optimiser.step()
+        fit.error[rows] = errors.detach().to(fit.error)
+        return {
+            "loss": float(errors.mean()),
+            "pose_change": float(rotation_distance(before, fit.poses.rotations[where]).mean()),
+        }
+
+    def _pose_gradient(self, batch: Batch, lattice: Tensor, where: Tensor) -> Tensor:
+        """`(b, 5)` derivative of each particle's error in the perturbation of its pose (Eq. 9), at none."""
+        fit = self.fit
+        omega = torch.zeros(len(where), 3, device=fit.device, requires_grad=True)
+        move = torch.zeros(len(where), 2, device=fit.device, requires_grad=True)
+        rotations = exponential_map(omega) @ fit.poses.rotations[where]
+        shifts = fit.poses.shifts[where] + move
+        model = fit.projector(lattice, rotations, shifts if fit.max_shift else None, batch.ctf)
+        errors = candidate_errors(model[:, None], batch.images, batch.weights, self.settings.volume.loss)
+        gradients = torch.autograd.grad(errors.sum(), (omega, move), allow_unused=True)
+        turned, moved = gradients
+        return torch.cat((turned, torch.zeros_like(move) if moved is None else moved), dim=1)
+
+    def end_epoch(self) -> dict[str, float]:
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+class ClosedFormDecoding:
+    """The same alternation with exact steps: damped Gauss-Newton for the poses, a Wiener average for the volume.
+
+    Within an epoch the volume stands still; all particles, at their new poses, make the next one, which sees more
+    shells. A shell is therefore never looked at before it was fitted.
+    """
+
+    name = "auto-decoding"
+
+    def __init__(self, fit: Fit) -> None:
+        assert isinstance(fit.volume, WienerVolume)
+        self.fit, self.settings = fit, fit.settings
+        self.epochs = 0
+        self.next_band = fit.band
+        self.mates = MateTest(fit) if self.settings.posterior.mates else None
+        self.lattices: Tensor | None = None
+
+    def _open_epoch(self) -> Tensor:
+        """Lattices of this epoch's volume; empty sums, as large as the next band needs, to gather the next."""
+        volume = self.fit.volume
+        assert isinstance(volume, WienerVolume)
+        lattices = volume.gradient_lattices()
+        volume.set_band(self.next_band)
+        volume.forget(0)
+        return lattices
+
+    def step(self, rows: Tensor) -> dict[str, float]:
+        """Refine the poses of some particles, and add them to the next volume."""
+        fit = self.fit
+        volume = fit.volume
+        assert isinstance(volume, WienerVolume)
+        if self.lattices is None:
+            self.lattices = self._open_epoch()
+        wide = fit.batch(rows, self.next_band)
+        batch = fit.batch(rows)
+        where = rows.to(fit.device)
+        before = fit.poses.rotations[where]
+        stored = fit.poses.shifts[where] if fit.max_shift else None
+        data = (batch.images, batch.ctf, batch.weights, batch.points, fit.images.extent)
+        steps = self.settings.schedule.pose_steps
+        rotations, shifts, errors = refine_poses(self.lattices, volume.padding, before, stored, *data, steps=steps)
+        if shifts is None:
+            shifts = fit.poses.shifts[where]
+        fit.poses.set(where, rotations, shifts)
+        fit.error[rows] = errors.to(fit.error)
+        insert_images(fit, wide, rotations, shifts)
+        return {
+            "loss": float(errors.mean()),
+            "pose_change": float(rotation_distance(before, rotations).mean()),
+            "band": float(fit.band),
+        }
+
+    def end_epoch(self) -> dict[str, float]:
+        """Make the new volume; let the band grow; test mates once poses are fine."""
+        fit = self.fit
+        volume = fit.volume
+        assert isinstance(volume, WienerVolume)
+        metrics: dict[str, float] = {}
+        self.epochs += 1
+        fit.band = self.next_band
+        if self.mates is not None and self.mates.due(self.epochs):
+            metrics = self.mates.run()  # makes the volume anew where it changed poses
+        volume.solve()
+        if self.epochs >= SETTLING_EPOCHS:
+            self.next_band = min(int(fit.band * BAND_GROWTH) + 1, fit.full_band)
+        self.lattices = None
+        return metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        mates = self.mates.state_dict() if self.mates is not None else None
+        return {"epochs": self.epochs, "next_band": self.next_band, "lattices": self.lattices, "mates": mates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epochs, self.next_band = state["epochs"], state["next_band"]
+        self.lattices = None if state["lattices"] is None else state["lattices"].to(self.fit.device)
+        if self.mates is not None:
+            self.mates.load_state_dict(state["mates"])

@@ -1,0 +1,178 @@
+"""Stage one: the encoder proposes, the winner takes all (paper, section 4.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from napari_cryospin.inference.fit import Batch, Fit
+from napari_cryospin.inference.losses import candidate_errors, take, winner_takes_all
+from napari_cryospin.inference.sampling import sample_poses
+from napari_cryospin.models.hartley_volume import HartleyVolume
+from napari_cryospin.models.wiener_volume import WienerVolume
+from napari_cryospin.physics.slicing import shift_phases
+
+FIRST_STEPS = 30
+"""Steps during which the Wiener average forgets faster: what it learned from random poses must not last."""
+
+
+class AutoEncoding:
+    """Steps of the first stage on one fit.
+
+    Of the M heads (and, where it is asked for, a pose drawn from the posterior) the one that explains the image best
+    decides the loss, and only its graph is built: the same gradient as of the plain minimum over heads, for a fraction
+    of the work.
+    """
+
+    name = "auto-encoding"
+
+    def __init__(self, fit: Fit) -> None:
+        self.fit, self.settings = fit, fit.settings
+        self.steps = 0
+        groups: list[dict[str, Any]] = []
+        if fit.encoder is not None:
+            rate = self.settings.encoder.encoder_learning_rate
+            groups.append({"params": list(fit.encoder.parameters()), "lr": rate})
+        if isinstance(fit.volume, HartleyVolume):
+            rate = self.settings.volume.volume_learning_rate
+            groups.append({"params": list(fit.volume.parameters()), "lr": rate})
+        self.optimiser = torch.optim.Adam(groups) if groups else None
+
+    def step(self, rows: Tensor) -> dict[str, float]:
+        """One step on the particles `rows` `(b,)`: metrics."""
+        fit = self.fit
+        self._grow_band()
+        batch = fit.batch(rows)
+        sampled = sample_poses(fit, batch) if self.settings.posterior.posterior_sample else None
+        size = self.settings.encoder.encoder_batch if isinstance(fit.volume, WienerVolume) else len(rows)
+        losses, rotations, shifts = [], [], []
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            chosen = None if sampled is None else (sampled[0][part], sampled[1][part])
+            loss, rotation, shift = self._encode(batch.part(part), chosen)
+            losses.append(loss * len(rotation))
+            rotations.append(rotation)
+            shifts.append(shift)
+        if isinstance(fit.volume, WienerVolume):
+            self._average(batch, torch.cat(rotations), torch.cat(shifts))
+        self.steps += 1
+        return {"loss": sum(losses) / len(rows), "band": float(fit.band)}
+
+    def _grow_band(self) -> None:
+        """First a few steps on few shells, then more: what is seen first must be right before more is looked at."""
+        first, last = self.settings.volume.first_band, self.settings.volume.encoding_band
+        if first is None:
+            return
+        fit = self.fit
+        last = min(last or fit.full_band, fit.full_band)
+        grown = first + 2 * min(self.steps // 10, 2) + (3 if self.steps >= 40 else 0)
+        fit.band = min(max(grown, last if self.steps >= 60 else 0), last)
+        if isinstance(fit.volume, WienerVolume) and fit.volume.band != fit.band:
+            fit.volume.set_band(fit.band)
+
+    def _encode(self, batch: Batch, sampled: tuple[Tensor, Tensor] | None) -> tuple[float, Tensor, Tensor]:
+        """Propose, compare, learn: mean loss, and the winning poses `(b, 3, 3)`, `(b, 2)`."""
+        fit, kind = self.fit, self.settings.volume.loss
+        if fit.encoder is None:
+            assert sampled is not None, "a method without heads needs the posterior sample"
+            with torch.no_grad():
+                model = fit.project(batch, *sampled)
+                errors = candidate_errors(model[:, None], batch.images, batch.weights, kind)
+            self._note(batch, errors, *sampled)
+            return float(errors.mean()), *sampled
+        fit.encoder.train()
+        rotations, shifts = fit.encoder(fit.encoder_images(batch.rows))
+        heads = fit.encoder.heads
+        with torch.no_grad():
+            models = fit.project(batch, rotations, shifts)
+            errors = candidate_errors(models, batch.images, batch.weights, kind)
+            if sampled is not None:
+                model = fit.project(batch, *sampled)
+                errors = torch.cat((errors, candidate_errors(model[:, None], batch.images, batch.weights, kind)), 1)
+            _, winner = winner_takes_all(errors)
+        by_head = winner < heads
+        loss = self._reconstruction_loss(batch, rotations, shifts, winner, by_head)
+        if sampled is not None and self.settings.posterior.teaching:
+            loss = loss + self.settings.posterior.teaching * self._teaching_loss(rotations, shifts, sampled)
+        assert self.optimiser is not None
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        best_rotations, best_shifts = rotations.detach(), shifts.detach()
+        fit.candidates[batch.rows], fit.candidate_shifts[batch.rows] = best_rotations.cpu(), best_shifts.cpu()
+        if sampled is not None:
+            best_rotations = torch.cat((best_rotations, sampled[0][:, None]), 1)
+            best_shifts = torch.cat((best_shifts, sampled[1][:, None]), 1)
+        best_rotations, best_shifts = take(best_rotations, winner), take(best_shifts, winner)
+        self._note(batch, errors, best_rotations, best_shifts)
+        return float(take(errors, winner).mean()), best_rotations, best_shifts
+
+    def _reconstruction_loss(
+        self, batch: Batch, rotations: Tensor, shifts: Tensor, winner: Tensor, by_head: Tensor
+    ) -> Tensor:
+        """Mean error of the winning heads; where the volume learns by gradients too, it learns from the same graph.
+
+        The squared error is divided by the number of points: Adam does not mind, and it can be weighed with teaching.
+        """
+        fit = self.fit
+        if not bool(by_head.any()):
+            return rotations.sum() * 0
+        chosen = by_head.nonzero()[:, 0]
+        head = winner[chosen]
+        images, ctf = batch.images[chosen], batch.ctf[chosen]
+        part = Batch(rows=batch.rows, images=images, ctf=ctf, points=batch.points, weights=batch.weights)
+        model = fit.project(part, rotations[chosen, head], shifts[chosen, head])
+        errors = candidate_errors(model[:, None], images, batch.weights, self.settings.volume.loss)
+        points = len(batch.points) if self.settings.volume.loss == "squared" else 1
+        return errors.sum() / (len(winner) * points)
+
+    def _teaching_loss(self, rotations: Tensor, shifts: Tensor, sampled: tuple[Tensor, Tensor]) -> Tensor:
+        """Squared distance between the posterior sample and the nearest head's pose: multi-choice learning."""
+        distance = (rotations - sampled[0][:, None]).square().sum((-2, -1))
+        if self.fit.max_shift:
+            apart = (shifts - sampled[1][:, None]) / self.fit.max_shift
+            distance = distance + apart.square().sum(-1)
+        return distance.min(-1).values.mean()
+
+    @torch.no_grad()
+    def _average(self, batch: Batch, rotations: Tensor, shifts: Tensor) -> None:
+        """Closed-form volume step: add the images at their winning poses to the running average."""
+        fit = self.fit
+        assert isinstance(fit.volume, WienerVolume)
+        fit.observe_residual(batch, fit.project(batch, rotations, shifts))
+        fit.volume.forget(0.8 if self.steps < FIRST_STEPS else 0.9)
+        insert_images(fit, batch, rotations, shifts)
+        fit.volume.solve()
+
+    def _note(self, batch: Batch, errors: Tensor, rotations: Tensor, shifts: Tensor) -> None:
+        """Write down who won, and with what."""
+        fit, rows = self.fit, batch.rows
+        heads = 0 if fit.encoder is None else fit.encoder.heads
+        best, winner = errors.min(-1)
+        fit.winner[rows] = winner.to(fit.winner)
+        if heads:
+            fit.best_head[rows] = errors[:, :heads].argmin(-1).to(fit.best_head)
+        fit.error[rows] = best.to(fit.error)
+        fit.poses.set(rows.to(fit.device), rotations, shifts)
+
+    def state_dict(self) -> dict[str, Any]:
+        optimiser = self.optimiser.state_dict() if self.optimiser is not None else None
+        return {"steps": self.steps, "optimiser": optimiser}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.steps = state["steps"]
+        if self.optimiser is not None:
+            self.optimiser.load_state_dict(state["optimiser"])
+
+
+@torch.no_grad()
+def insert_images(fit: Fit, batch: Batch, rotations: Tensor, shifts: Tensor) -> None:
+    """Add images at given poses to a Wiener volume's sums."""
+    assert isinstance(fit.volume, WienerVolume)
+    images = batch.images
+    if fit.max_shift:
+        images = images * shift_phases(shifts, batch.points, fit.images.extent).conj()
+    values, weights = images * (batch.ctf * batch.weights), batch.ctf.square() * batch.weights
+    fit.volume.insert(rotations, batch.points, values, weights, fit.folds[batch.rows.to(fit.device)])

@@ -1,0 +1,183 @@
+"""From the particles' files to what inference sees: cropped, normalised, masked, in Fourier space, noise measured."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_cryospin.particles import Particles
+from napari_cryospin.physics import fourier
+from napari_cryospin.physics.ctf import PARAMETERS, ctf
+from napari_cryospin.settings import PreparationSettings
+
+log = logging.getLogger(__name__)
+
+DEFAULT_BOX = 128
+MASK_RADIUS = 0.46
+"""Default radius of the mask, as a fraction of the box."""
+MASK_EDGE = 0.04
+"""Width of the mask's soft edge, as a fraction of the box."""
+CHUNK_PIXELS = 2**24
+
+
+def circular_mask(box_size: int, radius: float, edge: float) -> Tensor:
+    """`(n, n)` soft circular mask: 1 within `radius`, falling to 0 as a raised cosine over `edge`, both in pixels."""
+    axis = torch.arange(box_size) - box_size // 2
+    distance = (axis[:, None].square() + axis.square()).sqrt()
+    return 0.5 + 0.5 * torch.cos(torch.pi * ((distance - radius) / edge).clamp(0, 1))
+
+
+class PreparedImages:
+    """The particles' images in Fourier space, and how they were made.
+
+    Coefficients are divided by the box, so that background noise of unit variance a pixel has unit variance a
+    coefficient. Images that fit into `settings.cache` are prepared once; the rest anew whenever they are read.
+
+    Parameters
+    ----------
+    particles : Particles
+    settings : PreparationSettings
+    rows : Tensor
+        `(n,)` rows of `particles` to use.
+    device : torch.device
+        Where batches go.
+
+    Attributes
+    ----------
+    box_size, pixel_size, extent
+        Working box (pixels), its pixel size (A), and its side (A).
+    points : Tensor
+        `(points, 2)` half-plane points.
+    noise : Tensor
+        `(shells,)` variance of a noise coefficient in each shell.
+    """
+
+    def __init__(
+        self, particles: Particles, settings: PreparationSettings, rows: Tensor, device: torch.device | str = "cpu"
+    ) -> None:
+        self.particles, self.settings, self.rows, self.device = particles, settings, rows, torch.device(device)
+        boxes, pixel_sizes = particles.box_sizes, particles.pixel_sizes
+        kinds, counts = np.unique(np.stack((boxes, pixel_sizes), axis=-1), axis=0, return_counts=True)
+        box, pixel_size = kinds[counts.argmax()]
+        self.box_size = settings.box or min(int(box), DEFAULT_BOX)
+        if self.box_size > box:
+            raise ValueError(f"{particles.source}: box {self.box_size} px is larger than the particles' {box:g} px")
+        self.extent = float(box * pixel_size)
+        self.pixel_size = self.extent / self.box_size
+        self.points = fourier.half_plane(self.box_size)
+        self.shell = fourier.shells(self.points)
+        radius = settings.mask_radius / self.pixel_size if settings.mask_radius else MASK_RADIUS * self.box_size
+        self.mask_radius = min(radius, self.box_size * (0.5 - MASK_EDGE / 2))
+        self.mask = circular_mask(self.box_size, self.mask_radius, MASK_EDGE * self.box_size)
+        self.ctf_parameters: Tensor | None = None
+        if particles.ctf is not None:
+            columns = [np.asarray(getattr(particles.ctf, name))[rows.numpy()] for name in PARAMETERS]
+            self.ctf_parameters = torch.from_numpy(np.stack(columns, axis=-1)).float()
+        self.noise = torch.ones(self.box_size // 2)
+        self._cache: Tensor | None = None
+        self._fill()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def _fill(self) -> None:
+        """Measure the noise on all images (or a sample, where they are not kept), and keep what may be kept."""
+        keeps = len(self) * len(self.points) * 8 <= self.settings.cache * 2**30
+        count = len(self) if keeps else min(len(self), 5000)
+        chosen = torch.arange(count) if keeps else torch.linspace(0, len(self) - 1, count).long()
+        power, weight = torch.zeros(self.box_size // 2), torch.zeros(self.box_size // 2)
+        cache = torch.empty(len(self), len(self.points), dtype=torch.complex64) if keeps else None
+        outside = 1 - self.mask
+        for part in chosen.split(self.chunk):
+            images = self._normalised(part)
+            spectrum = fourier.to_half_plane(images * outside, self.points).abs().square().sum(0)
+            power.index_add_(0, self.shell, spectrum)
+            weight.index_add_(0, self.shell, torch.full_like(spectrum, float(outside.square().sum()) * len(part)))
+            if cache is not None:
+                cache[part] = fourier.to_half_plane(images * self.mask, self.points) / self.box_size
+        # The spectrum of windowed noise is divided by the window's power: what the noise has without the window. That,
+        # not the smaller variance of a masked coefficient, is what the likelihood of the pixels inside the mask wants.
+        noise = power[1:] / weight[1:]
+        if self.settings.noise == "white":
+            noise = (power[1:].sum() / weight[1:].sum()).expand_as(noise)
+        self.noise[1:] = noise
+        self.noise[0] = noise[0]
+        self._cache = cache
+        if not keeps:
+            log.info("images are not kept in memory: prepared anew in every epoch")
+
+    @property
+    def chunk(self) -> int:
+        """Images to prepare at a time."""
+        return max(1, CHUNK_PIXELS // int(self.particles.box_sizes.max()) ** 2)
+
+    def _cropped(self, raw: Tensor, box: int, pixel_size: float) -> Tensor:
+        """`(k, box, box)` raw images brought to the working box and pixel size."""
+        if abs(box * pixel_size - self.extent) < 1e-3 * pixel_size:
+            return fourier.fourier_crop(raw, self.box_size)
+        # Another field of view: the transform is evaluated at the working box's own frequencies, as two small products.
+        mean = raw.mean((-2, -1), keepdim=True)
+        position = (torch.arange(box) - box // 2) * pixel_size / self.extent
+        frequency = torch.arange(-(self.box_size // 2) + 1, self.box_size // 2)
+        wave = torch.polar(torch.ones(()), -2 * torch.pi * frequency[:, None] * position)  # (k, x)
+        spectrum = wave @ (raw - mean).to(wave.dtype) @ wave.T
+        kx, ky = (self.points + self.box_size // 2 - 1).unbind(-1)
+        scale = (pixel_size / self.pixel_size) ** 2
+        return fourier.from_half_plane(spectrum[..., ky, kx] * scale, self.points, self.box_size) + mean
+
+    def _normalised(self, rows: Tensor) -> Tensor:
+        """`(k, n, n)` images of the working box, background of zero mean and unit variance."""
+        indices = self.rows[rows].numpy()
+        images = torch.empty(len(rows), self.box_size, self.box_size)
+        kinds = np.stack((self.particles.box_sizes[indices], self.particles.pixel_sizes[indices]), axis=-1)
+        for box, pixel_size in np.unique(kinds, axis=0):
+            members = np.flatnonzero((kinds == (box, pixel_size)).all(-1))
+            raw = torch.from_numpy(self.particles.read_images(indices[members]))
+            images[torch.from_numpy(members)] = self._cropped(raw, int(box), float(pixel_size))
+        background = 1 - self.mask
+        total = background.sum()
+        mean = (images * background).sum((-2, -1), keepdim=True) / total
+        images = images - mean
+        variance = (images.square() * background).sum((-2, -1), keepdim=True) / total
+        if not bool((variance > 0).all()):
+            row = int(indices[int((variance.flatten() <= 0).nonzero()[0])])
+            stack = self.particles.stacks[self.particles.stack_index[row]]
+            where = f"{stack}, image {self.particles.slice_index[row] + 1} (particle {row + 1})"
+            raise ValueError(f"{where}: grey values do not vary outside the mask; expected noise")
+        images = images / variance.sqrt()
+        return -images if self.settings.invert_contrast else images
+
+    def coefficients(self, rows: Tensor, count: int | None = None) -> Tensor:
+        """`(b, p)` complex: the first `count` points of some images, on the device.
+
+        Parameters
+        ----------
+        rows : Tensor
+            `(b,)` positions among the used particles, on the CPU.
+        """
+        count = len(self.points) if count is None else count
+        if self._cache is not None:
+            return self._cache[rows, :count].to(self.device)
+        parts = [
+            fourier.to_half_plane(self._normalised(part) * self.mask, self.points)[:, :count] / self.box_size
+            for part in rows.split(self.chunk)
+        ]
+        return torch.cat(parts).to(self.device)
+
+    def ctf(self, rows: Tensor, count: int | None = None) -> Tensor:
+        """`(b, p)` factor of the model: the CTF, its square (premultiplied images), or its size (phase-flipped)."""
+        points = self.points[:count].to(self.device)
+        if self.ctf_parameters is None:
+            return torch.ones(len(rows), len(points), device=self.device)
+        values = ctf(self.ctf_parameters[rows].to(self.device), points, self.extent)
+        if self.particles.ctf_premultiplied:
+            return values.square()
+        return values.abs() if self.particles.phase_flipped else values
+
+    def batches(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """Rows of one epoch in random order, `(size,)` at a time."""
+        yield from torch.randperm(len(self), generator=generator).split(size)

@@ -1,0 +1,164 @@
+"""Near-symmetries: the poses that a map almost cannot tell apart, and how the images tell them apart after all.
+
+If a map looks nearly the same after a rotation `Q`, then `A` and its mate `A Q` explain an image nearly equally well,
+and reconstructions settle with a share of the particles at the wrong mate. The volume is then an average over both, and
+each image, being part of that average, votes for where it already is. Two things break the tie: the images of one fold
+are compared with a volume made from the other fold alone, so that none votes for itself; and the folds take turns, so
+that a small chance difference between the mates grows from turn to turn.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from napari_cryospin.inference.auto_encoding import insert_images
+from napari_cryospin.inference.fit import Fit
+from napari_cryospin.inference.pose_refinement import refine_poses
+from napari_cryospin.models.wiener_volume import WienerVolume
+from napari_cryospin.physics.so3 import rotation_distance
+from napari_cryospin.physics.so3_grid import grid_rotations
+
+log = logging.getLogger(__name__)
+
+SMALLEST_TURN = 40.0
+"""Mates are further apart than this, degrees: nearer ones are in reach of local refinement."""
+CORRELATION = 0.75
+"""Self-correlation of the map from which a rotation counts as a near-symmetry."""
+FIRST_EPOCH = 3
+"""Epochs of auto-decoding before the first test: poses must be fine enough for the difference to show."""
+SETTLED = 0.005
+"""Share of particles that still change below which the test is over."""
+ROUNDS = 6
+"""Most rounds of the test."""
+GAIN = 1.15
+"""Growth of the mean difference between mates, from round to round, without which the symmetry counts as exact."""
+
+
+@torch.no_grad()
+def near_symmetries(hartley: Tensor, padding: int, band: int, most: int = 3) -> Tensor:
+    """Rotations under which a map looks nearly the same.
+
+    Parameters
+    ----------
+    hartley : Tensor
+        `(G, G, G)` lattice.
+    padding : int
+        Its oversampling.
+    band : int
+        Shells to compare.
+    most : int
+        Largest number of rotations to return.
+
+    Returns
+    -------
+    Tensor
+        `(m, 3, 3)` rotations `Q`, best first: the map at `Q x` is nearly the map at `x`.
+    """
+    device = hartley.device
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.nn.functional.normalize(torch.randn(1500, 3, generator=generator), dim=-1)
+    radii = 3 + (band - 3) * torch.rand(1500, 1, generator=generator) ** (1 / 3)
+    points = (directions * radii).to(device)
+    rotations = grid_rotations(8, 48).reshape(-1, 3, 3).to(device)
+    rotations = rotations[rotation_distance(rotations, torch.eye(3, device=device)) > SMALLEST_TURN]
+
+    def values(where: Tensor) -> Tensor:
+        grid = (where * (padding / (hartley.shape[-1] // 2))).reshape(1, 1, 1, -1, 3)
+        read = torch.nn.functional.grid_sample(hartley[None, None], grid, align_corners=True)
+        return torch.nn.functional.normalize(read.reshape(where.shape[:-1]), dim=-1)
+
+    still = values(points)
+    correlation = torch.cat([values(points @ part.mT) @ still for part in rotations.split(1000)])
+    found: list[Tensor] = []
+    while len(found) < most:
+        best = int(correlation.argmax())
+        if correlation[best] < CORRELATION:
+            break
+        found.append(rotations[best])
+        correlation[rotation_distance(rotations, rotations[best]) < SMALLEST_TURN] = -1
+    return torch.stack(found) if found else torch.zeros(0, 3, 3, device=device)
+
+
+class MateTest:
+    """Tests every particle's mates, round after round, until they are settled."""
+
+    def __init__(self, fit: Fit) -> None:
+        self.fit = fit
+        self.rounds = 0
+        self.over = False
+        self.difference = 0.0
+
+    def due(self, epochs: int) -> bool:
+        return not self.over and epochs >= FIRST_EPOCH
+
+    def run(self) -> dict[str, float]:
+        """One round over both folds. The volume's sums are those of the poses that were kept."""
+        fit = self.fit
+        volume = fit.volume
+        assert isinstance(volume, WienerVolume)
+        lattice = volume.hartley() if self.rounds else self._present(volume)
+        mates = near_symmetries(lattice, volume.padding, min(fit.band, 10))
+        if not len(mates):
+            self.over = True
+            return {"mates": 0.0}
+        changed, differences = 0, []
+        for fold in (0, 1):
+            lattices = volume.gradient_lattices(volume.average(volume.sums[1 - fold]))
+            volume.sums[fold] = 0
+            members = (fit.folds == fold).nonzero()[:, 0].cpu()
+            for rows in members.split(fit.settings.schedule.batch_size):
+                moved, apart = self._compare(rows, mates, lattices)
+                changed += moved
+                differences.append(apart)
+        self._judge(changed / len(fit), float(torch.cat(differences).mean()))
+        return {"mates": float(len(mates)), "mates_changed": changed / len(fit), "mates_apart": self.difference}
+
+    @staticmethod
+    def _present(volume: WienerVolume) -> Tensor:
+        volume.solve()
+        return volume.hartley()
+
+    def _judge(self, share: float, difference: float) -> None:
+        grown = difference > GAIN * self.difference
+        self.rounds += 1
+        log.info("mates: %.1f %% of the particles changed; mates differ by %.1f nats", 100 * share, difference)
+        # Where both mates stay equally good, the symmetry is exact, and it does not matter which is taken.
+        self.over = share < SETTLED or self.rounds >= ROUNDS or (self.rounds > 1 and not grown and share > 0.2)
+        self.difference = difference
+
+    def _compare(self, rows: Tensor, mates: Tensor, lattices: Tensor) -> tuple[int, Tensor]:
+        """Refine each particle at its pose and at its mates, and keep the best: changed, and nats between the two."""
+        fit = self.fit
+        volume = fit.volume
+        assert isinstance(volume, WienerVolume)
+        batch, where = fit.batch(rows), rows.to(fit.device)
+        data = (batch.images, batch.ctf, batch.weights, batch.points, fit.images.extent)
+        start = fit.poses.rotations[where]
+        moved = fit.poses.shifts[where]
+        shifts = moved if fit.max_shift else None
+        steps = fit.settings.schedule.pose_steps
+        best, best_shifts, errors = refine_poses(lattices, volume.padding, start, shifts, *data, steps=steps)
+        at_home = errors
+        for mate in mates:
+            other = refine_poses(lattices, volume.padding, start @ mate, shifts, *data, steps=steps + 1)
+            better = other[2] < errors
+            best = torch.where(better[:, None, None], other[0], best)
+            if best_shifts is not None and other[1] is not None:
+                best_shifts = torch.where(better[:, None], other[1], best_shifts)
+            # How far the runner-up is behind, whichever it is.
+            apart = (other[2] - errors).abs()
+            errors = torch.where(better, other[2], errors)
+        fit.poses.set(where, best, moved if best_shifts is None else best_shifts)
+        fit.error[rows] = errors.to(fit.error)
+        insert_images(fit, batch, best, fit.poses.shifts[where])
+        return int((errors < at_home).sum()), apart.cpu()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rounds": self.rounds, "over": self.over, "difference": self.difference}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rounds, self.over, self.difference = state["rounds"], state["over"], state["difference"]

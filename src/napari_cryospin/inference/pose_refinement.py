@@ -1,0 +1,123 @@
+"""Local refinement of poses by damped Gauss-Newton steps on rotation and shift, all five parameters of a particle.
+
+The derivative of a slice with respect to the place where it is read is itself a slice, of the map times a coordinate
+(`WienerVolume.gradient_lattices`). In the image's frame, with `G` those three slices times -2 pi i,
+
+    dF/d omega = (-ky G_z, kx G_z, ky G_x - kx G_y)      for R <- R_delta(omega) R (paper, Eq. 9).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from napari_cryospin.physics.slicing import shift_phases
+from napari_cryospin.physics.so3 import exponential_map
+
+LARGEST_TURN = 0.15
+"""Largest rotation in one step, radian: about the spacing of the coarsest grid that a pose comes from."""
+
+
+def _slices(lattices: Tensor, rotations: Tensor, points: Tensor, padding: int) -> Tensor:
+    """`(4, b, p)` slices of the map and of its three coordinate-weighted copies."""
+    where = (points.to(rotations.dtype) * (padding / (lattices.shape[-1] // 2))) @ rotations[:, :2]
+    grid = where.reshape(1, 1, 1, -1, 3)
+    volume = lattices.expand(2, -1, -1, -1, -1)
+    values = torch.nn.functional.grid_sample(volume, torch.cat((grid, -grid)), align_corners=True)
+    at, mate = values.reshape(2, 4, *where.shape[:-1])
+    return torch.complex(mate + at, mate - at) / 2
+
+
+def _model(
+    lattices: Tensor, rotations: Tensor, shifts: Tensor | None, ctf: Tensor, points: Tensor, padding: int, extent: float
+) -> tuple[Tensor, Tensor]:
+    """`(b, p)` noise-free images and their `(b, 3 or 5, p)` derivatives."""
+    slices = _slices(lattices, rotations, points, padding)
+    moments = torch.einsum("bil,lbp->ibp", rotations.to(slices.dtype), slices[1:]) * (-2j * torch.pi)
+    kx, ky = points.to(ctf.dtype).unbind(-1)
+    derivatives = torch.stack((-ky * moments[2], kx * moments[2], ky * moments[0] - kx * moments[1]), dim=1)
+    image, factor = slices[0], ctf.to(slices.dtype)
+    if shifts is not None:
+        factor = factor * shift_phases(shifts, points, extent)
+        ramps = (2j * torch.pi / extent) * points.T.to(ctf.dtype)
+        derivatives = torch.cat((derivatives, image[:, None] * ramps), dim=1)
+    return image * factor, derivatives * factor[:, None]
+
+
+def _gauss_newton(residual: Tensor, derivatives: Tensor, weights: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
+    """Step `(b, 3 or 5)` and error `(b,)`: normal equations of the weighted residual, damped as Levenberg-Marquardt."""
+    root = weights.sqrt()
+    jacobian = torch.view_as_real(derivatives * root).flatten(-2)
+    difference = torch.view_as_real(residual * root).flatten(-2)
+    normal = jacobian @ jacobian.mT
+    diagonal = normal.diagonal(dim1=-2, dim2=-1)
+    normal = normal + torch.diag_embed(damping[:, None] * diagonal + 1e-6)
+    step = torch.linalg.solve(normal, jacobian @ difference[..., None])[..., 0]
+    return step, difference.square().sum(-1)
+
+
+@torch.no_grad()
+def refine_poses(
+    lattices: Tensor,
+    padding: int,
+    rotations: Tensor,
+    shifts: Tensor | None,
+    images: Tensor,
+    ctf: Tensor,
+    weights: Tensor,
+    points: Tensor,
+    extent: float,
+    steps: int,
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Refine poses with the volume held fixed.
+
+    Parameters
+    ----------
+    lattices : Tensor
+        `(4, G, G, G)` of `WienerVolume.gradient_lattices`.
+    padding : int
+        Oversampling of the lattices.
+    rotations, shifts
+        `(b, 3, 3)`, and `(b, 2)` Angstrom; shifts None: centred, not refined.
+    images, ctf : Tensor
+        `(b, p)`.
+    weights : Tensor
+        `(p,)` inverse noise variance.
+    points : Tensor
+        `(p, 2)`.
+    extent : float
+        Side of the box, Angstrom.
+    steps : int
+        Evaluations of the model: the last one only judges the step before it.
+
+    Returns
+    -------
+    rotations, shifts, errors
+        The best pose met by each particle, and its squared error. A step that makes it worse is taken back, and the
+        next is damped more.
+    """
+    best = best_shifts = error = None
+    damping = torch.full((len(rotations),), 1e-2, device=rotations.device)
+    for index in range(steps):
+        model, derivatives = _model(lattices, rotations, shifts, ctf, points, padding, extent)
+        step, now = _gauss_newton(images - model, derivatives, weights, damping)
+        if best is None or error is None:
+            best, best_shifts, error = rotations, shifts, now
+            better = torch.ones_like(now, dtype=torch.bool)
+        else:
+            better = now < error
+            best = torch.where(better[:, None, None], rotations, best)
+            best_shifts = None if shifts is None else torch.where(better[:, None], shifts, best_shifts)
+            error = torch.minimum(now, error)
+            damping = torch.where(better, damping / 2, damping * 10)
+        if index + 1 == steps:
+            break
+        # A particle whose step failed waits at its best pose; its next step starts there, shorter.
+        step = step * better[:, None]
+        turn = step[:, :3]
+        turn = turn * (LARGEST_TURN / turn.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+        rotations = exponential_map(turn) @ best
+        shifts = None if best_shifts is None else best_shifts + step[:, 3:]
+    assert best is not None
+    assert error is not None
+    return best, best_shifts, error

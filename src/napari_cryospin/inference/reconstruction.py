@@ -1,0 +1,268 @@
+"""The engine: one step at a time, through both stages, on one set of particles or on two halves of it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_cryospin.evaluation.fsc import fsc
+from napari_cryospin.inference.auto_decoding import ClosedFormDecoding, GradientDecoding
+from napari_cryospin.inference.auto_encoding import AutoEncoding
+from napari_cryospin.inference.batches import PreparedImages
+from napari_cryospin.inference.fit import Fit
+from napari_cryospin.inference.outcome import half_map_fsc, make_history, make_results, make_snapshot
+from napari_cryospin.inference.switching import advice, choose_poses
+from napari_cryospin.models.wiener_volume import WienerVolume
+from napari_cryospin.particles import Particles
+from napari_cryospin.runs.messages import RefusedError, Results, Snapshot, Stage
+from napari_cryospin.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Reconstruction:
+    """An ab-initio reconstruction.
+
+    Parameters
+    ----------
+    particles : Particles
+    settings : Settings
+
+    Attributes
+    ----------
+    step, epoch : int
+        Steps done, epochs closed.
+    epoch_ended : bool
+        True after the step that closed an epoch.
+    indices : ndarray
+        `(n,)` rows of `particles` that are used: half by half where half sets are reconstructed.
+    """
+
+    def __init__(self, particles: Particles, settings: Settings) -> None:
+        self.settings = settings
+        self.device = choose_device(settings.machine.device)
+        self.generator = torch.Generator().manual_seed(settings.machine.seed)
+        halves = choose_rows(particles, settings, self.generator)
+        images = [PreparedImages(particles, settings.preparation, rows, self.device) for rows in halves]
+        self.fits = [Fit(part, settings, self.generator) for part in images]
+        self.indices = torch.cat(halves).numpy()
+        self.half_sets = None
+        if settings.preparation.half_sets:
+            self.half_sets = np.repeat(np.array([1, 2], np.int8), [len(rows) for rows in halves])
+        self.box_size, self.pixel_size = images[0].box_size, images[0].pixel_size
+        self.stages: list[AutoEncoding | GradientDecoding | ClosedFormDecoding] = [AutoEncoding(f) for f in self.fits]
+        self.step = self.epoch = 0
+        self.switched_at: int | None = None
+        self.epoch_ended = False
+        self.queue: list[tuple[int, Tensor]] = []
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+        self.resolution = float("nan")
+
+    @property
+    def stage(self) -> Stage:
+        return "auto-encoding" if self.switched_at is None else "auto-decoding"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs planned in all, as far as is known now."""
+        schedule = self.settings.schedule
+        if self.switched_at is not None and schedule.decoding_epochs is not None:
+            return self.switched_at + schedule.decoding_epochs
+        return schedule.epochs
+
+    @property
+    def progress(self) -> float:
+        per_epoch = sum(-(-len(fit) // self.settings.schedule.batch_size) for fit in self.fits)
+        within = 1 - len(self.queue) / per_epoch if self.queue else 0.0
+        return min(1.0, (self.epoch + within) / self.epochs)
+
+    @property
+    def finished(self) -> bool:
+        return self.epoch >= self.epochs
+
+    def advance(self) -> dict[str, float]:
+        """One step on one half: its metrics."""
+        if not self.queue:
+            self._open_epoch()
+        half, rows = self.queue.pop(0)
+        metrics = self.stages[half].step(rows)
+        for name, value in metrics.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+        self.step += 1
+        self.epoch_ended = not self.queue
+        if self.epoch_ended:
+            self._close_epoch()
+        return metrics
+
+    def _open_epoch(self) -> None:
+        """Particles in a new random order, the halves' steps in turn."""
+        size = self.settings.schedule.batch_size
+        orders = [list(fit.images.batches(size, self.generator)) for fit in self.fits]
+        longest = max(len(order) for order in orders)
+        self.queue = [(half, order[k]) for k in range(longest) for half, order in enumerate(orders) if k < len(order)]
+        self.sums, self.counts = {}, {}
+
+    def _close_epoch(self) -> None:
+        self.epoch += 1
+        for stage in self.stages:
+            if not isinstance(stage, AutoEncoding):
+                for name, value in stage.end_epoch().items():
+                    self.sums[name], self.counts[name] = value, 1
+        self.resolution = self._measure_resolution()
+
+    def _measure_resolution(self) -> float:
+        """Resolution in A at FSC 0.143: between the half sets or, where there are none, between the two folds of the
+        particles, which share a reference, so that it is a guide and no gold standard; nan where there is neither."""
+        if len(self.fits) == 2:
+            curve = half_map_fsc(self.fits, self.pixel_size)
+            return curve.resolution(0.143)
+        volume = self.fits[0].volume
+        if not isinstance(volume, WienerVolume):
+            return float("nan")
+        first, second = (part.cpu().numpy() for part in volume.fold_maps())
+        if not first.any() or not second.any():
+            return self.resolution
+        pixel_size = self.fits[0].images.extent / volume.inner_box
+        limit = self.fits[0].images.extent / volume.band
+        return max(limit, fsc(first, second, pixel_size).resolution(0.143))
+
+    def epoch_metrics(self) -> dict[str, float]:
+        """Means over the epoch that was just closed, and where the heads stand."""
+        metrics = {name: value / self.counts[name] for name, value in self.sums.items()}
+        metrics["resolution"] = self.resolution
+        entropies = torch.cat([fit.entropy for fit in self.fits])
+        if bool((~entropies.isnan()).any()):
+            metrics["entropy"] = float(entropies.nanmean())
+        share = make_head_share(self.fits)
+        metrics |= {f"head_share_{head}": float(value) for head, value in enumerate(share[:-1])}
+        metrics["sample_share"] = float(share[-1])
+        return metrics
+
+    def switch_to_auto_decoding(self, reason: str) -> None:
+        """Best candidate of every particle into the pose table; from here on poses are refined directly.
+
+        Raises
+        ------
+        RefusedError
+            The switch was made already, or the method has none, or an epoch has not been seen yet.
+        """
+        if self.switched_at is not None:
+            raise RefusedError(f"the reconstruction switched already, after epoch {self.switched_at}")
+        if self.settings.method == "fully-amortized":
+            raise RefusedError("the fully amortized method keeps its encoder to the end")
+        if self.epoch == 0:
+            raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
+        log.info("switch to auto-decoding: %s", reason)
+        for fit in self.fits:
+            choose_poses(fit)
+        self.switched_at = self.epoch
+        self.queue = []
+        self.stages = [make_decoding(fit) for fit in self.fits]
+
+    def switch_advice(self) -> tuple[bool, str]:
+        """Whether to switch now, and why."""
+        if self.switched_at is not None or self.settings.method == "fully-amortized":
+            return False, ""
+        schedule = self.settings.schedule
+        if self.epoch >= schedule.epochs - (schedule.decoding_epochs or 1):
+            return True, "ready: the epochs planned for the encoder are over"
+        answers = [advice(fit) for fit in self.fits]
+        return next((answer for answer in answers if not answer[0]), answers[0])
+
+    def snapshot(self) -> Snapshot:
+        ready, reason = self.switch_advice()
+        return make_snapshot(self, ready, reason)
+
+    def history(self) -> dict[str, np.ndarray]:
+        return make_history(self)
+
+    def results(self) -> Results:
+        return make_results(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "epoch": self.epoch,
+            "switched_at": self.switched_at,
+            "generator": self.generator.get_state(),
+            "queue": self.queue,
+            "sums": self.sums,
+            "counts": self.counts,
+            "resolution": self.resolution,
+            "fits": [fit.state_dict() for fit in self.fits],
+            "stages": [stage.state_dict() for stage in self.stages],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a checkpoint of a reconstruction of the same particles with the same settings."""
+        for name in ("step", "epoch", "switched_at", "queue", "sums", "counts", "resolution"):
+            setattr(self, name, state[name])
+        for fit, part in zip(self.fits, state["fits"], strict=True):
+            fit.load_state_dict(part)
+        self.generator.set_state(state["generator"].cpu())  # shared with the fits
+        if self.switched_at is not None:
+            self.stages = [make_decoding(fit) for fit in self.fits]
+        for stage, part in zip(self.stages, state["stages"], strict=True):
+            stage.load_state_dict(part)
+
+
+def make_head_share(fits: list[Fit]) -> np.ndarray:
+    """`(M + 1,)`: share of the particles for which each head is the best head; last, the share won by the posterior."""
+    heads = fits[0].candidates.shape[1]
+    best, winner = torch.cat([fit.best_head for fit in fits]), torch.cat([fit.winner for fit in fits])
+    seen = best[best >= 0].long()
+    share = torch.bincount(seen, minlength=heads)[:heads].float() / max(1, len(seen))
+    sampled = float((winner == heads).float().mean())
+    return np.append(share.numpy(), np.float32(sampled))
+
+
+def make_decoding(fit: Fit) -> GradientDecoding | ClosedFormDecoding:
+    """Second stage, as the volume's kind asks for."""
+    if fit.settings.schedule.pose_update == "gauss-newton":
+        return ClosedFormDecoding(fit)
+    return GradientDecoding(fit)
+
+
+def choose_device(name: str) -> torch.device:
+    """Device by name; "auto" takes a GPU where there is one.
+
+    Raises
+    ------
+    ValueError
+        The device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        found = "cpu" + (", cuda" if torch.cuda.is_available() else "")
+        raise ValueError(f"device {name!r} cannot be used ({error}); found here: {found}") from error
+    return device
+
+
+def choose_rows(particles: Particles, settings: Settings, generator: torch.Generator) -> list[Tensor]:
+    """Rows to use: one tensor, or one for each half set (the input's own halves, where it names them)."""
+    count = len(particles)
+    wanted = settings.preparation.subset
+    rows = torch.arange(count)
+    if wanted is not None and wanted < count:
+        rows = torch.randperm(count, generator=generator)[:wanted].sort().values
+    if not settings.preparation.half_sets:
+        return [rows]
+    if particles.half_sets is not None:
+        half = torch.as_tensor(np.asarray(particles.half_sets))[rows]
+        halves = [rows[half == 1], rows[half == 2]]
+    else:
+        order = torch.randperm(len(rows), generator=generator)
+        halves = [rows[order[0::2]].sort().values, rows[order[1::2]].sort().values]
+    if min(len(half) for half in halves) == 0:
+        raise ValueError(f"{particles.source}: one of the half sets holds none of the {len(rows)} particles used")
+    return halves

@@ -1,0 +1,96 @@
+"""The switch from auto-encoding to auto-decoding: when, and with which poses (paper, section 4.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from napari_cryospin.inference.auto_encoding import insert_images
+from napari_cryospin.inference.fit import Fit
+from napari_cryospin.inference.losses import candidate_errors, take
+from napari_cryospin.inference.sampling import search_poses
+from napari_cryospin.models.wiener_volume import WienerVolume
+from napari_cryospin.physics.so3 import rotation_distance
+
+ENTROPY = 0.5
+"""Median entropy of the particles' posteriors, nats, below which the poses count as certain."""
+NEAR = 30.0
+"""A head agrees with the posterior where its pose is nearer than this, degrees."""
+AGREEMENT = 0.85
+"""Share of particles whose nearest head must agree."""
+
+
+def agreement(fit: Fit) -> float:
+    """Share of particles one of whose heads lies near the pose that won."""
+    seen = fit.winner >= 0
+    if not bool(seen.any()) or fit.candidates.shape[1] == 0:
+        return 0.0
+    apart = rotation_distance(fit.candidates[seen], fit.poses.rotations.cpu()[seen, None])
+    return float((apart.min(-1).values < NEAR).float().mean())
+
+
+def advice(fit: Fit) -> tuple[bool, str]:
+    """Whether the switch is advised now, and why."""
+    known = fit.entropy[~fit.entropy.isnan()]
+    if len(known) < len(fit):
+        return False, "not every particle's posterior has been looked at yet"
+    median, agreed = float(known.median()), agreement(fit)
+    text = (
+        f"posterior entropy {median:.2f} nats (median); the nearest head agrees for {100 * agreed:.0f} % of particles"
+    )
+    if median > ENTROPY:
+        return False, f"not yet: poses are uncertain: {text}"
+    if fit.encoder is not None and agreed < AGREEMENT:
+        return False, f"not yet: the heads still learn: {text}"
+    return True, f"ready: {text}"
+
+
+@torch.no_grad()
+def choose_poses(fit: Fit) -> None:
+    """Best candidate of every particle into the pose table (Eq. 6), and where it is asked for, the best of a search.
+
+    The encoder is left as it stands and proposes once more, for all particles.
+    """
+    size = fit.settings.schedule.batch_size
+    searches = fit.settings.posterior.search_at_switch
+    wiener = isinstance(fit.volume, WienerVolume)
+    if fit.encoder is not None:
+        fit.encoder.eval()
+    for rows in torch.arange(len(fit)).split(size):
+        batch, where = fit.batch(rows), rows.to(fit.device)
+        rotations, shifts = _proposals(fit, rows)
+        heads = rotations.shape[1]
+        if searches or not heads:
+            found = search_poses(fit, batch)
+            rotations = torch.cat((rotations, found[0][:, None]), 1)
+            shifts = torch.cat((shifts, found[1][:, None]), 1)
+        errors = candidate_errors(fit.project(batch, rotations, shifts), batch.images, batch.weights)
+        best, winner = errors.min(-1)
+        fit.poses.set(where, take(rotations, winner), take(shifts, winner))
+        fit.winner[rows], fit.error[rows] = winner.to(fit.winner), best.to(fit.error)
+        if heads:
+            fit.best_head[rows] = errors[:, :heads].argmin(-1).to(fit.best_head)
+    if wiener:
+        remake_volume(fit)
+
+
+def _proposals(fit: Fit, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """`(b, heads, 3, 3)`, `(b, heads, 2)` of the encoder, written down as well; no heads where there is no encoder."""
+    if fit.encoder is None:
+        return torch.zeros(len(rows), 0, 3, 3, device=fit.device), torch.zeros(len(rows), 0, 2, device=fit.device)
+    rotations, shifts = fit.encoder(fit.encoder_images(rows))
+    fit.candidates[rows], fit.candidate_shifts[rows] = rotations.cpu(), shifts.cpu()
+    return rotations, shifts
+
+
+@torch.no_grad()
+def remake_volume(fit: Fit, band: int | None = None) -> None:
+    """A Wiener volume from all particles at their present poses."""
+    assert isinstance(fit.volume, WienerVolume)
+    if band is not None:
+        fit.volume.set_band(band)
+    fit.volume.forget(0)
+    for rows in torch.arange(len(fit)).split(fit.settings.schedule.batch_size):
+        batch, where = fit.batch(rows, band), rows.to(fit.device)
+        insert_images(fit, batch, fit.poses.rotations[where], fit.poses.shifts[where])
+    fit.volume.solve()

@@ -1,0 +1,124 @@
+"""The multi-choice encoder: Gaussian filter bank, shared convolutional trunk, M pose heads (paper, section 4.1)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from napari_cryospin.physics.so3 import rotation_from_6d
+
+GAUSSIAN_SCALES = (0.0, 1.0, 2.0, 4.0, 8.0)
+"""Standard deviations of the filter bank, in pixels of a 128 px image; 0 is the image itself."""
+
+VGG16_CHANNELS = (40, 80, 160, 256, 256)
+"""Channels a level: VGG16 layout (2, 2, 3, 3, 3 convolutions), narrower than stock (sizes of paper, Table 2)."""
+
+
+class GaussianBank(nn.Module):
+    """The image low-passed at several scales, one channel each; computed in Fourier space, nothing learned."""
+
+    filters: Tensor
+
+    def __init__(self, box_size: int) -> None:
+        super().__init__()
+        ky, kx = torch.fft.fftfreq(box_size)[:, None], torch.fft.rfftfreq(box_size)[None]
+        scales = torch.tensor(GAUSSIAN_SCALES)[:, None, None] * box_size / 128
+        filters = torch.exp(-2 * (math.pi * scales) ** 2 * (kx**2 + ky**2))
+        self.register_buffer("filters", filters, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`(b, n, n)` images to `(b, scales, n, n)`, each channel of a comparable variance."""
+        low = torch.fft.irfft2(torch.fft.rfft2(images)[:, None] * self.filters, s=images.shape[-2:])
+        return low / low.std((0, 2, 3), keepdim=True).clamp(min=1e-6)
+
+
+def _convolutions(channels: tuple[int, ...], per_level: tuple[int, ...]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    before = len(GAUSSIAN_SCALES)
+    for width, count in zip(channels, per_level, strict=True):
+        for _ in range(count):
+            layers += [nn.Conv2d(before, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+            before = width
+        layers.append(nn.MaxPool2d(2, ceil_mode=True))
+    return nn.Sequential(*layers)
+
+
+class PoseHeads(nn.Module):
+    """M heads of fully connected layers with separate weights, evaluated together as batched products."""
+
+    def __init__(self, heads: int, features: int, hidden: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        sizes = (features, *hidden, outputs)
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for before, after in itertools.pairwise(sizes):
+            weight = torch.empty(heads, before, after).normal_(std=math.sqrt(2 / before))
+            self.weights.append(nn.Parameter(weight))
+            self.biases.append(nn.Parameter(torch.zeros(heads, 1, after)))
+        # The heads start at rotations of their own, and apart from each other, so that they have something to win.
+        nn.init.normal_(self.biases[-1])
+        self.weights[-1].data.mul_(0.3)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`(b, features)` to `(b, heads, outputs)`."""
+        values = features.expand(len(self.weights[0]), -1, -1)
+        for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            values = torch.baddbmm(bias, values, weight)
+            if index + 1 < len(self.weights):
+                values = torch.relu(values)
+        return values.transpose(0, 1)
+
+
+class Encoder(nn.Module):
+    """Images to M candidate poses each (Eq. 4).
+
+    Parameters
+    ----------
+    box_size : int
+        Box of the input images, pixels.
+    heads : int
+        M.
+    trunk : str
+        "vgg16": the paper's sizes. "small": three levels of two convolutions, for CPUs.
+    max_shift : float
+        Largest shift along x and y, Angstrom; 0: the particles are centred, and no shift is predicted.
+    """
+
+    def __init__(self, box_size: int, heads: int, trunk: Literal["small", "vgg16"], max_shift: float = 0.0) -> None:
+        super().__init__()
+        self.heads, self.max_shift = heads, max_shift
+        self.bank = GaussianBank(box_size)
+        outputs = 8 if max_shift > 0 else 6
+        if trunk == "vgg16":
+            self.trunk = _convolutions(VGG16_CHANNELS, (2, 2, 3, 3, 3))
+            self.pool, features, hidden = nn.AdaptiveAvgPool2d(2), VGG16_CHANNELS[-1] * 4, (512, 256)
+        else:
+            self.trunk = _convolutions((32, 64, 128), (2, 2, 2))
+            self.pool, features, hidden = nn.AdaptiveAvgPool2d(4), 128 * 16, (128,)
+        self.pose = PoseHeads(heads, features, hidden, outputs)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Candidate poses.
+
+        Parameters
+        ----------
+        images : Tensor
+            `(b, n, n)` images of about unit variance.
+
+        Returns
+        -------
+        rotations : Tensor
+            `(b, heads, 3, 3)`.
+        shifts : Tensor
+            `(b, heads, 2)` Angstrom.
+        """
+        features = self.pool(self.trunk(self.bank(images).contiguous(memory_format=torch.channels_last)))
+        outputs = self.pose(features.flatten(1))
+        rotations = rotation_from_6d(outputs[..., :6])
+        if self.max_shift > 0:
+            return rotations, self.max_shift * torch.tanh(outputs[..., 6:])
+        return rotations, outputs.new_zeros(*outputs.shape[:-1], 2)

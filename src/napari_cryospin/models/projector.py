@@ -1,0 +1,59 @@
+"""THE forward model: slice, CTF, shift (paper, Eq. 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from napari_cryospin.physics.slicing import central_slices, shift_phases
+
+
+@dataclass(frozen=True, kw_only=True)
+class Projector:
+    """Image formation at the half-plane points of a box.
+
+    Attributes
+    ----------
+    points : Tensor
+        `(points, 2)` half-plane points, innermost first.
+    extent : float
+        Side of the box, Angstrom.
+    padding : int
+        Oversampling of the volume's lattice.
+    """
+
+    points: Tensor
+    extent: float
+    padding: int
+
+    def __call__(
+        self, hartley: Tensor, rotations: Tensor, shifts: Tensor | None = None, ctf: Tensor | None = None
+    ) -> Tensor:
+        """Noise-free images of a volume.
+
+        Parameters
+        ----------
+        hartley : Tensor
+            `(G, G, G)` lattice, may be cropped to the band asked for.
+        rotations : Tensor
+            `(..., 3, 3)`.
+        shifts : Tensor, optional
+            `(..., 2)` Angstrom; None: centred.
+        ctf : Tensor, optional
+            `(..., p)` at the first `p` points, which is then the band; None: no CTF, all points.
+
+        Returns
+        -------
+        Tensor
+            `(..., p)` complex.
+        """
+        points = self.points if ctf is None else self.points[: ctf.shape[-1]]
+        images = central_slices(hartley, rotations, points, self.padding)
+        if shifts is not None:
+            images = images * shift_phases(shifts, points, self.extent)
+        return images if ctf is None else images * ctf
+
+    def to(self, device: torch.device) -> Projector:
+        return Projector(points=self.points.to(device), extent=self.extent, padding=self.padding)

@@ -1,0 +1,189 @@
+"""The explicit Hartley volume in closed form: a running Wiener average of the assigned images.
+
+Where the poses are given, the volume that explains the images best is a weighted average in Fourier space; no gradient
+steps are needed. Numerator and denominator of that average are kept, older images fade, and each particle belongs to
+one of two folds, so that it can be compared with a volume that has not seen it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from napari_cryospin.physics.fourier import grid_envelope, hartley_to_map, map_to_hartley
+from napari_cryospin.physics.slicing import crop_lattice, insert_slices
+
+MARGIN = 2
+"""Shells kept beyond the band, so that interpolation and the soft mask have room."""
+
+
+class WienerVolume:
+    """Volume on a lattice no larger than its band needs.
+
+    Parameters
+    ----------
+    box_size : int
+        Box of the map, pixels.
+    padding : int
+        Oversampling of the lattice.
+    first_band : int
+        Shells of the random volume that it starts with.
+    mask_radius : float
+        Radius of the spherical mask, as a fraction of the box.
+    """
+
+    def __init__(
+        self,
+        box_size: int,
+        padding: int,
+        *,
+        first_band: int,
+        mask_radius: float,
+        amplitude: float = 0.5,
+        generator: torch.Generator | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.box_size, self.padding, self.mask_radius = box_size, padding, mask_radius
+        self.band = 0
+        self.sums = torch.zeros(2, 2, 1, 1, 1, device=device)  # (fold, numerator and denominator, G, G, G)
+        self.set_band(first_band)
+        size = self.sums.shape[-1]
+        start = (amplitude * torch.randn(size, size, size, generator=generator)).to(device)
+        start[self._radius() > first_band] = 0
+        self._take(hartley_to_map(start, self.inner_box) * self._mask())
+
+    @property
+    def inner_box(self) -> int:
+        """Box that just holds the band, pixels; the field of view is that of the full box."""
+        return min(2 * (self.band + MARGIN), self.box_size)
+
+    def _radius(self) -> Tensor:
+        axis = (torch.arange(self.sums.shape[-1], device=self.sums.device) - self.sums.shape[-1] // 2) / self.padding
+        square = axis.square()
+        return (square[:, None, None] + square[:, None] + square).sqrt()
+
+    def _mask(self) -> Tensor:
+        n = self.inner_box
+        square = ((torch.arange(n, device=self.sums.device) - n // 2) / n).square()
+        distance = (square[:, None, None] + square[:, None] + square).sqrt()
+        edge = 0.06
+        return 0.5 + 0.5 * torch.cos(torch.pi * ((distance - self.mask_radius + edge) / edge).clamp(0, 1))
+
+    def set_band(self, band: int) -> None:
+        """Change the band; sums and volume keep what both bands share."""
+        old_sums, old = self.sums, self.hartley() if self.band else None
+        self.band = band
+        size = self.padding * self.inner_box + 1
+        if size == old_sums.shape[-1]:
+            return
+        self.sums = _resized(old_sums, size)
+        if old is not None:
+            self._take(hartley_to_map(_resized(old, size), self.inner_box))
+
+    def _take(self, density: Tensor) -> None:
+        self.density = density
+        self.lattice = map_to_hartley(density, self.padding)
+
+    def insert(self, rotations: Tensor, points: Tensor, values: Tensor, weights: Tensor, folds: Tensor) -> None:
+        """Add images at their poses.
+
+        Parameters
+        ----------
+        rotations : Tensor
+            `(b, 3, 3)`.
+        points : Tensor
+            `(p, 2)`.
+        values : Tensor
+            `(b, p)` complex: centred image times CTF over noise variance.
+        weights : Tensor
+            `(b, p)` squared CTF over noise variance.
+        folds : Tensor
+            `(b,)` 0 or 1.
+        """
+        size = self.sums.shape[-1]
+        for fold in (0, 1):
+            chosen = folds == fold
+            if bool(chosen.any()):
+                part = (rotations[chosen], points, values[chosen], weights[chosen])
+                self.sums[fold] += insert_slices(*part, size=size, padding=self.padding)
+
+    def forget(self, factor: float) -> None:
+        """Let what was inserted so far fade."""
+        self.sums *= factor
+
+    def solve(self) -> None:
+        """Make the volume from the sums."""
+        self._take(self.average(self.sums.sum(0)))
+
+    def average(self, sums: Tensor, filtered: bool = True) -> Tensor:
+        """Wiener average of a pair of sums.
+
+        Parameters
+        ----------
+        sums : Tensor
+            `(2, G, G, G)` numerator and denominator.
+        filtered : bool
+            False: without the Wiener filter, and only as much regularised as gaps between the images ask for.
+
+        Returns
+        -------
+        Tensor
+            Map of the inner box, masked. The signal's power in each shell is estimated from the average itself.
+        """
+        numerator, denominator = sums
+        shell = self._radius().round().long().clamp(max=self.inner_box // 2)
+        count = torch.bincount(shell.flatten()).to(sums.dtype)
+
+        def shell_mean(values: Tensor) -> Tensor:
+            return values.new_zeros(len(count)).index_add_(0, shell.flatten(), values.flatten()) / count
+
+        weight = shell_mean(denominator)
+        raw = numerator / (denominator + 0.05 * weight[shell] + 1e-9)
+        power = shell_mean(raw.square())
+        signal = (power - 1 / (weight + 1e-9)).clamp(min=0.02 * power) + 1e-12
+        hartley = numerator / (denominator + (1 / signal)[shell]) if filtered else raw
+        # Insertion blurred the lattice with the interpolation's kernel, and reading it will do so again.
+        envelope = grid_envelope(self.inner_box, self.padding, sums.device).square()
+        return hartley_to_map(hartley, self.inner_box) / envelope * self._mask()
+
+    def hartley(self, band: int | None = None) -> Tensor:
+        """`(G, G, G)` lattice, or its middle as far as slices of a band read it."""
+        return self.lattice if band is None else crop_lattice(self.lattice, band, self.padding)
+
+    def gradient_lattices(self, density: Tensor | None = None) -> Tensor:
+        """`(4, G, G, G)`: lattices of the map, and of the map times x, y and z (fractions of the box).
+
+        The last three are, up to a factor, the transform's derivatives: exact, where differences of a trilinear
+        interpolation would jump.
+        """
+        density = self.density if density is None else density
+        n = self.inner_box
+        axis = (torch.arange(n, device=density.device) - n // 2) / n
+        parts = (density, density * axis, density * axis[:, None], density * axis[:, None, None])
+        return torch.stack([map_to_hartley(part, self.padding) for part in parts])
+
+    def to_map(self, band: int | None = None, density: Tensor | None = None) -> Tensor:
+        """`(n, n, n)` map `[z, y, x]` at the full box."""
+        lattice = map_to_hartley(density, self.padding) if density is not None else self.lattice
+        if band is not None:
+            lattice = crop_lattice(lattice, band, self.padding)
+        return hartley_to_map(_resized(lattice, self.padding * self.box_size + 1), self.box_size)
+
+    def fold_maps(self) -> tuple[Tensor, Tensor]:
+        """Maps of the inner box, each from one fold alone."""
+        return self.average(self.sums[0]), self.average(self.sums[1])
+
+    def state_dict(self) -> dict[str, Tensor | int]:
+        return {"band": self.band, "sums": self.sums, "density": self.density}
+
+    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
+        self.band = int(state["band"])
+        device = self.sums.device
+        self.sums = torch.as_tensor(state["sums"]).to(device)
+        self._take(torch.as_tensor(state["density"]).to(device))
+
+
+def _resized(lattice: Tensor, size: int) -> Tensor:
+    """`(..., size, size, size)`: a lattice cropped, or padded with zeros, about its middle."""
+    margin = (size - lattice.shape[-1]) // 2
+    return torch.nn.functional.pad(lattice, (margin,) * 6)
