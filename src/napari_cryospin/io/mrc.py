@@ -81,12 +81,17 @@ def _read_header(path: Path, length: int) -> tuple[Any, Literal["<", ">"]]:
     if length < HEADER_DTYPE.itemsize:
         raise ValueError(f"{path}: {length} bytes; expected an MRC header of {HEADER_DTYPE.itemsize}")
     raw = np.fromfile(path, HEADER_DTYPE, count=1)
+
+    def mode_in(byte_order: Literal["<", ">"]) -> int:
+        return int(raw["mode"].view(np.dtype("i4").newbyteorder(byte_order))[0])
+
     try:
         order = byte_order_from_machine_stamp(raw["machst"][0])
     except ValueError:  # old programs leave the stamp out
         order = "<"
-    if raw["mode"].view(raw["mode"].dtype.newbyteorder(order))[0] not in MODES:  # some write a wrong one
-        order = "<" if order == ">" else ">"
+    swapped: Literal["<", ">"] = "<" if order == ">" else ">"
+    if mode_in(order) not in MODES and mode_in(swapped) in MODES:  # some write a wrong one
+        order = swapped
     header = raw.view(HEADER_DTYPE.newbyteorder(order)).view(np.recarray)[0]
     if int(header.mode) not in MODES:
         raise ValueError(f"{path}: MRC mode {int(header.mode)}; expected one of {', '.join(map(str, MODES))}")

@@ -106,7 +106,7 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
         boxes=tuple(int(value) for value in kinds[:, 0]),
         pixel_sizes=tuple(float(value) for value in kinds[:, 1]),
         working_box=working_box if box else 0,
-        working_pixel_size=float(box * pixel_size / working_box),
+        working_pixel_size=float(box * pixel_size / working_box) if box else 0.0,
         optics_groups=len(np.unique(particles.optics_groups)),
         ctf=_ctf(particles),
         poses=_poses(particles),

@@ -136,7 +136,7 @@ def read_star(path: Path | str) -> StarTable:
         with path.open(encoding="utf-8") as lines:
             columns = {line.split()[0][1:] for line in map(str.lstrip, lines) if line.startswith("_")}
         blocks = starfile.read(path, always_dict=True, parse_as_string=list(columns))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # starfile ends in a TypeError at a block without a table
         raise ValueError(f"{path}: not a readable STAR file: {error}") from error
     name = next((name for name, block in blocks.items() if _is_particles(block)), None)
     if name is None:
@@ -161,5 +161,7 @@ def _numbers(column: pd.Series, path: Path, row: str) -> NDArray[np.float64]:
     if bad.any():
         first = int(bad.argmax())
         where = f"{path}: {row} {int(column.index[first]) + 1}, {column.name}"
-        raise ValueError(f"{where}: found {column.iloc[first]}, expected a number ({int(bad.sum())} such values)")
+        raise ValueError(
+            f"{where}: found {str(column.iloc[first])!r}, expected a number ({int(bad.sum())} such values)"
+        )
     return values

@@ -1,0 +1,131 @@
+"""RELION STAR files: writing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import starfile
+
+from napari_cryospin.io.angles import euler_from_rotation, rotation_from_euler
+from napari_cryospin.io.mrc import write_stack
+from napari_cryospin.io.open import open_particles
+from napari_cryospin.io.star import read_particles, write_particles
+
+Write = Callable[..., Path]
+ANGLES = np.array([[10.0, 20.0, 30.0], [-40.0, 50.0, 60.0], [70.0, 80.0, -90.0]])
+SHIFTS = np.array([[1.5, -2.5], [0.0, 4.0], [3.0, 3.0]])
+SET = ["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst"]
+
+
+def texts(path: Path, block: str = "particles") -> pd.DataFrame:
+    """A table as the text that is in the file."""
+    blocks = starfile.read(path, always_dict=True)
+    return starfile.read(path, always_dict=True, parse_as_string=list(blocks[block].columns))[block]
+
+
+def test_every_other_column_is_kept(star: Path) -> None:
+    out = star.parent / "out.star"
+    particles = read_particles(star)
+    write_particles(out, particles, rotation_from_euler(ANGLES), SHIFTS, extra_columns={"rlnExtra": np.arange(3)})
+    before, after = texts(star), texts(out)
+    pd.testing.assert_frame_equal(after[before.columns.drop(SET)], before.drop(columns=SET))
+    pd.testing.assert_frame_equal(texts(out, "optics"), texts(star, "optics"))
+    assert after["rlnExtra"].tolist() == ["0", "1", "2"]
+    assert list(after.columns) == [*before.columns, "rlnExtra"]
+    again = read_particles(out)
+    np.testing.assert_allclose(euler_from_rotation(again.rotations), ANGLES, atol=1e-6)
+    np.testing.assert_allclose(again.shifts, SHIFTS, atol=1e-6)
+
+
+def test_selection_keeps_its_rows(star: Path, images: np.ndarray) -> None:
+    out = star.parent / "out.star"
+    chosen = read_particles(star).select([2, 0])
+    write_particles(out, chosen, chosen.rotations, chosen.shifts)
+    after = texts(out)
+    assert after["rlnMicrographName"].tolist() == ["mic with space.mrc", "007"]
+    assert after["someNumber"].tolist() == ["1e-12", "0.123456789012"]
+    np.testing.assert_array_equal(read_particles(out).read_images([0, 1]), images[[5, 2]])
+
+
+def test_relion30_stays_30(write_star: Write, optics: pd.DataFrame, rows: pd.DataFrame) -> None:
+    microscope = {name: optics[name][0] for name in ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")}
+    flat = rows.drop(columns=["rlnOpticsGroup", "rlnOriginXAngst", "rlnOriginYAngst"]).assign(
+        **microscope, rlnDetectorPixelSize=5.0, rlnMagnification=25000.0
+    )
+    path = write_star({"": flat})
+    out = path.parent / "out.star"
+    write_particles(out, read_particles(path), rotation_from_euler(ANGLES), SHIFTS)
+    blocks = starfile.read(out, always_dict=True)
+    assert list(blocks) == [""]
+    np.testing.assert_allclose(blocks[""][["rlnOriginX", "rlnOriginY"]], SHIFTS / 2.0)
+    assert "rlnOriginXAngst" not in blocks[""]
+    np.testing.assert_allclose(read_particles(out).shifts, SHIFTS)
+
+
+def test_no_pixel_origins_beside_optics(write_star: Write, optics: pd.DataFrame, rows: pd.DataFrame) -> None:
+    old = rows.rename(columns={"rlnOriginXAngst": "rlnOriginX", "rlnOriginYAngst": "rlnOriginY"})
+    path = write_star({"optics": optics, "particles": old})
+    particles = read_particles(path)
+    assert "RELION itself takes these shifts as 0" in particles.notes[0]
+    out = path.parent / "out.star"
+    write_particles(out, particles, particles.rotations, particles.shifts)
+    after = starfile.read(out)["particles"]
+    assert not {"rlnOriginX", "rlnOriginY"} & set(after.columns)
+    np.testing.assert_allclose(after[["rlnOriginXAngst", "rlnOriginYAngst"]], particles.shifts)
+
+
+def test_block_order_and_other_blocks_are_kept(write_star: Write, optics: pd.DataFrame, rows: pd.DataFrame) -> None:
+    path = write_star({"particles": rows, "general": pd.DataFrame({"rlnFoo": [1]}), "optics": optics})
+    particles = read_particles(path)
+    write_particles(path.parent / "out.star", particles, particles.rotations, particles.shifts)
+    assert list(starfile.read(path.parent / "out.star")) == ["particles", "general", "optics"]
+
+
+def test_names_stay_valid(star: Path, tmp_path_factory: pytest.TempPathFactory, images: np.ndarray) -> None:
+    particles = read_particles(star)
+    inside, outside = star.parent / "run" / "results" / "out.star", tmp_path_factory.mktemp("far") / "out.star"
+    inside.parent.mkdir(parents=True)
+    for out in (inside, outside):
+        write_particles(out, particles, particles.rotations, particles.shifts)
+        np.testing.assert_array_equal(read_particles(out).read_images([1]), images[[0]])
+    assert texts(inside)["rlnImageName"].tolist() == texts(star)["rlnImageName"].tolist()
+    assert texts(outside)["rlnImageName"][0] == f"000003@{star.parent / 'stack.mrcs'}"
+
+
+def test_bare_stack_becomes_relion31(tmp_path: Path, images: np.ndarray) -> None:
+    write_stack(tmp_path / "a.mrc", images[:3], 0.0)
+    particles = open_particles(tmp_path / "a.mrc", pixel_size=2.0)
+    out = tmp_path / "out.star"
+    write_particles(out, particles, rotation_from_euler(ANGLES), SHIFTS)
+    blocks = starfile.read(out)
+    assert list(blocks) == ["optics", "particles"]
+    # RELION takes .mrc for a map unless it is told that it is a stack.
+    assert blocks["particles"]["rlnImageName"].tolist()[2] == "000003@a.mrc:mrcs"
+    assert blocks["optics"]["rlnImageSize"].tolist() == [16]
+    again = read_particles(out)
+    np.testing.assert_allclose(again.shifts, SHIFTS)
+    np.testing.assert_array_equal(again.read_images(range(3)), images[:3])
+
+
+def test_failure_leaves_the_old_file(star: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, text: str, **_: object) -> int:
+        with self.open("w") as file:
+            file.write(text[:100])
+        raise OSError(28, "No space left on device")
+
+    particles = read_particles(star)
+    before = star.read_bytes()
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        write_particles(star, particles, particles.rotations, particles.shifts)
+    assert star.read_bytes() == before
+    assert sorted(path.name for path in star.parent.iterdir()) == ["particles.star", "stack.mrcs"]
+
+
+def test_nothing_given_is_changed(star: Path) -> None:
+    particles = read_particles(star)
+    before = particles.table.particles.copy()
+    write_particles(star.parent / "out.star", particles, rotation_from_euler(ANGLES), SHIFTS)
+    pd.testing.assert_frame_equal(particles.table.particles, before)
