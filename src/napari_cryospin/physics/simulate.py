@@ -102,7 +102,7 @@ class Projections:
     def __init__(self, density: Tensor, pixel_size: float) -> None:
         self.box = density.shape[-1]
         self.extent = self.box * pixel_size
-        self.padding = 3 if self.box <= 128 else 2  # relative error of a slice: 0.6 %, 1.3 %
+        self.padding = 3 if self.box <= 96 else 2  # relative error of a slice: 0.6 %; 1.3 % in a third of the memory
         self.hartley = fourier.map_to_hartley(density.float(), self.padding)
         self.total = float(density.double().sum())
         self.points = fourier.half_plane(self.box)
