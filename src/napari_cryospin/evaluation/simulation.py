@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,8 +20,6 @@ from napari_cryospin.io.star_table import read_star
 from napari_cryospin.particles import CtfParameters, Particles
 from napari_cryospin.physics.map_crop import fourier_crop_map
 from napari_cryospin.physics.simulate import Projections, SimulationSettings, draw_ctf, draw_rotations, noise_images
-
-log = logging.getLogger(__name__)
 
 _CHUNK = 2**22  # pixels at a time
 
@@ -81,7 +78,6 @@ def simulate(
         if noise_variance > 0:
             _add_noise(part, noise_variance, noise, coloured=settings.noise == "coloured")
     _write_stars(star, truth, stack, projections.box, pixel_size, rotations, shifts, ctf)
-    log.info("%d images of %d px, %.4g A: %s", settings.count, projections.box, pixel_size, star)
     return SimulatedFiles(stack, star, truth, pixel_size, noise_variance)
 
 
