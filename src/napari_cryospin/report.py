@@ -125,6 +125,7 @@ def posterior_figure(
     log_posterior: NDArray,
     candidates: NDArray,
     winner: int,
+    pose: NDArray | None = None,
     truth: NDArray | None = None,
     title: str = "",
 ) -> Figure:
@@ -138,6 +139,8 @@ def posterior_figure(
         `(m, 3, 3)` rotations, one a head; may be empty.
     winner
         Index of the candidate that explains the image best, ringed; -1 for none.
+    pose
+        `(3, 3)` the particle's rotation now, drawn as a star.
     truth
         `(3, 3)` true rotation in the same frame, drawn as a cross.
     title
@@ -159,9 +162,12 @@ def posterior_figure(
         colour = COLOURS[number % len(COLOURS)]
         axes.scatter(x, y, s=150, color=colour, edgecolor="red" if number == winner else "white", lw=1.5, zorder=3)
         axes.text(x, y, str(number + 1), ha="center", va="center", fontsize=8, color="white", zorder=4)
-    if truth is not None:
-        x, y = mollweide(truth[2])
-        axes.scatter(x, y, marker="x", s=90, color="red", zorder=5)
+    for rotation, style, label in ((pose, "*", "pose"), (truth, "x", "truth")):
+        if rotation is not None:
+            x, y = mollweide(rotation[2])
+            axes.scatter(x, y, marker=style, s=90, color="red", zorder=5, label=label)
+    if pose is not None or truth is not None:
+        axes.legend(loc="lower right")
     _graticule(axes)
     axes.set_title(title)
     return figure

@@ -25,7 +25,7 @@ COMMANDS = {
     "status": ("watch", "how a run stands"),
     "evaluate": ("outcome", "compare a run with a known truth"),
     "posterior": ("outcome", "pose posterior of one particle: figure and numbers"),
-    "simulate": ("inputs", "particles with known poses from a map"),
+    "simulate": ("simulation", "particles with known poses from a map"),
     "demo": ("demo", "simulate, reconstruct and compare, in a minute"),
 }
 """Command -> module of this package that holds its function, and what it does."""

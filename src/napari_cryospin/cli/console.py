@@ -49,7 +49,7 @@ class Progress:
     def __call__(self, status: Status) -> None:
         self.bar.n = status.progress
         self.bar.set_description_str(f"{status.stage} {status.epoch}/{status.epochs}", refresh=False)
-        self.bar.set_postfix_str(describe(status))
+        self.bar.set_postfix_str(describe(status) + (", paused" if status.state == "paused" else ""))
         if self.bar.disable and time.monotonic() - self.said >= LINE_EVERY:
             self.said = time.monotonic()
             where = f"{status.stage}, epoch {status.epoch}/{status.epochs}, {100 * status.progress:.0f} %"
@@ -58,7 +58,7 @@ class Progress:
 
 def describe(status: Status) -> str:
     """Loss, resolution and time left, as far as they are known."""
-    parts: list[str] = [] if status.state == "running" else [status.state]
+    parts = []
     if status.loss is not None:
         parts.append(f"loss {status.loss:.4g}")
     if status.resolution is not None:

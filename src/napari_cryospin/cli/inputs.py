@@ -1,4 +1,4 @@
-"""Commands about particles: inspect, simulate."""
+"""Command that looks at particles, and the check before a run."""
 
 from __future__ import annotations
 

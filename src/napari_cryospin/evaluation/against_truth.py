@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from napari_cryospin.evaluation.fsc import Fsc, fsc, map_mask, spherical_mask
-from napari_cryospin.evaluation.map_alignment import align_maps
-from napari_cryospin.evaluation.pose_error import PoseErrors, ShiftErrors, rotation_errors, shift_errors
+from napari_cryospin.evaluation.map_alignment import align_maps, apply_alignment
+from napari_cryospin.evaluation.pose_error import HAND_FLIP, PoseErrors, ShiftErrors, rotation_errors, shift_errors
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.io.open import open_particles
@@ -101,6 +101,14 @@ def compare_poses(found: Particles, truth: Particles, symmetry: str) -> tuple[Po
     return rotations, shift_errors(found.shifts, truth.shifts, found.rotations, rotations)
 
 
+def true_rotations_of(found: Particles, truth: Particles, symmetry: str = "C1") -> NDArray[np.float64]:
+    """`(n, 3, 3)` true rotations of particles in the frame, and the hand, in which they were found."""
+    errors, _ = compare_poses(found, truth, symmetry)
+    rotations = truth.select(rows_of(found, truth)).rotations
+    assert rotations is not None
+    return HAND_FLIP @ rotations @ errors.alignment if errors.hand_flipped else rotations @ errors.alignment
+
+
 def rows_of(found: Particles, truth: Particles) -> NDArray[np.int64]:
     """`(n,)` row in the truth of each particle that was found, by stack and index."""
     rows = {image: row for row, image in enumerate(_images(truth))}
@@ -120,8 +128,14 @@ def _images(particles: Particles) -> list[tuple[Path, int]]:
     ]
 
 
-def compare_maps(density: NDArray, pixel_size: float, truth: NDArray, truth_pixel_size: float) -> MapComparison:
-    """Align a map to the truth, over both hands, and correlate them.
+def compare_maps(
+    density: NDArray,
+    pixel_size: float,
+    truth: NDArray,
+    truth_pixel_size: float,
+    poses: tuple[PoseErrors, ShiftErrors] | None = None,
+) -> MapComparison:
+    """Align a map to the truth and correlate them.
 
     Parameters
     ----------
@@ -129,6 +143,9 @@ def compare_maps(density: NDArray, pixel_size: float, truth: NDArray, truth_pixe
         `(z, y, x)`; the truth may have the larger box.
     pixel_size, truth_pixel_size
         Angstrom.
+    poses
+        Of the same run: where most are right, they say how the maps lie; else, or without them, that is searched for,
+        over both hands.
 
     Raises
     ------
@@ -142,16 +159,16 @@ def compare_maps(density: NDArray, pixel_size: float, truth: NDArray, truth_pixe
         )
     cropped = fourier_crop_map(torch.from_numpy(np.asarray(truth, dtype=np.float32)), n).numpy()
     mask = map_mask(cropped, pixel_size)
-    alignment = align_maps(cropped, density * spherical_mask(n, 0.45 * n, 0.05 * n), pixel_size)
-    curves = {"unmasked": fsc(alignment.density, cropped, pixel_size)}
-    curves["masked"] = fsc(alignment.density, cropped, pixel_size, mask)
-    return MapComparison(
-        density=alignment.density,
-        truth=cropped,
-        pixel_size=pixel_size,
-        curves=curves,
-        hand_flipped=alignment.hand_flipped,
-    )
+    if poses is not None and poses[0].within_10 > 0.5:
+        rotations, shifts = poses
+        flipped = rotations.hand_flipped
+        aligned = apply_alignment(density, rotations.alignment, shifts.translation, pixel_size, hand_flipped=flipped)
+    else:
+        found = align_maps(cropped, density * spherical_mask(n, 0.45 * n, 0.05 * n), pixel_size)
+        flipped = found.hand_flipped
+        aligned = apply_alignment(density, found.rotation, found.shift, pixel_size, hand_flipped=flipped)
+    curves = {"unmasked": fsc(aligned, cropped, pixel_size), "masked": fsc(aligned, cropped, pixel_size, mask)}
+    return MapComparison(density=aligned, truth=cropped, pixel_size=pixel_size, curves=curves, hand_flipped=flipped)
 
 
 def evaluate_results(results: Path, truth: Path | None, reference: Path | None, symmetry: str = "C1") -> TruthReport:
@@ -168,9 +185,10 @@ def evaluate_results(results: Path, truth: Path | None, reference: Path | None, 
     symmetry
         Point group of the true map.
     """
-    rotations = shifts = comparison = None
+    poses = comparison = None
     if truth is not None:
-        rotations, shifts = compare_poses(open_particles(results / "particles.star"), open_particles(truth), symmetry)
+        poses = compare_poses(open_particles(results / "particles.star"), open_particles(truth), symmetry)
     if reference is not None:
-        comparison = compare_maps(*read_map(results / "map.mrc"), *read_map(reference))
+        comparison = compare_maps(*read_map(results / "map.mrc"), *read_map(reference), poses)
+    rotations, shifts = poses or (None, None)
     return TruthReport(rotations=rotations, shifts=shifts, map=comparison, symmetry=symmetry)

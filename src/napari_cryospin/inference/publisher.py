@@ -112,8 +112,7 @@ class Publisher:
 
     def say(self, kind: EventKind, **detail: Any) -> None:
         detail = _plain(detail)
-        text = ", ".join(f"{name} {value}" for name, value in detail.items())
-        logger.info("step %d: %s%s", self.reconstruction.step, kind, f" ({text})" if text else "")
+        logger.info("step %d: %s", self.reconstruction.step, _text(kind, detail))
         self.channel.event(Event(kind=kind, step=self.reconstruction.step, detail=detail))
 
     def status(self, state: State, message: str = "") -> None:
@@ -163,3 +162,11 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
     }
+
+
+def _text(kind: EventKind, detail: Mapping[str, Any]) -> str:
+    """An event in a line of the log; of an epoch only what tells how far it is."""
+    shown = ("epoch", "loss", "resolution", "entropy", "pose_change") if kind == "epoch" else [*detail]
+    known = {name: detail[name] for name in shown if detail.get(name) is not None and name != "id"}
+    parts = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in known.items()]
+    return f"{kind}: {', '.join(parts)}" if parts else kind

@@ -1,0 +1,80 @@
+"""The whole way in a minute: simulate from the packaged map, reconstruct, compare with the truth, draw."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from tyro.conf import OmitArgPrefixes
+
+import napari_cryospin
+from napari_cryospin.cli.console import say
+from napari_cryospin.cli.outcome import draw, write_posterior
+from napari_cryospin.cli.runs import run
+from napari_cryospin.evaluation.against_truth import evaluate_results
+from napari_cryospin.evaluation.simulation import SimulatedFiles, simulate
+from napari_cryospin.inference.run import prepare
+from napari_cryospin.physics.simulate import SimulationSettings
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.settings import Settings
+
+SAMPLE_MAP = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
+
+
+def demo(
+    settings: OmitArgPrefixes[Settings],
+    output: Path = Path("demo-output"),
+    count: int = 2000,
+    particle: int = 0,
+) -> int:
+    """Simulate particles of a spliceosome, reconstruct them from nothing, and compare with the truth.
+
+    Parameters
+    ----------
+    settings
+        Of the run.
+    output
+        Folder for all that is written; an earlier demo in it is replaced.
+    count
+        Images to simulate.
+    particle
+        Row of the particle whose posterior is drawn, from 0.
+    """
+    began = time.monotonic()
+    files = simulated(output, SimulationSettings(count=count, seed=settings.machine.seed))
+    folder = output / "run"
+    code = run(files.particles, folder, settings)
+    if code:
+        return code
+    return summarise(RunFolder(folder), files, particle, began)
+
+
+def simulated(output: Path, settings: SimulationSettings) -> SimulatedFiles:
+    """Make room in the output folder and simulate."""
+    stem = output / "particles"
+    earlier = output / "run"
+    if earlier.exists():
+        if RunFolder(earlier).source.particles != stem.with_suffix(".star").absolute():
+            raise FileExistsError(f"{earlier}: holds another run than a demo's; choose another --output")
+        shutil.rmtree(earlier)
+    output.mkdir(parents=True, exist_ok=True)
+    say(f"simulating {settings.count:,} images of a spliceosome, signal to noise {settings.snr:g}")
+    return simulate(SAMPLE_MAP, stem, settings)
+
+
+def summarise(folder: RunFolder, files: SimulatedFiles, particle: int, began: float) -> int:
+    """Compare with the truth, draw, and say what came out."""
+    results = folder.path / "results"
+    found = evaluate_results(results, files.truth, SAMPLE_MAP)
+    found.save(results / "evaluation.json")
+    pictures = draw(folder, found)
+    particles, reconstruction, _ = prepare(folder)
+    pictures += write_posterior(reconstruction, particles, particle, files.truth, results / f"posterior_{particle}")
+    say(f"\n{'time of the run (s)':32} {folder.read_status().elapsed:.1f}")
+    say(f"{'time in all (s)':32} {time.monotonic() - began:.1f}")
+    say(found.text())
+    say(f"\nmap, poses and pictures: {results.absolute()}")
+    for path in sorted({results / "map.mrc", results / "particles.star", *pictures}):
+        say(f"  {path.name}")
+    return 0
