@@ -98,22 +98,26 @@ def refine_poses(
     """
     best = best_shifts = error = None
     damping = torch.full((len(rotations),), 1e-2, device=rotations.device)
+    moved = torch.ones(len(rotations), dtype=torch.bool, device=rotations.device)
     for index in range(steps):
         model, derivatives = _model(lattices, rotations, shifts, ctf, points, padding, extent)
         step, now = _gauss_newton(images - model, derivatives, weights, damping)
         if best is None or error is None:
             best, best_shifts, error = rotations, shifts, now
-            better = torch.ones_like(now, dtype=torch.bool)
+            home = moved
         else:
-            better = now < error
+            better = moved & (now < error)
             best = torch.where(better[:, None, None], rotations, best)
-            best_shifts = None if shifts is None else torch.where(better[:, None], shifts, best_shifts)
-            error = torch.minimum(now, error)
-            damping = torch.where(better, damping / 2, damping * 10)
+            if shifts is not None and best_shifts is not None:
+                best_shifts = torch.where(better[:, None], shifts, best_shifts)
+            error = torch.where(better, now, error)
+            damping = torch.where(better, damping / 2, torch.where(moved, damping * 10, damping))
+            home = better | ~moved
         if index + 1 == steps:
             break
-        # A particle whose step failed waits at its best pose; its next step starts there, shorter.
-        step = step * better[:, None]
+        # A particle whose step failed is looked at once more at its best pose; its next step starts there, shorter.
+        moved = home
+        step = step * moved[:, None]
         turn = step[:, :3]
         turn = turn * (LARGEST_TURN / turn.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
         rotations = exponential_map(turn) @ best
