@@ -228,4 +228,4 @@ PRESETS: dict[str, Settings] = {
         schedule=ScheduleSettings(epochs=90, switch=80),
     ),
 }
-"""Full sets of settings. quick: the fastest way to the right answer that we know. The others: the paper, nothing added."""
+"""Full sets of settings. quick: the fastest way to the right answer we know. The others: the paper, nothing added."""

@@ -86,8 +86,8 @@ def make_history(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
     rotations, shifts = _poses(fits)
     return {
         "map": fit_map(fits[0]).astype(np.float16),
-        "pixel_size": np.float32(reconstruction.pixel_size),
-        "epoch": np.int32(reconstruction.epoch),
+        "pixel_size": np.array(reconstruction.pixel_size, np.float32),
+        "epoch": np.array(reconstruction.epoch, np.int32),
         "stage": np.array(reconstruction.stage),
         "indices": reconstruction.indices,
         "rotations": rotations.astype(np.float32),

@@ -92,6 +92,7 @@ class Encoder(nn.Module):
         self.heads, self.max_shift = heads, max_shift
         self.bank = GaussianBank(box_size)
         outputs = 8 if max_shift > 0 else 6
+        hidden: tuple[int, ...]
         if trunk == "vgg16":
             self.trunk = _convolutions(VGG16_CHANNELS, (2, 2, 3, 3, 3))
             self.pool, features, hidden = nn.AdaptiveAvgPool2d(2), VGG16_CHANNELS[-1] * 4, (512, 256)
