@@ -75,8 +75,8 @@ def fsc_figure(curves: Mapping[str, tuple[NDArray, NDArray]], threshold: float) 
 PANELS = {
     "loss": "loss",
     "resolution": "resolution (A)",
-    "pose_change": "pose change an epoch (degrees)",
-    "entropy": "posterior entropy (nats)",
+    "pose_change": "pose change (degrees)",
+    "entropy": "entropy (nats)",
 }
 
 
