@@ -1,5 +1,6 @@
 """The command line: what it answers, with which exit status, and how fast the light commands start."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -9,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import napari_cryospin
 from napari_cryospin.cli import COMMANDS, main
 from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.source import RunInput
-from napari_cryospin.settings import Settings
+from napari_cryospin.settings import PRESETS, Settings
 
 
 @pytest.fixture
@@ -119,6 +121,16 @@ def test_inspect_names_all_missing_stacks_and_says_that_a_run_is_impossible(stac
     assert "images.mrcs" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["run", "inspect"])
+def test_help_shows_settings_with_units_and_the_defaults_of_the_preset(command, capsys):
+    for preset, heads in (("quick", PRESETS["quick"].encoder.heads), ("paper-experimental", 15)):
+        with pytest.raises(SystemExit):
+            main([command, "--preset", preset, "--help"])
+        shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert "Radius of the soft circular mask. Default: 0.46 of the box. Unit: A. (default: None)" in shown
+        assert f"(M). (default: {heads})" in shown
+
+
 def test_flags_override_the_preset(stack, capsys):
     assert main(["inspect", str(stack), "--preset", "paper-cpu", "--box", "16", "--half-sets"]) == 0
     assert "16 px at 4 A" in capsys.readouterr().out
@@ -160,3 +172,54 @@ def test_bad_particle_files_are_one_clear_line(content, named, tmp_path, capsys)
 def test_a_run_never_overwrites_another(run, stack, capsys):
     assert main(["run", str(stack), "-o", str(run.path)]) == 2
     assert "holds a run of" in capsys.readouterr().err
+
+
+def test_the_whole_way(tmp_path, capsys):
+    stem, run = tmp_path / "simulated" / "particles", tmp_path / "run"
+    sample = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
+    assert main(["simulate", str(sample), str(stem), "--count", "64", "--box", "32", "--snr", "2"]) == 0
+    tiny = [
+        "--epochs",
+        "3",
+        "--switch",
+        "2",
+        "--batch-size",
+        "32",
+        "--heads",
+        "2",
+        "--device",
+        "cpu",
+        "--decoding-epochs",
+        "None",
+    ]
+    assert main(["run", f"{stem}.star", "-o", str(run), *tiny]) == 0
+    shown = capsys.readouterr()
+    assert "finished after" in shown.out
+    assert "switched" in shown.err  # no terminal: lines instead of a bar
+    assert RunFolder(run).settings.encoder.heads == 2
+    assert main(["evaluate", str(run), "--truth", f"{stem}_truth.star"]) == 0
+    assert "rotation error median degrees" in capsys.readouterr().out
+    assert main(["posterior", str(run), "--particle", "5", "--truth", f"{stem}_truth.star"]) == 0
+    with np.load(run / "results" / "posterior_5.npz") as file:
+        assert np.exp(file["log_posterior"]).sum() == pytest.approx(1, abs=1e-3)
+        assert file["candidates"].shape == (2, 3, 3)
+    for name in ("posterior_5.png", "convergence.png", "evaluation.json", "map.mrc", "map_filtered.mrc"):
+        assert (run / "results" / name).stat().st_size > 0
+    assert main(["posterior", str(run), "--particle", "64"]) == 2
+    assert "particle 64" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_demo_finds_the_truth_and_can_be_run_again(tmp_path, capsys):
+    for _ in range(2):
+        assert main(["demo", "--output", str(tmp_path), "--count", "1000"]) == 0
+        assert "map, poses and pictures" in capsys.readouterr().out
+    results = tmp_path / "run" / "results"
+    numbers = json.loads((results / "evaluation.json").read_text())
+    assert numbers["rotation_error_median_degrees"] < 3
+    assert {path.name for path in results.glob("*.png")} >= {"slices.png", "convergence.png", "posterior_0.png"}
+
+
+def test_demo_leaves_the_runs_of_others_alone(run, capsys):
+    assert main(["demo", "--output", str(run.path.parent)]) == 2
+    assert "choose another --output" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from typing import Any
 import tyro
 
 from napari_cryospin.cli.console import preset_in, say
+from napari_cryospin.cli.units import registry
 from napari_cryospin.settings import PRESETS
 
 PROGRAM = "napari-cryospin"
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(f"no command {name!r}; expected one of {', '.join(COMMANDS)}")
     logging.captureWarnings(True)
     try:
-        return tyro.cli(function_of(name, rest), args=rest, prog=f"{PROGRAM} {name}")
+        return tyro.cli(function_of(name, rest), args=rest, prog=f"{PROGRAM} {name}", registry=registry)
     except BAD_INPUT as error:
         return complain(str(error))
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from napari_cryospin.physics.simulate import SimulationSettings
 def simulate(
     map: Positional[Path],
     out: Positional[Path],
-    settings: OmitArgPrefixes[SimulationSettings] = SimulationSettings(),  # noqa: B008 (frozen)
+    simulation: OmitArgPrefixes[SimulationSettings] = SimulationSettings(),  # noqa: B008 (frozen)
     pixel_size: float | None = None,
 ) -> int:
     """Particles with known poses from a map: OUT.mrcs, OUT.star, and OUT_truth.star with the poses.
@@ -25,14 +25,14 @@ def simulate(
         Map (.mrc), protein positive.
     out
         Where to write, without suffix.
-    settings
+    simulation
         What to simulate.
     pixel_size
         Of the map, in A. Default: the header's.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    files = simulate_files(map, out, settings, pixel_size=pixel_size)
-    say(f"{settings.count:,} images at {files.pixel_size:.4g} A, noise variance {files.noise_variance:.4g}")
+    files = simulate_files(map, out, simulation, pixel_size=pixel_size)
+    say(f"{simulation.count:,} images at {files.pixel_size:.4g} A, noise variance {files.noise_variance:.4g}")
     for path in (files.stack, files.particles, files.truth):
         say(f"wrote {path}")
     return 0

@@ -1,0 +1,80 @@
+"""Results against a truth: rows matched by image, frames and hands aligned, maps laid on each other by the poses."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+import napari_cryospin
+from napari_cryospin.evaluation.against_truth import compare_maps, compare_poses, evaluate_results, true_rotations_of
+from napari_cryospin.evaluation.map_alignment import apply_alignment, flip_hand
+from napari_cryospin.evaluation.pose_error import HAND_FLIP
+from napari_cryospin.evaluation.simulation import simulate
+from napari_cryospin.io.mrc import read_map, write_map
+from napari_cryospin.io.open import open_particles
+from napari_cryospin.io.star import write_particles
+from napari_cryospin.physics.simulate import SimulationSettings
+
+SAMPLE_MAP = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
+FRAME = Rotation.from_euler("ZYZ", [20, 40, 60], degrees=True).as_matrix()
+TRANSLATION = np.array([17.0, -9.0, 4.0])  # A
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    out = tmp_path_factory.mktemp("simulated") / "particles"
+    files = simulate(SAMPLE_MAP, out, SimulationSettings(count=60, box=32, snr=None, shift_sd=10.0))
+    return open_particles(files.truth)
+
+
+def found_poses(truth, flipped):
+    """What a perfect run would have found whose map has `FRAME.T @ (p + TRANSLATION)` for `p`, or the mirror image."""
+    rotations = truth.rotations @ FRAME
+    shifts = truth.shifts + (truth.rotations @ TRANSLATION)[:, :2]
+    return (HAND_FLIP @ rotations if flipped else rotations), shifts
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_rows_are_matched_by_image_and_frames_aligned(truth, flipped):
+    rotations, shifts = found_poses(truth, flipped)
+    some = np.random.default_rng(0).permutation(60)[:40]
+    found = replace(truth.select(some), rotations=rotations[some], shifts=shifts[some])
+    errors, moved = compare_poses(found, truth, "C1")
+    assert errors.errors.max() < 1e-3
+    assert errors.hand_flipped == flipped
+    np.testing.assert_allclose(moved.translation, -TRANSLATION, atol=1e-2)
+    assert moved.errors.max() < 1e-2
+    np.testing.assert_allclose(true_rotations_of(found, truth), rotations[some], atol=1e-4)
+
+
+def test_an_image_that_the_truth_lacks_is_named(truth):
+    with pytest.raises(ValueError, match=r"particles_truth\.star: no row for image 60 of .*particles\.mrcs"):
+        compare_poses(truth, truth.select(np.arange(59)), "C1")
+
+
+def test_a_truth_without_poses_is_refused(truth):
+    with pytest.raises(ValueError, match="no poses"):
+        compare_poses(truth, replace(truth, rotations=None), "C1")
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_folder_of_results_is_compared_as_a_whole(truth, flipped, tmp_path):
+    rotations, shifts = found_poses(truth, flipped)
+    write_particles(tmp_path / "particles.star", truth, rotations, shifts)
+    density, pixel_size = read_map(SAMPLE_MAP)
+    moved = apply_alignment(density, FRAME.T, FRAME.T @ TRANSLATION, pixel_size)
+    write_map(tmp_path / "map.mrc", flip_hand(moved) if flipped else moved, pixel_size)
+    report = evaluate_results(tmp_path, truth.source, SAMPLE_MAP)
+    assert report.numbers["rotation_error_median_degrees"] < 1e-2
+    assert report.numbers["shift_error_median_angstrom"] < 1e-2
+    assert report.map.at_nyquist_share(0.5) > 0.98  # two interpolations
+    assert report.numbers["hand_flipped"] == flipped
+    assert "rotation error median degrees" in report.text()
+
+
+def test_maps_of_other_sizes_are_refused(truth):
+    density, pixel_size = read_map(SAMPLE_MAP)
+    with pytest.raises(ValueError, match="expected the same"):
+        compare_maps(density, pixel_size, density, 1.1 * pixel_size)
