@@ -180,4 +180,4 @@ class Fit:
             self.encoder.load_state_dict(state["encoder"])
         self.folds = state["folds"].to(self.device)
         for name, value in state["tensors"].items():
-            setattr(self, name, value.to(getattr(self, name).device))
+            setattr(self, name, value.to(getattr(self, name).device, copy=True))

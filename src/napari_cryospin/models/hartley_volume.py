@@ -37,12 +37,16 @@ class HartleyVolume(nn.Module):
         self.box_size, self.padding = box_size, padding
         size = padding * box_size + 1
         mantissa = amplitude * torch.randn(size, size, size, generator=generator)
-        axis = torch.arange(size, dtype=torch.float32) - size // 2
-        square = axis.square()
-        radius = (square[:, None, None] + square[:, None] + square).sqrt()
-        mantissa[radius > padding * first_band + 1] = 0  # a shell that was never fitted must not be noise
+        mantissa[self._beyond(first_band, mantissa)] = 0  # a shell that was never fitted must not be noise
         self.mantissa = nn.Parameter(mantissa)
         self.exponent = nn.Parameter(torch.zeros_like(mantissa))
+
+    def _beyond(self, band: int, lattice: Tensor) -> Tensor:
+        """`(G, G, G)` lattice points further out than slices of a band reach."""
+        size = lattice.shape[-1]
+        square = (torch.arange(size, device=lattice.device) - size // 2).square()
+        distance = square[:, None, None] + square[:, None] + square
+        return distance > (self.padding * band + 1) ** 2
 
     def hartley(self, band: int | None = None) -> Tensor:
         """`(G, G, G)` lattice, or its middle as far as slices of a band read it. Differentiable."""
@@ -57,9 +61,7 @@ class HartleyVolume(nn.Module):
         """`(n, n, n)` map `[z, y, x]`; with `band`, without the shells beyond it."""
         hartley = self.hartley()
         if band is not None:
-            kept = torch.zeros_like(hartley)
-            crop_lattice(kept, band, self.padding).copy_(crop_lattice(hartley, band, self.padding))
-            hartley = kept
+            hartley = hartley.masked_fill(self._beyond(band, hartley), 0)
         return hartley_to_map(hartley, self.box_size)
 
     @torch.no_grad()

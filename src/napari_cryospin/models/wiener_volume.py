@@ -179,7 +179,7 @@ class WienerVolume:
     def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
         self.band = int(state["band"])
         device = self.sums.device
-        self.sums = torch.as_tensor(state["sums"]).to(device)
+        self.sums = torch.as_tensor(state["sums"]).to(device, copy=True)
         self._take(torch.as_tensor(state["density"]).to(device))
 
 
