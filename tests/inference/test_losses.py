@@ -1,0 +1,66 @@
+"""Winner takes all: with a graph for the winner alone it is the plain minimum over heads."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from napari_cryospin.inference.auto_encoding import AutoEncoding
+from napari_cryospin.inference.batches import PreparedImages
+from napari_cryospin.inference.fit import Fit
+from napari_cryospin.inference.losses import candidate_errors, take, winner_takes_all
+from napari_cryospin.settings import PRESETS
+
+
+def test_errors_are_the_sums_of_equation_3():
+    generator = torch.Generator().manual_seed(0)
+    predicted = torch.randn(3, 2, 5, generator=generator, dtype=torch.complex64)
+    images = torch.randn(3, 5, generator=generator, dtype=torch.complex64)
+    weights = torch.rand(5, generator=generator) + 0.5
+    squared = candidate_errors(predicted, images, weights)
+    absolute = candidate_errors(predicted, images, weights, "absolute")
+    for b, m in ((0, 0), (1, 1), (2, 0)):
+        difference = (predicted[b, m] - images[b]).abs()
+        torch.testing.assert_close(squared[b, m], (weights * difference.square()).sum())
+        torch.testing.assert_close(absolute[b, m], (weights.sqrt() * difference).mean())
+    best, winner = winner_takes_all(squared)
+    assert torch.equal(best, squared.min(1).values)
+    assert torch.equal(take(squared, winner), best)
+
+
+@pytest.mark.parametrize("kind", ["squared", "absolute"])
+def test_derivative_is_finite_where_the_image_is_met(kind):
+    images = torch.randn(2, 4, dtype=torch.complex64)
+    predicted = images[:, None].clone().requires_grad_()
+    candidate_errors(predicted, images, torch.ones(4), kind).sum().backward()
+    assert bool(predicted.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("kind", ["squared", "absolute"])
+def test_one_graph_for_the_winner_gives_the_plain_minimum(kind, make_phantom, simulate):
+    """Value, and gradient of every weight of encoder and volume, of one step against `min` with all graphs built."""
+    particles = simulate(make_phantom(16), count=24, snr=0.5, shift_sd=3.0).particles
+    settings = PRESETS["paper-cpu"]
+    settings = dataclasses.replace(
+        settings,
+        encoder=dataclasses.replace(settings.encoder, heads=3, shifts=True),
+        volume=dataclasses.replace(settings.volume, loss=kind),
+    )
+    fit = Fit(PreparedImages(particles, settings.preparation, torch.arange(24)), settings, torch.Generator())
+    stage, rows = AutoEncoding(fit), torch.arange(24)
+    batch = fit.batch(rows)
+    rotations, shifts = fit.encoder.train()(fit.encoder_images(rows))
+    errors = candidate_errors(fit.project(batch, rotations, shifts), batch.images, batch.weights, kind)
+    per_point = len(batch.points) if kind == "squared" else 1
+    loss = errors.min(1).values.mean()
+    parameters = [*fit.encoder.parameters(), *fit.volume.parameters()]
+    plain = torch.autograd.grad(loss / per_point, parameters)
+    assert len(errors.argmin(1).unique()) > 1
+    for group in stage.optimiser.param_groups:
+        group["lr"] = 0.0  # the step leaves the weights, and their gradients to be compared
+    metrics = stage.step(rows)
+    assert metrics["loss"] == pytest.approx(float(loss.detach()), rel=1e-5)
+    assert torch.equal(fit.winner, errors.argmin(1).to(fit.winner))
+    for parameter, expected in zip(parameters, plain, strict=True):
+        scale = float(expected.abs().max()) + 1e-6
+        torch.testing.assert_close(parameter.grad, expected, atol=2e-4 * scale, rtol=1e-3)
