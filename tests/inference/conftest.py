@@ -69,19 +69,19 @@ def in_memory(images: np.ndarray, pixel_size: float, **fields) -> Particles:
 def simulate() -> Callable[..., Simulated]:
     """Simulate particles of a map in memory: `simulate(density, count=..., snr=..., ...)` as `SimulationSettings`."""
 
-    def make(density: Tensor, **settings) -> Simulated:
+    def make(density: Tensor, extent: float = EXTENT, **settings) -> Simulated:
         choice = SimulationSettings(**settings)
         box = density.shape[-1]
         poses, filters, noise = np.random.default_rng(choice.seed).spawn(3)
         rotations = draw_rotations(choice, poses)
         shifts = poses.normal(0, choice.shift_sd, (choice.count, 2))
         ctf = draw_ctf(choice, filters, None)
-        images = Projections(density, EXTENT / box)(rotations, shifts, ctf)
+        images = Projections(density, extent / box)(rotations, shifts, ctf)
         variance = 0.0 if choice.snr is None else float(images.var()) / choice.snr
         if variance:
             images = images + noise_images(choice.count, box, variance, noise, coloured=choice.noise == "coloured")
         stack = images.numpy()
-        particles = in_memory(stack, EXTENT / box, ctf=ctf, rotations=rotations, shifts=shifts)
+        particles = in_memory(stack, extent / box, ctf=ctf, rotations=rotations, shifts=shifts)
         return Simulated(particles, density, stack, variance)
 
     return make
