@@ -106,6 +106,15 @@ class Particles:
         """The same particles with their contrast multiplied by `sign`: +1 or -1."""
         return dataclasses.replace(self, contrast=self.contrast * np.float32(sign))
 
+    def common_frame(self) -> tuple[int, float]:
+        """Box that all images can be brought to: pixels at most, even, and its side in A.
+
+        The side is that of the most frequent kind of image; pixels are no finer than the coarsest image's.
+        """
+        kinds, counts = np.unique(np.stack((self.box_sizes, self.pixel_sizes), axis=-1), axis=0, return_counts=True)
+        side = float(kinds[counts.argmax()].prod())
+        return 2 * int(side / kinds[:, 1].max() / 2 + 1e-6), side
+
     def read_images(self, indices: ArrayLike) -> NDArray[np.float32]:
         """`(k, box, box)` images of some particles, protein white, in the order given.
 

@@ -60,17 +60,17 @@ class PreparedImages:
         self, particles: Particles, settings: PreparationSettings, rows: Tensor, device: torch.device | str = "cpu"
     ) -> None:
         self.particles, self.settings, self.rows, self.device = particles, settings, rows, torch.device(device)
-        boxes, pixel_sizes = particles.box_sizes, particles.pixel_sizes
-        kinds, counts = np.unique(np.stack((boxes, pixel_sizes), axis=-1), axis=0, return_counts=True)
-        box, pixel_size = kinds[counts.argmax()]
-        self.box_size = settings.box or min(int(box), DEFAULT_BOX)
+        box, self.extent = particles.common_frame()
+        self.mixed = len(np.unique(particles.box_sizes)) > 1 or len(np.unique(particles.pixel_sizes)) > 1
+        self.box_size = settings.box or min(box, DEFAULT_BOX)
         if self.box_size > box:
-            raise ValueError(f"{particles.source}: box {self.box_size} px is larger than the particles' {box:g} px")
-        self.extent = float(box * pixel_size)
+            raise ValueError(f"{particles.source}: box {self.box_size} px is larger than the particles' {box} px")
         self.pixel_size = self.extent / self.box_size
         self.points = fourier.half_plane(self.box_size)
         self.shell = fourier.shells(self.points)
-        radius = settings.mask_radius / self.pixel_size if settings.mask_radius else MASK_RADIUS * self.box_size
+        # The smallest field of view has to show some background as well.
+        side = min(float((particles.box_sizes * particles.pixel_sizes).min()), self.extent)
+        radius = (settings.mask_radius or MASK_RADIUS * side) / self.pixel_size
         self.mask_radius = min(radius, self.box_size * (0.5 - MASK_EDGE / 2))
         self.mask = circular_mask(self.box_size, self.mask_radius, MASK_EDGE * self.box_size)
         self.ctf_parameters: Tensor | None = None
@@ -88,15 +88,16 @@ class PreparedImages:
         """Measure the noise on all images (or a sample, where they are not kept), and keep what may be kept."""
         keeps = len(self) * len(self.points) * 8 <= self.settings.cache * 2**30
         count = len(self) if keeps else min(len(self), 5000)
-        chosen = torch.arange(count) if keeps else torch.linspace(0, len(self) - 1, count).long()
+        chosen = torch.arange(count) if keeps else torch.linspace(0, len(self) - 1, count).round().long()
         power, weight = torch.zeros(self.box_size // 2), torch.zeros(self.box_size // 2)
         cache = torch.empty(len(self), len(self.points), dtype=torch.complex64) if keeps else None
-        outside = 1 - self.mask
+        caught = self._caught()
         for part in chosen.split(self.chunk):
-            images = self._normalised(part)
+            images, outside = self._normalised(part), self._background(part)
             spectrum = fourier.to_half_plane(images * outside, self.points).abs().square().sum(0)
             power.index_add_(0, self.shell, spectrum)
-            weight.index_add_(0, self.shell, torch.full_like(spectrum, float(outside.square().sum()) * len(part)))
+            window = outside.square().sum() * (len(part) / len(outside))
+            weight.index_add_(0, self.shell, window * caught)
             if cache is not None:
                 cache[part] = fourier.to_half_plane(images * self.mask, self.points) / self.box_size
         # The spectrum of windowed noise is divided by the window's power: what the noise has without the window. That,
@@ -110,6 +111,20 @@ class PreparedImages:
         if not keeps:
             log.info("images are not kept in memory: prepared anew in every epoch")
 
+    def _caught(self) -> Tensor:
+        """`(points,)` share of the noise power in a windowed coefficient that is left when images were Fourier-cropped.
+
+        A window spreads noise over neighbouring frequencies; from beyond the band nothing comes any more.
+        """
+        if not self.mixed and self.particles.box_sizes[0] == self.box_size:
+            return torch.ones(len(self.points))
+        kx, ky = torch.cat((self.points, -self.points)).unbind(-1)
+        band = torch.zeros(self.box_size, self.box_size)
+        band[ky, kx] = 1
+        spread = torch.fft.fft2(1 - self.mask).abs().square()
+        share = torch.fft.ifft2(torch.fft.fft2(spread) * torch.fft.fft2(band)).real / spread.sum()
+        return share[self.points[:, 1], self.points[:, 0]]
+
     @property
     def chunk(self) -> int:
         """Images to prepare at a time."""
@@ -117,17 +132,34 @@ class PreparedImages:
 
     def _cropped(self, raw: Tensor, box: int, pixel_size: float) -> Tensor:
         """`(k, box, box)` raw images brought to the working box and pixel size."""
-        if abs(box * pixel_size - self.extent) < 1e-3 * pixel_size:
+        # Where images differ, all must lose the corners of their spectrum, or a unit of noise would not mean the same.
+        corners = self.mixed and box == self.box_size
+        if abs(box * pixel_size - self.extent) < 1e-3 * pixel_size and not corners:
             return fourier.fourier_crop(raw, self.box_size)
         # Another field of view: the transform is evaluated at the working box's own frequencies, as two small products.
         mean = raw.mean((-2, -1), keepdim=True)
         position = (torch.arange(box) - box // 2) * pixel_size / self.extent
+        inside = (position > -0.5 - 1e-6) & (position < 0.5 - 1e-6)  # what lies beyond would wrap around
+        raw = (raw - mean) * (inside[:, None] & inside)
         frequency = torch.arange(-(self.box_size // 2) + 1, self.box_size // 2)
         wave = torch.polar(torch.ones(()), -2 * torch.pi * frequency[:, None] * position)  # (k, x)
-        spectrum = wave @ (raw - mean).to(wave.dtype) @ wave.T
+        spectrum = wave @ raw.to(wave.dtype) @ wave.T
         kx, ky = (self.points + self.box_size // 2 - 1).unbind(-1)
         scale = (pixel_size / self.pixel_size) ** 2
         return fourier.from_half_plane(spectrum[..., ky, kx] * scale, self.points, self.box_size) + mean
+
+    def _background(self, rows: Tensor) -> Tensor:
+        """`(k, n, n)`, or `(1, n, n)` where all are the same: weight of each pixel as background.
+
+        That is outside the mask and, where an image's field of view is smaller than the working box, inside the image.
+        """
+        indices = self.rows[rows].numpy()
+        sides = torch.from_numpy(self.particles.box_sizes[indices] * self.particles.pixel_sizes[indices])
+        if bool((sides > self.extent - self.pixel_size).all()):
+            return 1 - self.mask[None]
+        distance = (torch.arange(self.box_size) - self.box_size // 2).abs() * self.pixel_size
+        seen = distance < sides[:, None] / 2 - self.pixel_size  # (k, n); the last pixel rings
+        return (1 - self.mask) * (seen[:, None] & seen[:, :, None])
 
     def _normalised(self, rows: Tensor) -> Tensor:
         """`(k, n, n)` images of the working box, background of zero mean and unit variance."""
@@ -138,8 +170,8 @@ class PreparedImages:
             members = np.flatnonzero((kinds == (box, pixel_size)).all(-1))
             raw = torch.from_numpy(self.particles.read_images(indices[members]))
             images[torch.from_numpy(members)] = self._cropped(raw, int(box), float(pixel_size))
-        background = 1 - self.mask
-        total = background.sum()
+        background = self._background(rows)
+        total = background.sum((-2, -1), keepdim=True)
         mean = (images * background).sum((-2, -1), keepdim=True) / total
         images = images - mean
         variance = (images.square() * background).sum((-2, -1), keepdim=True) / total

@@ -81,16 +81,14 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
     settings
         Of the run.
     """
-    kinds, counts = np.unique(
-        np.stack([particles.box_sizes, particles.pixel_sizes], axis=-1), axis=0, return_counts=True
-    )
-    box, pixel_size = kinds[counts.argmax()]
-    working_box = settings.preparation.box or min(int(box), DEFAULT_BOX)
+    kinds = np.unique(np.stack([particles.box_sizes, particles.pixel_sizes], axis=-1), axis=0)
+    box, side = particles.common_frame()
+    working_box = settings.preparation.box or min(box, DEFAULT_BOX)
     used = min(len(particles), settings.preparation.subset or len(particles))
     missing = _missing_stacks(particles)
     problems = list(missing)
     if box and working_box > box:
-        problems.append(f"box {working_box} px is larger than the particles' {box:g} px; expected at most that (--box)")
+        problems.append(f"box {working_box} px is larger than the particles' {box} px; expected at most that (--box)")
     if settings.preparation.half_sets and used < 2:
         problems.append(f"half sets of {used} particle; expected at least 2")
     contrast = None
@@ -106,7 +104,7 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
         boxes=tuple(int(value) for value in kinds[:, 0]),
         pixel_sizes=tuple(float(value) for value in kinds[:, 1]),
         working_box=working_box if box else 0,
-        working_pixel_size=float(box * pixel_size / working_box) if box else 0.0,
+        working_pixel_size=side / working_box if box else 0.0,
         optics_groups=len(np.unique(particles.optics_groups)),
         ctf=_ctf(particles),
         poses=_poses(particles),
