@@ -8,6 +8,7 @@ last test shows what would come of it.
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -18,18 +19,20 @@ from napari_cryospin.inference.pose_posterior import log_likelihoods, make_templ
 from napari_cryospin.inference.pose_refinement import refine_poses
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.models.wiener_volume import WienerVolume
-from napari_cryospin.physics.fourier import band_size, map_to_hartley
+from napari_cryospin.physics.fourier import band_size, fourier_crop, map_to_hartley
 from napari_cryospin.physics.map_crop import fourier_crop_map
+from napari_cryospin.physics.simulate import noise_images
 from napari_cryospin.physics.so3_grid import grid_rotations
 from napari_cryospin.settings import PreparationSettings
 
 BOX, PADDING = 32, 3
+SAMPLE = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
 
 
 @pytest.fixture(scope="module")
 def spliceosome() -> tuple[Tensor, float]:
     """`(32, 32, 32)` map, and the side of its box, Angstrom."""
-    density, pixel_size = read_map(Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc")
+    density, pixel_size = read_map(SAMPLE)
     return fourier_crop_map(torch.tensor(density), BOX), pixel_size * len(density)
 
 
@@ -71,19 +74,41 @@ def test_the_true_pose_lies_in_the_90_percent_region(noise, snr, spliceosome, si
     assert share_inside(*prepared, band=6, level=0.9, sureness=1 / float(prepared[0].mask.square().mean())) < 0.85
 
 
+def log_ratios(images: PreparedImages, density: Tensor, particles, shifted: bool) -> Tensor:
+    """`(n,)` twice the log-ratio of the likelihoods at the best pose and at the true one."""
+    lattices = WienerVolume(BOX, PADDING, first_band=BOX // 2 - 1, mask_radius=0.48).gradient_lattices(density)
+    rows, weights = torch.arange(len(images)), 1 / images.noise[images.shell]
+    truth = torch.from_numpy(particles.rotations).float()
+    shifts = torch.from_numpy(particles.shifts).float() if shifted else None
+    data = images.coefficients(rows), images.ctf(rows), weights, images.points, images.extent
+    at_truth, best = (refine_poses(lattices, PADDING, truth, shifts, *data, steps=steps)[2] for steps in (1, 8))
+    return 2 * (at_truth - best)
+
+
 @pytest.mark.parametrize("shift_sd", [0.0, 30.0])
 @pytest.mark.parametrize("noise", ["white", "coloured"])
 def test_likelihood_ratios_of_sharp_posteriors(noise, shift_sd, spliceosome, simulate):
     """All shells, SNR 0.5, a degree wide: twice the log-ratio of best and true pose follows chi-squared (Wilks)."""
     density, extent = spliceosome
     simulated = simulate(density, extent, count=400, snr=0.5, noise=noise, shift_sd=shift_sd, seed=2)
-    images, density, truth = prepare(simulated, noise)
-    lattices = WienerVolume(BOX, PADDING, first_band=BOX // 2 - 1, mask_radius=0.48).gradient_lattices(density)
-    rows, weights = torch.arange(400), 1 / images.noise[images.shell]
-    shifts = torch.from_numpy(simulated.particles.shifts).float() if shift_sd else None
-    data = images.coefficients(rows), images.ctf(rows), weights, images.points, images.extent
-    at_truth, best = (refine_poses(lattices, PADDING, truth, shifts, *data, steps=steps)[2] for steps in (1, 8))
-    ratio = 2 * (at_truth - best)
+    images, density, _ = prepare(simulated, noise)
+    ratio = log_ratios(images, density, simulated.particles, shift_sd > 0)
     parameters, limit = (5, 9.236) if shift_sd else (3, 6.251)  # 90 % of chi-squared
     assert float(ratio.mean()) == pytest.approx(parameters, rel=0.12)
     assert 0.85 <= float((ratio < limit).float().mean()) <= 0.95
+
+
+@pytest.mark.parametrize("noise", ["white", "coloured"])
+def test_likelihood_ratios_of_cropped_images(noise, simulate):
+    """Images of 64 px brought to 32: the noise of the outermost shells counts as well."""
+    large, pixel_size = read_map(SAMPLE)
+    simulated = simulate(torch.tensor(large), 64 * pixel_size, count=400, snr=0.3, noise=noise, seed=2)
+    images = PreparedImages(simulated.particles, PreparationSettings(noise=noise, box=BOX), torch.arange(400))
+    coloured = noise == "coloured"
+    pure = noise_images(400, 64, simulated.noise_variance, np.random.default_rng(7), coloured=coloured)
+    scale = float(fourier_crop(pure, BOX).var()) ** 0.5
+    # A voxel of the smaller map is twice as long: so much larger are its projections.
+    density = 2 * fourier_crop_map(simulated.density, BOX) / scale / BOX
+    ratio = log_ratios(images, density, simulated.particles, shifted=False)
+    assert float(ratio.mean()) == pytest.approx(3, rel=0.12)
+    assert 0.85 <= float((ratio < 6.251).float().mean()) <= 0.95
