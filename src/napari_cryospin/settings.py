@@ -100,7 +100,7 @@ class ScheduleSettings:
     epochs: Annotated[int, Range(1, 100000)] = 20
     """Passes over the particles in all, both stages together."""
     decoding_epochs: Annotated[int | None, Range(1, 100000)] = None
-    """Epochs after the switch, whenever that was. Default: up to `epochs`."""
+    """Epochs after the switch at most, whenever that was. Default: up to `epochs`."""
     switch: Literal["by-hand", "automatic"] | int = 7
     """Switch to auto-decoding: by hand, automatic, or after so many epochs."""
     batch_size: Annotated[int, Range(1, 65536)] = 64
@@ -207,10 +207,10 @@ PAPER_SYNTHETIC = Settings(
 PRESETS: dict[str, Settings] = {
     "quick": Settings(
         preset="quick",
-        encoder=EncoderSettings(heads=4, encoder_input="phase-flipped", encoder_batch=100),
+        encoder=EncoderSettings(encoder_box=24, encoder_input="phase-flipped", encoder_batch=50),
         volume=VolumeSettings(volume_update="wiener", padding=2, first_band=4, encoding_band=11),
         schedule=ScheduleSettings(
-            epochs=30, decoding_epochs=8, switch="automatic", batch_size=500, pose_update="gauss-newton", pose_steps=3
+            epochs=40, decoding_epochs=16, switch="automatic", batch_size=500, pose_update="gauss-newton", pose_steps=3
         ),
         posterior=PosteriorSettings(posterior_sample=True, teaching=0.3, search_at_switch=True, mates=True),
     ),
@@ -224,7 +224,7 @@ PRESETS: dict[str, Settings] = {
     ),
     "paper-cpu": Settings(
         preset="paper-cpu",
-        encoder=EncoderSettings(heads=7, encoder_box=64, shifts=False),
+        encoder=EncoderSettings(encoder_box=32, shifts=False),
         schedule=ScheduleSettings(epochs=90, switch=80),
     ),
 }

@@ -12,12 +12,19 @@ from napari_cryospin.inference.fit import Batch, Fit
 from napari_cryospin.inference.losses import candidate_errors
 from napari_cryospin.inference.mates import MateTest
 from napari_cryospin.inference.pose_refinement import refine_poses
+from napari_cryospin.inference.switching import search_again
 from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.physics.so3 import exponential_map, rotation_distance
 
 BAND_GROWTH = 1.3
 """Factor by which the band grows from one epoch to the next."""
+STILL = 0.2
+"""Mean turn of the poses in an epoch, degrees, below which the full band has nothing more to give."""
+SETTLED = 0.002
+"""Share of particles whose pose a search changes below which it is not repeated."""
+MOST_SEARCHES = 4
+"""Epochs at whose end a search is made, at most."""
 SETTLING_EPOCHS = 2
 """Epochs at the band of the switch before it grows."""
 
@@ -26,6 +33,7 @@ class GradientDecoding:
     """The paper's second stage: Adam on each particle's pose, five steps, then one on the volume."""
 
     name = "auto-decoding"
+    settled = False  # the paper's number of epochs is fixed
 
     def __init__(self, fit: Fit) -> None:
         assert isinstance(fit.volume, HartleyVolume)
@@ -90,13 +98,17 @@ class ClosedFormDecoding:
     """
 
     name = "auto-decoding"
+    KEPT = ("epochs", "turned", "settled", "next_band", "searching", "lattices")
 
     def __init__(self, fit: Fit) -> None:
         assert isinstance(fit.volume, WienerVolume)
         self.fit, self.settings = fit, fit.settings
         self.epochs = 0
+        self.turned: list[float] = []  # mean turn in each step of the epoch
+        self.settled = False
         self.next_band = fit.band
         self.mates = MateTest(fit) if self.settings.posterior.mates else None
+        self.searching = self.settings.posterior.search_at_switch
         self.lattices: Tensor | None = None
 
     def _open_epoch(self) -> Tensor:
@@ -128,11 +140,8 @@ class ClosedFormDecoding:
         fit.poses.set(where, rotations, shifts)
         fit.error[rows] = errors.to(fit.error)
         insert_images(fit, wide, rotations, shifts)
-        return {
-            "loss": float(errors.mean()),
-            "pose_change": float(rotation_distance(before, rotations).mean()),
-            "band": float(fit.band),
-        }
+        self.turned.append(float(rotation_distance(before, rotations).mean()))
+        return {"loss": float(errors.mean()), "pose_change": self.turned[-1], "band": float(fit.band)}
 
     def end_epoch(self) -> dict[str, float]:
         """Make the new volume; let the band grow; test mates once poses are fine."""
@@ -142,20 +151,29 @@ class ClosedFormDecoding:
         metrics: dict[str, float] = {}
         self.epochs += 1
         fit.band = self.next_band
-        if self.mates is not None and self.mates.due(self.epochs):
-            metrics = self.mates.run()  # makes the volume anew where it changed poses
+        if self.searching:
+            metrics["searched_changed"] = search_again(fit)
+            self.searching = metrics["searched_changed"] > SETTLED and self.epochs < MOST_SEARCHES
+        elif self.mates is not None and self.mates.due():
+            metrics |= self.mates.run()
         volume.solve()
-        if self.epochs >= SETTLING_EPOCHS:
+        testing = self.searching or (self.mates is not None and not self.mates.over)
+        still = sum(self.turned) <= STILL * len(self.turned)
+        self.settled = fit.band == fit.full_band and still and not testing
+        self.turned = []
+        if self.epochs >= SETTLING_EPOCHS and not self.searching:
             self.next_band = min(int(fit.band * BAND_GROWTH) + 1, fit.full_band)
         self.lattices = None
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
         mates = self.mates.state_dict() if self.mates is not None else None
-        return {"epochs": self.epochs, "next_band": self.next_band, "lattices": self.lattices, "mates": mates}
+        return {**{name: getattr(self, name) for name in self.KEPT}, "mates": mates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epochs, self.next_band = state["epochs"], state["next_band"]
-        self.lattices = None if state["lattices"] is None else state["lattices"].to(self.fit.device)
+        for name in self.KEPT:
+            setattr(self, name, state[name])
+        if self.lattices is not None:
+            self.lattices = self.lattices.to(self.fit.device)
         if self.mates is not None:
             self.mates.load_state_dict(state["mates"])

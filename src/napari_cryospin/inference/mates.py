@@ -18,6 +18,7 @@ from torch import Tensor
 from napari_cryospin.inference.auto_encoding import insert_images
 from napari_cryospin.inference.fit import Fit
 from napari_cryospin.inference.pose_refinement import refine_poses
+from napari_cryospin.inference.switching import remake_volume
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.physics.so3 import rotation_distance
 from napari_cryospin.physics.so3_grid import grid_rotations
@@ -28,14 +29,12 @@ SMALLEST_TURN = 40.0
 """Mates are further apart than this, degrees: nearer ones are in reach of local refinement."""
 CORRELATION = 0.75
 """Self-correlation of the map from which a rotation counts as a near-symmetry."""
-FIRST_EPOCH = 3
-"""Epochs of auto-decoding before the first test: poses must be fine enough for the difference to show."""
+FIRST_BAND = 14
+"""Shells from which mates are tested (or all there are): before, their difference hardly shows."""
 SETTLED = 0.005
 """Share of particles that still change below which the test is over."""
 ROUNDS = 6
 """Most rounds of the test."""
-GAIN = 1.15
-"""Growth of the mean difference between mates, from round to round, without which the symmetry counts as exact."""
 
 
 @torch.no_grad()
@@ -90,10 +89,11 @@ class MateTest:
         self.fit = fit
         self.rounds = 0
         self.over = False
-        self.difference = 0.0
+        self.share = self.difference = 0.0
+        self.before: tuple[Tensor, Tensor] | None = None
 
-    def due(self, epochs: int) -> bool:
-        return not self.over and epochs >= FIRST_EPOCH
+    def due(self) -> bool:
+        return not self.over and self.fit.band >= min(FIRST_BAND, self.fit.full_band)
 
     def run(self) -> dict[str, float]:
         """One round over both folds. The volume's sums are those of the poses that were kept."""
@@ -105,6 +105,8 @@ class MateTest:
         if not len(mates):
             self.over = True
             return {"mates": 0.0}
+        if self.before is None:
+            self.before = fit.poses.rotations.clone(), fit.poses.shifts.clone()
         changed, differences = 0, []
         for fold in (0, 1):
             lattices = volume.gradient_lattices(volume.average(volume.sums[1 - fold]))
@@ -123,12 +125,18 @@ class MateTest:
         return volume.hartley()
 
     def _judge(self, share: float, difference: float) -> None:
-        grown = difference > GAIN * self.difference
         self.rounds += 1
         log.info("mates: %.1f %% of the particles changed; mates differ by %.1f nats", 100 * share, difference)
-        # Where both mates stay equally good, the symmetry is exact, and it does not matter which is taken.
-        self.over = share < SETTLED or self.rounds >= ROUNDS or (self.rounds > 1 and not grown and share > 0.2)
-        self.difference = difference
+        # Where the particles do not settle, the symmetry is exact: it does not matter which mate is taken.
+        exact = self.rounds > 2 and share > self.share / 2
+        self.over = share < SETTLED or self.rounds >= ROUNDS or exact
+        if exact and self.before is not None:
+            every = torch.arange(len(self.fit), device=self.fit.device)
+            self.fit.poses.set(every, *self.before)
+            remake_volume(self.fit)
+        self.share, self.difference = share, difference
+        if self.over:
+            self.before = None
 
     def _compare(self, rows: Tensor, mates: Tensor, lattices: Tensor) -> tuple[int, Tensor]:
         """Refine each particle at its pose and at its mates, and keep the best: changed, and nats between the two."""
@@ -158,7 +166,8 @@ class MateTest:
         return int((errors < at_home).sum()), apart.cpu()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rounds": self.rounds, "over": self.over, "difference": self.difference}
+        return {name: getattr(self, name) for name in ("rounds", "over", "share", "difference", "before")}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.rounds, self.over, self.difference = state["rounds"], state["over"], state["difference"]
+        for name, value in state.items():
+            setattr(self, name, value)

@@ -11,28 +11,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from napari_cryospin.physics.slicing import shift_phases
+from napari_cryospin.physics.slicing import central_slices, shift_phases
 from napari_cryospin.physics.so3 import exponential_map
 
 LARGEST_TURN = 0.15
 """Largest rotation in one step, radian: about the spacing of the coarsest grid that a pose comes from."""
 
 
-def _slices(lattices: Tensor, rotations: Tensor, points: Tensor, padding: int) -> Tensor:
-    """`(4, b, p)` slices of the map and of its three coordinate-weighted copies."""
-    where = (points.to(rotations.dtype) * (padding / (lattices.shape[-1] // 2))) @ rotations[:, :2]
-    grid = where.reshape(1, 1, 1, -1, 3)
-    volume = lattices.expand(2, -1, -1, -1, -1)
-    values = torch.nn.functional.grid_sample(volume, torch.cat((grid, -grid)), align_corners=True)
-    at, mate = values.reshape(2, 4, *where.shape[:-1])
-    return torch.complex(mate + at, mate - at) / 2
-
-
 def _model(
     lattices: Tensor, rotations: Tensor, shifts: Tensor | None, ctf: Tensor, points: Tensor, padding: int, extent: float
 ) -> tuple[Tensor, Tensor]:
     """`(b, p)` noise-free images and their `(b, 3 or 5, p)` derivatives."""
-    slices = _slices(lattices, rotations, points, padding)
+    # One lattice after the other: all four at once would not fit into a CPU's cache.
+    slices = torch.stack([central_slices(lattice, rotations, points, padding) for lattice in lattices])
     moments = torch.einsum("bil,lbp->ibp", rotations.to(slices.dtype), slices[1:]) * (-2j * torch.pi)
     kx, ky = points.to(ctf.dtype).unbind(-1)
     derivatives = torch.stack((-ky * moments[2], kx * moments[2], ky * moments[0] - kx * moments[1]), dim=1)

@@ -83,7 +83,8 @@ class Reconstruction:
 
     @property
     def finished(self) -> bool:
-        return self.epoch >= self.epochs
+        settled = all(not isinstance(stage, AutoEncoding) and stage.settled for stage in self.stages)
+        return self.epoch >= self.epochs or (settled and not self.queue)
 
     def advance(self) -> dict[str, float]:
         """One step on one half: its metrics."""

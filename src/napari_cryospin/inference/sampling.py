@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.inference.fit import Batch, Fit
-from napari_cryospin.inference.pose_posterior import entropy, log_likelihoods, make_templates, sample, shift_grid
+from napari_cryospin.inference.pose_posterior import (
+    Templates,
+    entropy,
+    log_likelihoods,
+    make_templates,
+    sample,
+    shift_grid,
+)
+from napari_cryospin.physics.fourier import band_size
 from napari_cryospin.physics.slicing import shift_phases
 from napari_cryospin.physics.so3 import random_rotations
 from napari_cryospin.physics.so3_grid import grid_rotations
@@ -65,17 +73,47 @@ def sample_poses(fit: Fit, batch: Batch) -> tuple[Tensor, Tensor]:
     return rotations[drawn % count], shifts[index, drawn // count]
 
 
-def search_poses(fit: Fit, batch: Batch, hartley: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Most probable pose of each particle on the grid: `(b, 3, 3)` and `(b, 2)`; shifts about the stored ones."""
-    lattice = fit.volume.hartley(fit.band) if hartley is None else hartley
-    rotations = pose_grid(*grid_for(fit.band)).to(fit.device)
-    templates = make_templates(lattice, rotations, batch.points, fit.projector.padding)
-    shifts, phases = torch.zeros(len(batch.rows), 1, 2, device=fit.device), None
-    if fit.max_shift:
-        step = fit.images.extent / (4 * fit.band)
-        shifts = fit.poses.shifts[batch.rows.to(fit.device), None] + shift_grid(1.5 * step, step, fit.device)
-        phases = shift_phases(shifts, batch.points, fit.images.extent)
-    values = log_likelihoods(templates, batch.images, batch.ctf, batch.weights, phases).flatten(1)
-    best = values.argmax(-1)
-    index = torch.arange(len(best), device=fit.device)
-    return rotations[best % len(rotations)], shifts[index, best // len(rotations)]
+class Search:
+    """Search of the whole grid of poses under the present volume.
+
+    Where particles are off centre, shifts are first looked for in their whole range with few shells and coarse poses;
+    then, with the fine grid, about what was found there and about the stored shifts.
+    """
+
+    def __init__(self, fit: Fit) -> None:
+        self.fit = fit
+        self.fine = self._templates(fit.band)
+        self.coarse = self._templates(min(fit.band, COARSE_BAND - 1)) if fit.max_shift else None
+
+    def _templates(self, band: int) -> Templates:
+        fit = self.fit
+        rotations = pose_grid(*grid_for(band)).to(fit.device)
+        points = fit.projector.points[: band_size(fit.images.points, band)]
+        return make_templates(fit.volume.hartley(band), rotations, points, fit.projector.padding)
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Most probable pose of each particle: `(b, 3, 3)` and `(b, 2)` Angstrom."""
+        fit = self.fit
+        shifts = torch.zeros(len(batch.rows), 1, 2, device=fit.device)
+        if self.coarse is not None:
+            count = len(self.coarse.points)
+            part = Batch(
+                rows=batch.rows,
+                images=batch.images[:, :count],
+                ctf=batch.ctf[:, :count],
+                points=batch.points[:count],
+                weights=batch.weights[:count],
+            )
+            wide = shift_grid(fit.max_shift, fit.images.extent / (4 * COARSE_BAND), fit.device)
+            _, found = self._best(self.coarse, part, wide.expand(len(batch.rows), -1, -1))
+            about = torch.stack((fit.poses.shifts[batch.rows.to(fit.device)], found), dim=1)
+            step = fit.images.extent / (4 * fit.band)
+            shifts = (about[:, :, None] + shift_grid(1.5 * step, step, fit.device)).flatten(1, 2)
+        return self._best(self.fine, batch, shifts)
+
+    def _best(self, templates: Templates, batch: Batch, shifts: Tensor) -> tuple[Tensor, Tensor]:
+        phases = shift_phases(shifts, batch.points, self.fit.images.extent) if self.fit.max_shift else None
+        values = log_likelihoods(templates, batch.images, batch.ctf, batch.weights, phases).flatten(1)
+        best, count = values.argmax(-1), len(templates.rotations)
+        index = torch.arange(len(best), device=best.device)
+        return templates.rotations[best % count], shifts[index, best // count]

@@ -8,7 +8,8 @@ from torch import Tensor
 from napari_cryospin.inference.auto_encoding import insert_images
 from napari_cryospin.inference.fit import Fit
 from napari_cryospin.inference.losses import candidate_errors, take
-from napari_cryospin.inference.sampling import search_poses
+from napari_cryospin.inference.pose_refinement import refine_poses
+from napari_cryospin.inference.sampling import Search
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.physics.so3 import rotation_distance
 
@@ -18,6 +19,8 @@ NEAR = 30.0
 """A head agrees with the posterior where its pose is nearer than this, degrees."""
 AGREEMENT = 0.85
 """Share of particles whose nearest head must agree."""
+FAR = 15.0
+"""A pose found by searching again counts as another one from this distance, degrees: the spacing of the grid."""
 
 
 def agreement(fit: Fit) -> float:
@@ -53,15 +56,15 @@ def choose_poses(fit: Fit) -> None:
     """
     size = fit.settings.schedule.batch_size
     searches = fit.settings.posterior.search_at_switch
-    wiener = isinstance(fit.volume, WienerVolume)
+    search = Search(fit) if searches or fit.encoder is None else None
     if fit.encoder is not None:
         fit.encoder.eval()
     for rows in torch.arange(len(fit)).split(size):
         batch, where = fit.batch(rows), rows.to(fit.device)
         rotations, shifts = _proposals(fit, rows)
         heads = rotations.shape[1]
-        if searches or not heads:
-            found = search_poses(fit, batch)
+        if search is not None:
+            found = search(batch)
             rotations = torch.cat((rotations, found[0][:, None]), 1)
             shifts = torch.cat((shifts, found[1][:, None]), 1)
         errors = candidate_errors(fit.project(batch, rotations, shifts), batch.images, batch.weights)
@@ -70,7 +73,7 @@ def choose_poses(fit: Fit) -> None:
         fit.winner[rows], fit.error[rows] = winner.to(fit.winner), best.to(fit.error)
         if heads:
             fit.best_head[rows] = errors[:, :heads].argmin(-1).to(fit.best_head)
-    if wiener:
+    if isinstance(fit.volume, WienerVolume):
         remake_volume(fit)
 
 
@@ -94,3 +97,42 @@ def remake_volume(fit: Fit, band: int | None = None) -> None:
         batch, where = fit.batch(rows, band), rows.to(fit.device)
         insert_images(fit, batch, fit.poses.rotations[where], fit.poses.shifts[where])
     fit.volume.solve()
+
+
+@torch.no_grad()
+def search_again(fit: Fit) -> float:
+    """Search all particles once more, and keep what explains the image better: share of particles that changed.
+
+    A pose from the grid counts only where it lies well away from the stored one, and after it was refined.
+    """
+    volume = fit.volume
+    assert isinstance(volume, WienerVolume)
+    volume.solve()
+    search, lattices, changed = Search(fit), volume.gradient_lattices(), 0
+    for rows in torch.arange(len(fit)).split(fit.settings.schedule.batch_size):
+        found, found_shifts = search(fit.batch(rows))
+        where = rows.to(fit.device)
+        far = rotation_distance(found, fit.poses.rotations[where]) > FAR
+        if not bool(far.any()):
+            continue
+        found, found_shifts, where = found[far], found_shifts[far], where[far]
+        batch = fit.batch(where.cpu())
+        data = (batch.images, batch.ctf, batch.weights, batch.points, fit.images.extent)
+        moves = fit.max_shift > 0
+        stored = fit.poses.shifts[where] if moves else None
+        *_, here = refine_poses(lattices, volume.padding, fit.poses.rotations[where], stored, *data, steps=1)
+        refined = refine_poses(
+            lattices,
+            volume.padding,
+            found,
+            found_shifts if moves else None,
+            *data,
+            steps=fit.settings.schedule.pose_steps,
+        )
+        better = refined[2] < here
+        shifts = found_shifts if refined[1] is None else refined[1]
+        fit.poses.set(where[better], refined[0][better], shifts[better])
+        changed += int(better.sum())
+    if changed:
+        remake_volume(fit)
+    return changed / len(fit)

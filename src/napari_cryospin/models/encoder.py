@@ -82,7 +82,7 @@ class Encoder(nn.Module):
     heads : int
         M.
     trunk : str
-        "vgg16": the paper's sizes. "small": three levels of two convolutions, for CPUs.
+        "vgg16": the paper's sizes. "small": six convolutions in four levels, for CPUs.
     max_shift : float
         Largest shift along x and y, Angstrom; 0: the particles are centred, and no shift is predicted.
     """
@@ -97,8 +97,8 @@ class Encoder(nn.Module):
             self.trunk = _convolutions(VGG16_CHANNELS, (2, 2, 3, 3, 3))
             self.pool, features, hidden = nn.AdaptiveAvgPool2d(2), VGG16_CHANNELS[-1] * 4, (512, 256)
         else:
-            self.trunk = _convolutions((32, 64, 128), (2, 2, 2))
-            self.pool, features, hidden = nn.AdaptiveAvgPool2d(4), 128 * 16, (128,)
+            self.trunk = _convolutions((32, 64, 128, 128), (1, 1, 2, 2))
+            self.pool, features, hidden = nn.AdaptiveAvgPool2d(2), 128 * 4, (128,)
         self.pose = PoseHeads(heads, features, hidden, outputs)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

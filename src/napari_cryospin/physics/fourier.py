@@ -28,15 +28,17 @@ def half_plane(box_size: int, band: int | None = None) -> Tensor:
     Returns
     -------
     Tensor
-        `(points, 2)` int64, `(kx, ky)`.
+        `(points, 2)` int64, `(kx, ky)`, by radius rounded up, so that every whole band is a prefix.
     """
     largest = box_size // 2 - 1
     band = largest if band is None else min(band, largest)
     ky, kx = torch.meshgrid(torch.arange(-band, band + 1), torch.arange(0, band + 1), indexing="ij")
     square = kx**2 + ky**2
     kept = (square <= band**2) & ((kx > 0) | (ky > 0))
-    points, square = torch.stack((kx[kept], ky[kept]), dim=-1), square[kept]
-    return points[torch.argsort(square, stable=True)]
+    points = torch.stack((kx[kept], ky[kept]), dim=-1)
+    # Ring by ring, and around each ring: neighbours in this order are neighbours in a volume that is sliced.
+    ring, angle = square[kept].double().sqrt().ceil(), torch.atan2(points[:, 1].double(), points[:, 0].double())
+    return points[torch.argsort(4 * ring + angle)]
 
 
 def shells(points: Tensor) -> Tensor:
