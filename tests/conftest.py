@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # small tests on a busy machine: threads that wait for each other cost more than they bring
 
 
 @pytest.fixture(scope="session")
