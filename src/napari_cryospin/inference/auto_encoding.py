@@ -62,11 +62,11 @@ class AutoEncoding:
 
     def _grow_band(self) -> None:
         """First a few steps on few shells, then more: what is seen first must be right before more is looked at."""
-        first, last = self.settings.volume.first_band, self.settings.volume.encoding_band
+        first = self.settings.volume.first_band
         if first is None:
             return
         fit = self.fit
-        last = min(last or fit.full_band, fit.full_band)
+        last = fit.encoding_band
         grown = first + 2 * min(self.steps // 10, 2) + (3 if self.steps >= 40 else 0)
         fit.band = min(max(grown, last if self.steps >= 60 else 0), last)
         if isinstance(fit.volume, WienerVolume) and fit.volume.band != fit.band:

@@ -49,8 +49,8 @@ class Fit:
 
     Attributes
     ----------
-    band : int
-        Fourier shells that are looked at now.
+    band, encoding_band, full_band : int
+        Fourier shells that are looked at now, at most before the switch, and at most at all.
     noise : Tensor
         `(shells,)` noise variance of a coefficient: that of the background or, where `residual` is larger, what the
         volume does not explain yet, which keeps a poor volume from being believed.
@@ -73,6 +73,7 @@ class Fit:
         self.device = images.device
         self.full_band = images.box_size // 2 - 1
         self.band = min(settings.volume.first_band or self.full_band, self.full_band)
+        self.encoding_band = min(settings.volume.encoding_band or self.full_band, self.full_band)
         padding = settings.volume.padding
         self.projector = Projector(points=images.points, extent=images.extent, padding=padding).to(self.device)
         self.shell = images.shell.to(self.device)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_cryospin.evaluation.fsc import Fsc, fsc
 from napari_cryospin.inference.fit import Fit
+from napari_cryospin.inference.half_sets import align_halves, poses_in_frame
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.runs.messages import Results, Snapshot
 
@@ -27,11 +27,6 @@ def fit_map(fit: Fit, filtered: bool = True) -> np.ndarray:
     else:
         values = volume.to_map(fit.band)
     return (values * fit.images.box_size).cpu().numpy()
-
-
-def half_map_fsc(fits: list[Fit], pixel_size: float) -> Fsc:
-    """FSC between the half sets' maps, as they stand: neither aligned to each other, nor masked."""
-    return fsc(fit_map(fits[0]), fit_map(fits[1]), pixel_size)
 
 
 def low_pass(density: np.ndarray, pixel_size: float, resolution: float) -> np.ndarray:
@@ -105,12 +100,18 @@ def make_results(reconstruction: Reconstruction) -> Results:
     """Maps and poses as they stand."""
     fits, pixel_size = reconstruction.fits, reconstruction.pixel_size
     maps = tuple(fit_map(fit, filtered=False) for fit in fits)
-    curve = half_map_fsc(fits, pixel_size) if len(fits) == 2 else None
     rotations, shifts = _poses(fits)
-    resolution = reconstruction.resolution
+    curve, resolution = None, reconstruction.resolution
+    if len(maps) == 2:
+        alignment, second, curve = align_halves(*maps, pixel_size)
+        count = len(fits[0])
+        moved = poses_in_frame(rotations[count:].astype(float), shifts[count:].astype(float), alignment)
+        rotations, shifts = np.concatenate((rotations[:count], moved[0])), np.concatenate((shifts[:count], moved[1]))
+        maps, resolution = (maps[0], second), curve.resolution(0.143)
+    density = np.mean(maps, axis=0)
     return Results(
-        map=maps[0],
-        filtered_map=low_pass(maps[0], pixel_size, resolution),
+        map=density,
+        filtered_map=low_pass(density, pixel_size, resolution),
         half_maps=maps if len(maps) == 2 else (),
         pixel_size=pixel_size,
         resolution=resolution,

@@ -14,7 +14,7 @@ from napari_cryospin.inference.auto_decoding import ClosedFormDecoding, Gradient
 from napari_cryospin.inference.auto_encoding import AutoEncoding
 from napari_cryospin.inference.batches import PreparedImages
 from napari_cryospin.inference.fit import Fit
-from napari_cryospin.inference.outcome import half_map_fsc, make_history, make_results, make_snapshot
+from napari_cryospin.inference.outcome import make_history, make_results, make_snapshot
 from napari_cryospin.inference.switching import advice, choose_poses
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.particles import Particles
@@ -77,7 +77,7 @@ class Reconstruction:
 
     @property
     def progress(self) -> float:
-        per_epoch = sum(-(-len(fit) // self.settings.schedule.batch_size) for fit in self.fits)
+        per_epoch = sum(-(-len(fit) // self._batch_size(fit)) for fit in self.fits)
         within = 1 - len(self.queue) / per_epoch if self.queue else 0.0
         return min(1.0, (self.epoch + within) / self.epochs)
 
@@ -101,10 +101,14 @@ class Reconstruction:
             self._close_epoch()
         return metrics
 
+    def _batch_size(self, fit: Fit) -> int:
+        """As the settings say; a running average wants several steps even in an epoch of few particles."""
+        size = self.settings.schedule.batch_size
+        return min(size, -(-len(fit) // 4)) if isinstance(fit.volume, WienerVolume) else size
+
     def _open_epoch(self) -> None:
         """Particles in a new random order, the halves' steps in turn."""
-        size = self.settings.schedule.batch_size
-        orders = [list(fit.images.batches(size, self.generator)) for fit in self.fits]
+        orders = [list(fit.images.batches(self._batch_size(fit), self.generator)) for fit in self.fits]
         longest = max(len(order) for order in orders)
         self.queue = [(half, order[k]) for k in range(longest) for half, order in enumerate(orders) if k < len(order)]
         self.sums, self.counts = {}, {}
@@ -118,11 +122,8 @@ class Reconstruction:
         self.resolution = self._measure_resolution()
 
     def _measure_resolution(self) -> float:
-        """Resolution in A at FSC 0.143: between the half sets or, where there are none, between the two folds of the
-        particles, which share a reference, so that it is a guide and no gold standard; nan where there is neither."""
-        if len(self.fits) == 2:
-            curve = half_map_fsc(self.fits, self.pixel_size)
-            return curve.resolution(0.143)
+        """Resolution in A at FSC 0.143 between the two folds of the (first) fit's particles, which share a reference:
+        a guide while the run goes on, no gold standard; nan where the volume has no folds."""
         volume = self.fits[0].volume
         if not isinstance(volume, WienerVolume):
             return float("nan")

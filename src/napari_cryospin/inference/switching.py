@@ -37,13 +37,17 @@ def advice(fit: Fit) -> tuple[bool, str]:
     known = fit.entropy[~fit.entropy.isnan()]
     if len(known) < len(fit):
         return False, "not every particle's posterior has been looked at yet"
+    if fit.band < fit.encoding_band:
+        return False, f"not yet: {fit.band} of {fit.encoding_band} shells are looked at"
     median, agreed = float(known.median()), agreement(fit)
     text = (
         f"posterior entropy {median:.2f} nats (median); the nearest head agrees for {100 * agreed:.0f} % of particles"
     )
     if median > ENTROPY:
         return False, f"not yet: poses are uncertain: {text}"
-    if fit.encoder is not None and agreed < AGREEMENT:
+    if fit.encoder is None:
+        return True, f"ready: posterior entropy {median:.2f} nats (median)"
+    if agreed < AGREEMENT:
         return False, f"not yet: the heads still learn: {text}"
     return True, f"ready: {text}"
 
