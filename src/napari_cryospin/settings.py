@@ -166,6 +166,14 @@ class Settings:
             raise ValueError(f"settings: box is {box}; expected an even number of pixels")
         if isinstance(self.schedule.switch, int) and self.schedule.switch < 1:
             raise ValueError(f"settings: switch is {self.schedule.switch}; expected by-hand, automatic or epochs >= 1")
+        volume, poses = self.volume.volume_update, self.schedule.pose_update
+        if self.method != "fully-amortized" and (volume == "wiener") != (poses == "gauss-newton"):
+            raise ValueError(
+                f"settings: volume_update is {volume}, pose_update {poses}; "
+                "expected wiener with gauss-newton, or adam twice"
+            )
+        if self.method == "search" and not (volume == "wiener" and self.posterior.posterior_sample):
+            raise ValueError("settings: method is search; expected volume_update wiener and posterior_sample with it")
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2)

@@ -171,3 +171,6 @@ class MateTest:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
+        if self.before is not None:
+            rotations, shifts = self.before
+            self.before = rotations.to(self.fit.device), shifts.to(self.fit.device)
