@@ -63,7 +63,7 @@ class GradientDecoding:
         self.optimiser.step()
         fit.error[rows] = errors.detach().to(fit.error)
         return {
-            "loss": float(errors.mean()),
+            "loss": float(errors.detach().mean()),
             "pose_change": float(rotation_distance(before, fit.poses.rotations[where]).mean()),
         }
 
