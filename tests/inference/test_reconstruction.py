@@ -12,9 +12,7 @@ from napari_cryospin.particles import Particles
 from napari_cryospin.runs.messages import RefusedError
 from napari_cryospin.settings import PRESETS, Settings
 
-COUNT, BATCH = 90, 30
-STEPS = COUNT // BATCH
-"""Steps to an epoch."""
+COUNT, BATCH = 80, 20
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +21,11 @@ def particles(make_phantom, simulate) -> Particles:
 
 
 def tiny(preset: str, **preparation) -> Settings:
-    """A preset, with fewer heads and epochs, and batches of 30."""
+    """A preset, with fewer heads and epochs, and batches of 20 or fewer."""
     settings = PRESETS[preset]
     return dataclasses.replace(
         settings,
-        encoder=dataclasses.replace(settings.encoder, heads=3, trunk="small", shifts=True, encoder_batch=15),
+        encoder=dataclasses.replace(settings.encoder, heads=3, trunk="small", shifts=True, encoder_batch=12),
         schedule=dataclasses.replace(
             settings.schedule, epochs=6, decoding_epochs=None, switch="by-hand", batch_size=BATCH
         ),
@@ -36,13 +34,19 @@ def tiny(preset: str, **preparation) -> Settings:
     )
 
 
-def run(reconstruction: Reconstruction, steps: int, switch_after: int | None = None) -> list[float]:
-    """Take steps, and switch when so many epochs are closed: losses."""
+def step(reconstruction: Reconstruction, switch_after: int | None = None) -> float:
+    """One step, and the switch when so many epochs are closed: loss."""
+    loss = reconstruction.advance()["loss"]
+    if reconstruction.epoch_ended and reconstruction.epoch == switch_after:
+        reconstruction.switch_to_auto_decoding("by hand")
+    return loss
+
+
+def run(reconstruction: Reconstruction, epochs: int, switch_after: int | None = None) -> list[float]:
+    """Steps until so many epochs are closed in all: losses."""
     losses = []
-    for _ in range(steps):
-        losses.append(reconstruction.advance()["loss"])
-        if reconstruction.epoch_ended and reconstruction.epoch == switch_after:
-            reconstruction.switch_to_auto_decoding("by hand")
+    while reconstruction.epoch < epochs:
+        losses.append(step(reconstruction, switch_after))
     return losses
 
 
@@ -89,15 +93,14 @@ def test_a_tiny_run_improves_and_ends(preset, particles):
     reconstruction = Reconstruction(particles, tiny(preset))
     assert (reconstruction.stage, reconstruction.step, reconstruction.finished) == ("auto-encoding", 0, False)
     seen = [unexplained(reconstruction)]
-    run(reconstruction, 1)
+    step(reconstruction)
     assert 0 < reconstruction.progress < 0.1
-    run(reconstruction, 4 * STEPS - 1, switch_after=4)
+    run(reconstruction, 4, switch_after=4)
     assert reconstruction.stage == "auto-decoding"
     assert (reconstruction.epoch, reconstruction.epochs) == (4, 6)
     seen.append(unexplained(reconstruction))
-    while not reconstruction.finished:
-        run(reconstruction, 1)
-    assert reconstruction.epoch == 6
+    run(reconstruction, 6)
+    assert reconstruction.finished
     assert reconstruction.progress == 1
     seen.append(unexplained(reconstruction))
     assert seen[1] < 0.95 * seen[0]
@@ -131,12 +134,12 @@ def test_the_same_seed_gives_the_same_bits(preset, threads, particles):
     for torch_seed in (1, 2):
         torch.manual_seed(torch_seed)  # not torch's own generator: all draws come from the run's
         reconstruction = Reconstruction(particles, tiny(preset))
-        run(reconstruction, 3 * STEPS, switch_after=2)
+        run(reconstruction, 3, switch_after=2)
         states.append(loaded(stored(reconstruction)))
     assert_same(*states)
     machine = dataclasses.replace(tiny(preset).machine, seed=7)
     other = Reconstruction(particles, dataclasses.replace(tiny(preset), machine=machine))
-    run(other, 3 * STEPS, switch_after=2)
+    run(other, 3, switch_after=2)
     assert not torch.equal(other.fits[0].poses.rotations, states[0]["fits"][0]["poses"]["rotations"])
 
 
@@ -146,20 +149,19 @@ def test_the_same_seed_gives_the_same_bits(preset, threads, particles):
 def test_a_resumed_run_goes_on_as_if_never_stopped(preset, stage, half_sets, particles):
     """Stopped in the middle of an epoch; a checkpoint that was loaded is not written to either."""
     settings = tiny(preset, half_sets=half_sets)
-    per_epoch = 4 if half_sets else STEPS  # 2 halves of 45: batches of 30 and 15
-    switch = 1 if stage == "auto-decoding" else None
-    before, after = (2 * per_epoch + 1, 2 * per_epoch) if switch else (per_epoch + 1, per_epoch)
+    switch, before = (1, 2) if stage == "auto-decoding" else (None, 1)
     whole = Reconstruction(particles, settings)
     run(whole, before, switch)
-    checkpoint = stored(whole)
+    step(whole)
+    checkpoint, steps = stored(whole), whole.step
     assert whole.stage == stage
     assert whole.queue
-    losses = run(whole, after, switch)
+    losses = [*run(whole, before + 2), step(whole)]
     resumed = Reconstruction(particles, settings)
     state = loaded(checkpoint)
     resumed.load_state_dict(state)
-    assert (resumed.stage, resumed.step, resumed.epoch) == (stage, before, before // per_epoch)
-    assert run(resumed, after, switch) == losses
+    assert (resumed.stage, resumed.step, resumed.epoch) == (stage, steps, before)
+    assert [*run(resumed, before + 2), step(resumed)] == losses
     assert_same(loaded(stored(resumed)), loaded(stored(whole)))
     assert resumed.epoch_metrics() == pytest.approx(whole.epoch_metrics(), nan_ok=True, rel=0, abs=0)
     assert_same({"fits": state["fits"]}, {"fits": loaded(checkpoint)["fits"]})
@@ -176,13 +178,13 @@ def test_half_sets_share_nothing(preset, particles):
     states = []
     for chosen in (named, changed):
         reconstruction = Reconstruction(chosen, tiny(preset, half_sets=True))
-        run(reconstruction, 12, switch_after=2)
+        run(reconstruction, 3, switch_after=2)
         assert reconstruction.stage == "auto-decoding"
         states.append(loaded(stored(reconstruction)))
     assert_same(states[0]["fits"][0], states[1]["fits"][0])
     assert_same(states[0]["stages"][0], states[1]["stages"][0])
     assert not torch.equal(states[0]["fits"][1]["poses"]["rotations"], states[1]["fits"][1]["poses"]["rotations"])
-    assert reconstruction.half_sets.tolist() == [1] * 45 + [2] * 45
+    assert reconstruction.half_sets.tolist() == [1] * 40 + [2] * 40
     assert np.array_equal(halves[reconstruction.indices], reconstruction.half_sets)
     results = reconstruction.results()
     assert len(results.half_maps) == 2
@@ -194,14 +196,14 @@ def test_the_switch_is_refused_before_the_first_epoch_and_twice(particles):
     reconstruction = Reconstruction(particles, tiny("paper-cpu"))
     with pytest.raises(RefusedError, match="first epoch"):
         reconstruction.switch_to_auto_decoding("by hand")
-    run(reconstruction, STEPS)
+    run(reconstruction, 1)
     reconstruction.switch_to_auto_decoding("by hand")
     state = stored(reconstruction)
     with pytest.raises(RefusedError, match="switched already, after epoch 1"):
         reconstruction.switch_to_auto_decoding("by hand")
     assert_same(loaded(stored(reconstruction)), loaded(state))
     amortised = Reconstruction(particles, dataclasses.replace(tiny("paper-cpu"), method="fully-amortized"))
-    run(amortised, STEPS)
+    run(amortised, 1)
     with pytest.raises(RefusedError, match="fully amortized"):
         amortised.switch_to_auto_decoding("by hand")
     assert amortised.switch_advice() == (False, "")
@@ -209,19 +211,21 @@ def test_the_switch_is_refused_before_the_first_epoch_and_twice(particles):
 
 def test_in_the_middle_of_an_epoch_the_switch_opens_a_new_one(particles):
     reconstruction = Reconstruction(particles, tiny("quick"))
-    run(reconstruction, STEPS + 1)
+    run(reconstruction, 1)
+    step(reconstruction)
     reconstruction.switch_to_auto_decoding("by hand")
     assert not reconstruction.queue
-    run(reconstruction, STEPS)
-    assert reconstruction.epoch == 2
-    assert reconstruction.epoch_ended
+    steps = reconstruction.step
+    run(reconstruction, 2)
+    assert reconstruction.step - steps == COUNT // BATCH  # all particles once more
 
 
 def test_without_a_cache_the_run_is_the_same(particles):
     maps = []
     for cache in (4.0, 0.0):
         reconstruction = Reconstruction(particles, tiny("quick", cache=cache))
-        run(reconstruction, 2)
+        step(reconstruction)
+        step(reconstruction)
         maps.append(reconstruction.fits[0].volume.to_map())
     torch.testing.assert_close(maps[0], maps[1], rtol=1e-3, atol=1e-3 * float(maps[0].abs().max()))
 
@@ -229,7 +233,7 @@ def test_without_a_cache_the_run_is_the_same(particles):
 def test_the_search_alone_needs_no_encoder(particles):
     reconstruction = Reconstruction(particles, dataclasses.replace(tiny("quick"), method="search"))
     assert reconstruction.fits[0].encoder is None
-    losses = run(reconstruction, 3 * STEPS, switch_after=2)
+    losses = run(reconstruction, 3, switch_after=2)
     assert np.isfinite(losses).all()
     assert reconstruction.stage == "auto-decoding"
     assert reconstruction.snapshot().head_share.tolist() == [1.0]  # no heads: every pose came from the grid
@@ -239,7 +243,7 @@ def test_a_subset(particles):
     reconstruction = Reconstruction(particles, tiny("paper-cpu", subset=20))
     assert len(reconstruction.indices) == len(reconstruction.fits[0]) == 20
     run(reconstruction, 1)
-    assert reconstruction.epoch_ended
+    assert reconstruction.step == 1
 
 
 def test_devices():
