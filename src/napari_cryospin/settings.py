@@ -91,6 +91,8 @@ class VolumeSettings:
     """Fourier shells seen at first; the band grows from there. Default: all from the start (the paper)."""
     encoding_band: Annotated[int | None, Range(2, 512), Unit("shells")] = None
     """Fourier shells up to which the band grows before the switch. Default: all."""
+    growth_steps: Annotated[int, Range(1, 10**7)] = 60
+    """Steps for the band to grow in, from `first_band` to `encoding_band`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +235,8 @@ PRESETS: dict[str, Settings] = {
     "paper-cpu": Settings(
         preset="paper-cpu",
         encoder=EncoderSettings(encoder_box=32, shifts=False),
-        schedule=ScheduleSettings(epochs=90, switch=80),
+        volume=VolumeSettings(volume_learning_rate=0.02, first_band=4, growth_steps=2000),
+        schedule=ScheduleSettings(epochs=80, switch=70),
     ),
 }
 """Full sets of settings. quick: the fastest way to the right answer we know. The others: the paper, nothing added."""

@@ -14,6 +14,8 @@ from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.physics.slicing import shift_phases
 
+GROWTH = ((0, 0.0), (1 / 6, 0.28), (1 / 3, 0.57), (2 / 3, 1.0))
+"""Share of the growth's steps after which the band has grown by a share of its way."""
 FIRST_STEPS = 30
 """Steps during which the Wiener average forgets faster: what it learned from random poses must not last."""
 
@@ -67,8 +69,8 @@ class AutoEncoding:
             return
         fit = self.fit
         last = fit.encoding_band
-        grown = first + 2 * min(self.steps // 10, 2) + (3 if self.steps >= 40 else 0)
-        fit.band = min(max(grown, last if self.steps >= 60 else 0), last)
+        part = max(part for start, part in GROWTH if self.steps >= start * self.settings.volume.growth_steps)
+        fit.band = min(first + round(part * (last - first)), last)
         if isinstance(fit.volume, WienerVolume) and fit.volume.band != fit.band:
             fit.volume.set_band(fit.band)
 

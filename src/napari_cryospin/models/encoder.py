@@ -58,9 +58,7 @@ class PoseHeads(nn.Module):
             weight = torch.empty(heads, before, after).normal_(std=math.sqrt(2 / before))
             self.weights.append(nn.Parameter(weight))
             self.biases.append(nn.Parameter(torch.zeros(heads, 1, after)))
-        # The heads start at rotations of their own, and apart from each other, so that they have something to win.
-        nn.init.normal_(self.biases[-1])
-        self.weights[-1].data.mul_(0.3)
+        # Their random weights alone set the heads apart: each sees the images spread over all rotations, its own way.
 
     def forward(self, features: Tensor) -> Tensor:
         """`(b, features)` to `(b, heads, outputs)`."""
