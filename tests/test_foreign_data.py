@@ -170,10 +170,7 @@ def test_the_truth_is_in_our_conventions(stacks, particles):
     assert judge_contrast(particles, sign=-1).verdict == "white"
 
 
-WIENER_LEVEL = pytest.mark.xfail(reason="the Wiener filter takes the signal of weak shells for noise", strict=True)
-
-
-@pytest.mark.parametrize("update", [pytest.param("wiener", marks=WIENER_LEVEL), "adam"])
+@pytest.mark.parametrize("update", ["wiener", "adam"])
 def test_the_volume_at_known_poses_is_the_map(particles, truth, update):
     values = correlate(fit_volume(particles, update), truth)
     assert values[INNER].min() >= 0.9, f"shells 1 to 9: {as_text(values[1:10])}"

@@ -135,8 +135,7 @@ class ClosedFormDecoding:
         data = (batch.images, batch.ctf, batch.weights, batch.points, fit.images.extent)
         steps = self.settings.schedule.pose_steps
         rotations, shifts, errors = refine_poses(self.lattices, volume.padding, before, stored, *data, steps=steps)
-        if shifts is None:
-            shifts = fit.poses.shifts[where]
+        shifts = fit.poses.shifts[where] if shifts is None else shifts.clamp(-fit.max_shift, fit.max_shift)
         fit.poses.set(where, rotations, shifts)
         fit.error[rows] = errors.to(fit.error)
         insert_images(fit, wide, rotations, shifts)

@@ -15,6 +15,10 @@ from napari_cryospin.physics.slicing import crop_lattice, insert_slices
 
 MARGIN = 2
 """Shells kept beyond the band, so that interpolation and the soft mask have room."""
+GAPS = 0.05
+"""Share of a shell's mean weight that regularises the gaps between the images, where no Wiener filter does."""
+SIGNAL_FLOOR = 1e-3
+"""Least power of the signal, as a share of the unfiltered average's: a shell without signal is all but left out."""
 
 
 class WienerVolume:
@@ -128,23 +132,29 @@ class WienerVolume:
         Returns
         -------
         Tensor
-            Map of the inner box, masked. The signal's power in each shell is estimated from the average itself.
+            Map of the inner box, masked.
         """
-        numerator, denominator = sums
         shell = self._radius().round().long().clamp(max=self.inner_box // 2)
-        count = torch.bincount(shell.flatten()).to(sums.dtype)
-
-        def shell_mean(values: Tensor) -> Tensor:
-            return values.new_zeros(len(count)).index_add_(0, shell.flatten(), values.flatten()) / count
-
-        weight = shell_mean(denominator)
-        raw = numerator / (denominator + 0.05 * weight[shell] + 1e-9)
-        power = shell_mean(raw.square())
-        signal = (power - 1 / (weight + 1e-9)).clamp(min=0.02 * power) + 1e-12
-        hartley = numerator / (denominator + (1 / signal)[shell]) if filtered else raw
+        if filtered:
+            numerator, denominator = sums
+            hartley = numerator / (denominator + (1 / self._signal(shell))[shell])
+        else:
+            hartley = _ratio(sums, shell)
         # Insertion blurred the lattice with the interpolation's kernel, and reading it will do so again.
         envelope = grid_envelope(self.inner_box, self.padding, sums.device).square()
         return hartley_to_map(hartley, self.inner_box) / envelope * self._mask()
+
+    def _signal(self, shell: Tensor) -> Tensor:
+        """`(shells,)` power of the signal that the Wiener filter reckons with.
+
+        What the two folds have in common, so that noise has no part in it, however unevenly the views are spread. The
+        map fills no more than the box, a part of the field of view that the oversampled lattice could hold:
+        neighbouring points of the lattice tell of the same coefficient, and each needs that much less of the filter.
+        """
+        first, second = (_ratio(fold, shell) for fold in self.sums)
+        power = _shell_mean(_ratio(self.sums.sum(0), shell).square(), shell)
+        common = _shell_mean(first * second, shell)
+        return common.maximum(SIGNAL_FLOOR * power) * self.padding**3 + 1e-12
 
     def hartley(self, band: int | None = None) -> Tensor:
         """`(G, G, G)` lattice, or its middle as far as slices of a band read it."""
@@ -181,6 +191,19 @@ class WienerVolume:
         device = self.sums.device
         self.sums = torch.as_tensor(state["sums"]).to(device, copy=True)
         self._take(torch.as_tensor(state["density"]).to(device))
+
+
+def _shell_mean(values: Tensor, shell: Tensor) -> Tensor:
+    """`(shells,)` mean of `(G, G, G)` values over each shell."""
+    flat = shell.flatten()
+    count = torch.bincount(flat)
+    return values.new_zeros(len(count)).index_add_(0, flat, values.flatten()) / count
+
+
+def _ratio(sums: Tensor, shell: Tensor) -> Tensor:
+    """`(G, G, G)` numerator over denominator `(2, G, G, G)`, all but unfiltered."""
+    numerator, denominator = sums
+    return numerator / (denominator + GAPS * _shell_mean(denominator, shell)[shell] + 1e-9)
 
 
 def _resized(lattice: Tensor, size: int) -> Tensor:
