@@ -50,7 +50,9 @@ def test_figures_are_drawn(tmp_path):
         "slices": report.slices_figure({"map": density, "truth": density}, 2.0),
         "fsc": report.fsc_figure({"unmasked": (frequencies, 1 - 8 * frequencies)}, 0.5),
         "convergence": report.convergence_figure(metrics, [Event(kind="switched", step=4)]),
-        "posterior": report.posterior_figure(rng.normal(size=12 * 8**2), rotations, 1, rotations[0], "particle 7"),
+        "posterior": report.posterior_figure(
+            rng.normal(size=12 * 8**2), rotations, 1, rotations[0], rotations[1], "particle 7"
+        ),
     }
     for name, figure in figures.items():
         assert report.save(figure, tmp_path / f"{name}.png").stat().st_size > 5000

@@ -30,7 +30,7 @@ def tiny(preset: str, **preparation) -> Settings:
             settings.schedule, epochs=6, decoding_epochs=None, switch="by-hand", batch_size=BATCH
         ),
         preparation=dataclasses.replace(settings.preparation, **preparation),
-        volume=dataclasses.replace(settings.volume, growth_steps=min(settings.volume.growth_steps, 60)),
+        volume=dataclasses.replace(settings.volume, growth_steps=60, volume_learning_rate=0.05),
         machine=dataclasses.replace(settings.machine, device="cpu"),
     )
 

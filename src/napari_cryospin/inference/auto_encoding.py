@@ -86,7 +86,6 @@ class AutoEncoding:
             return float(errors.mean()), *sampled
         fit.encoder.train()
         rotations, shifts = fit.encoder(fit.encoder_images(batch.rows))
-        heads = fit.encoder.heads
         with torch.no_grad():
             models = fit.project(batch, rotations, shifts)
             errors = candidate_errors(models, batch.images, batch.weights, kind)
@@ -94,34 +93,36 @@ class AutoEncoding:
                 model = fit.project(batch, *sampled)
                 errors = torch.cat((errors, candidate_errors(model[:, None], batch.images, batch.weights, kind)), 1)
             _, winner = winner_takes_all(errors)
-        by_head = winner < heads
-        loss = self._reconstruction_loss(batch, rotations, shifts, winner, by_head)
+        all_rotations, all_shifts = rotations, shifts
+        if sampled is not None:
+            all_rotations = torch.cat((rotations, sampled[0][:, None]), 1)
+            all_shifts = torch.cat((shifts, sampled[1][:, None]), 1)
+        loss = self._reconstruction_loss(batch, all_rotations, all_shifts, winner)
         if sampled is not None and self.settings.posterior.teaching:
             loss = loss + self.settings.posterior.teaching * self._teaching_loss(rotations, shifts, sampled)
         assert self.optimiser is not None
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
-        best_rotations, best_shifts = rotations.detach(), shifts.detach()
-        fit.candidates[batch.rows], fit.candidate_shifts[batch.rows] = best_rotations.cpu(), best_shifts.cpu()
-        if sampled is not None:
-            best_rotations = torch.cat((best_rotations, sampled[0][:, None]), 1)
-            best_shifts = torch.cat((best_shifts, sampled[1][:, None]), 1)
-        best_rotations, best_shifts = take(best_rotations, winner), take(best_shifts, winner)
+        fit.candidates[batch.rows] = rotations.detach().cpu()
+        fit.candidate_shifts[batch.rows] = shifts.detach().cpu()
+        best_rotations, best_shifts = take(all_rotations.detach(), winner), take(all_shifts.detach(), winner)
         self._note(batch, errors, best_rotations, best_shifts)
         return float(take(errors, winner).mean()), best_rotations, best_shifts
 
-    def _reconstruction_loss(
-        self, batch: Batch, rotations: Tensor, shifts: Tensor, winner: Tensor, by_head: Tensor
-    ) -> Tensor:
-        """Mean error of the winning heads; where the volume learns by gradients too, it learns from the same graph.
+    def _reconstruction_loss(self, batch: Batch, rotations: Tensor, shifts: Tensor, winner: Tensor) -> Tensor:
+        """Mean error of the winners; where the volume learns by gradients too, it learns from the same graph.
 
         The squared error is divided by the number of points: Adam does not mind, and it can be weighed with teaching.
         """
         fit = self.fit
-        if not bool(by_head.any()):
+        assert fit.encoder is not None
+        learns = winner < fit.encoder.heads  # a posterior sample has nothing to teach an encoder by its error,
+        if isinstance(fit.volume, HartleyVolume):
+            learns = torch.ones_like(learns)  # but a volume
+        if not bool(learns.any()):
             return rotations.sum() * 0
-        chosen = by_head.nonzero()[:, 0]
+        chosen = learns.nonzero()[:, 0]
         head = winner[chosen]
         images, ctf = batch.images[chosen], batch.ctf[chosen]
         part = Batch(rows=batch.rows, images=images, ctf=ctf, points=batch.points, weights=batch.weights)

@@ -62,6 +62,7 @@ class Reconstruction:
         self.sums: dict[str, float] = {}
         self.counts: dict[str, int] = {}
         self.resolution = float("nan")
+        self.advice, self.advice_of = (False, ""), -1
 
     @property
     def stage(self) -> Stage:
@@ -171,6 +172,11 @@ class Reconstruction:
         """Whether to switch now, and why."""
         if self.switched_at is not None or self.settings.method == "fully-amortized":
             return False, ""
+        if self.advice_of != self.epoch:  # once an epoch: it compares the map with itself
+            self.advice, self.advice_of = self._advise(), self.epoch
+        return self.advice
+
+    def _advise(self) -> tuple[bool, str]:
         schedule = self.settings.schedule
         if self.epoch >= schedule.epochs - (schedule.decoding_epochs or 1):
             return True, "ready: the epochs planned for the encoder are over"

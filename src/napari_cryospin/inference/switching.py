@@ -8,6 +8,7 @@ from torch import Tensor
 from napari_cryospin.inference.auto_encoding import insert_images
 from napari_cryospin.inference.fit import Fit
 from napari_cryospin.inference.losses import candidate_errors, take
+from napari_cryospin.inference.near_symmetry import near_symmetries
 from napari_cryospin.inference.pose_refinement import refine_poses
 from napari_cryospin.inference.sampling import Search
 from napari_cryospin.models.wiener_volume import WienerVolume
@@ -17,19 +18,26 @@ ENTROPY = 0.5
 """Median entropy of the particles' posteriors, nats, below which the poses count as certain."""
 NEAR = 30.0
 """A head agrees with the posterior where its pose is nearer than this, degrees."""
-AGREEMENT = 0.85
+AGREEMENT = 0.82
 """Share of particles whose nearest head must agree."""
 FAR = 15.0
 """A pose found by searching again counts as another one from this distance, degrees: the spacing of the grid."""
 
 
 def agreement(fit: Fit) -> float:
-    """Share of particles one of whose heads lies near the pose that won."""
+    """Share of particles one of whose heads lies near the pose that won, or near its mate under a near-symmetry.
+
+    Which of two mates a head proposes is not a matter of how much it has learned.
+    """
     seen = fit.winner >= 0
     if not bool(seen.any()) or fit.candidates.shape[1] == 0:
         return 0.0
-    apart = rotation_distance(fit.candidates[seen], fit.poses.rotations.cpu()[seen, None])
-    return float((apart.min(-1).values < NEAR).float().mean())
+    turns = torch.eye(3, device=fit.device)[None]
+    if isinstance(fit.volume, WienerVolume):
+        turns = torch.cat((turns, near_symmetries(fit.volume.hartley(), fit.volume.padding, fit.band)))
+    mates = fit.poses.rotations[seen.to(fit.device), None] @ turns
+    apart = rotation_distance(fit.candidates[seen, :, None], mates.cpu()[:, None])
+    return float((apart.amin((1, 2)) < NEAR).float().mean())
 
 
 def advice(fit: Fit) -> tuple[bool, str]:
@@ -39,14 +47,14 @@ def advice(fit: Fit) -> tuple[bool, str]:
         return False, "not every particle's posterior has been looked at yet"
     if fit.band < fit.encoding_band:
         return False, f"not yet: {fit.band} of {fit.encoding_band} shells are looked at"
-    median, agreed = float(known.median()), agreement(fit)
-    text = (
-        f"posterior entropy {median:.2f} nats (median); the nearest head agrees for {100 * agreed:.0f} % of particles"
-    )
+    median = float(known.median())
+    text = f"posterior entropy {median:.2f} nats (median)"
     if median > ENTROPY:
         return False, f"not yet: poses are uncertain: {text}"
     if fit.encoder is None:
-        return True, f"ready: posterior entropy {median:.2f} nats (median)"
+        return True, f"ready: {text}"
+    agreed = agreement(fit)
+    text += f"; the nearest head agrees for {100 * agreed:.0f} % of particles"
     if agreed < AGREEMENT:
         return False, f"not yet: the heads still learn: {text}"
     return True, f"ready: {text}"
@@ -71,7 +79,8 @@ def choose_poses(fit: Fit) -> None:
             found = search(batch)
             rotations = torch.cat((rotations, found[0][:, None]), 1)
             shifts = torch.cat((shifts, found[1][:, None]), 1)
-        errors = candidate_errors(fit.project(batch, rotations, shifts), batch.images, batch.weights)
+        models, kind = fit.project(batch, rotations, shifts), fit.settings.volume.loss
+        errors = candidate_errors(models, batch.images, batch.weights, kind)
         best, winner = errors.min(-1)
         fit.poses.set(where, take(rotations, winner), take(shifts, winner))
         fit.winner[rows], fit.error[rows] = winner.to(fit.winner), best.to(fit.error)
