@@ -83,7 +83,7 @@ def measure(molecule: str, shift: float, seed: int, method: str, options: argpar
     assert report.map is not None
     row |= {"fsc_80": report.map.at_nyquist_share(0.8), "resolution": report.map.resolution}
     row["nyquist"] = 2 * read_map(run / "results" / "map.mrc")[1]
-    return row | encoder_at_switch(run, truth, symmetries[0])
+    return row | encoder_at_switch(run, truth, symmetries[-1])
 
 
 def table(rows: list[dict[str, object]]) -> str:
