@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from napari_cryospin.physics.slicing import central_slices, crop_lattice, shift_phases
+from napari_cryospin.physics.slicing import central_slices, crop_lattice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +110,6 @@ def shift_grid(radius: float, step: float, device: torch.device | str = "cpu") -
     distance = shifts.norm(dim=-1)
     kept = distance <= radius * (1 + 1e-6)
     return shifts[kept][distance[kept].argsort(stable=True)]
-
-
-def phase_ramps(shifts: Tensor, points: Tensor, extent: float) -> Tensor:
-    """`(..., p)` phase ramps of `(..., 2)` shifts in Angstrom (`shift_phases`)."""
-    return shift_phases(shifts, points, extent)
 
 
 def sample(log_probability: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:

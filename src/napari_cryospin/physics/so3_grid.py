@@ -52,8 +52,3 @@ def direction_pixel(rotations: Tensor, nside: int) -> Tensor:
     x, y, z = rotations[..., 2, :].detach().cpu().double().clamp(-1, 1).unbind(-1)
     pixel = healpix.ang2pix(nside, torch.acos(z).numpy(), torch.atan2(y, x).numpy())
     return torch.as_tensor(np.asarray(pixel), dtype=torch.long)
-
-
-def spacing(nside: int) -> float:
-    """Typical distance between neighbouring directions, degrees."""
-    return float(np.degrees(np.sqrt(np.pi / 3) / nside))
