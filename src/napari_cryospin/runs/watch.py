@@ -1,0 +1,97 @@
+"""Following a run's folder: what is new since the last look, at next to no cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.messages import Event, Snapshot, Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """What is new in a run's folder."""
+
+    restarted: bool = False  # the run went back to a checkpoint: what was told before holds no longer, all is told anew
+    status: Status | None = None
+    events: tuple[Event, ...] = ()
+    metrics: tuple[dict[str, Any], ...] = ()
+    snapshot: Snapshot | None = None
+    epochs: tuple[int, ...] | None = None  # all that have a history, ascending; None: as before
+
+    def __bool__(self) -> bool:
+        return any((self.restarted, self.status, self.events, self.metrics, self.snapshot, self.epochs is not None))
+
+
+class FolderWatch:
+    """Tells what changed in a run's folder. Several may watch the same one, from any process.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self._forget()
+
+    def _forget(self) -> None:
+        self._status: Status | None = None
+        self._epochs: tuple[int, ...] = ()
+        self._step = -1
+        self._events, self._metrics = (
+            _Tail(self.folder.path / "events.jsonl"),
+            _Tail(self.folder.path / "metrics.jsonl"),
+        )
+
+    def look(self) -> News:
+        """What is new since the last look; everything, at the first."""
+        restarted = self._events.was_cut() or self._metrics.was_cut()
+        if restarted:
+            self._forget()
+        status, snapshot = self._new_status(), self.folder.newest_snapshot(after=self._step)
+        if snapshot is not None:
+            self._step = snapshot.step
+        epochs = tuple(sorted(self.folder.history_paths()))
+        changed, self._epochs = epochs != self._epochs, epochs
+        return News(
+            restarted=restarted,
+            status=status,
+            events=tuple(Event(**values) for values in self._events.read()),
+            metrics=tuple(self._metrics.read()),
+            snapshot=snapshot,
+            epochs=epochs if changed else None,
+        )
+
+    def _new_status(self) -> Status | None:
+        status = self.folder.read_status()
+        if status == self._status:
+            return None
+        self._status = status
+        return status
+
+
+class _Tail:
+    """The records of a .jsonl that were appended since the last reading."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.offset = path, 0
+
+    def was_cut(self) -> bool:
+        return self.path.exists() and self.path.stat().st_size < self.offset
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            text = file.read()
+        end = text.rfind(b"\n") + 1  # the last record may still be being written
+        self.offset += end
+        for line in text[:end].splitlines():
+            yield json.loads(line)

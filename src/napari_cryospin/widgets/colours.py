@@ -1,0 +1,54 @@
+"""Colours with a meaning, the same in every panel; and the theme's, which follow napari."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+# Okabe and Ito's eight without black, then further hues that stay apart from them, light on dark and dark on light.
+_HEADS = (
+    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+    "#8DD35F", "#B07CE8", "#5FD3C4", "#C4996C", "#7A8FA6", "#E77C8E", "#A6A61D", "#4C78A8",
+)  # fmt: skip
+SAMPLE = "#BBBBBB"
+"""The pose drawn from the posterior."""
+POSE = "#FFFFFF"
+"""The run's pose of the chosen particle: a ring."""
+TRUTH = "#FF3B30"
+"""The true pose: a cross."""
+SWITCH = "#FF6B5E"
+"""The switch to auto-decoding: a line in every plot."""
+
+
+def head_colour(head: int) -> str:
+    """Colour of a head, 0-based; from the sixteenth on they come again."""
+    return _HEADS[head % len(_HEADS)]
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of napari's theme as #rrggbb."""
+
+    background: str
+    foreground: str
+    text: str
+    highlight: str
+    dark: bool
+
+
+def theme_of(viewer: Viewer) -> Theme:
+    """napari's present theme; it changes with `viewer.events.theme`."""
+    from napari.utils.theme import get_theme
+
+    theme = get_theme(viewer.theme)
+    red, green, blue = theme.background.as_rgb_tuple()[:3]
+    return Theme(
+        background=theme.background.as_hex(),
+        foreground=theme.foreground.as_hex(),
+        text=theme.text.as_hex(),
+        highlight=theme.highlight.as_hex(),
+        dark=0.299 * red + 0.587 * green + 0.114 * blue < 128,
+    )
