@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from napari_cryospin.physics import healpix
+from napari_cryospin.evaluation.mollweide import graticule, mollweide, mollweide_picture
 from napari_cryospin.runs.messages import Event
 
 COLOURS = matplotlib.colormaps["tab10"].colors  # type: ignore[attr-defined]
@@ -173,42 +173,7 @@ def posterior_figure(
     return figure
 
 
-def mollweide(direction: NDArray) -> NDArray:
-    """`(..., 2)` place in the Mollweide map, x -2..2 and y -1..1, of `(..., 3)` unit vectors.
-
-    The map's centre is rot 0, tilt 90; rot grows to the left, as in healpy: the sphere is seen from inside.
-    """
-    x, y, z = np.moveaxis(np.asarray(direction, dtype=np.float64), -1, 0)
-    longitude = np.arctan2(y, x)
-    thetas = np.linspace(-np.pi / 2, np.pi / 2, 4001)
-    theta = np.interp(z, (2 * thetas + np.sin(2 * thetas)) / np.pi, thetas)
-    return np.stack([-2 * longitude / np.pi * np.cos(theta), np.sin(theta)], axis=-1)
-
-
-def mollweide_picture(values: NDArray, height: int = 400) -> NDArray:
-    """`(height, 2 height)` picture of values on a HEALPix grid in ring order; nan outside the ellipse."""
-    x, y = np.meshgrid(np.linspace(-2, 2, 2 * height), np.linspace(-1, 1, height))
-    theta = np.arcsin(y)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        longitude = -np.pi * x / (2 * np.cos(theta))
-    inside = np.abs(longitude) <= np.pi
-    tilt = np.arccos(np.clip((2 * theta + np.sin(2 * theta)) / np.pi, -1, 1))
-    nside = int(np.sqrt(len(values) / 12))
-    picture = np.full(x.shape, np.nan)
-    picture[inside] = values[healpix.ang2pix(nside, tilt[inside], longitude[inside] % (2 * np.pi))]
-    return picture
-
-
 def _graticule(axes: Axes) -> None:
-    """Meridians and parallels every 60 and 30 degrees."""
-    for rot in np.radians(np.arange(-180, 181, 60)):
-        tilt = np.linspace(0, np.pi, 91)
-        rim = rot * (1 - 1e-9)  # both edges, rather than twice the same
-        line = np.stack([np.sin(tilt) * np.cos(rim), np.sin(tilt) * np.sin(rim), np.cos(tilt)], axis=-1)
-        axes.plot(*mollweide(line).T, color="white", lw=0.4, alpha=0.7)
-    for tilt_degrees in (30, 60, 90, 120, 150):
-        tilt_angle, rot = np.radians(tilt_degrees), np.linspace(-np.pi + 1e-9, np.pi - 1e-9, 181)
-        height = np.full_like(rot, np.cos(tilt_angle))
-        line = np.stack([np.sin(tilt_angle) * np.cos(rot), np.sin(tilt_angle) * np.sin(rot), height], axis=-1)
-        axes.plot(*mollweide(line).T, color="white", lw=0.4, alpha=0.7)
+    for line in graticule():
+        axes.plot(*line.T, color="white", lw=0.4, alpha=0.7)
     axes.set_axis_off()
