@@ -226,6 +226,8 @@ _sessions: WeakKeyDictionary[Viewer, Session] = WeakKeyDictionary()
 
 def session_of(viewer: Viewer) -> Session:
     """The session of a viewer; made when it is first asked for."""
+    # napari hands each widget a proxy of its own, which is gone with the widget.
+    viewer = getattr(viewer, "__wrapped__", viewer)
     if viewer not in _sessions:
         _sessions[viewer] = Session()
     return _sessions[viewer]

@@ -1,0 +1,23 @@
+"""How a run converges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_cryospin.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+class ConvergencePanel(Panel):
+    """How a run converges.
+
+    Parameters
+    ----------
+    napari_viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer, empty="Start a run: loss and resolution appear here.")

@@ -1,0 +1,23 @@
+"""What each head of the encoder wins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_cryospin.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+class HeadsPanel(Panel):
+    """What each head of the encoder wins.
+
+    Parameters
+    ----------
+    napari_viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer, empty="Start a run: the heads appear here.")

@@ -1,0 +1,220 @@
+"""The workspace: one command that docks every panel in its place, on a large screen and on a laptop's."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QToolButton, QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+    from qtpy.QtGui import QShowEvent
+
+PLUGIN = "napari-cryospin"
+WORKSPACE = "cryoSPIN workspace"
+LARGE = (1500, 850)
+"""Pixels of a screen on which all panels have a place side by side."""
+RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 430, 380
+BOTTOM_HEIGHT = 330
+
+
+@dataclass(frozen=True)
+class Place:
+    """A panel: where its class is, and what it is for."""
+
+    panel: str
+    """`module:class`, imported when the panel is first seen; a module that does not exist leaves its place empty."""
+    tip: str
+
+
+_WIDGETS = "napari_cryospin.widgets"
+PANELS = {
+    "Particles": Place(f"{_WIDGETS}.particles_panel:ParticlesPanel", "Open particles and look at them before a run"),
+    "Run": Place(f"{_WIDGETS}.run_panel:RunPanel", "Start, pause, stop a run; switch to auto-decoding"),
+    "Export": Place(f"{_WIDGETS}.export_panel:ExportPanel", "Save map, poses and figures; open them in ChimeraX"),
+    "Posterior": Place(f"{_WIDGETS}.posterior_panel:PosteriorPanel", "Pose posterior of a particle"),
+    "Live map": Place(f"{_WIDGETS}.live_map_panel:LiveMapPanel", "The map as it grows; back to earlier epochs"),
+    "Convergence": Place(f"{_WIDGETS}.convergence_panel:ConvergencePanel", "Loss, resolution, FSC, pose changes"),
+    "Heads": Place(f"{_WIDGETS}.heads_panel:HeadsPanel", "What share of the particles each head wins, and where"),
+    "Orientations": Place(f"{_WIDGETS}.orientations_panel:OrientationsPanel", "View directions of all particles"),
+}
+RIGHT = ("Particles", "Run", "Export")
+BOTTOM = ("Convergence", "Heads", "Orientations")
+
+
+def make_panel(title: str, viewer: Viewer) -> QWidget:
+    """A panel by its name in `PANELS`."""
+    module, name = PANELS[title].panel.split(":")
+    panel: QWidget = getattr(importlib.import_module(module), name)(viewer)
+    return panel
+
+
+def exists(title: str) -> bool:
+    """Whether there is such a panel in this installation."""
+    return importlib.util.find_spec(PANELS[title].panel.split(":")[0]) is not None
+
+
+class PanelTabs(QTabWidget):
+    """Tabs of panels, each made when it is first seen.
+
+    Parameters
+    ----------
+    viewer
+        napari's.
+    titles
+        Names in `PANELS`; those that do not exist are left out.
+    """
+
+    def __init__(self, viewer: Viewer, titles: tuple[str, ...]) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.setDocumentMode(True)
+        for title in filter(exists, titles):
+            self.add(title)
+        self.currentChanged.connect(self._fill)
+
+    def add(self, title: str) -> None:
+        page = QWidget()
+        QVBoxLayout(page).setContentsMargins(0, 0, 0, 0)
+        self.setTabToolTip(self.addTab(page, title), PANELS[title].tip)
+
+    def index_of(self, title: str) -> int:
+        """Position of a tab; -1: there is none of this name."""
+        return next((index for index in range(self.count()) if self.tabText(index) == title), -1)
+
+    def panel(self, title: str) -> QWidget:
+        """A tab's panel, made now if it has not been seen yet."""
+        index = self.index_of(title)
+        self._fill(index)
+        item = self.widget(index).layout().itemAt(0)  # type: ignore[union-attr]
+        return item.widget()  # type: ignore[union-attr,return-value]
+
+    def _fill(self, index: int) -> None:
+        page = self.widget(index)
+        layout = None if page is None else page.layout()
+        if layout is not None and not layout.count():
+            layout.addWidget(make_panel(self.tabText(index), self.viewer))
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        self._fill(self.currentIndex())
+        super().showEvent(event)
+
+
+class BottomRow(QWidget):
+    """The live map's strip, and beneath it what the run tells of itself; the latter can be folded away.
+
+    Parameters
+    ----------
+    viewer
+        napari's.
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self.tabs = PanelTabs(viewer, BOTTOM)
+        self.fold = QToolButton()
+        self.fold.setCheckable(True)
+        self.fold.setAutoRaise(True)
+        self.fold.setToolTip("Fold or unfold the plots")
+        self.fold.toggled.connect(self._fold)
+        self.tabs.setCornerWidget(self.fold, Qt.Corner.TopRightCorner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        if exists("Live map"):
+            layout.addWidget(make_panel("Live map", viewer))
+        layout.addWidget(self.tabs, 1)
+        self.tabs.tabBarClicked.connect(lambda _: self.fold.setChecked(False))
+        self._fold(False)
+
+    def _fold(self, folded: bool) -> None:
+        self.fold.setText("▴" if folded else "▾")
+        # Only the row of tabs stays: a click on one of them unfolds it.
+        bar = self.tabs.tabBar()
+        assert bar is not None
+        self.tabs.setMaximumHeight(bar.sizeHint().height() if folded else 16777215)
+
+
+class Workspace(PanelTabs):
+    """The column on the right; when it is first shown it docks the other panels.
+
+    Parameters
+    ----------
+    napari_viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer, RIGHT)
+        self._arranged = False
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        super().showEvent(event)
+        if not self._arranged:
+            self._arranged = True
+            QTimer.singleShot(0, self.arrange)
+
+    def arrange(self) -> None:
+        """Dock what is not docked yet, each in its place."""
+        dock = dock_of(self)
+        window = None if dock is None else dock.parent()
+        if dock is None or not isinstance(window, QMainWindow):
+            return
+        large = is_large(self)
+        window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
+        window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
+        bottom = window.findChild(BottomRow)
+        if bottom is None:
+            bottom = BottomRow(self.viewer)
+            self.viewer.window.add_dock_widget(bottom, name="cryoSPIN map and plots", area="bottom")
+            bottom.fold.setChecked(not large)
+            window.resizeDocks([dock_of(bottom)], [BOTTOM_HEIGHT if large else 1], Qt.Orientation.Vertical)
+        if large:
+            self._dock_posterior(window, dock)
+        elif self.index_of("Posterior") < 0 and exists("Posterior"):
+            self.add("Posterior")
+        width = RIGHT_WIDTH if large else RIGHT_WIDTH_SMALL
+        window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
+
+    def _dock_posterior(self, window: QMainWindow, column: QDockWidget) -> None:
+        if not exists("Posterior"):
+            return
+        _, panel = self.viewer.window.add_plugin_dock_widget(PLUGIN, "Posterior")
+        dock = dock_of(panel)
+        if dock is not None and not dock.isFloating():
+            window.splitDockWidget(column, dock, Qt.Orientation.Vertical)
+            half = window.height() // 2
+            window.resizeDocks([column, dock], [half, half], Qt.Orientation.Vertical)
+
+
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """The dock around a widget."""
+    dock = widget.parentWidget()
+    return dock if isinstance(dock, QDockWidget) else None
+
+
+def is_large(widget: QWidget) -> bool:
+    """Whether a widget's screen has room for all panels side by side."""
+    screen = widget.screen()
+    size = screen.availableGeometry() if screen is not None else widget.window().rect()  # type: ignore[union-attr]
+    return bool(size.width() >= LARGE[0] and size.height() >= LARGE[1])
+
+
+def open_workspace(viewer: Viewer) -> Workspace:
+    """Dock everything; what is docked already stays as it is."""
+    dock, workspace = viewer.window.add_plugin_dock_widget(PLUGIN, WORKSPACE)
+    dock.show()
+    workspace.arrange()
+    assert isinstance(workspace, Workspace)
+    return workspace
+
+
+def reveal(viewer: Viewer, title: str) -> QWidget:
+    """Bring a panel of the right column to the front, and return it."""
+    workspace = open_workspace(viewer)
+    workspace.setCurrentIndex(workspace.index_of(title))
+    return workspace.panel(title)
