@@ -51,6 +51,11 @@ class Session(QObject):
         Row of the input that the user looks at.
     shown_epoch
         Epoch whose map is shown; None: the newest.
+    hand_flipped
+        Whether this run's map is shown, and exported, point-inverted (`evaluation.hand`). View directions stay what
+        they are; poses under the inverted map are `HAND_FLIP @ A`.
+    view
+        `(3, 3)` rotation under which the map is seen on the canvas (see `camera_link`).
     """
 
     particles_changed = Signal()
@@ -63,6 +68,10 @@ class Session(QObject):
     particle_chosen = Signal(int)
     direction_chosen = Signal(object)  # (3,) unit vector: view direction in the map's frame
     epoch_shown = Signal(object)  # int, or None: the newest
+    hand_changed = Signal(bool)
+    turn_asked = Signal(object)  # (3, 3) rotation: whoever shows the map turns it to this view
+    view_turned = Signal(object)  # (3, 3) rotation: the map was turned
+    closing = Signal()  # the window goes: end your threads
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -71,6 +80,7 @@ class Session(QObject):
         self.truth: Path | None = None
         self.particle = 0
         self.shown_epoch: int | None = None
+        self.view = np.eye(3)
         self.thread_of_run: RunThread | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self._forget(None)
@@ -103,6 +113,22 @@ class Session(QObject):
         if epoch != self.shown_epoch:
             self.shown_epoch = epoch
             self.epoch_shown.emit(epoch)
+
+    def flip_hand(self, flipped: bool) -> None:
+        """Show the map as the other hand, or as the run has it."""
+        if flipped != self.hand_flipped:
+            self.hand_flipped = flipped
+            self.hand_changed.emit(flipped)
+
+    def turn_to(self, rotation: np.ndarray) -> None:
+        """Ask for the map as an image at `(3, 3)` `rotation` shows it."""
+        self.turn_asked.emit(np.asarray(rotation, dtype=np.float64))
+
+    def turn_view(self, rotation: np.ndarray) -> None:
+        """The map is seen under `(3, 3)` `rotation` now; told by what draws it."""
+        if not np.allclose(rotation, self.view, atol=1e-4):
+            self.view = np.asarray(rotation, dtype=np.float64)
+            self.view_turned.emit(self.view)
 
     # The run
 
@@ -150,6 +176,7 @@ class Session(QObject):
 
     def close(self) -> None:
         """End the thread that drives a run, with a checkpoint, and stop watching."""
+        self.closing.emit()
         self._timer.stop()
         self._worker.end()
         if self.thread_of_run is not None and self.thread_of_run.is_alive():
@@ -166,6 +193,7 @@ class Session(QObject):
         self.metrics: list[dict[str, Any]] = []
         self.epochs: tuple[int, ...] = ()
         self.shown_epoch = None
+        self.hand_flipped = False
         self._watch = FolderWatch(folder) if folder is not None else None
 
     def _look(self) -> None:
