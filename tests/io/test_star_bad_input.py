@@ -125,13 +125,25 @@ def test_row_with_values_left_out(star: Path) -> None:
     row = next(number for number, line in enumerate(lines) if line.startswith("000001@"))
     lines[row] = "\t".join(lines[row].split("\t")[:5])
     star.write_text("\n".join(lines) + "\n")
-    with pytest.raises(ValueError, match=r"row 2, rln\w+: found '', expected a number"):
+    with pytest.raises(ValueError, match="data_particles, row 2: found 5 values, expected 12"):
         open_particles(star)
 
 
 def test_row_with_values_too_many(star: Path) -> None:
     star.write_text(star.read_text().replace("000001@", "surplus 000001@"))
-    with pytest.raises(ValueError, match=r"particles.star"):
+    with pytest.raises(ValueError, match=r"particles.star: data_particles, row 2: found 13 values, expected 12"):
+        open_particles(star)
+
+
+def test_column_that_occurs_twice(star: Path) -> None:
+    star.write_text(star.read_text().replace("_someNumber", "_rlnMicrographName"))
+    with pytest.raises(ValueError, match=r"particles.star: data_particles: column rlnMicrographName occurs twice"):
+        open_particles(star)
+
+
+def test_bytes_that_are_no_text(star: Path) -> None:
+    star.write_bytes(star.read_bytes().replace(b"1e3", b"\xff\xfe"))
+    with pytest.raises(ValueError, match=r"particles.star: not a readable STAR file"):
         open_particles(star)
 
 

@@ -1,13 +1,15 @@
 """RELION STAR files: writing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pandas as pd
 import pytest
 import starfile
 
+from napari_cryospin.io import star_text
 from napari_cryospin.io.angles import euler_from_rotation, rotation_from_euler
 from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
@@ -64,6 +66,65 @@ def test_relion30_stays_30(write_star: Write, optics: pd.DataFrame, rows: pd.Dat
     np.testing.assert_allclose(read_particles(out).shifts, SHIFTS)
 
 
+def test_relion30_becomes_31(write_star: Write, optics: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """Two microscopes and two magnifications: three optics groups, and every other column as it was."""
+    flat = rows.drop(columns=["rlnOpticsGroup", "rlnOriginXAngst", "rlnOriginYAngst"]).assign(
+        rlnVoltage=["300.0", "300.0", "200.00"],
+        rlnSphericalAberration="2.7",
+        rlnAmplitudeContrast="0.1",
+        rlnDetectorPixelSize="5.0",
+        rlnMagnification=["25000.0", "20000", "25000.0"],
+        rlnOriginX="1.5",
+        rlnOriginY="0",
+        rlnPhaseShift="7.5",
+    )
+    path = write_star({"": flat})
+    out, old = path.parent / "out.star", read_particles(path)
+    write_particles(out, old, rotation_from_euler(ANGLES), SHIFTS, form="3.1")
+    blocks = starfile.read(out, always_dict=True)
+    assert list(blocks) == ["optics", "particles"]
+    assert sorted(blocks["optics"]["rlnImagePixelSize"]) == [2.0, 2.0, 2.5]
+    assert (blocks["optics"]["rlnImageSize"] == 16).all()
+    assert "# version 30001" in out.read_text()
+    moved = {"rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnDetectorPixelSize"}
+    moved |= {"rlnMagnification", "rlnOriginX", "rlnOriginY"}
+    assert not moved & set(blocks["particles"].columns)
+    kept = texts(path, "").columns.drop([*moved, *SET], errors="ignore")
+    pd.testing.assert_frame_equal(texts(out)[kept], texts(path, "")[kept])
+    new = read_particles(out)
+    np.testing.assert_allclose(new.pixel_sizes, old.pixel_sizes)
+    np.testing.assert_allclose(new.shifts, SHIFTS, atol=1e-6)
+    for name, values in vars(old.ctf).items():
+        np.testing.assert_allclose(getattr(new.ctf, name), values, err_msg=name)
+
+
+def test_quotes_comments_and_single_values(project: Path) -> None:
+    """Blocks without a loop, both quotes, `#` and quotes within a value, a comment between rows: as they were."""
+    text = """# version 50001
+data_optics
+_rlnOpticsGroup 1
+_rlnOpticsGroupName "my optics"
+_rlnImagePixelSize 2.0
+data_particles
+loop_
+_rlnImageName #1
+_rlnOpticsGroup #2
+_rlnMicrographName #3
+_note #4
+  1@stack.mrcs 1 mic#1.mrc 'two words'
+# between
+  2@stack.mrcs 1 5'end.mrc ""
+"""
+    (project / "a.star").write_text(text)
+    particles = read_particles(project / "a.star")
+    write_particles(project / "b.star", particles, rotation_from_euler(ANGLES[:2]), SHIFTS[:2])
+    again = read_particles(project / "b.star")
+    assert again.table.particles["rlnMicrographName"].tolist() == ["mic#1.mrc", "5'end.mrc"]
+    assert again.table.particles["note"].tolist() == ["two words", ""]
+    assert again.table.blocks["optics"] == particles.table.blocks["optics"]
+    assert "# version 50001" in (project / "b.star").read_text()
+
+
 def test_no_pixel_origins_beside_optics(write_star: Write, optics: pd.DataFrame, rows: pd.DataFrame) -> None:
     old = rows.rename(columns={"rlnOriginXAngst": "rlnOriginX", "rlnOriginYAngst": "rlnOriginY"})
     path = write_star({"optics": optics, "particles": old})
@@ -110,14 +171,14 @@ def test_bare_stack_becomes_relion31(tmp_path: Path, images: np.ndarray) -> None
 
 
 def test_failure_leaves_the_old_file(star: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Path, text: str, **_: object) -> int:
-        with self.open("w") as file:
-            file.write(text[:100])
+    def full(file: IO[str], table: pd.DataFrame) -> Iterator[int]:
+        file.write("000001@stack.mrcs")
+        yield 1
         raise OSError(28, "No space left on device")
 
     particles = read_particles(star)
     before = star.read_bytes()
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(star_text, "_write_rows", full)
     with pytest.raises(OSError, match="No space"):
         write_particles(star, particles, particles.rotations, particles.shifts)
     assert star.read_bytes() == before

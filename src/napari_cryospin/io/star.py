@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from napari_cryospin.io.angles import euler_from_rotation, rotation_from_euler
 from napari_cryospin.io.files import find_by_name
 from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
-from napari_cryospin.io.star_table import GROUP, IMAGE, STACK_FORMAT, StarTable, read_star
+from napari_cryospin.io.star_optics import CTF_COLUMNS, PHASE_FLIPPED, PREMULTIPLIED, new_table, with_optics
+from napari_cryospin.io.star_table import STACK_FORMAT, StarTable, read_star
 from napari_cryospin.particles import CtfParameters, Particles
 
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ORIGINS_PX = ("rlnOriginX", "rlnOriginY")
 ORIGINS_ANGST = ("rlnOriginXAngst", "rlnOriginYAngst")
-PREMULTIPLIED = "rlnCtfDataAreCtfPremultiplied"
-PHASE_FLIPPED = "rlnCtfDataArePhaseFlipped"
-CTF_COLUMNS = {
-    "defocus_u": ("rlnDefocusU", None),
-    "defocus_v": ("rlnDefocusV", None),
-    "defocus_angle": ("rlnDefocusAngle", 0.0),
-    "voltage": ("rlnVoltage", None),
-    "spherical_aberration": ("rlnSphericalAberration", None),
-    "amplitude_contrast": ("rlnAmplitudeContrast", None),
-    "phase_shift": ("rlnPhaseShift", 0.0),
-    "scale": ("rlnCtfScalefactor", 1.0),
-    "b_factor": ("rlnCtfBfactor", 0.0),
-}
-"""Column and RELION's default (None: it must be there) of each CTF parameter."""
+StarForm = Literal["same", "3.1"]
+"""Version of RELION to write for: that of the input, or 3.1 and later (optics groups, shifts in Angstrom)."""
 
 
 def read_particles(path: Path | str, data_dir: Path | None = None, *, require_stacks: bool = True) -> Particles:
@@ -92,11 +80,15 @@ def write_particles(
     rotations: ArrayLike,
     shifts: ArrayLike,
     extra_columns: Mapping[str, ArrayLike] | None = None,
+    *,
+    form: StarForm = "same",
+    dropped: Sequence[str] = (),
+    progress: Callable[[float], None] = lambda share: None,
 ) -> None:
     """Write particles with new poses: same rows, all other columns as they were read.
 
-    What was read from a STAR file keeps its version; all else is written as RELION 3.1. Stacks that could not be
-    found from the new file's place by their old name get absolute paths.
+    Poses are those of the particles' own boxes and pixel sizes, whatever they were cropped to on the way. Stacks that
+    could not be found from the new file's place by their old name get absolute paths.
 
     Parameters
     ----------
@@ -110,12 +102,19 @@ def write_particles(
         A `(n, 2)`, (x, y).
     extra_columns
         Further columns, or new values of old ones, `(n,)` each.
+    form
+        What was read from a STAR file keeps its version, or is brought to 3.1; all else is written as RELION 3.1.
+    dropped
+        Columns that say something about other poses than these.
+    progress
+        Called with the share of rows written, 0 to 1.
     """
     path = Path(path)
     if isinstance(particles.table, StarTable):
         table = _with_valid_paths(particles.table, particles, path)
+        table = with_optics(table, particles) if form == "3.1" else table
     else:
-        table = _new_table(particles, path)
+        table = new_table(particles, [_valid_name(stack, path) for stack in particles.stacks], path)
     flat = table.optics is None
     angles, origins = euler_from_rotation(rotations), np.asarray(shifts, dtype=np.float64)
     columns: dict[str, Any] = dict(zip(ANGLES, angles.T, strict=True))
@@ -125,8 +124,9 @@ def write_particles(
         columns |= dict(zip(ORIGINS_ANGST, origins.T, strict=True))
     columns |= dict(extra_columns or {})
     # RELION takes every shift as 0 where origins in pixels stand beside optics groups.
-    rows = table.particles if flat else table.particles.drop(columns=list(ORIGINS_PX), errors="ignore")
-    dataclasses.replace(table, particles=rows.assign(**columns)).write(path)
+    unwanted = [name for name in dropped if name not in columns] + ([] if flat else list(ORIGINS_PX))
+    rows = table.particles.drop(columns=unwanted, errors="ignore").assign(**columns)
+    dataclasses.replace(table, particles=rows).write(path, progress)
 
 
 def _pixel_sizes(table: StarTable) -> NDArray[np.float64]:
@@ -193,40 +193,11 @@ def _valid_name(stack: Path, target: Path) -> str:
 def _with_valid_paths(table: StarTable, particles: Particles, target: Path) -> StarTable:
     """The table with those stacks renamed that would not be found from the place of the new file."""
     names, stack_index, _ = table.image_names()
+    first_rows = np.unique(stack_index, return_index=True)[1]
     renamed = {}
-    for position, name in enumerate(names):
-        stack = particles.stacks[particles.stack_index[int((stack_index == position).argmax())]]
+    for name, row in zip(names, first_rows, strict=True):
+        stack = particles.stacks[particles.stack_index[row]]
         found = find_by_name(name.removesuffix(STACK_FORMAT), target)
         if stack.is_file() and (found is None or not found.samefile(stack)):
             renamed[name] = _valid_name(stack, target)
-    if not renamed:
-        return table
-    parts = table.particles[IMAGE].astype(str).str.partition("@")
-    images = parts[0] + "@" + parts[2].replace(renamed)
-    return dataclasses.replace(table, particles=table.particles.assign(**{IMAGE: images}))
-
-
-def _new_table(particles: Particles, target: Path) -> StarTable:
-    """A table in RELION 3.1's form of what is known about the particles; poses are set later."""
-    shared: dict[str, Any] = {"rlnImagePixelSize": particles.pixel_sizes, "rlnImageSize": particles.box_sizes}
-    single: dict[str, Any] = {}
-    for name, (column, _) in CTF_COLUMNS.items() if particles.ctf is not None else ():
-        in_optics = name in ("voltage", "spherical_aberration", "amplitude_contrast")
-        (shared if in_optics else single)[column] = getattr(particles.ctf, name)
-    if particles.half_sets is not None and both_half_sets(particles.half_sets) is not None:
-        single["rlnRandomSubset"] = particles.half_sets
-    keys = pd.DataFrame({GROUP: particles.optics_groups} | shared)
-    groups = keys.groupby(list(keys.columns), sort=True).ngroup().to_numpy()
-    optics = keys.iloc[np.unique(groups, return_index=True)[1]].reset_index(drop=True)
-    optics[GROUP] = optics.index + 1
-    optics.insert(1, "rlnOpticsGroupName", [f"opticsGroup{number}" for number in optics[GROUP]])
-    optics["rlnImageDimensionality"] = 2
-    for column, flag in ((PREMULTIPLIED, particles.ctf_premultiplied), (PHASE_FLIPPED, particles.phase_flipped)):
-        if flag:
-            optics[column] = 1
-    names = np.array([_valid_name(stack, target) for stack in particles.stacks], dtype=object)
-    numbers = [f"{number + 1:06d}@" for number in particles.slice_index]
-    images = np.array(numbers, dtype=object) + names[particles.stack_index]
-    rows = pd.DataFrame({IMAGE: images, GROUP: groups + 1} | single)
-    blocks = {"optics": optics, "particles": rows}
-    return StarTable(path=target, blocks=blocks, name="particles", particles=rows)
+    return table.with_stacks(renamed) if renamed else table

@@ -1,12 +1,9 @@
-"""The columns of a particle STAR file: particles first, then their optics group, then a default.
-
-Every value is kept as the text that was read, so that a file written again differs in nothing but what was set.
-"""
+"""The columns of a particle STAR file: particles first, then their optics group, then a default."""
 
 from __future__ import annotations
 
 import dataclasses
-import linecache
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import starfile
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from napari_cryospin.io.files import atomic_write, check_is_file
+from napari_cryospin.io.files import check_is_file
+from napari_cryospin.io.star_text import Block, column_floats, read_blocks, write_blocks
 
 GROUP = "rlnOpticsGroup"
 IMAGE = "rlnImageName"
@@ -30,24 +29,28 @@ class StarTable:
     """Particles and optics groups of a STAR file."""
 
     path: Path
-    blocks: dict[str, Any]
-    """All blocks by name, in the file's order, but the particles; tables of text."""
+    blocks: dict[str, Block]
+    """All blocks by name, in the file's order; that of the particles is empty here."""
     name: str
     """Name of the particles' block."""
     particles: pd.DataFrame
+    age: str | None = None
+    """RELION's version comment."""
 
     def __len__(self) -> int:
         return len(self.particles)
 
     def __getitem__(self, rows: NDArray[Any]) -> StarTable:
         """The table with some of the particles; their index stays that of the file."""
+        rows = np.asarray(rows)
+        if rows.dtype.kind in "iu" and np.array_equal(rows, np.arange(len(self))):
+            return self  # a million rows are not copied for nothing
         return dataclasses.replace(self, particles=self.particles.iloc[rows])
 
     @property
     def optics(self) -> pd.DataFrame | None:
         """Optics groups (RELION 3.1 and later)."""
-        block = self.blocks.get("optics")
-        return pd.DataFrame([block]) if isinstance(block, dict) else block
+        return as_table(self.blocks["optics"]) if "optics" in self.blocks else None
 
     @cached_property
     def optics_rows(self) -> NDArray[np.int32]:
@@ -99,22 +102,34 @@ class StarTable:
 
     def image_names(self) -> tuple[list[str], NDArray[np.int32], NDArray[np.int64]]:
         """Stacks as named in the file, and each particle's position in that list `(n,)` and 0-based slice `(n,)`."""
-        # A text without "@" gives an empty name, one without a number an empty or odd index.
-        parts = self.particles[IMAGE].astype(str).str.partition("@")
-        index = pd.to_numeric(parts[0], errors="coerce").to_numpy(dtype=np.float64)
-        bad = ~(index >= 1) | (index % 1 != 0) | (parts[2] == "").to_numpy(dtype=bool)
-        if bad.any():
-            first = int(bad.argmax())
+        parts = pc.extract_regex(self._images(), r"^(?P<number>\d{1,18})@(?P<stack>.+)$")
+        numbers, stacks = (pc.struct_field(parts, name) for name in ("number", "stack"))
+        slices = np.asarray(pc.fill_null(numbers.cast(pa.int64()), 0)) - 1
+        if (slices < 0).any():
+            first = int((slices < 0).argmax())
             found = self.particles[IMAGE].iloc[first]
             raise ValueError(f"{self._row(first)}, {IMAGE}: found {found!r}, expected NUMBER@STACK, counted from 1")
-        stack_index, names = pd.factorize(parts[2])
-        return [str(name) for name in names], stack_index.astype(np.int32), index.astype(np.int64) - 1
+        coded = pc.dictionary_encode(stacks)
+        return coded.dictionary.to_pylist(), np.asarray(coded.indices, dtype=np.int32), slices
 
-    def write(self, path: Path | str) -> None:
-        """Write all blocks in the file's order; tables of text stay as they are, floats get six decimals."""
+    def with_stacks(self, renamed: Mapping[str, str]) -> StarTable:
+        """The table with some stacks under another name."""
+        names, stack_index, _ = self.image_names()
+        new = pa.array([renamed.get(name, name) for name in names])
+        numbers = pc.struct_field(pc.extract_regex(self._images(), "^(?P<number>[^@]*)@"), "number")
+        images = pc.binary_join_element_wise(numbers, new.take(pa.array(stack_index)), "@")
+        column = pd.Series(images, index=self.particles.index, dtype=pd.StringDtype("pyarrow"))
+        return dataclasses.replace(self, particles=self.particles.assign(**{IMAGE: column}))
+
+    def write(self, path: Path | str, progress: Callable[[float], None] = lambda share: None) -> None:
+        """Write all blocks in the file's order; text stays as it is, floats get six decimals."""
         blocks = {name: self.particles if name == self.name else block for name, block in self.blocks.items()}
-        with atomic_write(path) as part:
-            starfile.write(blocks, part, na_rep="nan")
+        write_blocks(path, blocks, self.age, progress)
+
+    def _images(self) -> pa.Array:
+        """`(n,)` rlnImageName."""
+        column = pa.array(self.particles[IMAGE].astype(pd.StringDtype("pyarrow")), pa.string())
+        return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
     def _row(self, position: int) -> str:
         """Name of a particle's row in messages."""
@@ -130,33 +145,29 @@ def read_star(path: Path | str) -> StarTable:
         No such file, no particles in it, or a table that cannot be read.
     """
     path = check_is_file(path)
-    # starfile reads through linecache, which would give an older state of the file after a failure.
-    linecache.checkcache(str(path))
     try:
-        with path.open(encoding="utf-8") as lines:
-            columns = {line.split()[0][1:] for line in map(str.lstrip, lines) if line.startswith("_")}
-        blocks = starfile.read(path, always_dict=True, parse_as_string=list(columns))
-    except (ValueError, TypeError) as error:  # starfile ends in a TypeError at a block without a table
+        blocks, age = read_blocks(path)
+    except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a readable STAR file: {error}") from error
-    name = next((name for name, block in blocks.items() if _is_particles(block)), None)
+    name = next((name for name, block in blocks.items() if IMAGE in block), None)
     if name is None:
         found = ", ".join(f"data_{name}" for name in blocks) or "no block"
         raise ValueError(f"{path}: no particles: no table with a column {IMAGE} (found {found})")
-    particles = blocks[name]
-    if isinstance(particles, dict):
-        particles = pd.DataFrame([particles])
+    particles = as_table(blocks[name])
     if particles.empty:
         raise ValueError(f"{path}: data_{name} has no rows; expected at least one particle")
-    return StarTable(path=path, blocks=blocks, name=name, particles=particles.reset_index(drop=True))
+    others: dict[str, Block] = {other: {} if other == name else block for other, block in blocks.items()}
+    return StarTable(path=path, blocks=others, name=name, particles=particles, age=age)
 
 
-def _is_particles(block: Any) -> bool:
-    return block is not None and IMAGE in block
+def as_table(block: Block) -> pd.DataFrame:
+    """A block as a table; single values are a table of one row."""
+    return pd.DataFrame([block]) if isinstance(block, dict) else block
 
 
 def _numbers(column: pd.Series, path: Path, row: str) -> NDArray[np.float64]:
     """A column of text as finite numbers."""
-    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    values = column_floats(column)
     bad = ~np.isfinite(values)
     if bad.any():
         first = int(bad.argmax())

@@ -1,0 +1,193 @@
+"""STAR text: blocks read and written row by row, so that a million particles take little more memory than their text.
+
+Every value is kept as the text that was read, so that a file written again differs in nothing but what was set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from napari_cryospin.io.files import atomic_write
+
+CHUNK = 50_000
+"""Rows at a time."""
+QUOTED = re.compile(r"\"(.*?)\"(?=\s|$)|'(.*?)'(?=\s|$)|(\S+)")
+VERSION = "# version "
+"""Comment by which RELION tells the age of a file."""
+
+Block = pd.DataFrame | dict[str, str]
+"""A table, or the single values of a block without a loop."""
+
+
+class _Reader:
+    """Gathers the lines of one block."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name = path, name
+        self.is_loop = False
+        self.columns: list[str] = []
+        self.single: dict[str, str] = {}
+        self.lines: list[str] = []
+        self.parts: list[pa.Table] = []
+        self.count = 0
+
+    def add(self, line: str) -> None:
+        """A line of the block that is neither empty nor a comment."""
+        if line[0] == "_" and not self.lines and not self.parts:
+            self._add_label(line)
+        elif self.columns:
+            self.lines.append(line)
+            if len(self.lines) == CHUNK:
+                self._flush()
+        elif line == "loop_":
+            self.is_loop = True
+        else:
+            raise ValueError(f"{self.path}: data_{self.name}: found {line[:60]!r}, expected loop_ or a label")
+
+    def _add_label(self, line: str) -> None:
+        values = split_values(line)
+        if self.is_loop:
+            self.columns.append(values[0][1:])
+        elif len(values) != 2:
+            raise ValueError(f"{self.path}: data_{self.name}: found {line[:60]!r}, expected a label and its value")
+        else:
+            self.single[values[0][1:]] = values[1]
+
+    def _flush(self) -> None:
+        """Turn the lines gathered so far into columns."""
+        rows = [split_values(line) for line in self.lines]
+        width = len(self.columns)
+        for number, row in enumerate(rows, start=self.count + 1):
+            if len(row) != width:
+                where = f"{self.path}: data_{self.name}, row {number}"
+                raise ValueError(f"{where}: found {len(row)} values, expected {width}")
+        columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+        self.parts.append(pa.table(columns, names=self.columns))
+        self.count += len(rows)
+        self.lines.clear()
+
+    def finish(self) -> Block | None:
+        """The block; None where it holds nothing."""
+        if not self.is_loop:
+            return self.single or None
+        if len(set(self.columns)) < len(self.columns):
+            twice = next(column for column in self.columns if self.columns.count(column) > 1)
+            raise ValueError(f"{self.path}: data_{self.name}: column {twice} occurs twice")
+        if self.lines:
+            self._flush()
+        if not self.parts:
+            return pd.DataFrame(columns=self.columns)
+        text = pd.StringDtype("pyarrow")
+        return pa.concat_tables(self.parts).to_pandas(types_mapper=lambda _: text, self_destruct=True)
+
+
+def split_values(line: str) -> list[str]:
+    """The values of a line; one with spaces in it stands in single or double quotes."""
+    if '"' in line or "'" in line:
+        return [match[match.lastindex or 0] for match in QUOTED.finditer(line)]
+    return line.split()
+
+
+def read_blocks(path: Path) -> tuple[dict[str, Block], str | None]:
+    """All blocks by name, in the file's order, and RELION's version comment where there is one.
+
+    Raises
+    ------
+    ValueError
+        A row has too many values or too few, or something stands where no value may; names file, block and row.
+    """
+    readers: list[_Reader] = []
+    age = None
+    with path.open(encoding="utf-8") as file:
+        for line in map(str.strip, file):
+            if not line or line[0] == "#":
+                age = line.removeprefix(VERSION) if line.startswith(VERSION) else age
+            elif line.startswith("data_") and len(line.split()) == 1:
+                readers.append(_Reader(path, line.removeprefix("data_")))
+            elif readers:
+                readers[-1].add(line)
+    found = {reader.name: reader.finish() for reader in readers}
+    return {name: block for name, block in found.items() if block is not None}, age
+
+
+def write_blocks(
+    path: Path | str,
+    blocks: Mapping[str, Block],
+    age: str | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> None:
+    """Write blocks in their order: text as it is, floats with six decimals.
+
+    Parameters
+    ----------
+    path
+        File to write; what was there stays where anything fails.
+    blocks
+        Tables and single values by name.
+    age
+        RELION's version, for the comment that it looks for.
+    progress
+        Called with the share of rows written, 0 to 1.
+    """
+    total, done = sum(len(block) for block in blocks.values()), 0
+    with atomic_write(path) as part, part.open("w", encoding="utf-8") as file:
+        file.write(f"# written by napari-cryospin {version('napari-cryospin')}\n")
+        for name, block in blocks.items():
+            file.write("\n" + (f"{VERSION}{age}\n\n" if age is not None else "") + f"data_{name}\n\n")
+            if isinstance(block, dict):
+                file.writelines(f"_{label} {_quote(value)}\n" for label, value in block.items())
+                done += len(block)
+                continue
+            file.write("loop_\n")
+            file.writelines(f"_{column} #{number}\n" for number, column in enumerate(block.columns, start=1))
+            for count in _write_rows(file, block):
+                done += count
+                progress(done / total)
+            file.write("\n")
+
+
+def _write_rows(file: IO[str], table: pd.DataFrame) -> Iterator[int]:
+    """Write the rows of a table, and yield how many after each chunk."""
+    for start in range(0, len(table), CHUNK):
+        rows = table.iloc[start : start + CHUNK]
+        columns = [_texts(rows.iloc[:, number]) for number in range(rows.shape[1])]
+        file.write("\n".join(map(" ".join, zip(*columns, strict=True))) + "\n")
+        yield len(rows)
+
+
+def _texts(column: pd.Series) -> Sequence[str]:
+    """What stands in the file for each value of a column."""
+    values: list[Any] = column.tolist()
+    if column.dtype.kind == "f":
+        return ["%.6f" % value for value in values]  # noqa: UP031 (twice as fast as format)
+    if column.dtype.kind in "iub":
+        return list(map(str, map(int, values)))
+    texts = list(map(str, values))
+    joined = "\0".join(["", *texts, ""])
+    special = any(mark in joined for mark in (" ", "\t", "\0\0", '\0"', "\0'", "\0#", "\0_", "\0data_"))
+    return list(map(_quote, texts)) if special else texts
+
+
+def _quote(text: str) -> str:
+    """A value as it may stand in a row."""
+    if text and not re.search(r"\s", text) and text[0] not in "\"'#_" and not text.startswith("data_"):
+        return text
+    return f"'{text}'" if '"' in text else f'"{text}"'
+
+
+def column_floats(column: pd.Series) -> np.ndarray:
+    """`(n,)` float64 of a column of text or numbers; nan where a text is no number."""
+    if column.dtype.kind in "iuf":
+        return column.to_numpy(dtype=np.float64)
+    try:
+        return np.asarray(pa.chunked_array(pa.array(column, pa.string())).cast(pa.float64()))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError):  # some text is no number: slowly, to find out which
+        return np.asarray(pd.to_numeric(column.astype(object), errors="coerce"), dtype=np.float64)
