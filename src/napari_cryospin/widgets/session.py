@@ -71,6 +71,7 @@ class Session(QObject):
     hand_changed = Signal(bool)
     turn_asked = Signal(object)  # (3, 3) rotation: whoever shows the map turns it to this view
     view_turned = Signal(object)  # (3, 3) rotation: the map was turned
+    theme_changed = Signal()  # napari's colours are others now: `colours.theme_of(viewer)`
     closing = Signal()  # the window goes: end your threads
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -129,6 +130,10 @@ class Session(QObject):
         if not np.allclose(rotation, self.view, atol=1e-4):
             self.view = np.asarray(rotation, dtype=np.float64)
             self.view_turned.emit(self.view)
+
+    def tell_theme(self, _: object = None) -> None:
+        """napari changed its theme; told by a Qt signal, which forgets panels that are gone."""
+        self.theme_changed.emit()
 
     # The run
 
@@ -193,7 +198,7 @@ class Session(QObject):
         self.metrics: list[dict[str, Any]] = []
         self.epochs: tuple[int, ...] = ()
         self.shown_epoch = None
-        self.hand_flipped = False
+        self.hand_flipped: bool = False
         self._watch = FolderWatch(folder) if folder is not None else None
 
     def _look(self) -> None:
@@ -258,4 +263,5 @@ def session_of(viewer: Viewer) -> Session:
     viewer = getattr(viewer, "__wrapped__", viewer)
     if viewer not in _sessions:
         _sessions[viewer] = Session()
+        viewer.events.theme.connect(_sessions[viewer].tell_theme)
     return _sessions[viewer]
