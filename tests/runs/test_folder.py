@@ -26,12 +26,16 @@ def run(tmp_path) -> RunFolder:
 def make_snapshot(step: int) -> Snapshot:
     arrays = {
         "map": np.full((4, 4, 4), step),
+        "noise": np.ones((1, 2)),
+        "indices": np.zeros(1),
+        "half_sets": np.zeros(1),
         "rotations": np.zeros((1, 3, 3)),
         "shifts": np.zeros((1, 2)),
         "winning_head": np.zeros(1),
         "head_share": np.zeros(2),
     }
     numbers = {"pixel_size": 1.0, "loss": 1.0, "resolution": 9.0, "switch_ready": False, "switch_reason": ""}
+    numbers |= {"band": 1, "max_shift": 0.0}
     return Snapshot(step=step, epoch=0, stage="auto-encoding", **arrays, **numbers)
 
 

@@ -16,6 +16,11 @@ def make_snapshot(**changes):
         "stage": "auto-encoding",
         "map": rng.normal(size=(8, 8, 8)),
         "pixel_size": 4.33,
+        "band": 3,
+        "noise": rng.uniform(1, 2, size=(2, 4)),
+        "max_shift": 5.5,
+        "indices": np.array([0, 2, 4, 1, 3]),
+        "half_sets": np.array([1, 1, 1, 2, 2]),
         "rotations": rng.normal(size=(5, 3, 3)),
         "shifts": rng.normal(size=(5, 2)),
         "winning_head": np.array([0, 1, 2, -1, 1]),
@@ -33,10 +38,12 @@ def test_snapshot_survives_its_file(tmp_path, half_maps):
     snapshot = make_snapshot(half_maps=half_maps)
     snapshot.save(tmp_path / "snapshot.npz")
     read = Snapshot.load(tmp_path / "snapshot.npz")
-    for name in ("map", "rotations", "shifts", "winning_head", "head_share"):
+    for name in ("map", "noise", "indices", "half_sets", "rotations", "shifts", "winning_head", "head_share"):
         np.testing.assert_array_equal(getattr(read, name), getattr(snapshot, name))
         assert getattr(read, name).dtype == getattr(snapshot, name).dtype
     assert (read.step, read.stage, read.pixel_size) == (12, "auto-encoding", 4.33)
+    assert (read.band, read.max_shift) == (3, 5.5)
+    assert (read.indices.dtype, read.half_sets.dtype) == (np.int64, np.int8)
     assert np.isnan(read.resolution)
     assert read.switch_ready is True
     assert len(read.half_maps) == len(half_maps)
@@ -48,7 +55,8 @@ def test_snapshot_owns_arrays_that_nobody_can_write_to():
     volume += 1
     assert snapshot.map.max() == 0
     assert volume.flags.writeable
-    for array in (snapshot.map, snapshot.half_maps[0], snapshot.rotations, snapshot.winning_head):
+    arrays = (snapshot.map, snapshot.half_maps[0], snapshot.noise, snapshot.indices, snapshot.half_sets)
+    for array in (*arrays, snapshot.rotations, snapshot.winning_head):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 1
 

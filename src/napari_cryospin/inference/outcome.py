@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -50,6 +50,19 @@ def _poses(fits: list[Fit]) -> tuple[np.ndarray, np.ndarray]:
     return rotations, torch.cat([fit.poses.shifts for fit in fits]).cpu().numpy()
 
 
+def _measures(reconstruction: Reconstruction) -> dict[str, Any]:
+    """Which rows are compared with the maps, and how: what a posterior needs beside a map."""
+    fits = reconstruction.fits
+    none = np.zeros(len(reconstruction.indices), np.int8)
+    return {
+        "band": min(fit.band for fit in fits),
+        "noise": torch.stack([fit.noise for fit in fits]).cpu().numpy(),
+        "max_shift": fits[0].max_shift,
+        "indices": reconstruction.indices,
+        "half_sets": none if reconstruction.half_sets is None else reconstruction.half_sets,
+    }
+
+
 def make_snapshot(reconstruction: Reconstruction, ready: bool, reason: str) -> Snapshot:
     """The reconstruction as it stands."""
     from napari_cryospin.inference.reconstruction import make_head_share
@@ -72,19 +85,23 @@ def make_snapshot(reconstruction: Reconstruction, ready: bool, reason: str) -> S
         resolution=reconstruction.resolution,
         switch_ready=ready,
         switch_reason=reason,
+        **_measures(reconstruction),
     )
 
 
 def make_history(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
-    """What is kept of an epoch: map, and every particle's pose, winner, candidates and posterior entropy."""
+    """What is kept of an epoch: map (and half maps), every particle's pose, winner, candidates, posterior entropy."""
     fits = reconstruction.fits
     rotations, shifts = _poses(fits)
+    maps = np.stack([fit_map(fit) for fit in fits]).astype(np.float16)
+    measures = {name: np.asarray(value) for name, value in _measures(reconstruction).items()}
     return {
-        "map": fit_map(fits[0]).astype(np.float16),
+        **({"half_maps": maps} if len(maps) == 2 else {}),
+        **measures,
+        "map": maps[0],
         "pixel_size": np.array(reconstruction.pixel_size, np.float32),
         "epoch": np.array(reconstruction.epoch, np.int32),
         "stage": np.array(reconstruction.stage),
-        "indices": reconstruction.indices,
         "rotations": rotations.astype(np.float32),
         "shifts": shifts.astype(np.float32),
         "winning_head": _joined(fits, "winner").numpy(),

@@ -117,6 +117,11 @@ class Snapshot:
     map: np.ndarray  # (z, y, x) float32
     half_maps: tuple[np.ndarray, ...] = ()  # two maps where half sets are reconstructed
     pixel_size: float  # A
+    band: int  # Fourier shells that are looked at
+    noise: np.ndarray  # (1 or 2, shells) float32: variance of a coefficient, as the likelihood has it; one row a map
+    max_shift: float  # A; 0: shifts are not looked for
+    indices: np.ndarray  # (n,) int64: rows of the input that are used
+    half_sets: np.ndarray  # (n,) int8: 1 / 2, or 0 where there are no halves
     rotations: np.ndarray  # (n, 3, 3) float32
     shifts: np.ndarray  # (n, 2) float32, A
     winning_head: np.ndarray  # (n,) int16: 0..M-1 a head, M the posterior sample, -1 none yet
@@ -128,8 +133,8 @@ class Snapshot:
 
     def __post_init__(self) -> None:
         _freeze_maps(self, "half_maps")
-        singles = dict.fromkeys(("map", "rotations", "shifts", "head_share"), np.float32)
-        _freeze(self, {**singles, "winning_head": np.int16})
+        singles = dict.fromkeys(("map", "noise", "rotations", "shifts", "head_share"), np.float32)
+        _freeze(self, {**singles, "indices": np.int64, "half_sets": np.int8, "winning_head": np.int16})
 
     def save(self, file: Path | BinaryIO) -> None:
         """Write to an .npz file: arrays, numbers and text, nothing that is unpickled on reading."""
