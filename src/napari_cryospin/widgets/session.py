@@ -81,6 +81,7 @@ class Session(QObject):
         self.truth: Path | None = None
         self.particle = 0
         self.shown_epoch: int | None = None
+        self.hand_flipped = False
         self.view = np.eye(3)
         self.thread_of_run: RunThread | None = None
         self.process: subprocess.Popen[bytes] | None = None
@@ -198,7 +199,7 @@ class Session(QObject):
         self.metrics: list[dict[str, Any]] = []
         self.epochs: tuple[int, ...] = ()
         self.shown_epoch = None
-        self.hand_flipped: bool = False
+        self.hand_flipped = False
         self._watch = FolderWatch(folder) if folder is not None else None
 
     def _look(self) -> None:
