@@ -24,7 +24,7 @@ def test_mollweide_and_its_picture_agree():
 
 
 def test_mollweide_agrees_with_healpy():
-    projector = healpy.projector.MollweideProj()
+    projector = healpy.projector.MollweideProj(flipconv="geo")
     vectors = np.random.default_rng(0).normal(size=(50, 3))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     expected = np.stack(projector.vec2xy(*vectors.T), axis=-1)
@@ -44,10 +44,10 @@ def test_place_and_direction_are_inverse():
 
 
 def test_test_vector_of_the_conventions():
-    # rot 30, tilt 50 lies in pixel 114 of nside 8, and to the left of the centre.
+    # rot 30, tilt 50 lies in pixel 114 of nside 8, and to the right of the centre.
     tilt, rot = np.radians([50, 30])
     x, y = mollweide([np.sin(tilt) * np.cos(rot), np.sin(tilt) * np.sin(rot), np.cos(tilt)])
-    assert x < 0 < y
+    assert min(x, y) > 0
     assert mollweide_pixels(8, 400)[round((y + 1) / 2 * 399), round((x + 2) / 4 * 799)] == 114
 
 

@@ -1,7 +1,7 @@
 """The sphere of view directions on a flat, equal-area map (Mollweide), for figures and panels alike.
 
-The map spans x -2..2 and y -1..1. Its centre is rot 0, tilt 90; rot grows to the left, as in healpy: the sphere is seen
-from inside.
+The map spans x -2..2 and y -1..1. Its centre is rot 0, tilt 90; rot grows to the right: the sphere is seen from
+outside, as a globe of it is (healpy: flip="geo").
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def mollweide(direction: ArrayLike) -> NDArray[np.float64]:
     x, y, z = np.moveaxis(np.asarray(direction, dtype=np.float64), -1, 0)
     longitude = np.arctan2(y, x)
     theta = np.interp(z, *_heights())
-    return np.stack([-2 * longitude / np.pi * np.cos(theta), np.sin(theta)], axis=-1)
+    return np.stack([2 * longitude / np.pi * np.cos(theta), np.sin(theta)], axis=-1)
 
 
 def mollweide_direction(place: ArrayLike) -> NDArray[np.float64]:
@@ -26,7 +26,7 @@ def mollweide_direction(place: ArrayLike) -> NDArray[np.float64]:
     inside = x**2 / 4 + y**2 <= 1
     theta = np.arcsin(np.clip(y, -1, 1))
     z = np.clip((2 * theta + np.sin(2 * theta)) / np.pi, -1, 1)
-    longitude = -np.pi * x / (2 * np.maximum(np.cos(theta), 1e-12))
+    longitude = np.pi * x / (2 * np.maximum(np.cos(theta), 1e-12))
     radius = np.sqrt(1 - z**2)
     direction = np.stack([radius * np.cos(longitude), radius * np.sin(longitude), z], axis=-1)
     return np.where(inside[..., None], direction, np.nan)
