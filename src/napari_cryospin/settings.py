@@ -6,8 +6,12 @@ A preset is a full set of settings (`PRESETS`); what the user gives on top of it
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import inspect
+import itertools
 import json
+import textwrap
 import typing
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -134,7 +138,7 @@ class MachineSettings:
     """Where it runs, and what it leaves behind."""
 
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """auto, cpu, cuda, cuda:1, mps; two with a comma between, such as cuda:0,cuda:1, for the two half sets."""
     threads: Annotated[int | None, Range(1, 1024)] = None
     """CPU threads. Default: what torch chooses."""
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
@@ -207,6 +211,24 @@ def check(group: Any) -> None:
         for limit in getattr(hint, "__metadata__", ()):
             if isinstance(limit, Range) and value is not None and not limit.low <= value <= limit.high:
                 raise ValueError(f"settings: {name} is {value}; expected {limit.low:g} to {limit.high:g}")
+
+
+def field_units(group: Any) -> dict[str, str]:
+    """Field -> unit, of the fields of a settings group that have one."""
+    hints = typing.get_type_hints(group, include_extras=True)
+    marks = ((name, mark) for name, hint in hints.items() for mark in getattr(hint, "__metadata__", ()))
+    return {name: mark.name for name, mark in marks if isinstance(mark, Unit)}
+
+
+def field_docstrings(group: Any) -> dict[str, str]:
+    """Field -> its help: the text beneath it in the source."""
+    (source,) = ast.parse(textwrap.dedent(inspect.getsource(group))).body
+    assert isinstance(source, ast.ClassDef)
+    found = {}
+    for line, text in itertools.pairwise(source.body):
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and isinstance(text, ast.Expr):
+            found[line.target.id] = " ".join(ast.literal_eval(text.value).split())
+    return found
 
 
 PAPER_SYNTHETIC = Settings(

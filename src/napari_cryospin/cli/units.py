@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
-import itertools
-import textwrap
 import typing
-from typing import Any
 
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
-from napari_cryospin.settings import Unit
+from napari_cryospin.settings import field_docstrings, field_units
 
 registry = ConstructorRegistry()
 
@@ -30,21 +25,3 @@ def settings_with_units(info: StructTypeInfo) -> StructConstructorSpec | None:
         default = getattr(info.default, field.name) if given else field.default
         fields.append(StructFieldSpec(field.name, hints[field.name], default, helps.get(field.name, "") + unit))
     return StructConstructorSpec(instantiate=info.type, fields=tuple(fields))
-
-
-def field_units(settings: Any) -> dict[str, str]:
-    """Field -> unit, of those that have one."""
-    hints = typing.get_type_hints(settings, include_extras=True)
-    marks = ((name, mark) for name, hint in hints.items() for mark in getattr(hint, "__metadata__", ()))
-    return {name: mark.name for name, mark in marks if isinstance(mark, Unit)}
-
-
-def field_docstrings(settings: Any) -> dict[str, str]:
-    """Field -> the text beneath it in the source."""
-    (source,) = ast.parse(textwrap.dedent(inspect.getsource(settings))).body
-    assert isinstance(source, ast.ClassDef)
-    found = {}
-    for field, text in itertools.pairwise(source.body):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
-            found[field.target.id] = " ".join(ast.literal_eval(text.value).split())
-    return found
