@@ -51,6 +51,10 @@ class FakeReconstruction:
         assert self.epoch_ended
         return {"loss": 1.0, "resolution": float("nan"), "head_share_0": 0.5}
 
+    def compare_halves(self):
+        assert self.epoch_ended
+        return {"fsc": {"frequency": [0.0, 0.1], "corrected": [1.0, 0.2]}, "half_sets_warning": ""}
+
     def switch_to_auto_decoding(self, reason):
         assert not self.inside_a_step
         if self.stage == "auto-decoding":

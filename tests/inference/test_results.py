@@ -1,5 +1,7 @@
 """Results as files: maps with the right header, the FSC, and the particles that were used with their new poses."""
 
+import json
+
 import mrcfile
 import numpy as np
 import pytest
@@ -80,8 +82,23 @@ def test_maps_have_the_pixel_size_of_the_working_box(particles, tmp_path):
 
 
 def test_fsc_is_a_table(particles, tmp_path):
-    frequencies, correlation = np.linspace(0, 0.125, 5), np.array([1, 0.9, 0.5, 0.2, 0.1])
-    write_results(tmp_path, make_results(fsc=(frequencies, correlation)), particles)
+    curves = {"frequency": np.linspace(0, 0.125, 5), "unmasked": np.array([1, 0.9, 0.5, 0.2, 0.1])}
+    curves["corrected"] = curves["unmasked"] ** 2
+    write_results(tmp_path, make_results(fsc=curves), particles)
     table = np.genfromtxt(tmp_path / "fsc.csv", delimiter=",", names=True)
-    np.testing.assert_allclose(table["fsc"], correlation)
-    np.testing.assert_allclose(table["frequency_per_angstrom"], frequencies, atol=1e-6)
+    np.testing.assert_allclose(table["corrected"], curves["corrected"], atol=1e-6)
+    np.testing.assert_allclose(table["frequency"], curves["frequency"], atol=1e-6)
+    assert {path.name for path in tmp_path.glob("fsc.*")} == {"fsc.csv", "fsc.star", "fsc.xml"}
+
+
+def test_figures_say_what_is_known_and_what_is_not(particles, tmp_path):
+    write_results(tmp_path, make_results(resolution=float("nan"), precision=np.array([2.0, np.nan, 4.0])), particles)
+    figures = json.loads((tmp_path / "postprocess.json").read_text())
+    assert figures["resolution_angstrom"] is None
+    assert not figures["gold_standard"]
+    assert "no half sets" in figures["notes"][0]
+    assert figures["precision_degrees"] == 3.0
+    assert 0 < figures["fourier_space_sampled"] < 1
+    cells = np.genfromtxt(tmp_path / "orientations.csv", delimiter=",", names=True)
+    assert cells["particles"].sum() == 3
+    assert not (tmp_path / "map_sharpened.mrc").exists()

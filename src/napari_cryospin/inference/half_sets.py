@@ -1,37 +1,113 @@
-"""Two independent halves, brought into one frame at the end: for the FSC, and for poses that go together."""
+"""Two independent halves, laid on each other for the comparison only: nothing of it goes back to them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from napari_cryospin.evaluation.fsc import Fsc, fsc, spherical_mask
+from napari_cryospin.evaluation.fsc import spherical_mask
+from napari_cryospin.evaluation.gold_standard import GoldStandard, gold_standard
 from napari_cryospin.evaluation.map_alignment import MapAlignment, align_maps, apply_alignment
 from napari_cryospin.evaluation.pose_error import HAND_FLIP
+from napari_cryospin.inference.fit import Fit
+from napari_cryospin.models.wiener_volume import MARGIN, WienerVolume
+from napari_cryospin.physics.map_crop import fourier_crop_map
+
+SURE = 1.15
+"""An alignment counts as found where the maps agree over this many times as many shells as in the other hand."""
+LEAST_AGREEMENT = 5.0
+"""Shells (area under the FSC) over which the halves must agree: maps of noise can be turned to agree in a few."""
+WORSE = 0.9
+"""A refined alignment that agrees over less than this share of the shells of the one before is searched for anew."""
 
 
-def align_halves(first: NDArray, second: NDArray, pixel_size: float) -> tuple[MapAlignment, NDArray, Fsc]:
+@dataclass(frozen=True)
+class AlignedHalves:
+    """The second half's map in the frame of the first."""
+
+    alignment: MapAlignment
+    second: NDArray[np.float32]
+    """`(n, n, n)` aligned, not masked."""
+
+    @property
+    def warning(self) -> str:
+        """What is wrong with the alignment; empty where nothing is."""
+        found = self.alignment
+        if found.agreement < LEAST_AGREEMENT:
+            return (
+                f"the half maps could not be laid on each other: however turned, they agree over no more than "
+                f"{found.agreement:.1f} shells, as unrelated maps do; no resolution can be told, the combined map is "
+                f"the first half alone, and the poses of the two halves do not belong to one frame"
+            )
+        if found.agreement < SURE * found.other_hand:
+            return (
+                f"it is not certain in which hand the halves agree ({found.agreement:.1f} shells, "
+                f"{found.other_hand:.1f} in the other): they are compared in the better one"
+            )
+        return ""
+
+    @property
+    def failed(self) -> bool:
+        return self.alignment.agreement < LEAST_AGREEMENT
+
+
+def align_halves(
+    first: NDArray, second: NDArray, pixel_size: float, before: MapAlignment | None = None, *, exact: bool = True
+) -> AlignedHalves:
     """Lay the second half's map on the first's.
 
     Parameters
     ----------
-    first, second : ndarray
+    first, second
         `(n, n, n)` half maps, in whatever frame and hand each half found.
-    pixel_size : float
-        Angstrom.
-
-    Returns
-    -------
-    alignment : MapAlignment
-    aligned : ndarray
-        `(n, n, n)` the second map in the frame of the first, not masked.
-    curve : Fsc
-        Between the two, within a soft sphere.
+    pixel_size
+        A.
+    before
+        Alignment of the same halves a while ago: it is refined, and searched for anew where that does not do.
+    exact
+        Interpolate without loss up to the last shell, for eight times the memory.
     """
     n = len(first)
-    mask = spherical_mask(n, 0.45 * n, 0.05 * n)
-    found = align_maps(first * mask, second * mask, pixel_size)
-    aligned = apply_alignment(second, found.rotation, found.shift, pixel_size, hand_flipped=found.hand_flipped)
-    return found, aligned, fsc(first, aligned, pixel_size, mask)
+    sphere = spherical_mask(n, 0.44 * n, 0.06 * n)
+    masked = first * sphere, second * sphere
+    found = None
+    if before is not None and before.agreement >= SURE * np.nan_to_num(before.other_hand):
+        found = align_maps(*masked, pixel_size, start=before)
+    if found is None or before is None or found.agreement < WORSE * before.agreement:
+        found = align_maps(*masked, pixel_size)
+    fine, hand = 2 if exact else 1, found.hand_flipped
+    moved = apply_alignment(second, found.rotation, found.shift, pixel_size, hand_flipped=hand, oversampling=fine)
+    return AlignedHalves(found, moved)
+
+
+class HalfSetMonitor:
+    """Gold-standard FSC while a run goes on, in no more shells than the halves have."""
+
+    def __init__(self) -> None:
+        self.alignment: MapAlignment | None = None
+
+    def measure(self, fits: list[Fit]) -> tuple[GoldStandard, AlignedHalves]:
+        """Compare the two halves as they stand."""
+        maps = [band_map(fit) for fit in fits]
+        n = min(len(part) for part in maps)
+        first, second = (fourier_crop_map(part, n).numpy() for part in maps)
+        pixel_size = fits[0].images.extent / n
+        halves = align_halves(first, second, pixel_size, self.alignment, exact=False)
+        self.alignment = halves.alignment
+        return gold_standard(first, halves.second, pixel_size), halves
+
+
+@torch.no_grad()
+def band_map(fit: Fit) -> torch.Tensor:
+    """`(m, m, m)` unfiltered map, on the CPU, in the smallest box that holds the fit's band."""
+    volume = fit.volume
+    if isinstance(volume, WienerVolume):
+        return volume.average(volume.sums.sum(0), filtered=False).cpu()
+    box = fit.images.box_size
+    return fourier_crop_map(volume.to_map(fit.band), min(box, 2 * (fit.band + MARGIN))).cpu()
 
 
 def poses_in_frame(rotations: NDArray, shifts: NDArray, alignment: MapAlignment) -> tuple[NDArray, NDArray]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from napari_cryospin.evaluation.map_filter import low_pass
+from napari_cryospin.evaluation.postprocess import postprocess
 from napari_cryospin.inference.fit import Fit
-from napari_cryospin.inference.half_sets import align_halves, poses_in_frame
+from napari_cryospin.inference.half_sets import AlignedHalves, align_halves, poses_in_frame
+from napari_cryospin.inference.precision import angular_precision
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.runs.messages import Results, Snapshot
 
 if TYPE_CHECKING:
     from napari_cryospin.inference.reconstruction import Reconstruction
+
+log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
@@ -29,25 +35,13 @@ def fit_map(fit: Fit, filtered: bool = True) -> np.ndarray:
     return (values * fit.images.box_size).cpu().numpy()
 
 
-def low_pass(density: np.ndarray, pixel_size: float, resolution: float) -> np.ndarray:
-    """Map without what is finer than a resolution (A); a soft edge of two shells."""
-    if not np.isfinite(resolution):
-        return density
-    n = density.shape[-1]
-    axis, last = np.fft.fftfreq(n, pixel_size), np.fft.rfftfreq(n, pixel_size)
-    radius = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + last**2)
-    edge = 2 / (n * pixel_size)
-    keep = 0.5 + 0.5 * np.cos(np.pi * np.clip((radius - 1 / resolution) / edge, 0, 1))
-    return np.fft.irfftn(np.fft.rfftn(density) * keep, s=density.shape).astype(np.float32)
-
-
 def _joined(fits: list[Fit], name: str) -> Tensor:
     return torch.cat([getattr(fit, name) for fit in fits]).cpu()
 
 
 def _poses(fits: list[Fit]) -> tuple[np.ndarray, np.ndarray]:
-    rotations = torch.cat([fit.poses.rotations for fit in fits]).cpu().numpy()
-    return rotations, torch.cat([fit.poses.shifts for fit in fits]).cpu().numpy()
+    rotations = torch.cat([fit.poses.rotations.cpu() for fit in fits]).numpy()  # the halves may lie on two devices
+    return rotations, torch.cat([fit.poses.shifts.cpu() for fit in fits]).numpy()
 
 
 def _measures(reconstruction: Reconstruction) -> dict[str, Any]:
@@ -56,7 +50,7 @@ def _measures(reconstruction: Reconstruction) -> dict[str, Any]:
     none = np.zeros(len(reconstruction.indices), np.int8)
     return {
         "band": min(fit.band for fit in fits),
-        "noise": torch.stack([fit.noise for fit in fits]).cpu().numpy(),
+        "noise": torch.stack([fit.noise.cpu() for fit in fits]).numpy(),
         "max_shift": fits[0].max_shift,
         "indices": reconstruction.indices,
         "half_sets": none if reconstruction.half_sets is None else reconstruction.half_sets,
@@ -114,29 +108,51 @@ def make_history(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
 
 
 def make_results(reconstruction: Reconstruction) -> Results:
-    """Maps and poses as they stand."""
+    """Maps and poses as they stand; of half sets the combined map, and all poses in the frame of the first half."""
     fits, pixel_size = reconstruction.fits, reconstruction.pixel_size
     maps = tuple(fit_map(fit, filtered=False) for fit in fits)
-    rotations, shifts = _poses(fits)
-    curve, resolution = None, reconstruction.resolution
+    rotations, shifts = (values.astype(np.float64) for values in _poses(fits))
+    resolution = reconstruction.resolution
+    found: dict[str, Any] = {}
     if len(maps) == 2:
-        alignment, second, curve = align_halves(*maps, pixel_size)
+        halves = align_halves(*maps, pixel_size)
         count = len(fits[0])
-        moved = poses_in_frame(rotations[count:].astype(float), shifts[count:].astype(float), alignment)
-        rotations, shifts = np.concatenate((rotations[:count], moved[0])), np.concatenate((shifts[:count], moved[1]))
-        maps, resolution = (maps[0], second), curve.resolution(0.143)
-    density = np.mean(maps, axis=0)
+        rotations[count:], shifts[count:] = poses_in_frame(rotations[count:], shifts[count:], halves.alignment)
+        maps = (maps[0], halves.second)
+        found, resolution = _combined(maps, pixel_size, halves)
+    density = maps[0] if not found else found.pop("map")
     return Results(
         map=density,
         filtered_map=low_pass(density, pixel_size, resolution),
         half_maps=maps if len(maps) == 2 else (),
         pixel_size=pixel_size,
         resolution=resolution,
-        fsc=None if curve is None else (curve.frequency, curve.values),
         indices=reconstruction.indices,
         rotations=rotations,
         shifts=shifts,
+        precision=torch.cat([angular_precision(fit) for fit in fits]).numpy(),
         log_likelihood=-_joined(fits, "error").numpy(),
         winning_head=_joined(fits, "winner").numpy(),
         half_sets=reconstruction.half_sets,
+        **found,
     )
+
+
+def _combined(maps: tuple[np.ndarray, ...], pixel_size: float, halves: AlignedHalves) -> tuple[dict[str, Any], float]:
+    """What the two halves tell together: fields of the results, and the resolution in A."""
+    found = postprocess(maps[0], maps[1], pixel_size)
+    notes = (*([halves.warning] if halves.warning else []), *found.notes)
+    for note in notes:
+        log.warning("%s", note)
+    table = {"frequency": found.curves["corrected"].frequency}
+    assert found.guinier is not None
+    fields = {
+        "map": maps[0] if halves.failed else found.map,
+        "sharpened_map": None if halves.failed else found.sharpened,
+        "mask": found.mask,
+        "fsc": table | {name: curve.values for name, curve in found.curves.items()},
+        "guinier": {"square": found.guinier.square, "log_amplitude": found.guinier.log_amplitude},
+        "b_factor": 0.0 if halves.failed else found.b_factor,
+        "notes": notes,
+    }
+    return fields, float("nan") if halves.failed else found.resolution

@@ -116,3 +116,28 @@ def refine_poses(
     assert best is not None
     assert error is not None
     return best, best_shifts, error
+
+
+@torch.no_grad()
+def pose_information(
+    lattices: Tensor,
+    padding: int,
+    rotations: Tensor,
+    shifts: Tensor | None,
+    ctf: Tensor,
+    weights: Tensor,
+    points: Tensor,
+    extent: float,
+) -> Tensor:
+    """Fisher information of poses, parameters as of `refine_poses`.
+
+    The likelihood of a half-plane of coefficients falls as `exp(-sum |difference|^2 weight)`: twice the normal matrix.
+
+    Returns
+    -------
+    Tensor
+        `(b, 3, 3)` per radian^2, or `(b, 5, 5)` with the shifts' rows and columns, per A, last.
+    """
+    _, derivatives = _model(lattices, rotations, shifts, ctf, points, padding, extent)
+    jacobian = torch.view_as_real(derivatives * weights.sqrt()).flatten(-2)
+    return 2 * jacobian @ jacobian.mT

@@ -101,10 +101,14 @@ class Publisher:
 
     def epoch_done(self) -> None:
         """Publish the epoch's metrics and its history."""
+        halves = {}
+        if self.budget.admits("fsc"):
+            with self.budget.spending("fsc"):
+                halves = self.reconstruction.compare_halves()
         metrics = self.reconstruction.epoch_metrics()
         self.newest |= metrics
         self.advice = self.reconstruction.switch_advice()
-        self._metrics({**metrics, "epoch_ended": True})
+        self._metrics({**metrics, **halves, "epoch_ended": True})
         self.say("epoch", epoch=self.reconstruction.epoch, **metrics)
         if self.budget.admits("history") or self.reconstruction.finished:
             with self.budget.spending("history"):

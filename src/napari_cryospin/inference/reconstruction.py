@@ -14,6 +14,7 @@ from napari_cryospin.inference.auto_decoding import ClosedFormDecoding, Gradient
 from napari_cryospin.inference.auto_encoding import AutoEncoding
 from napari_cryospin.inference.batches import PreparedImages
 from napari_cryospin.inference.fit import Fit
+from napari_cryospin.inference.half_sets import HalfSetMonitor
 from napari_cryospin.inference.outcome import make_history, make_results, make_snapshot
 from napari_cryospin.inference.switching import advice, choose_poses
 from napari_cryospin.models.wiener_volume import WienerVolume
@@ -44,10 +45,13 @@ class Reconstruction:
 
     def __init__(self, particles: Particles, settings: Settings) -> None:
         self.settings = settings
-        self.device = choose_device(settings.machine.device)
         self.generator = torch.Generator().manual_seed(settings.machine.seed)
         halves = choose_rows(particles, settings, self.generator)
-        images = [PreparedImages(particles, settings.preparation, rows, self.device) for rows in halves]
+        devices = choose_devices(settings.machine.device, len(halves))
+        images = [
+            PreparedImages(particles, settings.preparation, rows, device)
+            for rows, device in zip(halves, devices, strict=True)
+        ]
         self.fits = [Fit(part, settings, self.generator) for part in images]
         self.indices = torch.cat(halves).numpy()
         self.half_sets = None
@@ -62,6 +66,7 @@ class Reconstruction:
         self.sums: dict[str, float] = {}
         self.counts: dict[str, int] = {}
         self.resolution = float("nan")
+        self.monitor = HalfSetMonitor()
         self.advice, self.advice_of = (False, ""), -1
 
     @property
@@ -123,8 +128,10 @@ class Reconstruction:
         self.resolution = self._measure_resolution()
 
     def _measure_resolution(self) -> float:
-        """Resolution in A at FSC 0.143 between the two folds of the (first) fit's particles, which share a reference:
-        a guide while the run goes on, no gold standard; nan where the volume has no folds."""
+        """Resolution in A at FSC 0.143 between the two folds of the particles, which share a reference: a guide while
+        the run goes on, no gold standard; nan where the volume has no folds. Of half sets what was measured last."""
+        if len(self.fits) == 2:
+            return self.resolution
         volume = self.fits[0].volume
         if not isinstance(volume, WienerVolume):
             return float("nan")
@@ -134,6 +141,16 @@ class Reconstruction:
         pixel_size = self.fits[0].images.extent / volume.inner_box
         limit = self.fits[0].images.extent / volume.band
         return max(limit, fsc(first, second, pixel_size).resolution(0.143))
+
+    def compare_halves(self) -> dict[str, Any]:
+        """Gold-standard resolution of the half sets as they stand, taken over as the run's: the FSC curves by name,
+        and a warning where the halves could not be laid on each other. Empty without half sets."""
+        if len(self.fits) < 2:
+            return {}
+        found, halves = self.monitor.measure(self.fits)
+        self.resolution = float("nan") if halves.failed else found.resolution
+        curves = {name: values.round(5).tolist() for name, values in found.table.items()}
+        return {"fsc": curves, "half_sets_warning": halves.warning}
 
     def epoch_metrics(self) -> dict[str, float]:
         """Means over the epoch that was just closed, and where the heads stand."""
@@ -235,6 +252,27 @@ def make_decoding(fit: Fit) -> GradientDecoding | ClosedFormDecoding:
     if fit.settings.schedule.pose_update == "gauss-newton":
         return ClosedFormDecoding(fit)
     return GradientDecoding(fit)
+
+
+def choose_devices(name: str, count: int) -> list[torch.device]:
+    """A device for each of the parts that a run reconstructs.
+
+    Parameters
+    ----------
+    name
+        "auto", a device, or several with commas between: the parts take them in turn.
+    count
+        Number of parts: 2 with half sets. "auto" gives each a GPU of its own where there are that many.
+
+    Raises
+    ------
+    ValueError
+        A device is not there.
+    """
+    if name == "auto" and 1 < count <= torch.cuda.device_count():
+        return [torch.device("cuda", index) for index in range(count)]
+    devices = [choose_device(part.strip()) for part in name.split(",")]
+    return [devices[index % len(devices)] for index in range(count)]
 
 
 def choose_device(name: str) -> torch.device:

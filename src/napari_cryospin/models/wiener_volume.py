@@ -161,16 +161,8 @@ class WienerVolume:
         return self.lattice if band is None else crop_lattice(self.lattice, band, self.padding)
 
     def gradient_lattices(self, density: Tensor | None = None) -> Tensor:
-        """`(4, G, G, G)`: lattices of the map, and of the map times x, y and z (fractions of the box).
-
-        The last three are, up to a factor, the transform's derivatives: exact, where differences of a trilinear
-        interpolation would jump.
-        """
-        density = self.density if density is None else density
-        n = self.inner_box
-        axis = (torch.arange(n, device=density.device) - n // 2) / n
-        parts = (density, density * axis, density * axis[:, None], density * axis[:, None, None])
-        return torch.stack([map_to_hartley(part, self.padding) for part in parts])
+        """`gradient_lattices` of this map, or of another one."""
+        return gradient_lattices(self.density if density is None else density, self.padding)
 
     def to_map(self, band: int | None = None, density: Tensor | None = None) -> Tensor:
         """`(n, n, n)` map `[z, y, x]` at the full box."""
@@ -191,6 +183,18 @@ class WienerVolume:
         device = self.sums.device
         self.sums = torch.as_tensor(state["sums"]).to(device, copy=True)
         self._take(torch.as_tensor(state["density"]).to(device))
+
+
+def gradient_lattices(density: Tensor, padding: int) -> Tensor:
+    """`(4, G, G, G)`: lattices of an `(n, n, n)` map, and of the map times x, y and z (fractions of the box).
+
+    The last three are, up to a factor, the transform's derivatives: exact, where differences of a trilinear
+    interpolation would jump.
+    """
+    n = density.shape[-1]
+    axis = (torch.arange(n, device=density.device) - n // 2) / n
+    parts = (density, density * axis, density * axis[:, None], density * axis[:, None, None])
+    return torch.stack([map_to_hartley(part, padding) for part in parts])
 
 
 def _shell_mean(values: Tensor, shell: Tensor) -> Tensor:

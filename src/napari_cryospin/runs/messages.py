@@ -166,21 +166,28 @@ class Snapshot:
 class Results:
     """What a run leaves behind: maps in real space, and one pose a particle that was used."""
 
-    map: np.ndarray  # (z, y, x) float32, unfiltered
+    map: np.ndarray  # (z, y, x) float32, unfiltered; of half sets the mean
     filtered_map: np.ndarray  # (z, y, x) float32, low-passed at the resolution reached
-    half_maps: tuple[np.ndarray, ...] = ()  # two maps where half sets were reconstructed
+    half_maps: tuple[np.ndarray, ...] = ()  # two maps in one frame where half sets were reconstructed
+    sharpened_map: np.ndarray | None = None  # (z, y, x) float32, with half sets
+    mask: np.ndarray | None = None  # (z, y, x) float32, 0 to 1: of the FSC
     pixel_size: float  # A
     resolution: float  # A; nan where it could not be estimated
-    fsc: tuple[np.ndarray, np.ndarray] | None = None  # frequencies in 1/A, correlation; (shells,) each
+    fsc: Mapping[str, np.ndarray] | None = None  # (shells,): frequency in 1/A, unmasked, ..., corrected
+    guinier: Mapping[str, np.ndarray] | None = None  # (shells,): square in 1/A^2, log_amplitude
+    b_factor: float = 0.0  # A^2, of the sharpened map; negative sharpens
+    notes: tuple[str, ...] = ()  # how far these can be trusted
     indices: np.ndarray  # (n,) int64: rows of the input that were used
     rotations: np.ndarray  # (n, 3, 3) float64
     shifts: np.ndarray  # (n, 2) float64, A
+    precision: np.ndarray | None = None  # (n,) float32, degrees: expected error of the rotation; nan: not looked at
     log_likelihood: np.ndarray  # (n,) float64
     winning_head: np.ndarray  # (n,) int16: 0..M-1 a head, M the posterior sample, -1 none
     half_sets: np.ndarray | None = None  # (n,) int8: 1 / 2, where half sets were reconstructed
 
     def __post_init__(self) -> None:
         _freeze_maps(self, "half_maps")
-        _freeze(self, dict.fromkeys(("map", "filtered_map"), np.float32))
+        optional = [name for name in ("sharpened_map", "mask", "precision") if getattr(self, name) is not None]
+        _freeze(self, dict.fromkeys(("map", "filtered_map", *optional), np.float32))
         _freeze(self, dict.fromkeys(("rotations", "shifts", "log_likelihood"), np.float64))
         _freeze(self, {"indices": np.int64, "winning_head": np.int16})

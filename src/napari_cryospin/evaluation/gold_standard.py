@@ -1,0 +1,109 @@
+"""Gold-standard FSC: of two halves that were reconstructed apart, corrected for what the mask alone makes them share.
+
+A mask that fits the maps makes even noise in it correlate. How much is seen by repeating the comparison with all phases
+drawn at random beyond a frequency to which the maps surely agree (Chen et al. 2013, Ultramicroscopy 135, 24-35):
+`FSC_true = (FSC_masked - FSC_random) / (1 - FSC_random)`, their equation 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from napari_cryospin.evaluation.fsc import Fsc, fsc, map_mask, spherical_mask
+from napari_cryospin.evaluation.map_filter import shell_radius
+
+THRESHOLD = 0.143
+"""FSC between half maps at which the resolution is read (Rosenthal & Henderson 2003)."""
+CERTAIN = 0.8
+"""Phases are drawn at random from the shell on where the unmasked FSC falls below this."""
+SPILL = 2
+"""Shells beyond that one where the mask still mixes phases that are kept with those drawn: not corrected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldStandard:
+    """How far two half maps agree."""
+
+    curves: Mapping[str, Fsc]
+    """unmasked, masked, phase_randomised (masked), corrected; the first in a soft sphere that hardly cuts anything."""
+    mask: NDArray[np.float32]
+    """`(n, n, n)`, 0 to 1."""
+    randomised_from: int | None
+    """Shell from which phases were drawn; None where the maps agree to the end, and nothing needed to be corrected."""
+
+    @property
+    def resolution(self) -> float:
+        """A: where the corrected curve falls below the threshold."""
+        return self.curves["corrected"].resolution(THRESHOLD)
+
+    @property
+    def table(self) -> dict[str, NDArray[np.float64]]:
+        """Column -> `(shells,)`: frequency (1/A) and the curves."""
+        return {"frequency": self.curves["corrected"].frequency} | {k: v.values for k, v in self.curves.items()}
+
+
+def gold_standard(
+    first: NDArray, second: NDArray, pixel_size: float, mask: NDArray | None = None, seed: int = 0
+) -> GoldStandard:
+    """Compare two half maps that lie in one frame.
+
+    Parameters
+    ----------
+    first, second
+        `(n, n, n)` unfiltered half maps `[z, y, x]`.
+    pixel_size
+        A.
+    mask
+        `(n, n, n)` soft mask. Default: `soft_mask` of their average.
+    seed
+        Of the random phases.
+    """
+    n = len(first)
+    sphere = spherical_mask(n, 0.44 * n, 0.06 * n)
+    mask = soft_mask((first + second) / 2, pixel_size) if mask is None else np.asarray(mask, dtype=np.float32)
+    unmasked, masked = fsc(first, second, pixel_size, sphere), fsc(first, second, pixel_size, mask)
+    curves = {"unmasked": unmasked, "masked": masked, "phase_randomised": masked, "corrected": masked}
+    below = np.flatnonzero(unmasked.values < CERTAIN)
+    if not len(below):
+        return GoldStandard(curves=curves, mask=mask, randomised_from=None)
+    start = int(below[0])
+    rng = np.random.default_rng(seed)
+    random = [randomise_phases(density * sphere, start, rng) for density in (first, second)]
+    chance = fsc(random[0], random[1], pixel_size, mask)
+    corrected = correct(masked.values, chance.values, start)
+    curves |= {"phase_randomised": chance, "corrected": Fsc(masked.frequency, corrected)}
+    return GoldStandard(curves=curves, mask=mask, randomised_from=start)
+
+
+def soft_mask(average: NDArray, pixel_size: float) -> NDArray[np.float32]:
+    """`(n, n, n)` soft mask about the average of the halves, low-passed first; never beyond the soft sphere."""
+    n = len(average)
+    sphere = spherical_mask(n, 0.44 * n, 0.06 * n)
+    if not (average * sphere).max() > 0:
+        return sphere
+    coarse = max(15.0, 4 * pixel_size)  # A: at very large pixels the smoothing must span a few of them
+    return np.minimum(map_mask(average * sphere, pixel_size, low_pass=coarse), sphere)
+
+
+def randomise_phases(density: NDArray, start: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """`(n, n, n)` map with the same amplitudes whose phases are drawn at random from shell `start` on.
+
+    They are those of white noise, so that the map stays real without further ado.
+    """
+    noise = fft.rfftn(rng.standard_normal(density.shape, dtype=np.float32))
+    spectrum = fft.rfftn(np.asarray(density, dtype=np.float32))
+    drawn = np.abs(spectrum) * noise / np.maximum(np.abs(noise), 1e-20)
+    return fft.irfftn(np.where(shell_radius(len(density)) >= start, drawn, spectrum), s=density.shape)
+
+
+def correct(masked: NDArray, chance: NDArray, start: int) -> NDArray[np.float64]:
+    """`(shells,)` corrected FSC; as masked before shell `start + SPILL`."""
+    corrected = masked.copy()
+    tail = slice(start + SPILL, None)
+    corrected[tail] = (masked[tail] - chance[tail]) / np.maximum(1 - chance[tail], 1e-6)
+    return corrected

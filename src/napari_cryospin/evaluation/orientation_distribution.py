@@ -1,0 +1,113 @@
+"""How evenly the view directions sample Fourier space, and what preferred orientations cost."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_cryospin.physics import healpix
+
+CELLS = 4
+"""nside of the table's HEALPix grid: 192 cells of about 15 degrees."""
+POINTS = 2000
+"""Directions in Fourier space that are looked at."""
+CHUNK = 10_000
+"""Particles at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrientationDistribution:
+    """View directions of a particle set, and how they sample a shell of Fourier space."""
+
+    efficiency: float
+    """0..1, SCF*: by this factor fewer evenly spread particles would do as well on this shell. 1: even; the more
+    directions are seen rarely, or not at all, the smaller."""
+    sampled: float
+    """0..1: share of the shell's points that lie within half a Fourier pixel of some particle's slice."""
+    shell: float
+    """Radius of the shell, Fourier pixels."""
+    counts: NDArray[np.int64]
+    """`(192,)` particles a HEALPix cell of view directions, ring order."""
+    precision: NDArray[np.float64]
+    """`(192,)` degrees: median expected error of the rotations in each cell; nan where none is known."""
+
+    @property
+    def table(self) -> dict[str, NDArray]:
+        """Column -> `(192,)`: a cell's centre (degrees), its particles, their share against an even spread."""
+        tilt, rot = healpix.pix2ang(CELLS, np.arange(healpix.nside2npix(CELLS)))
+        against_even = self.counts * (len(self.counts) / max(1, self.counts.sum()))
+        return {
+            "rot": np.degrees(rot),
+            "tilt": np.degrees(tilt),
+            "particles": self.counts,
+            "against_even": against_even,
+            "precision_degrees": self.precision,
+        }
+
+
+def orientation_distribution(
+    rotations: ArrayLike, shell: float, precision: ArrayLike | None = None
+) -> OrientationDistribution:
+    """Look at the view directions of particles.
+
+    The sampling of a point in Fourier space is the number of slices that pass within half a Fourier pixel of it. The
+    efficiency is the sampling compensation factor, the harmonic mean of the sampling over a shell against its mean,
+    in the form SCF* that stays above 0 where some points are not sampled at all: Baldwin & Lyumkis 2020 and 2021
+    (Prog. Biophys. Mol. Biol. 150, 160-183 and 160, 53-65). With `q` the share of points not sampled, `m` the mean
+    sampling and `SCF` taken over the points that are, `1 / SCF* = 1 / SCF + m q / (2 (1 - q))`.
+
+    Parameters
+    ----------
+    rotations
+        `(n, 3, 3)` RELION's A.
+    shell
+        Radius of the shell in Fourier pixels: box times pixel size over resolution.
+    precision
+        `(n,)` degrees, expected error of each rotation; nan: not known.
+    """
+    directions = np.asarray(rotations, dtype=np.float64)[:, 2]
+    if directions.ndim != 2 or not len(directions):
+        raise ValueError(f"rotations: shape {np.shape(rotations)}; expected (n, 3, 3), n > 0")
+    sampling = _sampling(directions, shell)
+    seen = sampling > 0
+    missing, mean = 1 - seen.mean(), sampling.mean()
+    compensation = 1 / (np.mean(1 / sampling[seen]) * mean) if seen.any() else 0.0
+    efficiency = compensation / (1 + compensation * mean * missing / (2 * (1 - missing))) if seen.any() else 0.0
+    x, y, z = directions.T
+    cell = healpix.ang2pix(CELLS, np.arccos(z.clip(-1, 1)), np.arctan2(y, x) % (2 * np.pi))
+    cells = healpix.nside2npix(CELLS)
+    return OrientationDistribution(
+        efficiency=float(min(efficiency, 1.0)),
+        sampled=float(seen.mean()),
+        shell=float(shell),
+        counts=np.bincount(cell, minlength=cells),
+        precision=_medians(cell, cells, precision),
+    )
+
+
+def _sampling(directions: NDArray, shell: float) -> NDArray[np.float64]:
+    """`(POINTS,)` slices that pass within half a Fourier pixel of each of the points of a half-sphere's spiral."""
+    index = np.arange(POINTS) + 0.5
+    z, turn = 1 - index / POINTS, np.pi * (1 + 5**0.5) * index
+    radius = np.sqrt(1 - z**2)
+    points = np.stack((radius * np.cos(turn), radius * np.sin(turn), z), axis=-1).astype(np.float32)
+    sampling = np.zeros(POINTS)
+    for part in np.split(directions.astype(np.float32), range(CHUNK, len(directions), CHUNK)):
+        sampling += np.count_nonzero(np.abs(points @ part.T) * shell < 0.5, axis=1)
+    return sampling
+
+
+def _medians(cell: NDArray, cells: int, precision: ArrayLike | None) -> NDArray[np.float64]:
+    """`(cells,)` median of what is known in each cell."""
+    medians = np.full(cells, np.nan)
+    if precision is None:
+        return medians
+    values = np.asarray(precision, dtype=np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a cell where nothing is known stays nan
+        for number in np.unique(cell):
+            medians[number] = np.nanmedian(values[cell == number])
+    return medians
