@@ -1,0 +1,167 @@
+"""One settings field as a magicgui widget: help, unit and range in its tooltip, and a way to say "default"."""
+
+from __future__ import annotations
+
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
+from magicgui.widgets.bases import ValueWidget
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QWidget
+
+from napari_cryospin.settings import Range, field_docstrings, field_units
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """What is known of a settings field."""
+
+    name: str
+    kinds: tuple[Any, ...]
+    """The types it admits, without None."""
+    choices: tuple[str, ...]
+    """Of a Literal; else empty."""
+    optional: bool
+    """None stands for a default that depends on the rest."""
+    help: str
+    unit: str
+    range: Range | None
+
+    @property
+    def label(self) -> str:
+        text = self.name.replace("_", " ")
+        return f"{text} ({self.unit})" if self.unit else text
+
+    @property
+    def tip(self) -> str:
+        limits = f"{self.range.low:g} to {self.range.high:g} {self.unit}".rstrip() + "." if self.range else ""
+        return f"{self.help} {limits}".rstrip()
+
+
+def fields_of(group: type) -> dict[str, Field]:
+    """The fields of a settings group, by name."""
+    helps, units = field_docstrings(group), field_units(group)
+    found = {}
+    for name, hint in typing.get_type_hints(group, include_extras=True).items():
+        limits = next((mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Range)), None)
+        plain = hint.__origin__ if hasattr(hint, "__metadata__") else hint
+        union = isinstance(plain, types.UnionType) or typing.get_origin(plain) is typing.Union
+        parts = typing.get_args(plain) if union else (plain,)
+        choices = tuple(c for part in parts if typing.get_origin(part) is Literal for c in typing.get_args(part))
+        found[name] = Field(
+            name=name,
+            kinds=tuple(part for part in parts if part is not type(None) and typing.get_origin(part) is not Literal),
+            choices=choices,
+            optional=type(None) in parts,
+            help=helps.get(name, ""),
+            unit=units.get(name, ""),
+            range=limits,
+        )
+    return found
+
+
+class Knob(Container):
+    """A field's widget; `value` is the field's, None where it is left at its default.
+
+    Parameters
+    ----------
+    field
+        What it edits.
+    """
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self.choice: ComboBox | None = None
+        self.number: ValueWidget | None = None
+        widgets: list[Any] = []
+        if field.choices:
+            both = [*field.choices, AFTER] if int in field.kinds else list(field.choices)
+            self.choice = ComboBox(choices=[(one.replace("-", " "), one) for one in both], tooltip=field.tip)
+            widgets.append(self.choice)
+        if field.kinds:
+            self.number = _editor(field)
+            widgets.append(self.number)
+        super().__init__(widgets=widgets, layout="horizontal", labels=False, label=field.label, name=field.name)
+        self.margins = (0, 0, 0, 0)
+        self.tooltip = field.tip
+        for widget in widgets:
+            widget.tooltip = field.tip
+            _leave_wheel_alone(widget.native)
+        if self.choice is not None and self.number is not None:
+            self.choice.changed.connect(self._show_number)
+            self._show_number()
+
+    def _show_number(self) -> None:
+        assert self.choice is not None
+        assert self.number is not None
+        self.number.visible = self.choice.value == AFTER
+
+    @property
+    def value(self) -> Any:
+        if self.choice is not None and self.choice.value != AFTER:
+            return self.choice.value
+        number = self.number
+        assert number is not None
+        if self.field.optional and number.value <= number.min:  # type: ignore[attr-defined]
+            return None
+        return number.value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        if self.choice is not None:
+            self.choice.value = value if value in self.field.choices else AFTER
+            if value in self.field.choices:
+                return
+        number = self.number
+        if isinstance(number, FloatSpinBox):
+            # As many digits as the value has: what is shown is what is used.
+            digits = 0 if value is None else len(f"{value:.10f}".rstrip("0").partition(".")[2])
+            number.native.setDecimals(max(number.native.decimals(), digits))
+        assert number is not None
+        number.value = number.min if value is None else value  # type: ignore[attr-defined]
+
+
+AFTER = "after-epochs"
+"""The choice beside a Literal's own that stands for a number."""
+
+
+def _editor(field: Field) -> ValueWidget:
+    if bool in field.kinds:
+        return CheckBox(text="")
+    if int not in field.kinds and float not in field.kinds:
+        return LineEdit()
+    low, high = (field.range.low, field.range.high) if field.range else (1, 100000)
+    if float in field.kinds:
+        decimals = 5 if high <= 1 else 2 if high <= 100 else 1
+        step = 10.0**-decimals if high <= 1 else 1.0
+        number: Any = FloatSpinBox(min=low - step if field.optional else low, max=high, step=step)
+        number.native.setDecimals(decimals)
+    else:
+        number = SpinBox(min=int(low) - 1 if field.optional else int(low), max=int(high), step=1)
+    if field.optional:
+        number.native.setSpecialValueText(DEFAULT)
+    # Typing a number must not apply each of its digits.
+    number.native.setKeyboardTracking(False)
+    return number  # type: ignore[no-any-return]
+
+
+class _WheelFilter(QObject):
+    """Turning the wheel scrolls the panel; it changes a value only where the user has clicked into it."""
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if event is None or event.type() != QEvent.Type.Wheel or not isinstance(watched, QWidget):
+            return False
+        if watched.hasFocus():
+            return False
+        event.ignore()
+        return True
+
+
+def _leave_wheel_alone(widget: QWidget) -> None:
+    widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    widget.installEventFilter(_WheelFilter(widget))

@@ -1,0 +1,101 @@
+"""Forms of the settings dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from magicgui.widgets import Container
+
+from napari_cryospin.settings import PRESETS, Settings
+from napari_cryospin.widgets.knobs import Knob, fields_of
+
+Group = TypeVar("Group")
+
+
+class GroupForm(Container):
+    """Some or all fields of a settings group, one a row.
+
+    Parameters
+    ----------
+    group
+        The class.
+    names
+        Fields to show. Default: all.
+    leave_out
+        Fields not to show.
+    """
+
+    def __init__(self, group: type, names: Iterable[str] | None = None, leave_out: Iterable[str] = ()) -> None:
+        fields = fields_of(group)
+        shown = [name for name in (names or fields) if name not in set(leave_out)]
+        self.knobs = {name: Knob(fields[name]) for name in shown}
+        super().__init__(widgets=[*self.knobs.values()], labels=True)
+        self.margins = (0, 0, 0, 0)
+
+    def show_values(self, values: Any) -> None:
+        """Show a settings group, without telling anybody that something changed."""
+        with self.changed.blocked():
+            for name, knob in self.knobs.items():
+                new = getattr(values, name)
+                if knob.value != new:
+                    knob.value = new
+
+    def applied_to(self, values: Group) -> Group:
+        """A settings group with what the form says.
+
+        Raises
+        ------
+        ValueError
+            A value is not admitted.
+        """
+        new = {name: knob.value for name, knob in self.knobs.items()}
+        return dataclasses.replace(values, **new)  # type: ignore[type-var]
+
+
+def window_preset(name: str) -> Settings:
+    """A preset as the window starts from it: the switch waits for the user."""
+    preset = PRESETS[name]
+    return dataclasses.replace(preset, schedule=dataclasses.replace(preset.schedule, switch="by-hand"))
+
+
+def with_preset(settings: Settings, name: str) -> Settings:
+    """Settings of a preset, but for those that belong to the particles and to the machine."""
+    preset, given = window_preset(name), settings.preparation
+    own = ("box", "mask_radius", "subset", "invert_contrast", "cache")
+    preparation = dataclasses.replace(preset.preparation, **{field: getattr(given, field) for field in own})
+    return dataclasses.replace(preset, preparation=preparation, machine=settings.machine)
+
+
+def changes(settings: Settings) -> dict[str, Any]:
+    """What differs from the preset: `group.field` (or `field`) -> value."""
+    preset = window_preset(settings.preset)
+    found = {}
+    for field in dataclasses.fields(Settings):
+        mine, its = getattr(settings, field.name), getattr(preset, field.name)
+        if dataclasses.is_dataclass(mine):
+            for part in dataclasses.fields(mine):
+                if getattr(mine, part.name) != getattr(its, part.name):
+                    found[f"{field.name}.{part.name}"] = getattr(mine, part.name)
+        elif mine != its:
+            found[field.name] = mine
+    return found
+
+
+def with_changes(preset: str, changed: dict[str, Any]) -> Settings:
+    """Settings of a preset and what `changes` found.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        A preset or a field is unknown, or a value not admitted: written by another version, say.
+    """
+    settings = window_preset(preset)
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in changed.items():
+        group, _, field = name.rpartition(".")
+        groups.setdefault(group, {})[field] = value
+    plain = groups.pop("", {})
+    new = {group: dataclasses.replace(getattr(settings, group), **values) for group, values in groups.items()}
+    return dataclasses.replace(settings, **plain, **new)
