@@ -7,7 +7,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QWidget
@@ -59,7 +59,7 @@ def fields_of(group: type) -> dict[str, Field]:
             choices=choices,
             optional=type(None) in parts,
             help=helps.get(name, ""),
-            unit=units.get(name, ""),
+            unit={"A": "Å"}.get(units.get(name, ""), units.get(name, "")),
             range=limits,
         )
     return found
@@ -106,10 +106,11 @@ class Knob(Container):
         if self.choice is not None and self.choice.value != AFTER:
             return self.choice.value
         number = self.number
-        assert number is not None
-        if self.field.optional and number.value <= number.min:  # type: ignore[attr-defined]
+        if not isinstance(number, FloatSpinBox):
+            return None if number is None else number.value
+        if self.field.optional and number.value <= number.min:
             return None
-        return number.value
+        return number.value if float in self.field.kinds else round(number.value)
 
     @value.setter
     def value(self, value: Any) -> None:
@@ -118,12 +119,14 @@ class Knob(Container):
             if value in self.field.choices:
                 return
         number = self.number
-        if isinstance(number, FloatSpinBox):
-            # As many digits as the value has: what is shown is what is used.
-            digits = 0 if value is None else len(f"{value:.10f}".rstrip("0").partition(".")[2])
-            number.native.setDecimals(max(number.native.decimals(), digits))
         assert number is not None
-        number.value = number.min if value is None else value  # type: ignore[attr-defined]
+        if not isinstance(number, FloatSpinBox):
+            number.value = value
+            return
+        # As many digits as the value has: what is shown is what is used.
+        digits = 0 if value is None else len(f"{value:.10f}".rstrip("0").partition(".")[2])
+        number.native.setDecimals(max(number.native.decimals(), digits))
+        number.value = number.min if value is None else value
 
 
 AFTER = "after-epochs"
@@ -136,18 +139,15 @@ def _editor(field: Field) -> ValueWidget:
     if int not in field.kinds and float not in field.kinds:
         return LineEdit()
     low, high = (field.range.low, field.range.high) if field.range else (1, 100000)
-    if float in field.kinds:
-        decimals = 5 if high <= 1 else 2 if high <= 100 else 1
-        step = 10.0**-decimals if high <= 1 else 1.0
-        number: Any = FloatSpinBox(min=low - step if field.optional else low, max=high, step=step)
-        number.native.setDecimals(decimals)
-    else:
-        number = SpinBox(min=int(low) - 1 if field.optional else int(low), max=int(high), step=1)
+    decimals = 0 if float not in field.kinds else 5 if high <= 1 else 2 if high <= 100 else 1
+    step = 10.0**-decimals if high <= 1 else 1.0
+    # One step below the range stands for the default. (Integers too: magicgui's SpinBox knows no special text.)
+    number = FloatSpinBox(min=low - step if field.optional else low, max=high, step=step)
+    number.native.setDecimals(decimals)
     if field.optional:
         number.native.setSpecialValueText(DEFAULT)
-    # Typing a number must not apply each of its digits.
-    number.native.setKeyboardTracking(False)
-    return number  # type: ignore[no-any-return]
+    number.native.setKeyboardTracking(False)  # typing a number must not apply each of its digits
+    return number
 
 
 class _WheelFilter(QObject):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -22,6 +23,8 @@ from napari_cryospin.runs.launch import RunThread, start_process
 from napari_cryospin.runs.messages import Command, CommandKind, Event, Snapshot, Status
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.runs.watch import FolderWatch, News
+from napari_cryospin.settings import Settings
+from napari_cryospin.widgets.preferences import recall_settings, remember_settings
 from napari_cryospin.widgets.worker import Worker
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ class Session(QObject):
         The particles that were opened, and from which files; None: none yet.
     truth
         File with true poses of these particles, where there is one.
+    settings
+        Of the next run; kept from one time to the next.
     folder
         The run that is watched; None: none yet.
     status, snapshot, events, metrics, epochs
@@ -59,6 +64,7 @@ class Session(QObject):
     """
 
     particles_changed = Signal()
+    settings_changed = Signal()
     run_changed = Signal()  # another folder, or the same one told anew: forget what was shown
     status_changed = Signal(object)  # Status
     events_arrived = Signal(object)  # tuple of Event
@@ -79,6 +85,7 @@ class Session(QObject):
         self.particles: Particles | None = None
         self.source: RunInput | None = None
         self.truth: Path | None = None
+        self.settings = recall_settings()
         self.particle = 0
         self.shown_epoch: int | None = None
         self.hand_flipped = False
@@ -99,6 +106,13 @@ class Session(QObject):
         """Take particles that were opened as the input of the next run."""
         self.particles, self.source, self.truth = particles, source, truth
         self.particles_changed.emit()
+
+    def set_settings(self, settings: Settings) -> None:
+        """Take settings for the next run."""
+        if settings != self.settings:
+            self.settings = settings
+            remember_settings(settings)
+            self.settings_changed.emit()
 
     def choose_particle(self, row: int) -> None:
         """Look at one particle: row of the input."""
@@ -161,10 +175,13 @@ class Session(QObject):
         else:
             if self.driven_here:
                 raise RuntimeError("a run is going on in this window; stop it before another one is started")
-            particles = self.particles
+            particles = self.particles if self._is_input_of(folder) else None
             self.thread_of_run = RunThread(lambda stop: _reconstruct(folder, particles, stop))
             self.thread_of_run.start()
         self.watch(folder)
+
+    def _is_input_of(self, folder: RunFolder) -> bool:
+        return self.source is not None and self.source.to_json() == folder.source.to_json()
 
     def watch(self, folder: RunFolder) -> None:
         """Show a run: one that was just started, goes on elsewhere, or ended long ago."""
@@ -206,6 +223,16 @@ class Session(QObject):
         watch = self._watch
         if watch is not None:
             self._worker.ask("look", lambda: (watch, watch.look()))
+        thread = self.thread_of_run
+        if thread is not None and thread.error is not None and not thread.is_alive():
+            self._tell_failure(thread.error)
+
+    def _tell_failure(self, error: BaseException) -> None:
+        """Say that the thread of a run failed where the run's folder does not say it: it could not be driven, say."""
+        self.thread_of_run = None
+        if self.status is None or self.status.state != "failed":
+            self.status = replace(self.status or Status(state="failed"), state="failed", message=str(error))
+            self.status_changed.emit(self.status)
 
     def _hear(self, _: str, answer: tuple[FolderWatch, News]) -> None:
         watch, news = answer

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from magicgui.widgets import Container
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_cryospin.settings import PRESETS, Settings
 from napari_cryospin.widgets.knobs import Knob, fields_of
@@ -14,7 +15,7 @@ from napari_cryospin.widgets.knobs import Knob, fields_of
 Group = TypeVar("Group")
 
 
-class GroupForm(Container):
+class GroupForm(QWidget):
     """Some or all fields of a settings group, one a row.
 
     Parameters
@@ -27,20 +28,34 @@ class GroupForm(Container):
         Fields not to show.
     """
 
+    changed = Signal()  # by the user
+
     def __init__(self, group: type, names: Iterable[str] | None = None, leave_out: Iterable[str] = ()) -> None:
+        super().__init__()
         fields = fields_of(group)
-        shown = [name for name in (names or fields) if name not in set(leave_out)]
-        self.knobs = {name: Knob(fields[name]) for name in shown}
-        super().__init__(widgets=[*self.knobs.values()], labels=True)
-        self.margins = (0, 0, 0, 0)
+        layout = QFormLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.knobs = {name: Knob(fields[name]) for name in names or fields if name not in set(leave_out)}
+        self._showing = False
+        for knob in self.knobs.values():
+            label = QLabel(knob.label)
+            label.setToolTip(knob.tooltip or "")
+            layout.addRow(label, knob.native)
+            knob.changed.connect(self._tell)
+
+    def _tell(self) -> None:
+        if not self._showing:
+            self.changed.emit()
 
     def show_values(self, values: Any) -> None:
         """Show a settings group, without telling anybody that something changed."""
-        with self.changed.blocked():
-            for name, knob in self.knobs.items():
-                new = getattr(values, name)
-                if knob.value != new:
-                    knob.value = new
+        self._showing = True
+        for name, knob in self.knobs.items():
+            new = getattr(values, name)
+            if knob.value != new:
+                knob.value = new
+        self._showing = False
 
     def applied_to(self, values: Group) -> Group:
         """A settings group with what the form says.
