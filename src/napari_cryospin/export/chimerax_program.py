@@ -1,0 +1,84 @@
+"""Finding ChimeraX on this machine, and starting it on a script."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+NAMES = ("chimerax", "ChimeraX")
+USUAL = (
+    "/usr/bin/chimerax",
+    "/usr/lib/ucsf-chimerax*/bin/ChimeraX",
+    "/usr/libexec/UCSF-ChimeraX*/bin/ChimeraX",
+    "/opt/UCSF/ChimeraX*/bin/ChimeraX",
+    "/opt/chimerax*/bin/ChimeraX",
+    "/usr/local/chimerax*/bin/ChimeraX",
+    "~/chimerax*/bin/ChimeraX",
+    "~/.local/chimerax*/bin/ChimeraX",
+    "/Applications/ChimeraX*.app/Contents/bin/ChimeraX",
+    "~/Applications/ChimeraX*.app/Contents/bin/ChimeraX",
+    "C:/Program Files/ChimeraX*/bin/ChimeraX.exe",
+)
+"""Where installers of the systems put it."""
+
+
+def find_chimerax() -> Path:
+    """ChimeraX's program: the environment variable CHIMERAX_PATH, then PATH, then the usual folders.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is nowhere; says where it was looked for, and what to do.
+    """
+    named = os.environ.get("CHIMERAX_PATH")
+    if named:
+        program = _in_folder(Path(named).expanduser())
+        if program is None:
+            raise FileNotFoundError(f"CHIMERAX_PATH is {named}; found no ChimeraX program there")
+        return program
+    for name in NAMES:
+        if (path := shutil.which(name)) is not None:
+            return Path(path)
+    found = next(_usual(), None)
+    if found is None:
+        raise FileNotFoundError(
+            "ChimeraX was not found. Looked on PATH for chimerax and ChimeraX, and in "
+            + ", ".join(USUAL)
+            + ". Install it (https://www.rbvi.ucsf.edu/chimerax), or set CHIMERAX_PATH to its program or folder."
+        )
+    return found
+
+
+def open_in_chimerax(script: Path) -> subprocess.Popen[bytes]:
+    """Start ChimeraX with a script or any file that it reads; it outlives this process.
+
+    Raises
+    ------
+    FileNotFoundError
+        ChimeraX is not there.
+    """
+    command = [str(find_chimerax()), str(script)]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
+def _in_folder(path: Path) -> Path | None:
+    """The program itself, or the one in an installation's folder."""
+    if path.is_file():
+        return path
+    names = [
+        f"{folder}/{name}{end}" for folder in ("bin", "Contents/bin", ".") for name in NAMES for end in ("", ".exe")
+    ]
+    return next((path / name for name in names if (path / name).is_file()), None)
+
+
+def _usual() -> Iterator[Path]:
+    """Programs in the usual folders; of several versions in one place, the newest first."""
+    for pattern in USUAL:
+        path = Path(pattern).expanduser()
+        anchor = Path(path.anchor)
+        if path.anchor:
+            yield from sorted(anchor.glob(str(path.relative_to(anchor))), reverse=True)

@@ -1,0 +1,141 @@
+"""Talking to a ChimeraX that is running: its REST remote control, on this machine only.
+
+In ChimeraX: `remotecontrol rest start port 60958 json true`. Requests and replies are those of
+https://www.cgl.ucsf.edu/chimerax/docs/user/commands/remotecontrol.html: a GET of /run?command=..., answered by a JSON
+object with "python values", "json values", "log messages" and "error".
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from napari_cryospin.export.chimerax import Look, level_command, quoted
+from napari_cryospin.io.mrc import write_map
+from napari_cryospin.runs.messages import Snapshot
+
+HOST = "127.0.0.1"  # loopback: commands can run anything, and must not come from elsewhere
+PORT = 60958
+START = "remotecontrol rest start port {port} json true"
+LIVE_MODEL = 900
+"""Number of the model that is updated: far from those that ChimeraX gives out itself."""
+
+
+class ChimeraXError(Exception):
+    """ChimeraX is not there, does not answer, or refused a command; the text says which, and what to do."""
+
+
+class ChimeraXRemote:
+    """Sends commands to a running ChimeraX. Calls wait for the answer: make them in a thread, never in a window's.
+
+    Parameters
+    ----------
+    port
+        As ChimeraX was told.
+    timeout
+        s to wait for an answer.
+    """
+
+    def __init__(self, port: int = PORT, timeout: float = 10.0) -> None:
+        self.port, self.timeout = port, timeout
+
+    def run(self, command: str) -> dict[str, Any]:
+        """Have one command run: the reply's values by name.
+
+        Raises
+        ------
+        ChimeraXError
+            No answer, an answer that cannot be read, or a command that failed.
+        """
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=self.timeout)
+        try:
+            connection.request("GET", "/run?" + urlencode({"command": command}))
+            response = connection.getresponse()
+            text = response.read().decode("utf-8", "replace")
+        except ConnectionRefusedError as error:
+            raise ChimeraXError(
+                f"no ChimeraX listens on port {self.port}; type this into its command line: "
+                + START.format(port=self.port)
+            ) from error
+        except TimeoutError as error:
+            raise ChimeraXError(f"ChimeraX did not answer {command!r} within {self.timeout:g} s") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise ChimeraXError(f"ChimeraX on port {self.port}: {error}") from error
+        finally:
+            connection.close()
+        return _values(response.status, text, command, self.port)
+
+    def find_model(self, name: str) -> str | None:
+        """Number (#3, #1.2) of the model of this name, as `info models` (info.html) lists it in the log."""
+        messages = self.run("info models")["log messages"]
+        lines = "\n".join(str(line) for level in messages.values() for line in level).splitlines()
+        numbers = [re.search(r"#[\d.]+", line) for line in lines if name in line]
+        return next((number.group() for number in numbers if number), None)
+
+
+def _values(status: int, text: str, command: str, port: int) -> dict[str, Any]:
+    """The reply as documented, checked."""
+    if status != 200:
+        raise ChimeraXError(f"ChimeraX answered {command!r} with HTTP status {status}; expected 200")
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise ChimeraXError(
+            f"the answer of ChimeraX is no JSON; restart its remote control with: {START.format(port=port)}"
+        ) from error
+    if not isinstance(values, dict) or "error" not in values or "log messages" not in values:
+        raise ChimeraXError(f"an answer of another program than ChimeraX on port {port}; expected its JSON object")
+    if values["error"]:
+        raise ChimeraXError(f"ChimeraX could not do {command!r}: {values['error'].get('message', values['error'])}")
+    return values
+
+
+class LiveModel:
+    """One model in a running ChimeraX that follows a run; its level and colour stay as the user sets them there.
+
+    The first map is opened and set up; each later one replaces that model's values in place: `volume new` and
+    `volume add ... inPlace true` (volume.html) change the grid and leave the display alone.
+
+    Parameters
+    ----------
+    remote
+        Where ChimeraX listens.
+    look
+        Of the first map.
+    """
+
+    def __init__(self, remote: ChimeraXRemote, look: Look | None = None) -> None:
+        self.remote, self.look = remote, look or Look()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Bring the model to a snapshot's map.
+
+        Raises
+        ------
+        ChimeraXError
+            ChimeraX is gone, or refused.
+        """
+        model, run = f"#{LIVE_MODEL}", self.remote.run
+        fresh = self.remote.find_model("cryoSPIN live") is None
+        box = len(snapshot.map)
+        if fresh:
+            size = f"size {box} gridSpacing {snapshot.pixel_size:.6g}"
+            run(f'volume new "cryoSPIN live" {size} valueType float32 modelId {model}')
+        name = f"cryospin-step-{snapshot.step}"
+        with tempfile.TemporaryDirectory(prefix="cryospin-") as folder:
+            path = Path(folder) / f"{name}.mrc"
+            write_map(path, snapshot.map, snapshot.pixel_size)
+            run(f"open {quoted(path.as_posix())} name {name}")
+            opened = self.remote.find_model(name)
+            if opened is None:
+                raise ChimeraXError(f"ChimeraX opened {path.name}, but does not list it")
+            run(f"volume add {model},{opened.removeprefix('#')} onGrid {model} scaleFactors 0,1 inPlace true")
+            run(f"close {opened}")
+        if fresh:
+            run(level_command(model, snapshot.map, self.look))
+            run(f"view {model}")

@@ -1,0 +1,53 @@
+"""The distribution of the view directions as BILD geometry, which ChimeraX draws about the map, as RELION's does.
+
+Directives: https://www.cgl.ucsf.edu/chimerax/docs/user/formats/bild.html
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cryospin.io.files import atomic_write
+
+FEW, MANY = np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0])
+"""Colours of the shortest and of the longest cylinder."""
+HEIGHT = 0.5
+"""Length of the longest cylinder, as a share of the sphere's radius."""
+SPHERE = 0.55
+"""Radius of the sphere on which the cylinders stand, as a share of the box's side: outside of the map."""
+
+
+def write_distribution(path: Path, directions: NDArray, counts: NDArray, *, box_size: int, pixel_size: float) -> None:
+    """Write a cylinder for each direction that some particle is seen from: longer and redder, the more there are.
+
+    Parameters
+    ----------
+    path
+        .bild file.
+    directions
+        `(k, 3)` unit vectors, view directions in the map's frame: centres of cells of equal area.
+    counts
+        `(k,)` particles in each cell.
+    box_size, pixel_size
+        Of the map (pixels, A), whose first voxel lies at 0, 0, 0.
+    """
+    centre = np.full(3, box_size // 2 * pixel_size)
+    radius = SPHERE * box_size * pixel_size
+    width = 0.4 * radius * np.sqrt(4 * np.pi / len(directions))  # neighbours all but touch
+    share = np.asarray(counts, dtype=np.float64) / max(1, np.max(counts))
+    lines = [".comment view directions of the particles: longer and redder, the more there are"]
+    for direction, part in zip(directions, share, strict=True):
+        if part == 0:
+            continue
+        foot, top = centre + radius * direction, centre + radius * (1 + HEIGHT * part) * direction
+        lines.append(".color " + _numbers(FEW + part * (MANY - FEW)))
+        lines.append(f".cylinder {_numbers(foot)} {_numbers(top)} {width:.3f}")
+    with atomic_write(path) as part_file:
+        part_file.write_text("\n".join(lines) + "\n")
+
+
+def _numbers(values: NDArray) -> str:
+    return " ".join(f"{value:.3f}" for value in values)
