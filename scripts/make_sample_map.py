@@ -1,8 +1,9 @@
-"""Make the package's sample map: crop a map's Fourier transform to half its box, and write it as float16 (MRC mode 12).
+"""Make the package's sample maps: crop a map's Fourier transform to half its box, and write it as float16 (MRC mode 12).
 
-    python scripts/make_sample_map.py spliceosome_128.mrc src/napari_cryospin/data/spliceosome_64.mrc
+    python scripts/make_sample_map.py spliceosome_128.mrc src/napari_cryospin/data/spliceosome_64.mrc --pdb 5NRL
 
-The sample was made from a density of the pre-catalytic spliceosome (PDB 5NRL), 128 px of 4.33 A.
+The samples were made from densities computed from the atoms, 128 px each: pre-catalytic spliceosome (PDB 5NRL, 4.33 A a
+pixel), SARS-CoV-2 spike, closed (6VXX, 2.13 A), Hsp90-Sba1 (2CG9, 1.5 A).
 """
 
 import argparse
@@ -26,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", help="cubic map with an even box")
     parser.add_argument("target", help="map to write")
+    parser.add_argument("--pdb", required=True, help="entry that the density was computed from: goes to the header")
     arguments = parser.parse_args()
     with mrcfile.open(arguments.source) as source:
         n = source.data.shape[0]
@@ -35,7 +37,8 @@ def main() -> None:
         target.set_data((density / density.max()).astype(np.float16))
         target.voxel_size = pixel_size
         target.header.nlabl = 1
-        target.header.label[0] = b"PDB 5NRL, density from the atoms, Fourier-cropped; scaled to a maximum of 1"
+        label = f"PDB {arguments.pdb}, density from the atoms, Fourier-cropped; scaled to a maximum of 1"
+        target.header.label[0] = label.encode()
 
 
 if __name__ == "__main__":
