@@ -27,6 +27,7 @@ COMMANDS = {
     "status": ("watch", "how a run stands"),
     "evaluate": ("outcome", "compare a run with a known truth"),
     "posterior": ("outcome", "pose posterior of one particle: figure and numbers"),
+    "export": ("export", "results for RELION, cryoSPARC, cryoDRGN: all particles or some"),
     "simulate": ("simulation", "particles with known poses from a map"),
     "demo": ("demo", "simulate, reconstruct and compare, in a minute"),
 }

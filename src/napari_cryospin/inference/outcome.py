@@ -13,6 +13,7 @@ from napari_cryospin.evaluation.map_filter import low_pass
 from napari_cryospin.evaluation.postprocess import postprocess
 from napari_cryospin.inference.fit import Fit
 from napari_cryospin.inference.half_sets import AlignedHalves, align_halves, poses_in_frame
+from napari_cryospin.inference.posterior_statistics import posterior_statistics
 from napari_cryospin.inference.precision import angular_precision
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.runs.messages import Results, Snapshot
@@ -134,8 +135,18 @@ def make_results(reconstruction: Reconstruction) -> Results:
         log_likelihood=-_joined(fits, "error").numpy(),
         winning_head=_joined(fits, "winner").numpy(),
         half_sets=reconstruction.half_sets,
+        epoch=reconstruction.epoch,
+        stage=reconstruction.stage,
+        posterior=_posterior(reconstruction),
         **found,
     )
+
+
+def _posterior(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
+    """Who won and with what error and, once the run is over, figures of every particle's posterior."""
+    fits = reconstruction.fits
+    known = {name: _joined(fits, name).numpy() for name in ("best_head", "error", "entropy")}
+    return known | (posterior_statistics(fits) if reconstruction.finished else {})
 
 
 def _combined(maps: tuple[np.ndarray, ...], pixel_size: float, halves: AlignedHalves) -> tuple[dict[str, Any], float]:

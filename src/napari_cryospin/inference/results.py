@@ -14,9 +14,9 @@ from napari_cryospin.evaluation.orientation_distribution import OrientationDistr
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.fsc_files import write_fsc_csv, write_fsc_star, write_fsc_xml
 from napari_cryospin.io.mrc import write_map
-from napari_cryospin.io.star import write_particles
+from napari_cryospin.io.star import POSTERIOR_COLUMNS, write_particles
 from napari_cryospin.particles import Particles
-from napari_cryospin.runs.messages import Results
+from napari_cryospin.runs.messages import PARTICLES_FILE, Results
 
 NO_HALVES = "no half sets: no gold-standard resolution, and the map can be sharpened by hand only"
 
@@ -45,11 +45,32 @@ def write_results(folder: Path, results: Results, particles: Particles) -> None:
     _write_table(folder / "orientations.csv", directions.table)
     with atomic_write(folder / "postprocess.json") as part:
         part.write_text(json.dumps(figures(results, directions), indent=2))
-    columns = {"rlnLogLikeliContribution": results.log_likelihood}
+    write_particle_files(folder, results, particles)
+
+
+def write_particle_files(folder: Path, results: Results, particles: Particles) -> None:
+    """Write the particles with their poses in the order of the input: for RELION, and all that is known as .npz."""
+    order = np.argsort(results.indices)
+    arrays = {name: getattr(results, name) for name in ("indices", "rotations", "shifts", "winning_head")}
+    arrays |= dict(results.posterior)
     if results.half_sets is not None:
-        columns["rlnRandomSubset"] = results.half_sets
-    used = particles.select(results.indices)
-    write_particles(folder / "particles.star", used, results.rotations, results.shifts, extra_columns=columns)
+        arrays["half_sets"] = results.half_sets
+    arrays = {name: np.asarray(values)[order] for name, values in arrays.items()}
+    with atomic_write(folder / PARTICLES_FILE) as part, part.open("wb") as file:
+        np.savez(file, allow_pickle=False, epoch=results.epoch, stage=results.stage, **arrays)
+    columns = {column: arrays[name] for name, column in POSTERIOR_COLUMNS.items() if name in arrays}
+    columns = {"rlnLogLikeliContribution": results.log_likelihood[order]} | columns
+    if results.half_sets is not None:
+        columns["rlnRandomSubset"] = arrays["half_sets"]
+    used = particles.select(arrays["indices"])
+    write_particles(
+        folder / "particles.star",
+        used,
+        arrays["rotations"],
+        arrays["shifts"],
+        extra_columns=columns,
+        dropped=tuple(POSTERIOR_COLUMNS.values()),
+    )
 
 
 def write_fsc_files(folder: Path, results: Results) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cryospin.io.files import check_is_file
+from napari_cryospin.io.files import atomic_write, check_is_file
 from napari_cryospin.particles import CtfParameters
 
 COLUMNS = (
@@ -124,6 +124,28 @@ def read_ctf(path: Path | str, count: int) -> tuple[CtfParameters, NDArray[np.fl
         raise ValueError(f"{path}: row {row + 1}: found {found}, expected numbers above 0")
     values = dict(zip(COLUMNS, table[:, 2:].T.copy(), strict=True))
     return CtfParameters(**values, scale=np.ones(count), b_factor=np.zeros(count)), box * pixel_size
+
+
+def write_poses(path: Path, rotations: NDArray[np.float64], fractions: NDArray[np.float64]) -> None:
+    """Write `(n, 3, 3)` rotations, and `(n, 2)` shifts as fractions of the box."""
+    _write(path, (rotations.astype(np.float32), fractions.astype(np.float32)))
+
+
+def write_ctf(path: Path, ctf: CtfParameters, box: int, pixel_size: float) -> None:
+    """Write CTF parameters, of images of `box` pixels of `pixel_size` A."""
+    count = len(ctf.voltage)
+    columns = [np.full(count, box), np.full(count, pixel_size), *(getattr(ctf, name) for name in COLUMNS)]
+    _write(path, np.stack(columns, axis=-1).astype(np.float32))
+
+
+def write_indices(path: Path, rows: NDArray[np.int64]) -> None:
+    """Write `(k,)` rows to use, counted from 0."""
+    _write(path, rows)
+
+
+def _write(path: Path, content: Any) -> None:
+    with atomic_write(path) as part, part.open("wb") as file:
+        pickle.dump(content, file, protocol=4)
 
 
 def _check_shape(path: Path | str, what: str, array: NDArray[Any], expected: tuple[int, ...]) -> None:

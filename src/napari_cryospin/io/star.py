@@ -21,6 +21,12 @@ from napari_cryospin.particles import CtfParameters, Particles
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ORIGINS_PX = ("rlnOriginX", "rlnOriginY")
 ORIGINS_ANGST = ("rlnOriginXAngst", "rlnOriginYAngst")
+POSTERIOR_COLUMNS = {
+    "max_probability": "rlnMaxValueProbDistribution",
+    "significant_samples": "rlnNrOfSignificantSamples",
+    "log_likelihood": "rlnLogLikeliContribution",
+}
+"""Columns that say how well a pose is known, by our name."""
 StarForm = Literal["same", "3.1"]
 """Version of RELION to write for: that of the input, or 3.1 and later (optics groups, shifts in Angstrom)."""
 

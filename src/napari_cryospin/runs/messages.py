@@ -32,6 +32,10 @@ EventKind = Literal[
 ]
 
 
+PARTICLES_FILE = "particles.npz"
+"""In results/: poses and all else that a run knows of its particles, in the order of the input."""
+
+
 class RefusedError(Exception):
     """A command that cannot be obeyed now; the text says why. The run goes on."""
 
@@ -184,6 +188,9 @@ class Results:
     log_likelihood: np.ndarray  # (n,) float64
     winning_head: np.ndarray  # (n,) int16: 0..M-1 a head, M the posterior sample, -1 none
     half_sets: np.ndarray | None = None  # (n,) int8: 1 / 2, where half sets were reconstructed
+    epoch: int = 0  # epochs finished
+    stage: Stage = "auto-encoding"
+    posterior: Mapping[str, np.ndarray] = field(default_factory=dict)  # (n,): best_head, error, entropy, ... by name
 
     def __post_init__(self) -> None:
         _freeze_maps(self, "half_maps")

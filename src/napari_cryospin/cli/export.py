@@ -1,0 +1,73 @@
+"""Command that hands a run's results to other programs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from tqdm import tqdm
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from napari_cryospin.cli.console import say, stop_on_signal
+from napari_cryospin.export.options import ExportCancelledError, ExportOptions
+from napari_cryospin.export.selection import Selection
+from napari_cryospin.export.table import EXPORTERS
+from napari_cryospin.export.table import export as export_results
+
+PROGRAMS = "; ".join(f"{name}: {exporter.label}" for name, exporter in EXPORTERS.items())
+
+
+def export(
+    run: Positional[Path],
+    out: Positional[Path],
+    to: Annotated[str, arg(help=PROGRAMS)],
+    select: str = "",
+    direction: tuple[float, float, float] | None = None,
+    random: int | None = None,
+    seed: int = 0,
+    rows: Path | None = None,
+    options: OmitArgPrefixes[ExportOptions] = ExportOptions(),  # noqa: B008 (frozen)
+) -> int:
+    """Write a run's results for another program. Also of a run that goes on: then as of its last epoch.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    out
+        File or folder to write.
+    to
+        The program.
+    select
+        Particles for which this holds: comparisons of entropy (nats), error, head (from 0), winner, half, row, rot,
+        tilt, psi (degrees), shift (A), probability, samples, log_likelihood; joined by and, or, not.
+    direction
+        Particles seen from near a direction: rot, tilt, and within how many degrees.
+    random
+        Draw so many of those that are left.
+    seed
+        Of the draw.
+    rows
+        Particles of a list: a text file with rows of the input, counted from 1, one a line.
+    options
+        How to write.
+    """
+    selection = Selection(expression=select, direction=direction, random=random, seed=seed, rows=rows)
+    form = "{desc} |{bar}| {percentage:3.0f} %"
+    with stop_on_signal() as stop, tqdm(total=1.0, bar_format=form, disable=not sys.stderr.isatty()) as bar:
+
+        def progress(share: float, text: str) -> None:
+            bar.n = share
+            bar.set_description_str(text)
+
+        try:
+            exported = export_results(run, to, out, selection, options, progress, stop)
+        except ExportCancelledError as error:
+            say(str(error))
+            return 130
+    for note in exported.notes:
+        say(f"note: {note}")
+    for path in exported.paths:
+        say(f"wrote {path}")
+    return 0

@@ -1,0 +1,51 @@
+"""Poses, CTF and indices for cryoDRGN, beside the particle file that the run was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from napari_cryospin.export.options import Exported, ExportOptions, Progress
+from napari_cryospin.export.run_results import RunResults
+from napari_cryospin.io import cryodrgn
+
+
+def export_cryodrgn(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:
+    """Write poses.pkl, ctf.pkl and ind.pkl into a folder.
+
+    Poses and CTF have a row for every particle of the input, as cryoDRGN wants them; ind.pkl says which to use.
+    Particles that have no pose here are nan: cryoDRGN refuses them where the indices are forgotten.
+    """
+    progress(0.0, f"reading {results.folder.source.particles.name}")
+    particles = results.particles
+    box, pixel_size = _one_frame(results)
+    rotations = np.full((len(particles), 3, 3), np.nan)
+    fractions = np.full((len(particles), 2), np.nan)
+    rotations[results.rows] = results.rotations
+    fractions[results.rows] = results.shifts / (box * pixel_size)
+    progress(0.5, "writing poses.pkl")
+    paths, notes = [out / "poses.pkl", out / "ind.pkl"], []
+    cryodrgn.write_poses(paths[0], rotations, fractions)
+    cryodrgn.write_indices(paths[1], results.rows)
+    if particles.ctf is None:
+        notes.append("no ctf.pkl: the particles have no CTF")
+    else:
+        progress(0.8, "writing ctf.pkl")
+        paths.append(out / "ctf.pkl")
+        cryodrgn.write_ctf(paths[-1], particles.ctf, box, pixel_size)
+    command = f"{results.folder.source.particles.name} --poses poses.pkl --ctf ctf.pkl --ind ind.pkl"
+    notes.append(f"to be given to cryoDRGN as: {command}")
+    return Exported(paths=tuple(paths), notes=(*results.notes, *notes))
+
+
+def _one_frame(results: RunResults) -> tuple[int, float]:
+    """Box and pixel size (A) of all images: cryoDRGN takes no mixed ones."""
+    particles = results.particles
+    kinds = np.unique(np.stack((particles.box_sizes, particles.pixel_sizes), axis=-1).round(6), axis=0)
+    if len(kinds) > 1:
+        found = ", ".join(f"{box:g} px at {pixel_size:g} A" for box, pixel_size in kinds[:4])
+        raise ValueError(f"{particles.source}: found images of {found}; cryoDRGN expects one box and pixel size")
+    if kinds[0, 0] == 0:
+        raise ValueError(f"{particles.source}: box not known, as the stacks are missing; needed for shifts of cryoDRGN")
+    return int(kinds[0, 0]), float(particles.pixel_sizes[0])

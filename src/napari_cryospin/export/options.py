@@ -1,0 +1,41 @@
+"""What every export shares: its options, what it hands back, and how it is broken off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_cryospin.io.star import StarForm
+
+Progress = Callable[[float, str], None]
+"""Called with the share that is done, 0 to 1, and what is being done."""
+
+
+class ExportCancelledError(Exception):
+    """An export was broken off when it was asked to stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """How to write."""
+
+    star: StarForm = "same"
+    """Version of a STAR file: that of the input, or 3.1 (optics groups, shifts in Angstrom) where that was 3.0."""
+    statistics: bool = False
+    """Of a run that is not over, compute the posterior's figures from its newest checkpoint (reads all images)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What an export left."""
+
+    paths: tuple[Path, ...]
+    """Files written, the one to open first."""
+    notes: tuple[str, ...] = ()
+    """What the user should know."""
+
+
+def within(progress: Progress, start: float, end: float) -> Progress:
+    """Progress of a part: 0 to 1 there is `start` to `end` of the whole."""
+    return lambda share, text: progress(start + share * (end - start), text)

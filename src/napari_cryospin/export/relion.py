@@ -1,0 +1,55 @@
+"""Particles for RELION: the input's STAR file with new poses, every other column as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari_cryospin.export.options import Exported, ExportOptions, Progress, within
+from napari_cryospin.export.run_results import RunResults
+from napari_cryospin.io.located import both_half_sets
+from napari_cryospin.io.star import POSTERIOR_COLUMNS, write_particles
+
+
+def export_relion(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:
+    """Write a STAR file.
+
+    Rows are those of the run (all that it used, or the selection) in the input's order: RELION takes a row without a
+    pose for one of rot, tilt, psi 0, so that particles which the run left out are left out here too. Pixel size, box
+    and optics groups are the input's, whatever box the run worked in.
+    """
+    notes = []
+    if results.max_probability is None and options.statistics:
+        from napari_cryospin.export.statistics import with_statistics  # torch
+
+        results = with_statistics(results, within(progress, 0.0, 0.5))
+    progress(0.5, f"reading {results.folder.source.particles.name}")
+    used = results.used
+    columns: dict[str, Any] = {
+        column: values for name, column in POSTERIOR_COLUMNS.items() if (values := getattr(results, name)) is not None
+    }
+    if not columns:
+        notes.append(
+            f"{', '.join(POSTERIOR_COLUMNS.values())} are left out: the run is not over (--statistics computes them)"
+        )
+    if both_half_sets(results.half_sets) is not None:
+        columns["rlnRandomSubset"] = results.half_sets
+    write_particles(
+        out,
+        used,
+        results.rotations,
+        results.shifts,
+        columns,
+        form=options.star,
+        dropped=tuple(POSTERIOR_COLUMNS.values()),  # of an earlier refinement, where they are not ours
+        progress=lambda share: progress(0.75 + 0.25 * share, f"writing {out.name}"),
+    )
+    return Exported(paths=(out,), notes=(*results.notes, *notes, *contrast_notes(results)))
+
+
+def contrast_notes(results: RunResults) -> tuple[str, ...]:
+    """Said where RELION will see dark protein."""
+    inverted = -1 if results.folder.settings.preparation.invert_contrast else 1
+    if (results.used.contrast * inverted < 0).any():
+        return ("the images show dark protein, RELION expects white: invert them (relion_image_handler --multiply -1)",)
+    return ()

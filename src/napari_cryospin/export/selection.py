@@ -1,0 +1,160 @@
+"""Which particles are exported: by what the run knows of them, by view direction, at random, or by a list of rows."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_cryospin.export.run_results import COLUMNS, RunResults
+from napari_cryospin.io.files import check_is_file
+
+COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+GRAMMAR = f"expected comparisons (< <= > >= == !=) of {', '.join(COLUMNS)} and numbers, joined by and, or, not"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What must hold of a particle; everything that is given must."""
+
+    expression: str = ""
+    """Comparisons joined by and, or, not, such as `entropy < 0.5 and head == 2`."""
+    direction: tuple[float, float, float] | None = None
+    """Degrees: rot and tilt of a view direction, and how far from it a particle's may lie."""
+    random: int | None = None
+    """Draw so many, at random, of those that all else leaves."""
+    seed: int = 0
+    """Of the draw."""
+    rows: Path | ArrayLike | None = None
+    """Rows of the run's input, counted from 0; or a text file with rows counted from 1, one a line."""
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is asked for."""
+        return not self.expression and self.direction is None and self.random is None and self.rows is None
+
+    def positions(self, results: RunResults) -> NDArray[np.int64]:
+        """`(j,)` positions of the chosen particles among the run's, ascending.
+
+        Raises
+        ------
+        ValueError, FileNotFoundError
+            The selection makes no sense, or leaves nothing.
+        """
+        chosen = np.ones(len(results), dtype=bool)
+        if self.expression:
+            chosen &= evaluate(self.expression, results)
+        if self.direction is not None:
+            chosen &= near_direction(results, *self.direction)
+        if self.rows is not None:
+            chosen &= np.isin(results.rows, self._rows(results))
+        found = np.flatnonzero(chosen)
+        if self.random is not None:
+            found = self._drawn(found)
+        if not len(found):
+            raise ValueError(f"selection: none of the run's {len(results)} particles is left")
+        return found
+
+    def _drawn(self, found: NDArray[np.int64]) -> NDArray[np.int64]:
+        assert self.random is not None
+        if self.random < 1:
+            raise ValueError(f"selection: random is {self.random}; expected at least 1")
+        if self.random > len(found):
+            raise ValueError(
+                f"selection: {self.random} particles at random of {len(found)}; expected no more than that"
+            )
+        return np.sort(np.random.default_rng(self.seed).choice(found, self.random, replace=False))
+
+    def _rows(self, results: RunResults) -> NDArray[np.int64]:
+        """Rows of the input, from 0; each must be one of the run's."""
+        assert self.rows is not None
+        rows = read_rows(self.rows) if isinstance(self.rows, Path) else np.asarray(self.rows, dtype=np.int64)
+        unused = ~np.isin(rows, results.rows)
+        if unused.any():
+            raise ValueError(f"selection: row {rows[unused.argmax()] + 1} of the input is not one that the run uses")
+        return rows
+
+
+def read_rows(path: Path) -> NDArray[np.int64]:
+    """`(k,)` rows, from 0, of a text file with numbers from 1, one a line."""
+    lines = [line.strip() for line in check_is_file(path).read_text().splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    bad = next((line for line in lines if not line.isdecimal() or int(line) < 1), None)
+    if bad is not None:
+        raise ValueError(f"{path}: found {bad[:40]!r}, expected a row of the input, counted from 1, in each line")
+    if not lines:
+        raise ValueError(f"{path}: no rows; expected at least one")
+    return np.array([int(line) for line in lines], dtype=np.int64) - 1
+
+
+def near_direction(results: RunResults, rot: float, tilt: float, within: float) -> NDArray[np.bool_]:
+    """`(k,)` whether a particle is seen from within so many degrees of a direction."""
+    if not np.isfinite([rot, tilt, within]).all() or within < 0:
+        raise ValueError(
+            f"selection: direction {rot:g} {tilt:g} {within:g}; expected rot, tilt and an angle of 0 or more"
+        )
+    turn, lean = np.radians([rot, tilt])
+    towards = np.array([np.sin(lean) * np.cos(turn), np.sin(lean) * np.sin(turn), np.cos(lean)])
+    away = results.rotations[:, 2] - towards  # the chord is exact for small angles, where the cosine is not
+    return np.linalg.norm(away, axis=-1) <= 2 * np.sin(np.radians(min(within, 180.0)) / 2) + 1e-12
+
+
+def evaluate(expression: str, results: RunResults) -> NDArray[np.bool_]:
+    """`(k,)` whether an expression holds of each particle. What is not known of a particle holds of no comparison.
+
+    Raises
+    ------
+    ValueError
+        It is no expression of this small language; names the part.
+    """
+    try:
+        tree = ast.parse(expression.strip(), mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise ValueError(f"selection {expression!r}: not readable; {GRAMMAR}") from error
+    return _truth(tree.body, expression, results)
+
+
+def _truth(node: ast.expr, expression: str, results: RunResults) -> NDArray[np.bool_]:
+    if isinstance(node, ast.BoolOp):
+        parts = [_truth(value, expression, results) for value in node.values]
+        return np.logical_and.reduce(parts) if isinstance(node.op, ast.And) else np.logical_or.reduce(parts)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return ~_truth(node.operand, expression, results)
+    if isinstance(node, ast.Compare):
+        terms = [_value(term, expression, results) for term in (node.left, *node.comparators)]
+        known = ~np.logical_or.reduce([np.isnan(term) for term in terms])
+        truth = np.broadcast_to(known, len(results)).copy()
+        for left, sign, right in zip(terms[:-1], node.ops, terms[1:], strict=True):
+            if type(sign) not in COMPARISONS:
+                raise _unexpected(node, expression)
+            truth &= COMPARISONS[type(sign)](left, right)
+        return truth
+    raise _unexpected(node, expression)
+
+
+def _value(node: ast.expr, expression: str, results: RunResults) -> NDArray[np.float64]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        return np.array(float(node.value))
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_value(node.operand, expression, results)
+    if isinstance(node, ast.Name) and node.id in COLUMNS:
+        return results.column(node.id)
+    raise _unexpected(node, expression)
+
+
+def _unexpected(node: ast.expr, expression: str) -> ValueError:
+    part = ast.get_source_segment(expression.strip(), node)
+    return ValueError(f"selection {expression!r}: found {part!r}; {GRAMMAR}")

@@ -1,0 +1,37 @@
+"""Figures of the posterior for a run that is not over: from its newest checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from napari_cryospin.export.options import Progress
+from napari_cryospin.export.run_results import RunResults
+from napari_cryospin.inference.posterior_statistics import posterior_statistics
+from napari_cryospin.inference.run import prepare
+
+
+def with_statistics(results: RunResults, progress: Progress) -> RunResults:
+    """Results with the posterior's figures, under the map of the newest checkpoint.
+
+    Raises
+    ------
+    ValueError
+        There is no checkpoint yet.
+    """
+    if results.folder.newest_checkpoint() is None:
+        raise ValueError(f"{results.folder.path}: no checkpoint in this run yet; `send RUN save` writes one")
+    progress(0.0, "reading images")
+    _, reconstruction, _ = prepare(results.folder)
+    progress(0.6, "computing posteriors")
+    found = posterior_statistics(reconstruction.fits)
+    order = np.argsort(reconstruction.indices)
+    positions = order[np.searchsorted(reconstruction.indices[order], results.rows)]
+    return dataclasses.replace(
+        results,
+        entropy=found["entropy"][positions],
+        max_probability=found["max_probability"][positions],
+        significant_samples=found["significant_samples"][positions],
+        log_likelihood=found["log_likelihood"][positions],
+    )

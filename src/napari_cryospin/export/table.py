@@ -1,0 +1,117 @@
+"""Where results can go: one row a program; the command line and the window's buttons call the same function."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_cryospin.export.options import ExportCancelledError, Exported, ExportOptions, Progress
+from napari_cryospin.export.run_results import RunResults, open_results
+from napari_cryospin.export.selection import Selection
+from napari_cryospin.runs.folder import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exporter:
+    """One program to write for."""
+
+    label: str
+    """What is written, in a few words."""
+    suffix: str
+    """Of the file to write; empty: a folder."""
+    function: str
+    """`module:name` in this package, imported when it is asked for: (results, out, options, progress) -> Exported."""
+
+
+EXPORTERS = {
+    "relion": Exporter(label="particles for RELION (.star)", suffix=".star", function="relion:export_relion"),
+    "cryosparc": Exporter(
+        label="particles for cryoSPARC (.cs and .csg)", suffix="", function="cryosparc:export_cryosparc"
+    ),
+    "cryodrgn": Exporter(
+        label="poses, CTF and indices for cryoDRGN (.pkl)", suffix="", function="cryodrgn:export_cryodrgn"
+    ),
+}
+
+
+def export(
+    run: Path | RunFolder | RunResults,
+    to: str,
+    out: Path,
+    selection: Selection = Selection(),  # noqa: B008 (frozen)
+    options: ExportOptions = ExportOptions(),  # noqa: B008 (frozen)
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Exported:
+    """Write a run's results for another program.
+
+    Parameters
+    ----------
+    run
+        Folder of the run, or its results where they are open.
+    to
+        One of `EXPORTERS`.
+    out
+        File or folder to write, as the exporter has it; files of the same names are replaced.
+    selection
+        Which particles.
+    options
+        How to write.
+    progress
+        Called with the share that is done, 0 to 1, and what is being done.
+    stop
+        Setting it breaks the export off; no file is left half-written.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        The run, the selection or the place to write to cannot be used.
+    ExportCancelledError
+        It was asked to stop.
+    """
+    exporter = find_exporter(to)
+    out = Path(out)
+    if exporter.suffix and out.suffix.lower() != exporter.suffix:
+        raise ValueError(f"{out}: found a name with {out.suffix!r} at its end, expected {exporter.suffix!r}")
+    if not exporter.suffix and out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: is a file; expected a folder to write to")
+
+    if isinstance(run, RunResults):
+        folder, results = run.folder, run
+    else:
+        folder, results = run if isinstance(run, RunFolder) else RunFolder(Path(run)), None
+    _spare_the_input(folder, out)
+
+    def report(share: float, text: str) -> None:
+        if stop is not None and stop.is_set():
+            raise ExportCancelledError(f"export to {to}: stopped")
+        if progress is not None:
+            progress(min(max(share, 0.0), 1.0), text)
+
+    report(0.0, "opening the run")
+    results = open_results(folder) if results is None else results
+    if not selection.everything:
+        results = results.select(selection.positions(results))
+    (out.parent if exporter.suffix else out).mkdir(parents=True, exist_ok=True)
+    module, name = exporter.function.split(":")
+    function = getattr(importlib.import_module(f"napari_cryospin.export.{module}"), name)
+    exported: Exported = function(results, out, options, report)
+    report(1.0, "done")
+    return exported
+
+
+def _spare_the_input(folder: RunFolder, out: Path) -> None:
+    """Refuse to write where the run's own input lies."""
+    source = folder.source
+    for path in (source.particles, *source.passthrough, source.ctf, source.poses):
+        if path is not None and out.absolute() in (path.absolute(), path.absolute().parent):
+            raise ValueError(f"{out}: the run's input {path.name} is there; choose another place to write to")
+
+
+def find_exporter(name: str) -> Exporter:
+    """The row of a name."""
+    if name not in EXPORTERS:
+        raise ValueError(f"export: nothing is written for {name!r}; expected one of {', '.join(EXPORTERS)}")
+    return EXPORTERS[name]
