@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.io.bild import write_distribution
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.mrc import read_map, write_map
@@ -47,7 +48,11 @@ class Look:
 
 
 def export_chimerax(
-    folder: RunFolder, out: Path, look: Look | None = None, progress: Callable[[float, str], None] | None = None
+    folder: RunFolder,
+    out: Path,
+    look: Look | None = None,
+    progress: Callable[[float, str], None] | None = None,
+    flip: bool = False,
 ) -> list[Path]:
     """Write a folder that `view.cxc` in it shows in ChimeraX.
 
@@ -61,6 +66,8 @@ def export_chimerax(
         As the window shows it.
     progress
         Called with the share done and what is being done.
+    flip
+        Write the other hand of everything; view directions are the same in both.
 
     Returns
     -------
@@ -75,7 +82,7 @@ def export_chimerax(
     look, say = look or Look(), progress or (lambda share, text: None)
     out.mkdir(parents=True, exist_ok=True)
     say(0.0, "maps")
-    maps = _maps(folder, out)
+    maps = _maps(folder, out, flip)
     say(0.2, "directions")
     snapshot, bild = folder.newest_snapshot(), None
     if snapshot is not None:
@@ -84,7 +91,7 @@ def export_chimerax(
         counts = np.bincount(cells, minlength=12 * NSIDE**2)
         centres = np.stack(healpix.pix2vec(NSIDE, np.arange(12 * NSIDE**2)), axis=-1)
         write_distribution(bild, centres, counts, box_size=len(snapshot.map), pixel_size=snapshot.pixel_size)
-    series = _series(folder, out / "series", say)
+    series = _series(folder, out / "series", say, flip)
     script = out / "view.cxc"
     with atomic_write(script) as part:
         part.write_text(script_text(maps, bild, series, look))
@@ -92,7 +99,7 @@ def export_chimerax(
     return [script, *maps, *([bild] if bild else []), *series]
 
 
-def _maps(folder: RunFolder, out: Path) -> list[Path]:
+def _maps(folder: RunFolder, out: Path, flip: bool) -> list[Path]:
     """Copies of the results' map and half maps, the map first; of a run that is going on, its newest map."""
     results = folder.path / "results"
     found = [results / name for name in ("map_sharpened.mrc", "map_filtered.mrc", "map.mrc")]
@@ -103,16 +110,17 @@ def _maps(folder: RunFolder, out: Path) -> list[Path]:
         halves = [path for number in (1, 2) if (path := results / f"half_map_{number}.mrc").is_file()]
         for path in (best, *halves):
             copies.append(out / path.name)
-            write_map(copies[-1], *read_map(path))
+            density, pixel_size = read_map(path)
+            write_map(copies[-1], flip_hand(density) if flip else density, pixel_size)
     elif snapshot is not None:
         copies.append(out / "map.mrc")
-        write_map(copies[-1], snapshot.map, snapshot.pixel_size)
+        write_map(copies[-1], flip_hand(snapshot.map) if flip else snapshot.map, snapshot.pixel_size)
     else:
         raise ValueError(f"{folder.path}: no map in this run yet; expected results or a snapshot")
     return copies
 
 
-def _series(folder: RunFolder, out: Path, say: Callable[[float, str], None]) -> list[Path]:
+def _series(folder: RunFolder, out: Path, say: Callable[[float, str], None], flip: bool) -> list[Path]:
     """The run's map at the end of each epoch, numbered so that ChimeraX tells their order (open.html, "vseries")."""
     history = folder.history_paths()
     if history:
@@ -122,7 +130,8 @@ def _series(folder: RunFolder, out: Path, say: Callable[[float, str], None]) -> 
         say(0.3 + 0.7 * done / len(history), f"map of epoch {epoch}")
         with np.load(path, allow_pickle=False) as arrays:
             written.append(out / f"epoch_stack{epoch:04d}_.mrc")
-            write_map(written[-1], arrays["map"].astype(np.float32), float(arrays["pixel_size"]))
+            density = arrays["map"].astype(np.float32)
+            write_map(written[-1], flip_hand(density) if flip else density, float(arrays["pixel_size"]))
     return written
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.export.chimerax import Look, level_command, quoted
 from napari_cryospin.io.mrc import write_map
 from napari_cryospin.runs.messages import Snapshot
@@ -112,8 +113,8 @@ class LiveModel:
     def __init__(self, remote: ChimeraXRemote, look: Look | None = None) -> None:
         self.remote, self.look = remote, look or Look()
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Bring the model to a snapshot's map.
+    def show(self, snapshot: Snapshot, flip: bool = False) -> None:
+        """Bring the model to a snapshot's map, or to its other hand.
 
         Raises
         ------
@@ -122,14 +123,14 @@ class LiveModel:
         """
         model, run = f"#{LIVE_MODEL}", self.remote.run
         fresh = self.remote.find_model("cryoSPIN live") is None
-        box = len(snapshot.map)
+        density = flip_hand(snapshot.map) if flip else snapshot.map
         if fresh:
-            size = f"size {box} gridSpacing {snapshot.pixel_size:.6g}"
+            size = f"size {len(density)} gridSpacing {snapshot.pixel_size:.6g}"
             run(f'volume new "cryoSPIN live" {size} valueType float32 modelId {model}')
         name = f"cryospin-step-{snapshot.step}"
         with tempfile.TemporaryDirectory(prefix="cryospin-") as folder:
             path = Path(folder) / f"{name}.mrc"
-            write_map(path, snapshot.map, snapshot.pixel_size)
+            write_map(path, density, snapshot.pixel_size)
             run(f"open {quoted(path.as_posix())} name {name}")
             opened = self.remote.find_model(name)
             if opened is None:
@@ -137,5 +138,5 @@ class LiveModel:
             run(f"volume add {model},{opened.removeprefix('#')} onGrid {model} scaleFactors 0,1 inPlace true")
             run(f"close {opened}")
         if fresh:
-            run(level_command(model, snapshot.map, self.look))
+            run(level_command(model, density, self.look))
             run(f"view {model}")

@@ -24,6 +24,8 @@ class ExportOptions:
     """Version of a STAR file: that of the input, or 3.1 (optics groups, shifts in Angstrom) where that was 3.0."""
     statistics: bool = False
     """Of a run that is not over, compute the posterior's figures from its newest checkpoint (reads all images)."""
+    flip_hand: bool = False
+    """Write the other hand: of maps, half maps and poses alike."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cryospin.evaluation.hand import HAND_FLIP
 from napari_cryospin.io.angles import euler_from_rotation
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
@@ -98,6 +99,10 @@ class RunResults:
             if isinstance(value := getattr(self, field.name), np.ndarray)
         }
         return dataclasses.replace(self, opened=self.__dict__.get("particles", self.opened), **arrays)
+
+    def flipped(self) -> RunResults:
+        """The same particles under the map of the other hand."""
+        return dataclasses.replace(self, rotations=HAND_FLIP @ self.rotations)
 
     @cached_property
     def angles(self) -> NDArray[np.float64]:
