@@ -45,6 +45,8 @@ class PreparedImages:
         `(n,)` rows of `particles` to use.
     device : torch.device
         Where batches go.
+    measure : bool
+        False: nothing is read yet. The noise stays 1, and each image is prepared when it is asked for.
 
     Attributes
     ----------
@@ -57,7 +59,13 @@ class PreparedImages:
     """
 
     def __init__(
-        self, particles: Particles, settings: PreparationSettings, rows: Tensor, device: torch.device | str = "cpu"
+        self,
+        particles: Particles,
+        settings: PreparationSettings,
+        rows: Tensor,
+        device: torch.device | str = "cpu",
+        *,
+        measure: bool = True,
     ) -> None:
         self.particles, self.settings, self.rows, self.device = particles, settings, rows, torch.device(device)
         box, self.extent = particles.common_frame()
@@ -79,7 +87,8 @@ class PreparedImages:
             self.ctf_parameters = torch.from_numpy(np.stack(columns, axis=-1)).float()
         self.noise = torch.ones(self.box_size // 2)
         self._cache: Tensor | None = None
-        self._fill()
+        if measure:
+            self._fill()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -202,9 +211,12 @@ class PreparedImages:
 
     def ctf(self, rows: Tensor, count: int | None = None) -> Tensor:
         """`(b, p)` factor of the model: the CTF, its square (premultiplied images), or its size (phase-flipped)."""
-        points = self.points[:count].to(self.device)
+        return self.ctf_at(rows, self.points[:count].to(self.device))
+
+    def ctf_at(self, rows: Tensor, points: Tensor) -> Tensor:
+        """`(b, p)` factor of the model at any `(p, 2)` points, or at `(b, p, 2)` points of each image's own."""
         if self.ctf_parameters is None:
-            return torch.ones(len(rows), len(points), device=self.device)
+            return torch.ones(len(rows), points.shape[-2], device=self.device)
         values = ctf(self.ctf_parameters[rows].to(self.device), points, self.extent)
         if self.particles.ctf_premultiplied:
             return values.square()

@@ -1,0 +1,83 @@
+"""One particle's image, to be compared with slices of a map at all in-plane angles."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_cryospin.inference.batches import PreparedImages
+from napari_cryospin.inference.map_state import MapState
+from napari_cryospin.inference.pose_posterior import Templates, log_likelihoods, shift_grid
+from napari_cryospin.inference.turned_image import soft_edge, turned_coefficients, turned_points
+from napari_cryospin.physics import fourier
+from napari_cryospin.physics.slicing import shift_phases
+
+MARGIN = 8
+"""Shells beyond the band that an image keeps, so that between lattice points nothing wraps around."""
+
+
+class ParticleImage:
+    """One particle's image, prepared as the run prepares it, and the noise that the run reckons with.
+
+    Parameters
+    ----------
+    images : PreparedImages
+        Of all particles of the input.
+    particle : int
+        Row of the input.
+    state : MapState
+        Which says how much noise there is, and whether shifts are looked for.
+
+    Attributes
+    ----------
+    pose_shift : Tensor
+        `(2,)` A: the shift of the run's pose.
+    """
+
+    def __init__(self, images: PreparedImages, particle: int, state: MapState) -> None:
+        row = state.row(particle)
+        self.images, self.rows = images, torch.tensor([particle])
+        self.points, self.box_size, self.extent = images.points.to(images.device), images.box_size, images.extent
+        self.coefficients = images.coefficients(self.rows)[0]
+        self.noise = torch.from_numpy(np.array(state.noise[state.half(row)])).to(images.device)
+        self.shell = images.shell.to(images.device)
+        self.moves = state.max_shift > 0
+        self.pose_shift = torch.from_numpy(np.array(state.shifts[row], dtype=np.float32))
+
+    def weights(self, count: int) -> Tensor:
+        """`(p,)` inverse noise variance of the first points."""
+        return 1 / self.noise[self.shell[:count]]
+
+    def compare(self, templates: Templates, angles: Tensor, band: int, shift: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-likelihoods at all combinations of in-plane angles, shifts and slices.
+
+        Parameters
+        ----------
+        templates : Templates
+            `k` slices of the map.
+        angles : Tensor
+            `(j,)` in-plane angles to add to those of the slices, radian.
+        band : int
+            Shells of the slices; the last few count less.
+        shift : Tensor
+            `(2,)` A: shifts about this one are tried, where the run looks for shifts.
+
+        Returns
+        -------
+        values, shifts : Tensor
+            `(j, t, k)`, and `(t, 2)` A.
+        """
+        points, angles = templates.points, angles.to(templates.points.device)
+        box = min(self.box_size, 2 * (band + MARGIN))
+        inner = fourier.band_size(self.points, box // 2 - 1)
+        image = fourier.from_half_plane(self.coefficients[:inner], self.points[:inner], box)
+        turned, where = turned_coefficients(image, points, angles), turned_points(points, angles)  # (j, p), (j, p, 2)
+        ctf = self.images.ctf_at(self.rows.expand(len(angles)), where)
+        weights = self.weights(len(points)) * soft_edge(points, band)
+        if not self.moves:
+            return log_likelihoods(templates, turned, ctf, weights), torch.zeros(1, 2)
+        step = self.extent / (4 * band)
+        shifts = shift + shift_grid(1.5 * step, step)
+        phases = torch.stack([shift_phases(shifts.to(at.device), at, self.extent) for at in where])  # (j, t, p)
+        return log_likelihoods(templates, turned, ctf, weights, phases), shifts
