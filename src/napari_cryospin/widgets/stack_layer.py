@@ -1,0 +1,78 @@
+"""Particle images as a layer of napari, read from the disk one by one as they are looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cryospin.particles import Particles
+
+if TYPE_CHECKING:
+    from napari.types import LayerData
+    from napari.viewer import Viewer
+
+SAMPLE = 20
+"""Images from which the contrast limits are told."""
+
+
+class LazyStack:
+    """Images of particles as an array `(n, box, box)` that reads what is asked for.
+
+    Parameters
+    ----------
+    particles
+        Of one box.
+    """
+
+    dtype = np.dtype(np.float32)
+    ndim = 3
+
+    def __init__(self, particles: Particles) -> None:
+        boxes = np.unique(particles.box_sizes)
+        if len(boxes) > 1:
+            raise ValueError(f"{particles.source}: found boxes of {boxes.tolist()} px, expected one for a layer")
+        self.particles = particles
+        self.shape = (len(particles), int(boxes[0]), int(boxes[0]))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[np.float32]:
+        rows, *inner = key if isinstance(key, tuple) else (key,)
+        chosen = np.arange(len(self))[rows]
+        images = self.particles.read_images(np.atleast_1d(chosen))
+        if np.ndim(chosen) == 0:
+            return images[0][tuple(inner)]
+        return images[(slice(None), *inner)]
+
+
+def stack_layer(particles: Particles) -> LayerData:
+    """Image layer of a particle set: drawn in Angstrom, contrast limits given.
+
+    Raises
+    ------
+    ValueError, OSError
+        Boxes differ, or images cannot be read.
+    """
+    stack = LazyStack(particles)
+    rows = np.unique(np.linspace(0, len(particles) - 1, SAMPLE).astype(int))
+    images = particles.read_images(rows)
+    spread = 4 * float(images.std())
+    size = float(particles.pixel_sizes[0])
+    keywords = {
+        "name": f"particles {particles.source.stem}",
+        "colormap": "gray",
+        "contrast_limits": (float(images.mean()) - spread, float(images.mean()) + spread),
+        "scale": (1.0, size, size),
+        "units": ("pixel", "angstrom", "angstrom"),
+    }
+    return stack, keywords, "image"  # type: ignore[return-value]
+
+
+def add_stack_layer(viewer: Viewer, particles: Particles) -> None:
+    """Show a particle set as a layer, in 2D."""
+    stack, keywords, _ = stack_layer(particles)
+    viewer.dims.ndisplay = 2
+    viewer.add_image(stack, **keywords)
