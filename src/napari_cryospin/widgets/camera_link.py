@@ -18,6 +18,7 @@ napari's scene is mirrored (its own default orientation) row 1 points downwards,
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,7 +76,8 @@ class CameraLink(QObject):
 
     def __init__(self, viewer: Viewer, session: Session) -> None:
         super().__init__(session)
-        self.viewer, self.session = viewer, session
+        self.viewer: Viewer = weakref.proxy(viewer)  # a session must not keep its viewer alive
+        self.session = session
         session.direction_chosen.connect(self._look_along)
         session.turn_asked.connect(self._turn)
         viewer.camera.events.angles.connect(self._turned)
