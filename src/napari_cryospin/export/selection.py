@@ -135,8 +135,9 @@ def _truth(node: ast.expr, expression: str, results: RunResults) -> NDArray[np.b
         return ~_truth(node.operand, expression, results)
     if isinstance(node, ast.Compare):
         terms = [_value(term, expression, results) for term in (node.left, *node.comparators)]
-        known = ~np.logical_or.reduce([np.isnan(term) for term in terms])
-        truth = np.broadcast_to(known, len(results)).copy()
+        truth = np.ones(len(results), dtype=bool)
+        for term in terms:
+            truth &= ~np.isnan(term)
         for left, sign, right in zip(terms[:-1], node.ops, terms[1:], strict=True):
             if type(sign) not in COMPARISONS:
                 raise _unexpected(node, expression)

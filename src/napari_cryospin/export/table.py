@@ -6,6 +6,7 @@ import importlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from napari_cryospin.export.options import ExportCancelledError, Exported, ExportOptions, Progress
 from napari_cryospin.export.run_results import RunResults, open_results
@@ -22,7 +23,9 @@ class Exporter:
     suffix: str
     """Of the file to write; empty: a folder."""
     function: str
-    """`module:name` in this package, imported when it is asked for: (results, out, options, progress) -> Exported."""
+    """`module:name` in this package, imported when it is asked for."""
+    of: Literal["particles", "run"] = "particles"
+    """Called with (results, out, options, progress), of the chosen particles; or with (folder, out, progress)."""
 
 
 EXPORTERS = {
@@ -32,6 +35,9 @@ EXPORTERS = {
     ),
     "cryodrgn": Exporter(
         label="poses, CTF and indices for cryoDRGN (.pkl)", suffix="", function="cryodrgn:export_cryodrgn"
+    ),
+    "chimerax": Exporter(
+        label="maps, directions and script for ChimeraX", suffix="", function="whole_run:chimerax", of="run"
     ),
 }
 
@@ -78,26 +84,28 @@ def export(
     if not exporter.suffix and out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; expected a folder to write to")
 
-    if isinstance(run, RunResults):
-        folder, results = run.folder, run
-    else:
-        folder, results = run if isinstance(run, RunFolder) else RunFolder(Path(run)), None
+    folder = run.folder if isinstance(run, RunResults) else run if isinstance(run, RunFolder) else RunFolder(Path(run))
     _spare_the_input(folder, out)
 
     def report(share: float, text: str) -> None:
-        if stop is not None and stop.is_set():
-            raise ExportCancelledError(f"export to {to}: stopped")
         if progress is not None:
-            progress(min(max(share, 0.0), 1.0), text)
+            progress(share, text)
+        if stop is not None and stop.is_set() and share < 1:
+            raise ExportCancelledError(f"export to {to}: stopped")
 
     report(0.0, "opening the run")
-    results = open_results(folder) if results is None else results
-    if not selection.everything:
-        results = results.select(selection.positions(results))
-    (out.parent if exporter.suffix else out).mkdir(parents=True, exist_ok=True)
     module, name = exporter.function.split(":")
     function = getattr(importlib.import_module(f"napari_cryospin.export.{module}"), name)
-    exported: Exported = function(results, out, options, report)
+    if exporter.of == "run":
+        if not selection.everything:
+            raise ValueError(f"export to {to}: writes what belongs to the run as a whole; expected no selection")
+        exported: Exported = function(folder, out, report)
+    else:
+        results = run if isinstance(run, RunResults) else open_results(folder)
+        if not selection.everything:
+            results = results.select(selection.positions(results))
+        (out.parent if exporter.suffix else out).mkdir(parents=True, exist_ok=True)
+        exported = function(results, out, options, report)
     report(1.0, "done")
     return exported
 

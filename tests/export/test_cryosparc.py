@@ -1,0 +1,125 @@
+"""Particles for cryoSPARC: read again by our reader, by cryosparc-tools and by plain numpy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from scipy.spatial.transform import Rotation
+
+from napari_cryospin.export.run_results import RunResults, open_results
+from napari_cryospin.export.selection import Selection
+from napari_cryospin.export.table import export
+from napari_cryospin.io.open import open_particles
+from napari_cryospin.settings import PreparationSettings, Settings
+
+Dataset = pytest.importorskip("cryosparc.dataset").Dataset
+
+
+def load(path: Path) -> np.ndarray:
+    return np.load(path, allow_pickle=False, max_header_size=2**30)
+
+
+def check_poses(path: Path, results: RunResults, pixel_size: float) -> None:
+    """Poses as cryosparc-tools reads them, by cryoSPARC's definition of a pose."""
+    found = Dataset.load(path)
+    rotations = Rotation.from_rotvec(np.asarray(found["alignments3D/pose"], dtype=float)).as_matrix()
+    np.testing.assert_allclose(rotations.transpose(0, 2, 1), results.rotations, atol=1e-6)
+    np.testing.assert_allclose(found["alignments3D/psize_A"], pixel_size, rtol=1e-6)
+    shifts = np.asarray(found["alignments3D/shift"], dtype=float) * pixel_size
+    np.testing.assert_allclose(shifts, results.shifts, rtol=1e-6, atol=1e-6)
+
+
+def test_real_file_round_trip(shared_data, make_run, tmp_path):
+    source = shared_data / "files" / "cryosparc_P12_J24_001_particles.cs"
+    before = load(source)
+    run = make_run(source, np.random.default_rng(0).permutation(len(before)))
+    results = open_results(run)
+    sheet, data = export(run, "cryosparc", tmp_path / "out").paths
+    after = load(data)
+    kept = [name for name in before.dtype.names if not name.startswith("alignments3D/")]
+    assert [name for name in after.dtype.names if not name.startswith("alignments3D/")] == kept
+    for name in kept:
+        assert after[name].dtype == before[name].dtype
+        np.testing.assert_array_equal(after[name], before[name], err_msg=name)
+    assert set(before.dtype.names) <= set(after.dtype.names)
+    np.testing.assert_array_equal(after["alignments3D/split"], before["alignments3D/split"])
+    np.testing.assert_allclose(after["alignments3D/error"], results.error)
+    check_poses(data, results, 2.95)
+    ours = open_particles(data, require_stacks=False)
+    np.testing.assert_allclose(ours.rotations, results.rotations, atol=1e-6)
+    np.testing.assert_allclose(ours.shifts, results.shifts, atol=1e-5)
+    group = yaml.safe_load(sheet.read_text())
+    assert group["group"]["type"] == "particle"
+    expected = {"metafile": ">particles.cs", "num_items": len(before)}
+    assert group["results"] == {
+        name: expected | {"type": f"particle.{name}"} for name in ("alignments3D", "blob", "ctf")
+    }
+
+
+def test_passthrough_fields_and_selection(shared_data, make_run, tmp_path):
+    """Fields of passthrough files go with the particles; half sets of the run become splits."""
+    source = shared_data / "files" / "cryosparc_P12_J24_001_particles.cs"
+    before = load(source)[:8]
+    more = np.zeros(8, [("uid", "u8"), ("location/center_x_frac", "f4"), ("blob/psize_A", "f4")])
+    more["uid"], more["location/center_x_frac"] = before["uid"], np.arange(8)
+    main = tmp_path / "input" / "main.cs"
+    main.parent.mkdir()
+    for path, table in ((main, before), (main.with_name("more.cs"), more[::-1])):
+        with path.open("wb") as file:
+            np.save(file, table)
+    halves = np.array([1, 2, 1, 2, 1, 1], np.int8)
+    run = make_run(main, [7, 5, 4, 3, 1, 0], options={"passthrough": (main.with_name("more.cs"),)}, half_sets=halves)
+    _, data = export(run, "cryosparc", tmp_path / "out", Selection(expression="row > 2")).paths
+    after = load(data)
+    np.testing.assert_array_equal(after["uid"], before["uid"][[3, 4, 5, 7]])
+    np.testing.assert_array_equal(after["location/center_x_frac"], [3, 4, 5, 7])
+    np.testing.assert_array_equal(after["blob/psize_A"], before["blob/psize_A"][[3, 4, 5, 7]])  # the first file's
+    np.testing.assert_array_equal(after["alignments3D/split"], [1, 0, 1, 0])
+    sheet = yaml.safe_load((tmp_path / "out" / "particles.csg").read_text())
+    assert sheet["results"]["location"]["num_items"] == 4
+
+
+def test_from_relion(shared_data, make_run, tmp_path):
+    """A STAR file has no uids: they are made, with blob and ctf; the images are found through links."""
+    source = shared_data / "stacks" / "relion31.star"
+    settings = Settings(preparation=PreparationSettings(invert_contrast=True))
+    options = {"data_dir": shared_data / "stacks"}
+    run = make_run(source, range(5), settings=settings, options=options)
+    out = tmp_path / "out"
+    _, data = export(run, "cryosparc", out).paths
+    old, new = open_particles(source, **options), open_particles(data)
+    found = Dataset.load(data)
+    assert len(set(found["uid"])) == 5
+    assert all(str(path).startswith(">stacks/") and str(path).endswith(".mrc") for path in found["blob/path"])
+    np.testing.assert_array_equal(found["blob/sign"], -1)
+    np.testing.assert_array_equal(found["blob/shape"], 256)
+    np.testing.assert_array_equal(new.read_images([0, 4]), -old.read_images([0, 4]))
+    check_poses(data, open_results(run), 2.806)
+    for name, values in vars(old.ctf).items():
+        np.testing.assert_allclose(getattr(new.ctf, name), values, rtol=1e-6, err_msg=name)
+    export(run, "cryosparc", out, Selection(rows=[3]))  # once more: links give way, uids stay
+    np.testing.assert_array_equal(load(data)["uid"], found["uid"][3:4])
+
+
+def test_real_files_give_way_to_nothing(star, make_run, tmp_path):
+    """A file where a link should go is not touched."""
+    stack = tmp_path / "input" / "far" / "stack0.mrcs"
+    stack.parent.mkdir()
+    stack.write_bytes(b"images")  # opened by nobody here
+    from napari_cryospin.io.cryosparc_writer import _linked
+
+    mine = tmp_path / "out" / "stacks" / "stack0.mrc"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert _linked([stack], tmp_path / "out") == [str(stack)]
+    assert mine.read_text() == "mine"
+
+
+def test_an_image_twice_in_the_set(star, make_run, tmp_path):
+    star.write_text(star.read_text().replace("000002@far/stack1", "000001@far/stack0"))
+    run = make_run(star, range(12))
+    _, data = export(run, "cryosparc", tmp_path / "out").paths
+    assert len(np.unique(load(data)["uid"])) == 12

@@ -1,0 +1,146 @@
+"""The one door of all exports, and its command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import starfile
+
+from napari_cryospin.cli import main
+from napari_cryospin.evaluation.map_alignment import apply_alignment
+from napari_cryospin.export.options import ExportCancelledError
+from napari_cryospin.export.run_results import open_results
+from napari_cryospin.export.table import EXPORTERS, export
+from napari_cryospin.io.angles import rotation_from_euler
+
+
+def test_command(star, make_run, tmp_path, capsys):
+    run = make_run(star, range(12), entropy=np.linspace(0, 1, 12))
+    out = tmp_path / "new folder" / "out.star"
+    command = ["export", str(run.path), str(out), "--to", "relion"]
+    assert main([*command, "--select", "entropy<0.5 and row>1", "--random", "3", "--star", "3.1"]) == 0
+    assert f"wrote {out}" in capsys.readouterr().out
+    assert len(starfile.read(out)["particles"]) == 3
+    rows = tmp_path / "rows.txt"
+    rows.write_text("4\n")
+    assert main([*command, "--rows", str(rows), "--direction", "0", "0", "180"]) == 0
+    assert starfile.read(out)["particles"]["rlnNote"].tolist() == ["3 words"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["out.star", "--to", "eman"], "nothing is written for 'eman'; expected one of relion, cryosparc"),
+        (["out.txt", "--to", "relion"], "expected '.star'"),
+        (["out.star", "--to", "relion", "--select", "entropy <"], "expected comparisons"),
+        (["out.star", "--to", "relion", "--rows", "nothing.txt"], "nothing.txt: no such file"),
+        (["input/particles.star", "--to", "relion"], "the run's input particles.star is there"),
+        (["input", "--to", "cryosparc"], "the run's input particles.star is there"),
+        (["rows.txt", "--to", "cryodrgn"], "is a file; expected a folder"),
+        (["out", "--to", "chimerax", "--select", "entropy < 1"], "expected no selection"),
+    ],
+)
+def test_mistakes_are_one_clear_line(arguments, named, star, make_run, tmp_path, capsys, monkeypatch):
+    run = make_run(star, range(12))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.txt").touch()
+    before = star.read_bytes()
+    assert main(["export", str(run.path), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert named in error
+    assert error.count("\n") == 1
+    assert star.read_bytes() == before
+
+
+def test_no_torch_for_particles(star, make_run, tmp_path):
+    run = make_run(star, range(12))
+    code = "import sys; from napari_cryospin.cli import main; main(sys.argv[1:]); assert 'torch' not in sys.modules"
+    command = ["export", str(run.path), str(tmp_path / "out.star"), "--to", "relion"]
+    subprocess.run([sys.executable, "-c", code, *command], check=True, capture_output=True)
+
+
+def test_every_exporter_is_there():
+    for exporter in EXPORTERS.values():
+        module, name = exporter.function.split(":")
+        assert callable(getattr(__import__(f"napari_cryospin.export.{module}", fromlist=[name]), name))
+
+
+@pytest.mark.parametrize("to", ["relion", "cryosparc"])
+def test_progress_grows_and_a_stop_leaves_nothing(to, star, make_run, tmp_path):
+    run, stop, seen = make_run(star, range(12)), threading.Event(), []
+    out = tmp_path / "out" / ("a.star" if to == "relion" else "")
+    export(run, to, out, progress=lambda share, text: seen.append((share, text)))
+    shares = [share for share, _ in seen]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 1)
+    assert all(text for _, text in seen)
+    written = {path.name: path.stat().st_mtime_ns for path in out.parent.rglob("*") if path.is_file()}
+
+    def halfway(share: float, text: str) -> None:
+        if share >= 0.5:
+            stop.set()
+
+    with pytest.raises(ExportCancelledError):
+        export(run, to, out, progress=halfway, stop=stop)
+    assert written == {path.name: path.stat().st_mtime_ns for path in out.parent.rglob("*") if path.is_file()}
+
+
+def test_a_run_that_goes_on_is_exported_as_of_its_last_epoch(star, make_run, tmp_path):
+    run = make_run(star, [4, 2], finished=False)
+    results = open_results(run)
+    assert results.live
+    assert results.rows.tolist() == [2, 4]
+    assert export(run, "relion", tmp_path / "out.star").notes[0].startswith("the run is not over: poses are those of")
+
+
+def test_results_count_until_the_run_has_gone_on(star, make_run):
+    run = make_run(star, [4, 2])
+    assert not open_results(run).live
+    with np.load(run.path / "results" / "particles.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    run.write_history(7, arrays)
+    assert not open_results(run).live
+    run.write_history(8, arrays)
+    assert open_results(run).live
+
+
+def test_nothing_known_yet(star, make_run):
+    run = make_run(star, [4, 2])
+    (run.path / "results" / "particles.npz").unlink()
+    with pytest.raises(ValueError, match="no epoch of this run has ended yet"):
+        open_results(run)
+
+
+def test_halves_of_a_run_that_goes_on_are_brought_to_one_frame(star, make_run):
+    """The second half saw the molecule turned and moved: its poses are told in the frame of the first."""
+    n, pixel_size = 32, 3.0
+    centres = np.random.default_rng(2).uniform(-8, 8, (12, 3))
+    line = np.arange(n) - n // 2
+    x, y, z = (np.exp(-((line - centres[:, axis, None]) ** 2) / (2 * 1.5**2)) for axis in range(3))
+    first = np.einsum("bx,by,bz->zyx", x, y, z).astype(np.float32)
+    turn, move = rotation_from_euler([40, 70, 20]), np.array([3.0, -4.5, 1.5])
+    second = apply_alignment(first, turn, move, pixel_size)
+    # A particle posed by A in the first frame is posed by A Q^T in the second; its centre moves with the molecule.
+    rotations = rotation_from_euler(np.random.default_rng(3).uniform(-90, 90, (12, 3)))
+    true, halves = rotations.copy(), np.repeat(np.array([1, 2], np.int8), 6)
+    rotations[6:] = true[6:] @ turn.T
+    shifts = np.zeros((12, 2))
+    shifts[6:] = (rotations[6:] @ move)[:, :2]
+    run = make_run(
+        star,
+        range(12),
+        finished=False,
+        rotations=rotations,
+        shifts=shifts,
+        half_sets=halves,
+        half_maps=np.stack((first, second)).astype(np.float16),
+        pixel_size=np.array(pixel_size),
+    )
+    results = open_results(run)
+    apart = np.degrees(np.arccos(np.clip((np.einsum("kij,kij->k", results.rotations, true) - 1) / 2, -1, 1)))
+    assert apart.max() < 1.0
+    assert np.abs(results.shifts).max() < 0.3
