@@ -36,6 +36,7 @@ class FolderChannel:
         self.folder = folder
         self.on_status = on_status
         self.looked = 0.0
+        self.device: torch.device | None = None  # set as soon as it is chosen
 
     def commands(self) -> Iterable[Command]:
         if time.monotonic() - self.looked < COMMANDS_EVERY:
@@ -44,7 +45,10 @@ class FolderChannel:
         return self.folder.take_commands()
 
     def status(self, status: Status) -> None:
-        self.folder.write_status(replace(status, pid=os.getpid()))
+        device = self.device
+        memory = torch.cuda.memory_reserved(device) / 2**30 if device is not None and device.type == "cuda" else None
+        name = "" if device is None else str(device)
+        self.folder.write_status(replace(status, pid=os.getpid(), device=name, memory=memory))
         if self.on_status is not None:
             self.on_status(status)
 

@@ -83,6 +83,8 @@ class Status:
     switch_reason: str = ""
     message: str = ""  # why it failed or stopped
     pid: int = 0
+    device: str = ""  # cpu, cuda:0, mps; empty: not known yet
+    memory: float | None = None  # GiB that the driving process holds on the device; None on a CPU
     heartbeat: float = field(default_factory=time.time)  # s since 1970
 
     @property
