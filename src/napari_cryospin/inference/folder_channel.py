@@ -36,7 +36,7 @@ class FolderChannel:
         self.folder = folder
         self.on_status = on_status
         self.looked = 0.0
-        self.device: torch.device | None = None  # set as soon as it is chosen
+        self.devices: tuple[torch.device, ...] = ()  # set as soon as they are chosen
 
     def commands(self) -> Iterable[Command]:
         if time.monotonic() - self.looked < COMMANDS_EVERY:
@@ -45,10 +45,10 @@ class FolderChannel:
         return self.folder.take_commands()
 
     def status(self, status: Status) -> None:
-        device = self.device
-        memory = torch.cuda.memory_reserved(device) / 2**30 if device is not None and device.type == "cuda" else None
-        name = "" if device is None else str(device)
-        self.folder.write_status(replace(status, pid=os.getpid(), device=name, memory=memory))
+        held = [torch.cuda.memory_reserved(device) / 2**30 for device in self.devices if device.type == "cuda"]
+        names = ", ".join(map(str, self.devices))
+        status = replace(status, pid=os.getpid(), device=names, memory=sum(held) if held else None)
+        self.folder.write_status(status)
         if self.on_status is not None:
             self.on_status(status)
 

@@ -57,7 +57,7 @@ def reconstruct(
         except BaseException as error:
             report_failure(channel, error, Status(state="failed"))
             raise
-        channel.device = reconstruction.device
+        channel.devices = tuple(dict.fromkeys(fit.device for fit in reconstruction.fits))
         folder.rewind(checkpoint.get("step", 0), checkpoint.get("epoch", 0))
         drive(reconstruction, channel, settings, stop, checkpoint.get("elapsed", 0.0))
 
