@@ -83,6 +83,7 @@ class ExportPanel(Panel):
             self.figures[axis].setCurrentText(start)
             self.figures[axis].currentIndexChanged.connect(self._draw)
         self.plot = SelectionPlot()
+        self.plot.setFixedHeight(190)
         self.plot.lassoed.connect(self._take_lasso)
         self.expression = QLineEdit()
         self.expression.setPlaceholderText("all; or: entropy < 0.5 and head == 2")

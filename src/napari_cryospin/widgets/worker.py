@@ -11,6 +11,8 @@ from qtpy.QtCore import QObject, Signal
 
 log = logging.getLogger(__name__)
 
+LOOK_EVERY = 0.5  # s between two looks whether the program has ended
+
 
 class Worker(QObject):
     """Answers questions in a thread of its own, newest wins.
@@ -34,7 +36,8 @@ class Worker(QObject):
         self._changed = threading.Condition()
         self._waiting: dict[str, Callable[[], Any]] = {}
         self._ended = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        # Not a daemon: a thread that is killed in the middle of a library's native code takes the process down with it.
+        self._thread = threading.Thread(target=self._run, name=name)
         self._thread.start()
         self.destroyed.connect(self._end_of(self._changed))
 
@@ -62,12 +65,16 @@ class Worker(QObject):
             self._ended = True
             self._changed.notify()
 
+    @property
+    def _over(self) -> bool:
+        return self._ended or not threading.main_thread().is_alive()
+
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._waiting and not self._ended:
-                    self._changed.wait()
-                if self._ended:
+                while not self._waiting and not self._over:
+                    self._changed.wait(LOOK_EVERY)
+                if self._over:
                     return
                 kind = next(iter(self._waiting))
                 question = self._waiting.pop(kind)
@@ -83,7 +90,7 @@ class Worker(QObject):
             self._emit(self.answered, kind, answer)
 
     def _emit(self, signal: Any, kind: str, value: Any) -> None:
-        if self._ended:
+        if self._over:
             return
         try:
             signal.emit(kind, value)
