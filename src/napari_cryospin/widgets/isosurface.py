@@ -72,7 +72,7 @@ def isosurface(density: NDArray, level: float) -> Mesh:
     if not density.min() < level < density.max():
         centre = np.full((3, 3), density.shape[0] // 2, np.float32)
         return Mesh(centre, np.array([[0, 1, 2]], np.int32), np.zeros(3, np.float32))
-    vertices, faces, normals, _ = marching_cubes(density, level)
+    vertices, faces, normals, _ = marching_cubes(np.require(density, np.float32, "W"), level)
     light = 0.5 + 0.5 * (normals @ _LIGHT)
     brightness = _SKY * open_sky(density > level, vertices) + (1 - _SKY) * light
     return Mesh(vertices, faces, brightness.astype(np.float32))

@@ -13,7 +13,7 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_cryospin.widgets.camera_link import CameraLink
-from napari_cryospin.widgets.map_layer import MapLayer
+from napari_cryospin.widgets.map_layer import MapLayer, as_chimerax
 from napari_cryospin.widgets.map_pictures import Look, MapPicture, MapReader, MapSource
 from napari_cryospin.widgets.session import session_of
 from napari_cryospin.widgets.worker import Worker
@@ -60,7 +60,7 @@ class LiveMap(QObject):
         self.link = CameraLink(viewer, session)
         self._folder = session.folder
         self._reader = MapReader()
-        self._asked = self._again = self._closed = False
+        self._asked = self._again = self._turned = self._closed = False
         self._worker = Worker("cryospin-map", self)
         self._worker.answered.connect(self._hear)
         self._worker.failed.connect(self._fail)
@@ -124,6 +124,9 @@ class LiveMap(QObject):
         source = None if self._closed else self._source()
         if source is None:
             return
+        if not self._turned:
+            self._turned = True
+            as_chimerax(self.viewer)
         if self._asked:
             self._again = True
             return

@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QSizePolicy, QToolButton
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton
 
 from napari_cryospin.widgets.colours import theme_of
 from napari_cryospin.widgets.live_map import live_map_of
@@ -53,6 +53,9 @@ class LiveMapPanel(Panel):
         self.content.addWidget(self.controls)
         self.content.addWidget(self.slices)
         self.content.addStretch(1)
+        inner = self.content.parentWidget()
+        assert inner is not None
+        inner.installEventFilter(self)
         session = self.session
         for signal in (session.epochs_changed, session.events_arrived, session.epoch_shown):
             signal.connect(self._show_time)
@@ -71,8 +74,7 @@ class LiveMapPanel(Panel):
         self.play.toggled.connect(self._play)
         self.time = TimeSlider()
         self.time.chosen.connect(self.session.show_epoch)
-        self.now = QToolButton()
-        self.now.setText("Now")
+        self.now = QPushButton("Now")
         self.now.setToolTip("Follow the run")
         self.now.clicked.connect(self._follow_run)
         self.caption = QLabel()
@@ -91,8 +93,7 @@ class LiveMapPanel(Panel):
         self._pace.timeout.connect(self._next_epoch)
 
     def _make_slices_button(self) -> None:
-        self.slices_button = QToolButton()
-        self.slices_button.setText("Slices")
+        self.slices_button = QPushButton("Slices")
         self.slices_button.setCheckable(True)
         self.slices_button.setToolTip("Three slices through the map; drag their lines, or turn the wheel over them")
         self.slices_button.toggled.connect(self._fold_slices)
@@ -191,11 +192,16 @@ class LiveMapPanel(Panel):
             self.controls.stack(narrow)
             self.updateGeometry()
 
+    def eventFilter(self, inner: QObject | None, event: QEvent | None) -> bool:
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()  # the scroll area in between does not pass it on
+        return False
+
     def sizeHint(self) -> QSize:
-        return QSize(max(self.minimumWidth(), 480), self.content.sizeHint().height())
+        return QSize(max(self.minimumWidth(), 480), self.content.sizeHint().height() + 6)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(self.minimumWidth(), self.content.sizeHint().height())
+        return QSize(self.minimumWidth(), self.sizeHint().height())
 
 
 def switched_after(session: Session) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QBoxLayout, QCheckBox, QComboBox, QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
+from qtpy.QtWidgets import QBoxLayout, QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QSlider, QWidget
 
 if TYPE_CHECKING:
     from napari_cryospin.widgets.live_map import LiveMap
@@ -69,8 +69,7 @@ class MapControls(QWidget):
         self.level.valueChanged.connect(self._level_moved)
         self.value = QLabel()
         self.value.setMinimumWidth(self.value.fontMetrics().horizontalAdvance("00.0 σ"))
-        self.rule = QToolButton()
-        self.rule.setText("1 %")
+        self.rule = QPushButton("1 %")
         self.rule.setCheckable(True)
         self.rule.setToolTip("Follow ChimeraX's rule: the contour encloses 1 % of the voxels")
         self.rule.clicked.connect(self._rule_clicked)

@@ -50,7 +50,7 @@ class MapLayer:
         self._limits = (0.0, 1.0)  # contrast limits as they were set here
         self._contrast: tuple[float, ...] | None = None  # as the user set them, in standard deviations
         self._busy = False
-        self._framed = self._turned = False
+        self._framed = False
 
     def show(self, picture: MapPicture) -> None:
         """Draw a picture: in the layer that there is, or in a new one."""
@@ -98,7 +98,12 @@ class MapLayer:
     # Making and filling the layer
 
     def _make(self, picture: MapPicture, kind: type[Surface | Image]) -> Surface | Image:
-        place = {"name": NAME, "scale": (picture.pixel_size,) * 3, "units": ("angstrom",) * 3}
+        place = {
+            "name": NAME,
+            "scale": (picture.pixel_size,) * 3,
+            "units": ("angstrom",) * 3,
+            "axis_labels": ("z", "y", "x"),
+        }
         if kind is Surface:
             return Surface(_cube(picture.density.shape[0]), shading="none", contrast_limits=(0, 1), **place)
         layer = Image(picture.density, contrast_limits=self._limits_of(picture), **place)
@@ -107,9 +112,6 @@ class MapLayer:
 
     def _first(self, picture: MapPicture, kind: type[Surface | Image]) -> None:
         first, self._framed = not self._framed, True
-        if not self._turned:
-            self._turned = True
-            as_chimerax(self.viewer)
         self.layer = self._make(picture, kind)
         self._dress(self.layer)
         camera = self.viewer.camera
@@ -172,8 +174,8 @@ def as_chimerax(viewer: Viewer) -> None:
         return
     camera.orientation = CHIMERAX
     show_info(
-        "cryoSPIN: the axes are turned so that maps have the same hand as in ChimeraX (z towards you, y upwards). "
-        "napari's own axes show the mirror image; Preferences > napari-cryospin leaves them as they are."
+        "Maps now show the hand of ChimeraX: the axes of the 3D view were turned (z towards you, y upwards), for "
+        "napari's own show the mirror image. Preferences > napari-cryospin can leave them as they are."
     )
 
 

@@ -15,7 +15,7 @@ AXES = "xyz"
 PLANES = ((0, 1), (0, 2), (1, 2))
 """Axes to the right and upwards of each slice."""
 HEIGHT = 190
-_LINE = "#E69F00"
+_LINE = "#E69F00A0"
 
 
 class Slices(pg.GraphicsLayoutWidget):
