@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QGroupBox,
     QHBoxLayout,
+    QLabel,
     QLineEdit,
     QProgressBar,
     QSpinBox,
@@ -77,6 +78,8 @@ class ExportPanel(Panel):
         box = QGroupBox("Which particles")
         self.figures = {axis: QComboBox() for axis in ("x", "y")}
         for axis, start in (("x", "entropy"), ("y", "error")):
+            self.figures[axis].setMinimumContentsLength(6)
+            self.figures[axis].setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             for name, text in COLUMNS.items():
                 self.figures[axis].addItem(name, name)
                 self.figures[axis].setItemData(self.figures[axis].count() - 1, text, 3)  # Qt.ToolTipRole
@@ -98,7 +101,7 @@ class ExportPanel(Panel):
         self.count = text_label()
         axes = QHBoxLayout()
         axes.addWidget(self.figures["y"], 1)
-        axes.addWidget(text_label("against"))
+        axes.addWidget(QLabel("against"))
         axes.addWidget(self.figures["x"], 1)
         axes.addWidget(button("All", "Choose all particles again", self._choose_all))
         form = QFormLayout()
@@ -114,6 +117,8 @@ class ExportPanel(Panel):
     def _make_export(self) -> QGroupBox:
         box = QGroupBox("What for")
         self.program = QComboBox()
+        self.program.setMinimumContentsLength(12)
+        self.program.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         for name, exporter in EXPORTERS.items():
             self.program.addItem(exporter.label, name)
         self.export_button = button("Export...", "Choose where to, and write", self.ask_and_export)

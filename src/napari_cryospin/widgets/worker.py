@@ -85,14 +85,14 @@ class Worker(QObject):
             answer = question()
         except Exception as error:  # whoever asked must hear of it, whatever it was
             log.info("%s", kind, exc_info=True)
-            self._emit(self.failed, kind, error)
+            self._emit("failed", kind, error)
         else:
-            self._emit(self.answered, kind, answer)
+            self._emit("answered", kind, answer)
 
-    def _emit(self, signal: Any, kind: str, value: Any) -> None:
+    def _emit(self, signal: str, kind: str, value: Any) -> None:
         if self._over:
             return
         try:
-            signal.emit(kind, value)
+            getattr(self, signal).emit(kind, value)
         except RuntimeError:  # the window was closed meanwhile
             log.debug("nobody waits for %s any more", kind)
