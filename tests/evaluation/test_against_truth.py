@@ -8,7 +8,12 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 import napari_cryospin
-from napari_cryospin.evaluation.against_truth import compare_maps, compare_poses, evaluate_results, true_rotations_of
+from napari_cryospin.evaluation.against_truth import (
+    compare_maps,
+    compare_poses,
+    evaluate_results,
+    true_rotations_in_frame,
+)
 from napari_cryospin.evaluation.map_alignment import apply_alignment, flip_hand
 from napari_cryospin.evaluation.pose_error import HAND_FLIP
 from napari_cryospin.evaluation.simulation import simulate
@@ -46,7 +51,30 @@ def test_rows_are_matched_by_image_and_frames_aligned(truth, flipped):
     assert errors.hand_flipped == flipped
     np.testing.assert_allclose(moved.translation, -TRANSLATION, atol=1e-2)
     assert moved.errors.max() < 1e-2
-    np.testing.assert_allclose(true_rotations_of(found, truth), rotations[some], atol=1e-4)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_truth_in_the_runs_frame_while_half_of_the_poses_are_wrong(truth, flipped):
+    rotations, _ = found_poses(truth, flipped)
+    some = np.random.default_rng(0).permutation(60)[:50]
+    poses = rotations[some]
+    poses[::2] = Rotation.random(25, random_state=1).as_matrix()
+    found = true_rotations_in_frame(some, poses, np.zeros(50, np.int8), truth, truth)
+    np.testing.assert_allclose(found, rotations[some], atol=0.02)
+
+
+def test_each_half_set_has_a_frame_of_its_own(truth):
+    half_sets = np.repeat([1, 2], 30)
+    poses = np.where((half_sets == 1)[:, None, None], *(found_poses(truth, flipped)[0] for flipped in (False, True)))
+    found = true_rotations_in_frame(np.arange(60), poses, half_sets, truth, truth)
+    np.testing.assert_allclose(found, poses, atol=1e-4)
+
+
+def test_of_wrong_poses_no_truth_is_made_up(truth):
+    wrong = Rotation.random(60, random_state=2).as_matrix()
+    assert true_rotations_in_frame(np.arange(60), wrong, np.zeros(60, np.int8), truth, truth) is None
+    mostly = np.where((np.arange(60) < 2)[:, None, None], truth.rotations, wrong)
+    assert true_rotations_in_frame(np.arange(60), mostly, np.zeros(60, np.int8), truth, truth) is None
 
 
 def test_an_image_that_the_truth_lacks_is_named(truth):

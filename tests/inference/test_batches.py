@@ -35,7 +35,7 @@ def test_background_gets_zero_mean_and_unit_variance(make_phantom, simulate):
     particles = simulate(make_phantom(32), count=20, snr=0.5).particles
     scaled = particles.read_images(np.arange(20)) * 17 + 300
     prepared = prepare(dataclasses.replace(particles, open_stack=lambda path: scaled))
-    images = prepared._normalised(torch.arange(20))
+    images = prepared.normalised(torch.arange(20))
     weight = 1 - prepared.mask
     mean = (images * weight).sum((1, 2)) / weight.sum()
     torch.testing.assert_close(mean, torch.zeros(20), atol=1e-4, rtol=0)

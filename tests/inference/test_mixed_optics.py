@@ -85,7 +85,7 @@ def test_noise_of_another_field_of_view_stays_noise(box, pixel_size, tolerance, 
     fields = {"box_sizes": np.full(100, box), "pixel_sizes": np.full(100, pixel_size)}
     other = dataclasses.replace(usual.select(np.arange(100)), open_stack=lambda path: noise, **fields)
     prepared = prepare(join(usual, other))
-    images = prepared._normalised(torch.arange(220))
+    images = prepared.normalised(torch.arange(220))
     assert float(images[120:, 10:22, 10:22].square().mean()) == pytest.approx(1, abs=tolerance)
     usual_background = images[:120] * (1 - prepared.mask)
     assert float(usual_background.square().sum() / (120 * (1 - prepared.mask).square().sum())) == pytest.approx(

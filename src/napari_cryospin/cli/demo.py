@@ -14,7 +14,6 @@ from napari_cryospin.cli.outcome import draw, write_posterior
 from napari_cryospin.cli.runs import run
 from napari_cryospin.evaluation.against_truth import evaluate_results
 from napari_cryospin.evaluation.simulation import SimulatedFiles, simulate
-from napari_cryospin.inference.run import prepare
 from napari_cryospin.physics.simulate import SimulationSettings
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.settings import Settings
@@ -69,8 +68,7 @@ def summarise(folder: RunFolder, files: SimulatedFiles, particle: int, began: fl
     found = evaluate_results(results, files.truth, SAMPLE_MAP)
     found.save(results / "evaluation.json")
     pictures = draw(folder, found)
-    particles, reconstruction, _ = prepare(folder)
-    pictures += write_posterior(reconstruction, particles, particle, files.truth, results / f"posterior_{particle}")
+    pictures += write_posterior(folder, particle, files.truth, results / f"posterior_{particle}")
     say(f"\n{'time of the run (s)':32} {folder.read_status().elapsed:.1f}")
     say(f"{'time in all (s)':32} {time.monotonic() - began:.1f}")
     say(found.text())

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tyro.conf import Positional
 
 from napari_cryospin import report
 from napari_cryospin.cli.console import say
-from napari_cryospin.evaluation.against_truth import THRESHOLD, TruthReport, evaluate_results, true_rotations_of
-from napari_cryospin.inference.heat_map import particle_posterior
-from napari_cryospin.inference.reconstruction import Reconstruction
-from napari_cryospin.inference.run import prepare
+from napari_cryospin.evaluation.against_truth import THRESHOLD, TruthReport, evaluate_results, true_rotations_in_frame
+from napari_cryospin.inference.map_state import MapState
+from napari_cryospin.inference.particle_view import ParticleView
+from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
 
 
@@ -56,7 +55,7 @@ def posterior(run: Positional[Path], particle: int, truth: Path | None = None, o
     Parameters
     ----------
     run
-        Folder of the run, with a checkpoint.
+        Folder of the run, which may go on meanwhile.
     particle
         Row of the particle in the input, from 0.
     truth
@@ -65,34 +64,59 @@ def posterior(run: Positional[Path], particle: int, truth: Path | None = None, o
         Where to write, without suffix. Default: posterior_PARTICLE in the run's results/.
     """
     folder = RunFolder(run)
-    if folder.newest_checkpoint() is None:
-        raise ValueError(f"{run}: no checkpoint in this run yet; `send {run} save` writes one")
-    particles, reconstruction, _ = prepare(folder)
-    out = out or folder.path / "results" / f"posterior_{particle}"
-    for path in write_posterior(reconstruction, particles, particle, truth, out):
+    for path in write_posterior(folder, particle, truth, out or folder.path / "results" / f"posterior_{particle}"):
         say(f"wrote {path}")
     return 0
 
 
-def write_posterior(
-    reconstruction: Reconstruction, particles: Particles, particle: int, truth: Path | None, out: Path
-) -> list[Path]:
-    """Figure and numbers of one particle's posterior."""
-    found = particle_posterior(reconstruction, particle)
-    true_rotation = None
+def write_posterior(folder: RunFolder, particle: int, truth: Path | None, out: Path) -> list[Path]:
+    """Figure and numbers of one particle's posterior under the newest map."""
+    snapshot = folder.newest_snapshot()
+    if snapshot is None:
+        raise ValueError(f"{folder.path}: no map in this run yet; the first comes after its first steps")
+    source = folder.source
+    particles = open_particles(source.particles, **source.options)
+    state = MapState.of_snapshot(snapshot)
+    found = ParticleView(particles, folder.settings).posterior(particle, state)
+    row = state.row(particle)
+    candidates, best_head = _candidates(folder, row)
+    true_rotations = None
     if truth is not None:
-        used = particles.select(reconstruction.indices)
-        results = reconstruction.results()
-        posed = replace(used, rotations=results.rotations, shifts=results.shifts)
-        true_rotation = true_rotations_of(posed, open_particles(truth))[np.flatnonzero(results.indices == particle)[0]]
-    switched = reconstruction.stage == "auto-decoding"
+        poses = (state.indices, state.rotations, state.half_sets)
+        true_rotations = true_rotations_in_frame(*poses, open_particles(truth), particles)
+        if true_rotations is None:
+            say("too few poses agree with the truth yet: it is not drawn")
     title = f"particle {particle}: view direction, entropy {found.entropy:.2f} nats"
-    title += "; candidates of the last encoder" if switched and len(found.candidates) else ""
+    title += "; candidates of the last encoder" if snapshot.stage == "auto-decoding" and len(candidates) else ""
     figure = report.posterior_figure(
-        found.log_posterior, found.candidates, found.best_head, found.rotation, true_rotation, title
+        found.log_posterior,
+        candidates,
+        best_head,
+        state.rotations[row],
+        None if true_rotations is None else true_rotations[row],
+        title,
     )
-    found.save(out.with_suffix(".npz"))
-    return [report.save(figure, out.with_suffix(".png")), out.with_suffix(".npz")]
+    numbers = out.with_suffix(".npz")
+    with atomic_write(numbers) as part, part.open("wb") as file:
+        np.savez(
+            file,
+            particle=particle,
+            log_posterior=found.log_posterior,
+            candidates=candidates,
+            best_head=best_head,
+            rotation=state.rotations[row],
+            shift=state.shifts[row],
+        )
+    return [report.save(figure, out.with_suffix(".png")), numbers]
+
+
+def _candidates(folder: RunFolder, row: int) -> tuple[NDArray[np.float32], int]:
+    """`(m, 3, 3)` candidates of the heads in the newest history, and which is the best; none where there is none."""
+    paths = folder.history_paths()
+    if not paths:
+        return np.zeros((0, 3, 3), np.float32), -1
+    with np.load(paths[max(paths)], allow_pickle=False) as file:
+        return file["candidate_rotations"][row].astype(np.float32), int(file["best_head"][row])
 
 
 def draw(folder: RunFolder, found: TruthReport) -> list[Path]:

@@ -23,6 +23,9 @@ from napari_cryospin.physics.map_crop import fourier_crop_map
 
 THRESHOLD = 0.5
 """FSC against the truth at which the resolution is read (the paper's choice)."""
+AGREES, AGREEING = 20.0, 0.1
+"""Poses agree on a frame where they lie within so many degrees of the truth in it; share of them that must. Of random
+poses 0.2 % do (times the order of the point group)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,12 +104,44 @@ def compare_poses(found: Particles, truth: Particles, symmetry: str) -> tuple[Po
     return rotations, shift_errors(found.shifts, truth.shifts, found.rotations, rotations)
 
 
-def true_rotations_of(found: Particles, truth: Particles, symmetry: str = "C1") -> NDArray[np.float64]:
-    """`(n, 3, 3)` true rotations of particles in the frame, and the hand, in which they were found."""
-    errors, _ = compare_poses(found, truth, symmetry)
-    rotations = truth.select(rows_of(found, truth)).rotations
-    assert rotations is not None
-    return HAND_FLIP @ rotations @ errors.alignment if errors.hand_flipped else rotations @ errors.alignment
+def true_rotations_in_frame(
+    indices: NDArray[np.integer],
+    rotations: NDArray[np.floating],
+    half_sets: NDArray[np.integer],
+    truth: Particles,
+    particles: Particles,
+    symmetry: str = "C1",
+) -> NDArray[np.float64] | None:
+    """True rotations in the frame, and the hand, in which a run sees its map.
+
+    Parameters
+    ----------
+    indices, rotations, half_sets
+        `(n,)` rows of the input, `(n, 3, 3)` the run's poses, and `(n,)` 1 / 2 or 0: as a snapshot has them. Each half
+        has a frame of its own.
+    truth, particles
+        Particles with true poses, in any order; and the run's input.
+    symmetry
+        Point group of the true map.
+
+    Returns
+    -------
+    ndarray or None
+        `(n, 3, 3)`. None while too few poses agree on any frame: the truth cannot be drawn yet.
+    """
+    known = truth.select(rows_of(particles.select(indices), truth)).rotations
+    if known is None:
+        raise ValueError(f"{truth.source}: no poses; expected rlnAngleRot, rlnAngleTilt and rlnAnglePsi")
+    found = np.empty(known.shape)
+    for half in np.unique(half_sets):
+        members = half_sets == half
+        poses = rotation_errors(rotations[members], known[members], symmetry=symmetry)
+        agreeing = int((poses.errors < AGREES).sum())
+        if agreeing < max(10, AGREEING * len(poses.errors)):
+            return None
+        moved = known[members] @ poses.alignment
+        found[members] = HAND_FLIP @ moved if poses.hand_flipped else moved
+    return found
 
 
 def rows_of(found: Particles, truth: Particles) -> NDArray[np.int64]:

@@ -102,7 +102,7 @@ class PreparedImages:
         cache = torch.empty(len(self), len(self.points), dtype=torch.complex64) if keeps else None
         caught = self._caught()
         for part in chosen.split(self.chunk):
-            images, outside = self._normalised(part), self._background(part)
+            images, outside = self.normalised(part), self._background(part)
             spectrum = fourier.to_half_plane(images * outside, self.points).abs().square().sum(0)
             power.index_add_(0, self.shell, spectrum)
             window = outside.square().sum() * (len(part) / len(outside))
@@ -170,7 +170,7 @@ class PreparedImages:
         seen = distance < sides[:, None] / 2 - self.pixel_size  # (k, n); the last pixel rings
         return (1 - self.mask) * (seen[:, None] & seen[:, :, None])
 
-    def _normalised(self, rows: Tensor) -> Tensor:
+    def normalised(self, rows: Tensor) -> Tensor:
         """`(k, n, n)` images of the working box, background of zero mean and unit variance."""
         indices = self.rows[rows].numpy()
         images = torch.empty(len(rows), self.box_size, self.box_size)
@@ -204,7 +204,7 @@ class PreparedImages:
         if self._cache is not None:
             return self._cache[rows, :count].to(self.device)
         parts = [
-            fourier.to_half_plane(self._normalised(part) * self.mask, self.points)[:, :count] / self.box_size
+            fourier.to_half_plane(self.normalised(part) * self.mask, self.points)[:, :count] / self.box_size
             for part in rows.split(self.chunk)
         ]
         return torch.cat(parts).to(self.device)

@@ -61,7 +61,7 @@ class ParticleView:
         self._lock = threading.Lock()
         self._state: MapState | None = None
         self._models: dict[int, MapModel] = {}  # by half
-        self._newest: tuple[MapState, Posterior] | None = None
+        self._newest: Posterior | None = None
 
     @classmethod
     def of_run(cls, folder: RunFolder, *, device: str = "cpu") -> ParticleView:
@@ -107,17 +107,18 @@ class ParticleView:
             The run does not use this row, or the image cannot be read.
         """
         newest = self._newest
-        if newest is not None and newest[0] is state and newest[1].particle == particle:
-            return newest[1]
+        if newest is not None and newest.state is state and newest.particle == particle:
+            return newest
         model, image = self._look(particle, state, cancelled)
         found, rotation, shift = sphere_posterior(image, model, min(state.band, BAND))
         posterior = Posterior(
             particle=particle,
+            state=state,
             log_posterior=found.cpu().numpy(),
             rotation=rotation.numpy(),
             shift=shift.numpy(),
         )
-        self._newest = state, posterior
+        self._newest = posterior
         return posterior
 
     @torch.no_grad()

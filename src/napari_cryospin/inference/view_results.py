@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_cryospin.inference.map_state import MapState
+
 SIDE = 41
 """Points along a side of the zoom."""
 FIELD = 20.0
@@ -20,6 +22,7 @@ class Posterior:
     """Posterior of one particle's view direction."""
 
     particle: int  # row of the input, from 0
+    state: MapState  # of the run, under which this is
     log_posterior: NDArray[np.float32]  # (pixels,) HEALPix directions in ring order; exp sums to 1
     rotation: NDArray[np.float32]  # (3, 3) best pose of the grid
     shift: NDArray[np.float32]  # (2,) A, the best pose's
