@@ -1,0 +1,120 @@
+"""Choosing a particle: by slider, by number, the most uncertain, the next, any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSlider, QSpinBox, QVBoxLayout, QWidget
+
+
+class ParticlePicker(QWidget):
+    """Tells which particle is chosen, as a row of the input."""
+
+    chosen = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.rows: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
+        self.entropy: NDArray[np.floating] | None = None
+        self.particle = 0
+        self._rank = -1  # of the uncertain ones, the last that was chosen
+        self._random = np.random.default_rng()
+        self.number = QSpinBox()
+        self.number.setToolTip("Particle: row of the input file, from 0")
+        self.number.setKeyboardTracking(False)
+        self.number.valueChanged.connect(self._typed)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setToolTip("All particles of the run, in the order of the input")
+        self.slider.valueChanged.connect(self._slid)
+        self.before = self._button("◀", "The particle before", lambda: self._step(-1))
+        self.next = self._button("▶", "The next particle", lambda: self._step(1))
+        self.uncertain = self._button(
+            "Most uncertain",
+            "The particle whose posterior is the broadest (largest entropy in the newest history); again: the next one",
+            self._most_uncertain,
+        )
+        self.random = self._button("Random", "Any particle", self._any)
+        first, second = QHBoxLayout(), QHBoxLayout()
+        for widget in (self.before, self.number, self.next):
+            first.addWidget(widget)
+        first.addWidget(self.slider, 1)
+        for button in (self.uncertain, self.random):
+            second.addWidget(button)
+        second.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for row in (first, second):
+            row.setSpacing(4)
+            layout.addLayout(row)
+        self.set_entropy(None)
+
+    def _button(self, text: str, tip: str, do: Callable[[], None]) -> QPushButton:
+        button = QPushButton(text)
+        if len(text) == 1:
+            button.setFixedWidth(30)
+        button.setToolTip(tip)
+        button.clicked.connect(lambda: do())
+        return button
+
+    def set_rows(self, rows: NDArray[np.integer]) -> None:
+        """Rows of the input that the run uses, in any order."""
+        ordered = np.sort(np.asarray(rows, dtype=np.int64))
+        if len(ordered) and not np.array_equal(ordered, self.rows):
+            self.rows = ordered
+            self.show_particle(self.particle)
+
+    def set_entropy(self, entropy: NDArray[np.floating] | None, rows: NDArray[np.integer] | None = None) -> None:
+        """Posterior entropy `(n,)` of the particles at `(n,)` `rows`; None: not known yet."""
+        known = entropy is not None and rows is not None and bool(np.isfinite(entropy).any())
+        self.uncertain.setEnabled(known)
+        self._by_entropy = np.zeros(0, dtype=np.int64)
+        if known:
+            assert entropy is not None
+            assert rows is not None
+            order = np.argsort(-np.nan_to_num(entropy, nan=-1.0), kind="stable")
+            self._by_entropy = np.asarray(rows, dtype=np.int64)[order]
+
+    def show_particle(self, particle: int) -> None:
+        """Show a choice that was made elsewhere; tells nobody."""
+        self.particle = particle
+        with QSignalBlocker(self.number), QSignalBlocker(self.slider):
+            self.number.setRange(int(self.rows[0]), int(self.rows[-1]))
+            self.number.setValue(particle)
+            self.slider.setRange(0, len(self.rows) - 1)
+            self.slider.setValue(int(np.searchsorted(self.rows, particle)))
+        if not (0 <= self._rank < len(self._by_entropy) and self._by_entropy[self._rank] == particle):
+            self._rank = -1
+
+    def _choose(self, particle: int) -> None:
+        if particle != self.particle:
+            self.show_particle(particle)
+            self.chosen.emit(particle)
+
+    def _typed(self, number: int) -> None:
+        # The nearest row that the run uses.
+        near = min(int(np.searchsorted(self.rows, number)), len(self.rows) - 1)
+        if near and self.rows[near] - number > number - self.rows[near - 1]:
+            near -= 1
+        if self.rows[near] == self.particle != number:
+            self.show_particle(self.particle)
+        self._choose(int(self.rows[near]))
+
+    def _slid(self, position: int) -> None:
+        self._choose(int(self.rows[position]))
+
+    def _step(self, step: int) -> None:
+        position = int(np.searchsorted(self.rows, self.particle)) + step
+        self._choose(int(self.rows[position % len(self.rows)]))
+
+    def _any(self) -> None:
+        self._choose(int(self._random.choice(self.rows)))
+
+    def _most_uncertain(self) -> None:
+        if len(self._by_entropy):
+            rank = (self._rank + 1) % len(self._by_entropy)
+            self._rank = rank
+            self._choose(int(self._by_entropy[rank]))

@@ -1,0 +1,70 @@
+"""Where a particle's pose has been: its view direction at the end of every epoch that has a history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class PosePath:
+    """View directions of one particle over the epochs, ascending."""
+
+    epochs: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # (e,)
+    directions: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 3), dtype=np.float32))  # (e, 3)
+    decoding: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=bool))  # (e,) after the switch
+
+    @property
+    def switch(self) -> int | None:
+        """Position of the last epoch before the switch to auto-decoding; None where the path does not cross it."""
+        after = np.flatnonzero(self.decoding)
+        return int(after[0]) - 1 if len(after) and after[0] > 0 else None
+
+    def until(self, epoch: int) -> PosePath:
+        """The path up to an epoch."""
+        kept = self.epochs <= epoch
+        return PosePath(self.epochs[kept], self.directions[kept], self.decoding[kept])
+
+    def and_then(self, epoch: int, direction: NDArray, decoding: bool) -> PosePath:
+        """The path and where the pose is now, after so many epochs."""
+        return PosePath(
+            np.append(self.epochs, epoch),
+            np.concatenate([self.directions, np.asarray(direction, dtype=np.float32)[None]]),
+            np.append(self.decoding, decoding),
+        )
+
+
+class PathBook:
+    """View directions of all particles of a run, an epoch at a time; each history is read once.
+
+    Parameters
+    ----------
+    paths
+        Gives the files of the run's history by epoch.
+    """
+
+    def __init__(self, paths: Callable[[], dict[int, Path]]) -> None:
+        self._paths = paths
+        self._pages: dict[int, tuple[NDArray[np.float32], bool]] = {}
+
+    def of(self, row: int) -> PosePath:
+        """Path of the particle at a position of the run's arrays."""
+        for epoch, path in self._paths().items():
+            if epoch not in self._pages:
+                self._pages[epoch] = _read(path)
+        epochs = sorted(self._pages)
+        pages = [self._pages[epoch] for epoch in epochs]
+        return PosePath(
+            np.array(epochs, dtype=np.int64),
+            np.array([directions[row] for directions, _ in pages], dtype=np.float32).reshape(-1, 3),
+            np.array([decoding for _, decoding in pages], dtype=bool),
+        )
+
+
+def _read(path: Path) -> tuple[NDArray[np.float32], bool]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays["rotations"][:, 2].astype(np.float32), str(arrays["stage"]) == "auto-decoding"
