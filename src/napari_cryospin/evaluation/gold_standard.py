@@ -73,7 +73,7 @@ def gold_standard(
         return GoldStandard(curves=curves, mask=mask, randomised_from=None)
     start = int(below[0])
     rng = np.random.default_rng(seed)
-    random = [randomise_phases(density * sphere, start, rng) for density in (first, second)]
+    random = [randomise_phases(density * sphere, start, rng, sphere) for density in (first, second)]
     chance = fsc(random[0], random[1], pixel_size, mask)
     corrected = correct(masked.values, chance.values, start)
     curves |= {"phase_randomised": chance, "corrected": Fsc(masked.frequency, corrected)}
@@ -90,15 +90,23 @@ def soft_mask(average: NDArray, pixel_size: float) -> NDArray[np.float32]:
     return np.minimum(map_mask(average * sphere, pixel_size, low_pass=coarse), sphere)
 
 
-def randomise_phases(density: NDArray, start: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def randomise_phases(
+    density: NDArray, start: int, rng: np.random.Generator, support: NDArray | None = None
+) -> NDArray[np.float32]:
     """`(n, n, n)` map with the same amplitudes whose phases are drawn at random from shell `start` on.
 
-    They are those of white noise, so that the map stays real without further ado.
+    They are those of white noise, so that the map stays real without further ado. Random phases spread over the whole
+    box what was confined to a part of it; with `support`, the `(n, n, n)` mask that the map was multiplied by, it is
+    confined again, with the power that it had: else there would be less noise within a mask than there was.
     """
     noise = fft.rfftn(rng.standard_normal(density.shape, dtype=np.float32))
     spectrum = fft.rfftn(np.asarray(density, dtype=np.float32))
-    drawn = np.abs(spectrum) * noise / np.maximum(np.abs(noise), 1e-20)
-    return fft.irfftn(np.where(shell_radius(len(density)) >= start, drawn, spectrum), s=density.shape)
+    outer = shell_radius(len(density)) >= start
+    drawn = np.where(outer, np.abs(spectrum) * noise / np.maximum(np.abs(noise), 1e-20), 0)
+    if support is None:
+        return fft.irfftn(np.where(outer, drawn, spectrum), s=density.shape)
+    confined = fft.irfftn(drawn, s=density.shape) * support / np.sqrt(np.mean(np.square(support, dtype=np.float64)))
+    return (fft.irfftn(np.where(outer, 0, spectrum), s=density.shape) + confined).astype(np.float32)
 
 
 def correct(masked: NDArray, chance: NDArray, start: int) -> NDArray[np.float64]:
@@ -106,4 +114,4 @@ def correct(masked: NDArray, chance: NDArray, start: int) -> NDArray[np.float64]
     corrected = masked.copy()
     tail = slice(start + SPILL, None)
     corrected[tail] = (masked[tail] - chance[tail]) / np.maximum(1 - chance[tail], 1e-6)
-    return corrected
+    return np.maximum(corrected, -1.0)  # where chance explains nearly all, what is left means nothing

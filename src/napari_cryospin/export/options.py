@@ -26,6 +26,12 @@ class ExportOptions:
     """Of a run that is not over, compute the posterior's figures from its newest checkpoint (reads all images)."""
     flip_hand: bool = False
     """Write the other hand: of maps, half maps and poses alike."""
+    b_factor: float | None = None
+    """B-factor of the sharpened map in A^2, negative to sharpen. Default: the one that the Guinier plot gave."""
+    low_pass: float | None = None
+    """Resolution in A at which sharpened map and reference end. Default: the one that was reached."""
+    series: bool = True
+    """Write the map of every epoch as well."""
 
 
 @dataclass(frozen=True, kw_only=True)

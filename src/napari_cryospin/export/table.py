@@ -25,7 +25,7 @@ class Exporter:
     function: str
     """`module:name` in this package, imported when it is asked for."""
     of: Literal["particles", "run"] = "particles"
-    """Called with (results, out, options, progress), of the chosen particles; or with (folder, out, progress)."""
+    """Called with the results of the chosen particles, or with the folder; then out, options, progress."""
 
 
 EXPORTERS = {
@@ -39,6 +39,13 @@ EXPORTERS = {
     "chimerax": Exporter(
         label="maps, directions and script for ChimeraX", suffix="", function="whole_run:chimerax", of="run"
     ),
+    "maps": Exporter(
+        label="maps, half maps, mask, FSC, reference and series (.mrc)",
+        suffix="",
+        function="maps:export_maps",
+        of="run",
+    ),
+    "emdb": Exporter(label="map, half maps, mask and FSC for EMDB", suffix="", function="maps:export_emdb", of="run"),
 }
 
 
@@ -99,7 +106,7 @@ def export(
     if exporter.of == "run":
         if not selection.everything:
             raise ValueError(f"export to {to}: writes what belongs to the run as a whole; expected no selection")
-        exported: Exported = function(folder, out, report)
+        exported: Exported = function(folder, out, options, report)
     else:
         results = run if isinstance(run, RunResults) else open_results(folder)
         if not selection.everything:

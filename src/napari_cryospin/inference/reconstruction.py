@@ -48,7 +48,6 @@ class Reconstruction:
         self.generator = torch.Generator().manual_seed(settings.machine.seed)
         halves = choose_rows(particles, settings, self.generator)
         devices = choose_devices(settings.machine.device, len(halves))
-        self.device = devices[0]
         images = [
             PreparedImages(particles, settings.preparation, rows, device)
             for rows, device in zip(halves, devices, strict=True)
