@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QWidget
-from superqt import QCollapsible
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 WARNING = "#E69F00"
 ERROR = "#FF6B5E"
@@ -40,21 +39,48 @@ def button(text: str, tip: str, slot: Callable[[], None] | None = None) -> QPush
     return made
 
 
-def fold(title: str, content: QWidget) -> QCollapsible:
-    """A part that is folded away until its title is clicked."""
-    made = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
-    made.setDuration(0)
-    made.addWidget(content)
-    return made
+class Fold(QWidget):
+    """A part that can be folded away; a click on its title folds and unfolds it.
 
+    Parameters
+    ----------
+    title
+        What it is.
+    content
+        Shown while it is unfolded.
+    """
 
-def line() -> QFrame:
-    """A thin line between two parts of a panel."""
-    made = QFrame()
-    made.setFrameShape(QFrame.Shape.HLine)
-    made.setFrameShadow(QFrame.Shadow.Plain)
-    made.setStyleSheet("color: rgba(128, 128, 128, 90);")
-    return made
+    toggled = Signal(bool)  # unfolded
+
+    def __init__(self, title: str, content: QWidget) -> None:
+        super().__init__()
+        self.content = content
+        self.title = QToolButton()
+        self.title.setText(title)
+        self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.title.setAutoRaise(True)
+        self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.title.setStyleSheet("QToolButton { border: none; background: transparent; font-weight: bold; }")
+        self.title.clicked.connect(self._turn)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.title)
+        layout.addWidget(content)
+        self.set_open(False)
+
+    @property
+    def is_open(self) -> bool:
+        return not self.content.isHidden()
+
+    def set_open(self, is_open: bool) -> None:
+        """Fold or unfold."""
+        self.title.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
+        self.content.setVisible(is_open)
+        self.toggled.emit(is_open)
+
+    def _turn(self) -> None:
+        self.set_open(not self.is_open)
 
 
 def gib(amount: float) -> str:

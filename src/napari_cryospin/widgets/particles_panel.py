@@ -17,7 +17,7 @@ from napari_cryospin.widgets.card import CardView
 from napari_cryospin.widgets.drop import DropArea, PixelSizeQuestion
 from napari_cryospin.widgets.gallery import GalleryView
 from napari_cryospin.widgets.inputs import judge
-from napari_cryospin.widgets.look import ERROR, button, fold, text_label
+from napari_cryospin.widgets.look import ERROR, Fold, button, text_label
 from napari_cryospin.widgets.opener import ParticlesOpener
 from napari_cryospin.widgets.panel import Panel
 from napari_cryospin.widgets.samples import SAMPLES
@@ -116,7 +116,7 @@ class ParticlesPanel(Panel):
         self.complaint.hide()
         for form in (self.form, self.more):
             form.changed.connect(self._take_form)
-        return [self.form, fold("More", self.more), self.complaint]
+        return [self.form, Fold("More", self.more), self.complaint]
 
     def _bottom(self) -> QHBoxLayout:
         row = QHBoxLayout()

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout
 
-from napari_cryospin.widgets.look import ERROR, WARNING, button, fold, text_label
+from napari_cryospin.widgets.look import ERROR, WARNING, Fold, button, text_label
 from napari_cryospin.widgets.panel import Panel
 from napari_cryospin.widgets.preferences import recall, remember
 from napari_cryospin.widgets.run_control import RunControl
 from napari_cryospin.widgets.run_setup import RunSetup
 from napari_cryospin.widgets.run_state import Phase, RunState
+from napari_cryospin.widgets.session import LIVE
 from napari_cryospin.widgets.switch_box import SwitchBox
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ class RunPanel(Panel):
 
     def _build(self) -> None:
         self.setup = RunSetup(self.session)
-        self.folded = fold("Set-up of the next run", self.setup)
-        self.folded.expand(animate=False)
+        self.folded = Fold("Set-up of the next run", self.setup)
+        self.folded.set_open(True)
         self.content.addWidget(self.folded)
         self.start = button("Start", "Start a run of the opened particles", self._start)
         self.go_on = button("Continue", "Let this run go on from its newest checkpoint", self._go_on)
@@ -146,12 +147,12 @@ class RunPanel(Panel):
         before, self._phase = self._phase, phase
         if phase == before:
             return
-        was_alive = before in ("starting", "running", "paused")
-        if phase in ("starting", "running", "paused") and not was_alive:
+        was_alive = before in LIVE
+        if before in (None, "none") and phase != "none":
+            self.folded.set_open(False)
+        if phase in LIVE and not was_alive:
             self.state.say("")
-            self.folded.collapse(animate=False)
-        if was_alive and phase not in ("starting", "running", "paused"):
-            self.folded.expand(animate=False)
+        if phase not in LIVE:
             self.setup.propose_folder()
         status = self.session.status
         self.state.failure = next((event for event in reversed(self.session.events) if event.kind == "failed"), None)

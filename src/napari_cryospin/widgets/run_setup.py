@@ -32,7 +32,7 @@ from napari_cryospin.settings import (
 )
 from napari_cryospin.widgets.devices import devices
 from napari_cryospin.widgets.knobs import fields_of
-from napari_cryospin.widgets.look import ERROR, button, fold, text_label
+from napari_cryospin.widgets.look import ERROR, Fold, button, text_label
 from napari_cryospin.widgets.preferences import preferences, recall, remember
 from napari_cryospin.widgets.session import Session
 from napari_cryospin.widgets.settings_form import GroupForm, changes, with_preset
@@ -89,7 +89,7 @@ class RunSetup(QWidget):
         self._rows()
         self.advanced = QWidget()
         QVBoxLayout(self.advanced).setContentsMargins(0, 0, 0, 0)
-        self.folded = fold("Advanced", self.advanced)
+        self.folded = Fold("Advanced", self.advanced)
         self.folded.toggled.connect(self._fill_advanced)
         layout.addWidget(self.folded)
         layout.addLayout(self._reset_row())

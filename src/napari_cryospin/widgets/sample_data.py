@@ -1,19 +1,41 @@
-"""napari's File > Open Sample: what the package ships."""
+"""napari's File > Open Sample: particles simulated from three molecules, opened in the workspace; their true maps."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import napari_cryospin
 from napari_cryospin.widgets.reader import map_layer
+from napari_cryospin.widgets.samples import SAMPLES
 
 if TYPE_CHECKING:
     from napari.types import LayerData
 
-SPLICEOSOME = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
+
+def spliceosome() -> list[LayerData]:
+    """Pre-catalytic spliceosome (PDB 5NRL)."""
+    return _open("spliceosome")
 
 
-def spliceosome_map() -> list[LayerData]:
-    """Pre-catalytic spliceosome (PDB 5NRL), 64 px of 8.66 A."""
-    return [map_layer(SPLICEOSOME)]
+def spike() -> list[LayerData]:
+    """Closed SARS-CoV-2 spike (PDB 6VXX)."""
+    return _open("spike")
+
+
+def hsp90() -> list[LayerData]:
+    """Hsp90-Sba1 (PDB 2CG9)."""
+    return _open("hsp90")
+
+
+def _open(key: str) -> list[LayerData]:
+    """The true map as a hidden layer; its particles are simulated meanwhile, and open in the workspace."""
+    from napari import current_viewer
+
+    from napari_cryospin.widgets.workspace import reveal
+
+    density, keywords, kind = map_layer(SAMPLES[key].map)
+    viewer = current_viewer()
+    if viewer is not None:
+        panel: Any = reveal(viewer, "Particles")
+        panel.opener.open_sample(key)
+    hidden = {"name": f"{SAMPLES[key].title} (true map)", "visible": viewer is None}
+    return [(density, keywords | hidden, kind)]

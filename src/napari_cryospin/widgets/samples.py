@@ -22,11 +22,6 @@ class Sample:
     about: str
     map: Path
 
-    @property
-    def stem(self) -> str:
-        """Name of its particles' files."""
-        return f"{self.key}_{COUNT}"
-
 
 SAMPLES = {
     sample.key: sample
@@ -53,7 +48,7 @@ SAMPLES = {
 }
 
 
-def simulated(sample: Sample, folder: Path, count: int = COUNT) -> tuple[RunInput, Path]:
+def simulated(sample: Sample, folder: Path) -> tuple[RunInput, Path]:
     """Particles of a sample and their true poses; simulated at the first time, found again later.
 
     Parameters
@@ -62,10 +57,8 @@ def simulated(sample: Sample, folder: Path, count: int = COUNT) -> tuple[RunInpu
         The molecule.
     folder
         Where the files are kept; made if it does not exist.
-    count
-        Number of images.
     """
-    out = folder / (sample.stem if count == COUNT else f"{sample.key}_{count}")
+    out = folder / f"{sample.key}_{COUNT}"
     done = out.with_name(out.name + "_complete")
     source, truth = RunInput(particles=out.with_name(out.name + ".star")), out.with_name(out.name + "_truth.star")
     if not done.is_file():
@@ -73,7 +66,7 @@ def simulated(sample: Sample, folder: Path, count: int = COUNT) -> tuple[RunInpu
         from napari_cryospin.physics.simulate import SimulationSettings
 
         folder.mkdir(parents=True, exist_ok=True)
-        simulate(sample.map, out, SimulationSettings(count=count))
+        simulate(sample.map, out, SimulationSettings(count=COUNT))
         with atomic_write(done) as part:
             part.touch()
     return source, truth

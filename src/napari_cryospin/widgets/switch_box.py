@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QVBoxLayout
 
 from napari_cryospin.runs.messages import Event, Status
-from napari_cryospin.widgets.look import GOOD, WARNING, button, text_label, tint
+from napari_cryospin.widgets.look import GOOD, button, text_label, tint
 
 TITLE = "Switch to auto-decoding"
 TIP = (
@@ -65,4 +65,4 @@ def _advice(status: Status | None, switched: Event | None, possible: bool) -> tu
         return "Not yet: the first epoch is not over.", ""
     # The engine's own words begin with "ready:" or "not yet:".
     reason = status.switch_reason.removeprefix("ready: ").removeprefix("not yet: ")
-    return (f"Ready: {reason}", GOOD) if status.switch_ready else (f"Not yet: {reason}", WARNING)
+    return (f"Ready: {reason}", GOOD) if status.switch_ready else (f"Not yet: {reason}", "")
