@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_cryospin.export.options import Exported, ExportOptions, Progress
+from napari_cryospin.export.options import Exported, ExportOptions, Progress, within
 from napari_cryospin.export.run_results import RunResults
 from napari_cryospin.io import cryodrgn
 
@@ -17,21 +17,21 @@ def export_cryodrgn(results: RunResults, out: Path, options: ExportOptions, prog
     Poses and CTF have a row for every particle of the input, as cryoDRGN wants them; ind.pkl says which to use.
     Particles that have no pose here are nan: cryoDRGN refuses them where the indices are forgotten.
     """
-    progress(0.0, f"reading {results.folder.source.particles.name}")
+    results = results.with_input(within(progress, 0.0, 0.8))
     particles = results.particles
     box, pixel_size = _one_frame(results)
     rotations = np.full((len(particles), 3, 3), np.nan)
     fractions = np.full((len(particles), 2), np.nan)
     rotations[results.rows] = results.rotations
     fractions[results.rows] = results.shifts / (box * pixel_size)
-    progress(0.5, "writing poses.pkl")
+    progress(0.8, "writing poses.pkl")
     paths, notes = [out / "poses.pkl", out / "ind.pkl"], []
     cryodrgn.write_poses(paths[0], rotations, fractions)
     cryodrgn.write_indices(paths[1], results.rows)
     if particles.ctf is None:
         notes.append("no ctf.pkl: the particles have no CTF")
     else:
-        progress(0.8, "writing ctf.pkl")
+        progress(0.9, "writing ctf.pkl")
         paths.append(out / "ctf.pkl")
         cryodrgn.write_ctf(paths[-1], particles.ctf, box, pixel_size)
     command = f"{results.folder.source.particles.name} --poses poses.pkl --ctf ctf.pkl --ind ind.pkl"

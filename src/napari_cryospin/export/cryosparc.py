@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_cryospin.export.options import Exported, ExportOptions, Progress
+from napari_cryospin.export.options import Exported, ExportOptions, Progress, within
 from napari_cryospin.export.run_results import RunResults
 from napari_cryospin.io.cryosparc_writer import write_result_group
 
@@ -16,11 +16,11 @@ def export_cryosparc(results: RunResults, out: Path, options: ExportOptions, pro
 
     Particles of a .cs file keep their uid and all fields but those of the alignment; others get uids of their own.
     """
-    progress(0.0, f"reading {results.folder.source.particles.name}")
+    results = results.with_input(within(progress, 0.0, 0.7))
     used = results.used
     if results.folder.settings.preparation.invert_contrast:
         used = used.with_contrast(-1)
-    progress(0.5, "writing particles.cs")
+    progress(0.7, "writing particles.cs")
     paths, notes = write_result_group(
         out,
         used,

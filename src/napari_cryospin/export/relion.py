@@ -22,8 +22,8 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
     if results.max_probability is None and options.statistics:
         from napari_cryospin.export.statistics import with_statistics  # torch
 
-        results = with_statistics(results, within(progress, 0.0, 0.5))
-    progress(0.5, f"reading {results.folder.source.particles.name}")
+        results = with_statistics(results, within(progress, 0.0, 0.4))
+    results = results.with_input(within(progress, 0.4 if options.statistics else 0.0, 0.6))
     used = results.used
     columns: dict[str, Any] = {
         column: values for name, column in POSTERIOR_COLUMNS.items() if (values := getattr(results, name)) is not None
@@ -42,7 +42,7 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
         columns,
         form=options.star,
         dropped=tuple(POSTERIOR_COLUMNS.values()),  # of an earlier refinement, where they are not ours
-        progress=lambda share: progress(0.75 + 0.25 * share, f"writing {out.name}"),
+        progress=lambda share: progress(0.6 + 0.4 * share, f"writing {out.name}"),
     )
     return Exported(paths=(out,), notes=(*results.notes, *notes, *contrast_notes(results)))
 

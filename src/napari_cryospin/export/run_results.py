@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,13 +76,26 @@ class RunResults:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @cached_property
-    def particles(self) -> Particles:
-        """The run's input, all of it. Stacks may be missing."""
+    def with_input(self, progress: Callable[[float, str], None]) -> RunResults:
+        """The same with the run's input open; stacks may be missing."""
         if self.opened is not None:
-            return self.opened
+            return self
         source = self.folder.source
-        return open_particles(source.particles, **source.options, require_stacks=False)
+        text = f"reading {source.particles.name}"
+        progress(0.0, text)
+        opened = open_particles(
+            source.particles,
+            **source.options,
+            require_stacks=False,
+            progress=lambda share: progress(share, text),
+        )
+        return dataclasses.replace(self, opened=opened)
+
+    @property
+    def particles(self) -> Particles:
+        """The run's input, all of it."""
+        assert self.opened is not None, "with_input comes first"
+        return self.opened
 
     @property
     def used(self) -> Particles:
@@ -98,7 +112,7 @@ class RunResults:
             for field in dataclasses.fields(self)
             if isinstance(value := getattr(self, field.name), np.ndarray)
         }
-        return dataclasses.replace(self, opened=self.__dict__.get("particles", self.opened), **arrays)
+        return dataclasses.replace(self, **arrays)
 
     def flipped(self) -> RunResults:
         """The same particles under the map of the other hand."""

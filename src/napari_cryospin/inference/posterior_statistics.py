@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_cryospin.inference.fit import Fit
-from napari_cryospin.inference.pose_posterior import entropy, log_likelihoods, make_templates
+from napari_cryospin.inference.pose_posterior import log_likelihoods, make_templates
 from napari_cryospin.inference.sampling import grid_for, pose_grid, trial_shifts
 from napari_cryospin.physics.slicing import shift_phases
 
@@ -54,13 +54,17 @@ def _statistics(fit: Fit) -> dict[str, Tensor]:
             stored = fit.poses.shifts[rows.to(fit.device), None] if about_stored else trial.new_zeros(len(rows), 1, 2)
             phases = shift_phases(stored + trial, batch.points, fit.images.extent)
         values = log_likelihoods(templates, batch.images, batch.ctf, batch.weights, phases)  # (b, t, k)
-        found["entropy"][rows] = entropy(values.logsumexp(1)).cpu()
-        values = values.flatten(1)
-        total = values.logsumexp(-1)
+        peak = values.amax((1, 2), keepdim=True)
+        probability = values.sub_(peak).exp_()
+        total = probability.sum((1, 2), keepdim=True)
+        probability.div_(total)
+        turned = probability.sum(1)  # (b, k)
+        found["entropy"][rows] = -torch.xlogy(turned, turned).sum(-1).cpu()
         # What the posterior leaves out: |image|^2 / N, and the normal distribution's own constant.
         own = (batch.weights / math.pi).log().sum() - batch.images.abs().square() @ batch.weights
-        found["log_likelihood"][rows] = (total - math.log(values.shape[-1]) + own).cpu()
-        probability = (values - total[:, None]).exp_()
+        mean = (total.log() + peak).flatten() - math.log(values[0].numel())
+        found["log_likelihood"][rows] = (mean + own).cpu()
+        probability = probability.flatten(1)
         found["max_probability"][rows] = probability.amax(-1).cpu()
         found["significant_samples"][rows] = significant_samples(probability).int().cpu()
     return found

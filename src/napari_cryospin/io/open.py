@@ -12,6 +12,7 @@ from napari_cryospin.io import cryodrgn, cryosparc, star
 from napari_cryospin.io.files import check_is_file
 from napari_cryospin.io.located import check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import mrc_header, open_stack, stack_header
+from napari_cryospin.io.star_text import Share, ignored
 from napari_cryospin.particles import Particles
 
 STACKS = (".mrcs", ".mrc")
@@ -29,6 +30,7 @@ def open_particles(
     poses: Path | None = None,
     pixel_size: float | None = None,
     require_stacks: bool = True,
+    progress: Share = ignored,
 ) -> Particles:
     """Open particles of any format.
 
@@ -46,6 +48,8 @@ def open_particles(
         A; for a bare stack only, whose header often has it wrong.
     require_stacks
         Refuse where a stack is missing. Without, particles can be inspected, but not all their images read.
+    progress
+        Called now and then with the share of a STAR file that is read, 0 to 1.
 
     Raises
     ------
@@ -61,7 +65,7 @@ def open_particles(
     if pixel_size is not None and suffix not in STACKS:
         raise ValueError(f"{path}: says its pixel size itself; --pixel-size is for a bare stack")
     if suffix == ".star":
-        particles = star.read_particles(path, data_dir, require_stacks=require_stacks)
+        particles = star.read_particles(path, data_dir, require_stacks=require_stacks, progress=progress)
     elif suffix == ".cs":
         particles = cryosparc.read_particles(path, data_dir, passthrough, require_stacks=require_stacks)
     else:

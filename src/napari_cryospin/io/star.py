@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from napari_cryospin.io.located import both_half_sets, check_column, check_pixel
 from napari_cryospin.io.mrc import open_stack
 from napari_cryospin.io.star_optics import CTF_COLUMNS, PHASE_FLIPPED, PREMULTIPLIED, new_table, with_optics
 from napari_cryospin.io.star_table import STACK_FORMAT, StarTable, read_star
+from napari_cryospin.io.star_text import Share, ignored
 from napari_cryospin.particles import CtfParameters, Particles
 
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
@@ -31,7 +32,9 @@ StarForm = Literal["same", "3.1"]
 """Version of RELION to write for: that of the input, or 3.1 and later (optics groups, shifts in Angstrom)."""
 
 
-def read_particles(path: Path | str, data_dir: Path | None = None, *, require_stacks: bool = True) -> Particles:
+def read_particles(
+    path: Path | str, data_dir: Path | None = None, *, require_stacks: bool = True, progress: Share = ignored
+) -> Particles:
     """Particles of a STAR file.
 
     Parameters
@@ -42,13 +45,15 @@ def read_particles(path: Path | str, data_dir: Path | None = None, *, require_st
         A further folder to look for stacks in.
     require_stacks
         Refuse where a stack is missing.
+    progress
+        Called now and then with the share that is read, 0 to 1.
 
     Raises
     ------
     FileNotFoundError, ValueError
         Names file, row, column, what was found and what was expected.
     """
-    table = read_star(path)
+    table = read_star(path, progress)
     names, stack_index, slice_index = table.image_names()
     located = locate_images(
         [name.removesuffix(STACK_FORMAT) for name in names],
@@ -89,7 +94,7 @@ def write_particles(
     *,
     form: StarForm = "same",
     dropped: Sequence[str] = (),
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Share = ignored,
 ) -> None:
     """Write particles with new poses: same rows, all other columns as they were read.
 
@@ -113,7 +118,7 @@ def write_particles(
     dropped
         Columns that say something about other poses than these.
     progress
-        Called with the share of rows written, 0 to 1.
+        Called now and then with the share that is written, 0 to 1.
     """
     path = Path(path)
     if isinstance(particles.table, StarTable):

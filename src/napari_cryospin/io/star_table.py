@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from napari_cryospin.io.files import check_is_file
-from napari_cryospin.io.star_text import Block, column_floats, read_blocks, write_blocks
+from napari_cryospin.io.star_text import Block, Share, column_floats, ignored, read_blocks, write_blocks
 
 GROUP = "rlnOpticsGroup"
 IMAGE = "rlnImageName"
@@ -121,7 +121,7 @@ class StarTable:
         column = pd.Series(images, index=self.particles.index, dtype=pd.StringDtype("pyarrow"))
         return dataclasses.replace(self, particles=self.particles.assign(**{IMAGE: column}))
 
-    def write(self, path: Path | str, progress: Callable[[float], None] = lambda share: None) -> None:
+    def write(self, path: Path | str, progress: Share = ignored) -> None:
         """Write all blocks in the file's order; text stays as it is, floats get six decimals."""
         blocks = {name: self.particles if name == self.name else block for name, block in self.blocks.items()}
         write_blocks(path, blocks, self.age, progress)
@@ -136,8 +136,8 @@ class StarTable:
         return f"{self.path}: row {int(self.particles.index[position]) + 1}"
 
 
-def read_star(path: Path | str) -> StarTable:
-    """Read a particle STAR file of any RELION version.
+def read_star(path: Path | str, progress: Share = ignored) -> StarTable:
+    """Read a particle STAR file of any RELION version; `progress` is called with the share that is read.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def read_star(path: Path | str) -> StarTable:
     """
     path = check_is_file(path)
     try:
-        blocks, age = read_blocks(path)
+        blocks, age = read_blocks(path, progress)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a readable STAR file: {error}") from error
     name = next((name for name, block in blocks.items() if IMAGE in block), None)

@@ -27,6 +27,14 @@ Block = pd.DataFrame | dict[str, str]
 """A table, or the single values of a block without a loop."""
 
 
+Share = Callable[[float], None]
+"""Called with the share of a file that is read or written, 0 to 1; what it raises breaks off."""
+
+
+def ignored(share: float) -> None:
+    """Nobody wants to know."""
+
+
 class _Reader:
     """Gathers the lines of one block."""
 
@@ -96,8 +104,15 @@ def split_values(line: str) -> list[str]:
     return line.split()
 
 
-def read_blocks(path: Path) -> tuple[dict[str, Block], str | None]:
+def read_blocks(path: Path, progress: Share = ignored) -> tuple[dict[str, Block], str | None]:
     """All blocks by name, in the file's order, and RELION's version comment where there is one.
+
+    Parameters
+    ----------
+    path
+        STAR file.
+    progress
+        Called now and then with the share that is read, 0 to 1.
 
     Raises
     ------
@@ -105,9 +120,13 @@ def read_blocks(path: Path) -> tuple[dict[str, Block], str | None]:
         A row has too many values or too few, or something stands where no value may; names file, block and row.
     """
     readers: list[_Reader] = []
-    age = None
+    age, done, size = None, 0, path.stat().st_size
     with path.open(encoding="utf-8") as file:
-        for line in map(str.strip, file):
+        for number, text in enumerate(file):
+            done += len(text)
+            if number % CHUNK == 0:
+                progress(min(done / size, 1.0))
+            line = text.strip()
             if not line or line[0] == "#":
                 age = line.removeprefix(VERSION) if line.startswith(VERSION) else age
             elif line.startswith("data_") and len(line.split()) == 1:
@@ -122,7 +141,7 @@ def write_blocks(
     path: Path | str,
     blocks: Mapping[str, Block],
     age: str | None = None,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Share = ignored,
 ) -> None:
     """Write blocks in their order: text as it is, floats with six decimals.
 
@@ -135,7 +154,7 @@ def write_blocks(
     age
         RELION's version, for the comment that it looks for.
     progress
-        Called with the share of rows written, 0 to 1.
+        Called now and then with the share that is written, 0 to 1.
     """
     total, done = sum(len(block) for block in blocks.values()), 0
     with atomic_write(path) as part, part.open("w", encoding="utf-8") as file:
