@@ -1,13 +1,46 @@
-"""What each head of the encoder wins."""
+"""What each head of the encoder wins: how many particles, and where on the sphere; and how far it is off."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
+
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.widgets.colours import SAMPLE, head_colour, theme_of
+from napari_cryospin.widgets.curve_plot import BarPlot, Curve, CurvePlot, Mark
+from napari_cryospin.widgets.half_choice import HalfChoice
+from napari_cryospin.widgets.multiples import Multiples
 from napari_cryospin.widgets.panel import Panel
+from napari_cryospin.widgets.plots import Redraw
+from napari_cryospin.widgets.progress import Clock, newest, series, shares
+from napari_cryospin.widgets.sphere_map import SphereMaps, prepare
+from napari_cryospin.widgets.worker import Worker
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
+
+WINS, ERRORS = "Where each head wins (% of the particles seen from there)", "Mean rotation error of each head (degrees)"
+AFTER_SWITCH = "After the switch: heads as the encoder left them"
+WORST = 90.0  # degrees: end of the colour scale of errors
+NO_TRUTH = "the true poses of these particles are not known"
+NO_FRAME = "too few poses agree with the truth yet"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadMaps:
+    """What a history says of the heads over the sphere."""
+
+    path: Path
+    epoch: int
+    errors: bool
+    half: int
+    values: NDArray[np.float64]  # (heads, cells): % or degrees
+    note: str = ""  # why there are none
 
 
 class HeadsPanel(Panel):
@@ -20,4 +53,212 @@ class HeadsPanel(Panel):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__(napari_viewer, empty="Start a run: the heads appear here.")
+        super().__init__(napari_viewer, empty="Start a run, or open one: what its heads win appears here.")
+        self.bars = BarPlot("Particles won (%)", "head", self._bar_tip)
+        self.over = CurvePlot("Over the epochs (%)", from_zero=True)
+        self.over.set_x_name("epoch")
+        self.spheres = SphereMaps(WINS, self._describe)
+        self.plots = (self.bars, self.over, self.spheres)
+        self.multiples = Multiples(
+            self.plots, ("Now", "Over the epochs", "Sphere"), widths=(3, 3, 8), smallest=(160, 150)
+        )
+        self.kind = QComboBox()
+        self.kind.addItems(["Where each head wins", "How far each head is off"])
+        self.kind.setToolTip("What the spheres show. Errors need particles whose true poses are known.")
+        self.half = HalfChoice()
+        self.caption = QLabel()
+        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # never widens the panel
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Spheres"))
+        row.addWidget(self.kind)
+        row.addWidget(self.half)
+        row.addWidget(self.caption, 1)
+        self.content.setContentsMargins(4, 2, 4, 2)
+        self.content.setSpacing(2)
+        self.content.addLayout(row)
+        self.content.addWidget(self.multiples, 1)
+        self.maps: HeadMaps | None = None
+        self._asked: tuple[Path, int, bool, int, Path | None] | None = None
+        self.redraw = Redraw(self, self.draw)
+        self._worker = Worker("cryospin-heads", self)
+        self._worker.answered.connect(self._take)
+        self._worker.failed.connect(self._lost)
+        self._connect()
+        self._paint()
+        self._tell()
+
+    def _connect(self) -> None:
+        session = self.session
+        self.kind.currentIndexChanged.connect(self._tell)
+        self.half.currentIndexChanged.connect(self._tell)
+        self.multiples.arranged.connect(self._tell)
+        session.theme_changed.connect(self._paint)
+        for signal in (session.snapshot_arrived, session.metrics_arrived, session.epochs_changed, session.epoch_shown):
+            signal.connect(self._tell)
+        session.particles_changed.connect(self._tell)
+        session.run_changed.connect(self._forget)
+        session.closing.connect(self._worker.end)
+
+    def _paint(self) -> None:
+        theme = theme_of(self.viewer)
+        for plot in self.plots:
+            plot.set_theme(theme)
+
+    def _forget(self) -> None:
+        self.maps, self._asked = None, None
+        self._tell()
+
+    def _tell(self, _: Any = None) -> None:
+        """Something is new: draw it soon."""
+        if self._share() is None:
+            self.show_empty()
+            return
+        self.show_content()
+        self.redraw.ask()
+
+    # What is known
+
+    def _share(self) -> NDArray[np.float64] | None:
+        """`(M + 1,)` %: of each head, and of the posterior sample; of the shown epoch or the newest snapshot."""
+        session, metrics = self.session, self.session.metrics
+        if session.shown_epoch is None and session.snapshot is not None:
+            return 100 * np.asarray(session.snapshot.head_share, dtype=np.float64)
+        names = shares(metrics)
+        found = [newest(metrics, name, session.shown_epoch) for name in [*names, "sample_share"]]
+        return None if not names or None in found else 100 * np.array(found, dtype=np.float64)
+
+    def _bar_tip(self, bar: int) -> str:
+        share = self._share()
+        if share is None:
+            return ""
+        if bar == len(share) - 1:
+            return f"A pose drawn from the posterior beats every head for {share[-1]:.1f} % of the particles."
+        return f"Head {bar + 1} is the nearest of the heads for {share[bar]:.1f} % of the particles."
+
+    def _describe(self, value: float) -> str:
+        return f"{value:.1f}° off" if self._wants_errors else f"wins {value:.0f} % here"
+
+    @property
+    def _wants_errors(self) -> bool:
+        return self.kind.currentIndex() == 1
+
+    # Drawing
+
+    def draw(self) -> None:
+        """Draw the plots that are seen."""
+        share = self._share()
+        if share is None:
+            return
+        if self.session.snapshot is not None:
+            self.half.offer(self.session.snapshot.half_sets)
+        shown = self.multiples.shown
+        heads = len(share) - 1
+        if self.bars in shown:
+            sampled = share[-1] > 0  # a bar of its own where the method draws samples
+            names = [str(head + 1) for head in range(heads)] + (["sample"] if sampled else [])
+            colours = [head_colour(head) for head in range(heads)] + [SAMPLE]
+            self.bars.set_bars(names, share[: len(names)], colours[: len(names)], apart=int(sampled))
+        if self.over in shown:
+            self._draw_over()
+        if self.spheres in shown:
+            self._ask_maps()
+            self._draw_maps()
+        self.caption.setText(self._caption())
+        self.caption.setToolTip(self.caption.text())
+
+    def _draw_over(self) -> None:
+        session = self.session
+        clock, curves = Clock(session.metrics, session.status), []
+        for name in [*shares(session.metrics), "sample_share"]:
+            x, y = series(session.metrics, name, "epoch", clock)
+            number = name.rpartition("_")[2]
+            sample = name == "sample_share"
+            if len(x) and (not sample or y.any()):
+                header = "posterior sample (%)" if sample else f"head {int(number) + 1} (%)"
+                colour = SAMPLE if sample else head_colour(int(number))
+                curves.append(Curve(name=header, x=x, y=100 * y, colour=colour, dashed=sample))
+        self.over.set_curves(curves)
+        self.over.set_note("" if curves else "after the first epoch")
+        marks = [Mark(place, "switch") for place in clock.switches(session.events, "epoch")]
+        self.over.set_marks(marks)
+
+    def _ask_maps(self) -> None:
+        """Have the maps of the shown epoch made, unless they are or will be."""
+        session = self.session
+        if session.folder is None or not session.epochs:
+            return
+        shown = [epoch for epoch in session.epochs if session.shown_epoch is None or epoch <= session.shown_epoch]
+        epoch, folder, errors, half = (shown or session.epochs)[-1], session.folder, self._wants_errors, self.half.half
+        truth = session.truth
+        wanted = (folder.path, epoch, errors, half, truth)
+        if wanted != self._asked:
+            self._asked = wanted
+            self._worker.ask("maps", lambda: head_maps(folder, epoch, errors, half, truth))
+
+    def _take(self, _: str, maps: HeadMaps) -> None:
+        if self.session.folder is not None and self.session.folder.path == maps.path:
+            self.maps = maps
+            self.redraw.ask()
+
+    def _lost(self, _: str, error: Exception) -> None:
+        self._asked = None
+        self.caption.setText(f"The heads of this epoch cannot be read: {error}")
+
+    def _draw_maps(self) -> None:
+        maps, wanted = self.maps, self._wants_errors
+        if self.spheres.title != (title := ERRORS if wanted else WINS):
+            self.spheres.set_title(title)
+        if maps is None or (maps.errors, maps.half) != (wanted, self.half.half):
+            self.spheres.set_note("after the first epoch" if not self.session.epochs else "a moment...")
+            return
+        self.spheres.set_note(maps.note)
+        names = [f"head {head + 1}" for head in range(len(maps.values))]
+        self.spheres.set_maps(names, maps.values, (0.0, WORST) if wanted else None)
+
+    def _caption(self) -> str:
+        parts = [] if self.maps is None else [f"epoch {self.maps.epoch}"]
+        if any(event.kind == "switched" for event in self.session.events):
+            parts.append(AFTER_SWITCH)
+        return "   ".join(parts)
+
+
+def head_maps(folder: RunFolder, epoch: int, errors: bool, half: int, truth: Path | None) -> HeadMaps:
+    """Make the maps of one epoch (and half, 0: there are none). Takes a while: in a worker's thread."""
+    from napari_cryospin.evaluation.head_maps import grid_for, mean_errors, win_shares
+
+    values, note = np.zeros((0, 12)), ""
+    with np.load(folder.history_paths()[epoch]) as file:
+        history = {name: file[name] for name in ("indices", "half_sets", "rotations", "best_head")}
+        history["candidates"] = file["candidate_rotations"]
+    members = history["half_sets"] == half
+    history = {name: values[members] for name, values in history.items()}
+    candidates = history["candidates"]
+    nside = grid_for(len(candidates), finest=4)
+    if not candidates.shape[1]:
+        note = "this method has no encoder"
+    elif not errors:
+        values = 100 * win_shares(history["best_head"], history["rotations"], candidates.shape[1], nside)
+    elif truth is None:
+        note = NO_TRUTH
+    elif (true := true_rotations(folder, history, truth)) is None:
+        note = NO_FRAME
+    else:
+        values = mean_errors(candidates, true, nside)
+    prepare(nside)
+    return HeadMaps(path=folder.path, epoch=epoch, errors=errors, half=half, values=values, note=note)
+
+
+def true_rotations(folder: RunFolder, history: dict[str, NDArray], truth: Path) -> NDArray[np.float64] | None:
+    """`(n, 3, 3)` true rotations in the frame of an epoch's poses; None: too few agree."""
+    # Here: it loads torch.
+    from napari_cryospin.evaluation.against_truth import true_rotations_in_frame
+    from napari_cryospin.io.open import open_particles
+
+    source = folder.source
+    return true_rotations_in_frame(
+        indices=history["indices"],
+        rotations=history["rotations"],
+        half_sets=history["half_sets"],
+        truth=open_particles(truth, require_stacks=False),
+        particles=open_particles(source.particles, **source.options, require_stacks=False),
+    )

@@ -1,0 +1,82 @@
+"""Over the sphere of view directions: where particles are, where each head wins, how far each head is from the truth.
+
+All in HEALPix cells in ring order; NumPy alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_cryospin.evaluation.sphere_cells import pixel_of
+
+PER_CELL = 12
+"""Particles a cell on average, at the least, of a grid that says something."""
+
+
+def grid_for(count: int, finest: int = 8) -> int:
+    """nside for maps of `count` particles: the finest of 2, 4, ... that leaves enough of them in a cell."""
+    nside = 2
+    while nside < finest and count >= PER_CELL * 12 * (2 * nside) ** 2:
+        nside *= 2
+    return nside
+
+
+def direction_counts(rotations: ArrayLike, nside: int) -> NDArray[np.int64]:
+    """`(cells,)` particles that are seen from each cell, of `(n, 3, 3)` rotations."""
+    return np.bincount(pixel_of(np.asarray(rotations)[:, 2], nside), minlength=12 * nside**2)
+
+
+def win_shares(best_head: ArrayLike, rotations: ArrayLike, heads: int, nside: int) -> NDArray[np.float64]:
+    """`(heads, cells)` share of a cell's particles for which each head is the best; nan where there are none.
+
+    Parameters
+    ----------
+    best_head
+        `(n,)` head, from 0; -1: none yet.
+    rotations
+        `(n, 3, 3)` the particles' poses.
+    heads
+        How many there are.
+    nside
+        Of the grid.
+    """
+    best = np.asarray(best_head)
+    seen = best >= 0
+    return _per_cell(
+        best[seen], pixel_of(np.asarray(rotations)[seen, 2], nside), np.ones(seen.sum()), heads, nside, False
+    )
+
+
+def mean_errors(candidates: ArrayLike, truth: ArrayLike, nside: int) -> NDArray[np.float64]:
+    """`(heads, cells)` degrees: mean rotation error of each head's candidates, in the cell of the true view direction.
+
+    As in the paper's figure 6; nan where there are no particles.
+
+    Parameters
+    ----------
+    candidates
+        `(n, heads, 3, 3)` rotations.
+    truth
+        `(n, 3, 3)` true rotations in the same frame.
+    nside
+        Of the grid.
+    """
+    truth = np.asarray(truth, dtype=np.float64)
+    traces = np.einsum("nhij,nij->nh", np.asarray(candidates, dtype=np.float64), truth)
+    errors = np.degrees(np.arccos(np.clip((traces - 1) / 2, -1, 1)))
+    heads = errors.shape[1]
+    cells = np.repeat(pixel_of(truth[:, 2], nside), heads)
+    return _per_cell(np.tile(np.arange(heads), len(errors)), cells, errors.ravel(), heads, nside, True)
+
+
+def _per_cell(
+    head: NDArray, cell: NDArray, values: NDArray, heads: int, nside: int, within_head: bool
+) -> NDArray[np.float64]:
+    """`(heads, cells)` sums of values over the number in the cell: of the same head, or of all heads."""
+    cells = 12 * nside**2
+    place = head.astype(np.int64) * cells + cell
+    sums = np.bincount(place, values, heads * cells).reshape(heads, cells)
+    counts = np.bincount(place, minlength=heads * cells).reshape(heads, cells)
+    counts = counts if within_head else counts.sum(0, keepdims=True)
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)

@@ -1,0 +1,96 @@
+"""What a run's lines of metrics say, as curves: over epochs, steps or time. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cryospin.runs.messages import Event, Status
+
+Along = Literal["epoch", "step", "time"]
+Lines = Sequence[Mapping[str, Any]]
+
+
+def series(metrics: Lines, name: str, along: Along, clock: Clock) -> tuple[NDArray, NDArray]:
+    """x and value of every line that has a number under a name."""
+    lines = [line for line in metrics if line.get(name) is not None]
+    steps, elapsed = _numbers(lines, "step"), _numbers(lines, "elapsed")
+    return clock.along(along, steps, elapsed), _numbers(lines, name)
+
+
+def shares(metrics: Lines) -> list[str]:
+    """Names under which the heads' shares are kept, by head."""
+    names = {name for line in metrics for name in line if name.startswith("head_share_")}
+    return sorted(names, key=lambda name: int(name.rpartition("_")[2]))
+
+
+def newest(metrics: Lines, name: str, epoch: int | None = None) -> Any:
+    """The last value under a name, up to the end of an epoch or at all; None: there is none."""
+    line = newest_line(metrics, name, epoch)
+    return None if line is None else line[name]
+
+
+def newest_line(metrics: Lines, name: str, epoch: int | None = None) -> Mapping[str, Any] | None:
+    """The last line with a value under a name."""
+    known = (line for line in reversed(metrics) if line.get(name) is not None)
+    return next((line for line in known if epoch is None or line.get("epoch", 0) <= epoch), None)
+
+
+class Clock:
+    """Tells epochs and minutes from steps.
+
+    Parameters
+    ----------
+    metrics
+        Lines of metrics.jsonl.
+    status
+        Tells how long an epoch is before the first one has ended.
+    """
+
+    def __init__(self, metrics: Lines, status: Status | None) -> None:
+        ends = [line for line in metrics if line.get("epoch_ended")]
+        self._steps = np.concatenate([[0.0], _numbers(ends, "step")])
+        self._epochs = np.concatenate([[0.0], _numbers(ends, "epoch")])
+        timed = [line for line in metrics if line.get("elapsed") is not None]
+        self._timed_steps, self._elapsed = _numbers(timed, "step"), _numbers(timed, "elapsed")
+        self._pace = self._newest_pace(status)  # epochs a step
+
+    def _newest_pace(self, status: Status | None) -> float:
+        if len(self._steps) > 1:
+            return float((self._epochs[-1] - self._epochs[-2]) / max(1.0, self._steps[-1] - self._steps[-2]))
+        if status is not None and status.step and status.epochs:
+            return status.progress * status.epochs / status.step
+        return 0.0
+
+    def along(self, along: Along, steps: NDArray, elapsed: NDArray | None = None) -> NDArray:
+        """`(n,)` places along the axis, of `(n,)` steps: parts of an epoch, steps, or minutes."""
+        if along == "step":
+            return steps
+        if along == "time":
+            seconds = np.interp(steps, self._timed_steps, self._elapsed) if elapsed is None else elapsed
+            return seconds / 60
+        epochs = np.interp(steps, self._steps, self._epochs)
+        return np.where(steps > self._steps[-1], self._epochs[-1] + (steps - self._steps[-1]) * self._pace, epochs)
+
+    def switches(self, events: Sequence[Event], along: Along) -> list[float]:
+        """Where on the axis the run switched to auto-decoding."""
+        steps = np.array([event.step for event in events if event.kind == "switched"], dtype=np.float64)
+        if along == "time" and not len(self._timed_steps):
+            return []
+        return [float(place) for place in self.along(along, steps)]
+
+    def last(self, along: Along) -> float:
+        """End of the axis: where the run is now."""
+        return float(max(self.along(along, self._timed_steps[-1:]).max(initial=0.0), 1e-3))
+
+    def end_of(self, epoch: int, along: Along) -> float | None:
+        """Where on the axis an epoch ended; None: it has not."""
+        found = np.flatnonzero(self._epochs == epoch)
+        return float(self.along(along, self._steps[found[:1]])[0]) if len(found) else None
+
+
+def _numbers(lines: Lines, name: str) -> NDArray[np.float64]:
+    return np.array([line[name] for line in lines], dtype=np.float64)
