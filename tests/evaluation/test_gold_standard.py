@@ -83,6 +83,17 @@ def test_maps_that_agree_to_the_end_need_no_correction():
     assert found.curves["corrected"] is found.curves["masked"]
 
 
+def test_nothing_is_claimed_beyond_the_band():
+    """Maps made of 12 shells, and a tail that both owe to the same mask: without the band it passes for signal."""
+    tail = low_pass(noise(9, 1e-3), PIXEL_SIZE, 2 * PIXEL_SIZE)
+    halves = [low_pass(blobs() + noise(k, 0.02), PIXEL_SIZE, N * PIXEL_SIZE / 10) + tail for k in (1, 2)]
+    assert gold_standard(*halves, PIXEL_SIZE).curves["corrected"].values[16:].min() > 0.3
+    found = gold_standard(*halves, PIXEL_SIZE, band=12)
+    for curve in found.curves.values():
+        assert not curve.values[13:].any()
+    assert N * PIXEL_SIZE / 13 <= found.resolution < N * PIXEL_SIZE / 11.5
+
+
 def test_mask_is_made_of_the_average_and_is_soft():
     average = blobs() + noise(0, 0.02)
     mask = soft_mask(average, PIXEL_SIZE)

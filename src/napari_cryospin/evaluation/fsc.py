@@ -20,6 +20,10 @@ class Fsc:
     values: Array
     """`(shells,)` correlation; 1 at zero frequency."""
 
+    def up_to(self, band: int) -> Fsc:
+        """The same curve, 0 beyond a shell."""
+        return Fsc(self.frequency, np.where(np.arange(len(self.values)) <= band, self.values, 0.0))
+
     def resolution(self, threshold: float = 0.143) -> float:
         """Resolution in Angstrom: where the curve first falls below a threshold, interpolated linearly.
 

@@ -48,7 +48,13 @@ class GoldStandard:
 
 
 def gold_standard(
-    first: NDArray, second: NDArray, pixel_size: float, mask: NDArray | None = None, seed: int = 0
+    first: NDArray,
+    second: NDArray,
+    pixel_size: float,
+    mask: NDArray | None = None,
+    *,
+    band: int | None = None,
+    seed: int = 0,
 ) -> GoldStandard:
     """Compare two half maps that lie in one frame.
 
@@ -60,6 +66,9 @@ def gold_standard(
         A.
     mask
         `(n, n, n)` soft mask. Default: `soft_mask` of their average.
+    band
+        Shells that the halves were made of; default: all. Beyond it maps hold no more than what the mask of the
+        reconstruction spreads there, which is the same in both: the curves are set to 0.
     seed
         Of the random phases.
     """
@@ -67,6 +76,8 @@ def gold_standard(
     sphere = spherical_mask(n, 0.44 * n, 0.06 * n)
     mask = soft_mask((first + second) / 2, pixel_size) if mask is None else np.asarray(mask, dtype=np.float32)
     unmasked, masked = fsc(first, second, pixel_size, sphere), fsc(first, second, pixel_size, mask)
+    if band is not None:
+        unmasked, masked = unmasked.up_to(band), masked.up_to(band)
     curves = {"unmasked": unmasked, "masked": masked, "phase_randomised": masked, "corrected": masked}
     below = np.flatnonzero(unmasked.values < CERTAIN)
     if not len(below):
@@ -74,7 +85,7 @@ def gold_standard(
     start = int(below[0])
     rng = np.random.default_rng(seed)
     random = [randomise_phases(density * sphere, start, rng, sphere) for density in (first, second)]
-    chance = fsc(random[0], random[1], pixel_size, mask)
+    chance = fsc(random[0], random[1], pixel_size, mask).up_to(n if band is None else band)
     corrected = correct(masked.values, chance.values, start)
     curves |= {"phase_randomised": chance, "corrected": Fsc(masked.frequency, corrected)}
     return GoldStandard(curves=curves, mask=mask, randomised_from=start)

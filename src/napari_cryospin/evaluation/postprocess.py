@@ -46,6 +46,7 @@ def postprocess(
     pixel_size: float,
     *,
     mask: NDArray | None = None,
+    band: int | None = None,
     b_factor: float | None = None,
     low_pass: float | None = None,
 ) -> PostProcessed:
@@ -60,6 +61,8 @@ def postprocess(
         A.
     mask
         `(n, n, n)` soft mask for the FSC and the Guinier plot. Default: made from the average.
+    band
+        Shells that the halves were made of; default: all.
     b_factor
         A^2, negative to sharpen. Default: from the Guinier plot (with half maps), or none.
     low_pass
@@ -67,12 +70,13 @@ def postprocess(
     """
     if second is None:
         return _by_hand(first, pixel_size, b_factor, low_pass)
-    found = gold_standard(first, second, pixel_size, mask)
+    found = gold_standard(first, second, pixel_size, mask, band=band)
     average = ((np.asarray(first, dtype=np.float32) + second) / 2).astype(np.float32)
     notes = []
-    if found.randomised_from is None:
-        notes.append("the halves agree to the end: the FSC of the masked maps needed no correction")
     resolution = found.resolution
+    shells = len(first) // 2 - 1 if band is None else band
+    if resolution <= len(first) * pixel_size / shells:
+        notes.append(f"the halves agree in all {shells} shells that were looked at: the resolution may be better")
     weights = fsc_weights(found.curves["corrected"])
     plot = guinier(average * found.mask, pixel_size, resolution, weights)
     if b_factor is None:

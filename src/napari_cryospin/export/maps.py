@@ -52,7 +52,7 @@ def export_maps(folder: RunFolder, out: Path, options: ExportOptions, progress: 
     out.mkdir(parents=True, exist_ok=True)
     notes = list(figures["notes"])
     if options.b_factor is not None or options.low_pass is not None:
-        maps["map_sharpened"] = _sharpened_by_hand(maps, pixel_size, options)
+        maps["map_sharpened"] = _sharpened_by_hand(maps, pixel_size, figures["shells"], options)
     paths = []
     for index, (name, density) in enumerate(maps.items()):
         progress(0.4 * index / len(maps), f"writing {name}.mrc")
@@ -82,7 +82,7 @@ def export_emdb(folder: RunFolder, out: Path, options: ExportOptions, progress: 
     out.mkdir(parents=True, exist_ok=True)
     notes = list(figures["notes"])
     if options.b_factor is not None or options.low_pass is not None:
-        maps["map_sharpened"] = _sharpened_by_hand(maps, pixel_size, options)
+        maps["map_sharpened"] = _sharpened_by_hand(maps, pixel_size, figures["shells"], options)
     chosen = {"map": maps.get("map_sharpened", maps["map_filtered"])}
     chosen |= {name: maps[name] for name in ("half_map_1", "half_map_2", "mask") if name in maps}
     paths = []
@@ -149,10 +149,12 @@ def _read(folder: RunFolder) -> tuple[dict[str, NDArray[np.float32]], float, dic
     return {name: density for name, (density, _) in found.items()}, found["map"][1], figures
 
 
-def _sharpened_by_hand(maps: dict[str, NDArray], pixel_size: float, options: ExportOptions) -> NDArray[np.float32]:
+def _sharpened_by_hand(
+    maps: dict[str, NDArray], pixel_size: float, band: int | None, options: ExportOptions
+) -> NDArray[np.float32]:
     first, second = maps.get("half_map_1", maps["map"]), maps.get("half_map_2")
     mask, b_factor, cut = maps.get("mask"), options.b_factor, options.low_pass
-    return postprocess(first, second, pixel_size, mask=mask, b_factor=b_factor, low_pass=cut).sharpened
+    return postprocess(first, second, pixel_size, mask=mask, band=band, b_factor=b_factor, low_pass=cut).sharpened
 
 
 def _write(path: Path, density: NDArray, pixel_size: float, options: ExportOptions) -> Path:

@@ -97,7 +97,7 @@ class HalfSetMonitor:
         pixel_size = fits[0].images.extent / n
         halves = align_halves(first, second, pixel_size, self.alignment, exact=False)
         self.alignment = halves.alignment
-        return gold_standard(first, halves.second, pixel_size), halves
+        return gold_standard(first, halves.second, pixel_size, band=min(fit.band for fit in fits)), halves
 
 
 @torch.no_grad()

@@ -120,7 +120,7 @@ def make_results(reconstruction: Reconstruction) -> Results:
         count = len(fits[0])
         rotations[count:], shifts[count:] = poses_in_frame(rotations[count:], shifts[count:], halves.alignment)
         maps = (maps[0], halves.second)
-        found, resolution = _combined(maps, pixel_size, halves)
+        found, resolution = _combined(maps, pixel_size, halves, min(fit.band for fit in fits))
     density = maps[0] if not found else found.pop("map")
     return Results(
         map=density,
@@ -149,10 +149,12 @@ def _posterior(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
     return known | (posterior_statistics(fits) if reconstruction.finished else {})
 
 
-def _combined(maps: tuple[np.ndarray, ...], pixel_size: float, halves: AlignedHalves) -> tuple[dict[str, Any], float]:
+def _combined(
+    maps: tuple[np.ndarray, ...], pixel_size: float, halves: AlignedHalves, band: int
+) -> tuple[dict[str, Any], float]:
     """What the two halves tell together: fields of the results, and the resolution in A."""
-    found = postprocess(maps[0], maps[1], pixel_size)
-    notes = (*([halves.warning] if halves.warning else []), *found.notes)
+    found = postprocess(maps[0], maps[1], pixel_size, band=band)
+    notes = (halves.warning,) if halves.failed else (*([halves.warning] if halves.warning else []), *found.notes)
     for note in notes:
         log.warning("%s", note)
     table = {"frequency": found.curves["corrected"].frequency}
@@ -164,6 +166,7 @@ def _combined(maps: tuple[np.ndarray, ...], pixel_size: float, halves: AlignedHa
         "fsc": table | {name: curve.values for name, curve in found.curves.items()},
         "guinier": {"square": found.guinier.square, "log_amplitude": found.guinier.log_amplitude},
         "b_factor": 0.0 if halves.failed else found.b_factor,
+        "band": band,
         "notes": notes,
     }
     return fields, float("nan") if halves.failed else found.resolution

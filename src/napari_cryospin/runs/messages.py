@@ -182,6 +182,7 @@ class Results:
     fsc: Mapping[str, np.ndarray] | None = None  # (shells,): frequency in 1/A, unmasked, ..., corrected
     guinier: Mapping[str, np.ndarray] | None = None  # (shells,): square in 1/A^2, log_amplitude
     b_factor: float = 0.0  # A^2, of the sharpened map; negative sharpens
+    band: int | None = None  # Fourier shells that the half maps were made of
     notes: tuple[str, ...] = ()  # how far these can be trusted
     indices: np.ndarray  # (n,) int64: rows of the input that were used
     rotations: np.ndarray  # (n, 3, 3) float64
