@@ -13,6 +13,7 @@ from scipy.ndimage import fourier_shift
 from scipy.spatial.transform import Rotation
 from torch_fourier_slice import project_3d_to_2d
 
+from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.export.options import ExportOptions
 from napari_cryospin.export.run_results import open_results
 from napari_cryospin.export.selection import Selection
@@ -173,6 +174,21 @@ def test_an_independent_projector_sees_the_same(working_box, make_run, tmp_path)
     unshifted = Projections(working, pixel_size * box / working_box)(results.rotations, 0 * results.shifts).numpy()
     wrong = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(unshifted, theirs, strict=True)]
     assert np.median(wrong) < 0.95  # the test would see shifts that are lost
+
+
+def test_the_other_hand(star, make_run, tmp_path):
+    """Of the mirrored map, at the poses written, the same images."""
+    results = open_results(make_run(star, range(12)))
+    export(results, "relion", tmp_path / "out.star", options=ExportOptions(flip_hand=True))
+    rows = texts(tmp_path / "out.star")["particles"]
+    density = phantom(32)
+    before, after = (
+        project_3d_to_2d(torch.from_numpy(map.copy()), torch.from_numpy(turns.transpose(0, 2, 1).copy()).float(), 3.0)
+        for map, turns in ((density.numpy(), results.rotations), (flip_hand(density.numpy()), poses(rows)))
+    )
+    for a, b in zip(before.numpy(), after.numpy(), strict=True):
+        assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.999
+    np.testing.assert_allclose(rows[ANGST].astype(float), results.shifts, atol=1e-6)
 
 
 def test_run_of_inverted_images_says_so(star, make_run, tmp_path):

@@ -27,7 +27,7 @@ COMMANDS = {
     "status": ("watch", "how a run stands"),
     "evaluate": ("outcome", "compare a run with a known truth"),
     "posterior": ("outcome", "pose posterior of one particle: figure and numbers"),
-    "export": ("export", "results for RELION, cryoSPARC, cryoDRGN: all particles or some"),
+    "export": ("export", "results for RELION, cryoSPARC, cryoDRGN, ChimeraX, EMDB"),
     "simulate": ("simulation", "particles with known poses from a map"),
     "demo": ("demo", "simulate, reconstruct and compare, in a minute"),
 }

@@ -118,6 +118,10 @@ class RunResults:
         """The same particles under the map of the other hand."""
         return dataclasses.replace(self, rotations=HAND_FLIP @ self.rotations)
 
+    def in_other_hand(self) -> RunResults:
+        """Poses under the map's mirror image; view directions and shifts stay."""
+        return dataclasses.replace(self, rotations=HAND_FLIP @ self.rotations)
+
     @cached_property
     def angles(self) -> NDArray[np.float64]:
         """Degrees `(k, 3)`: rot, tilt, psi."""

@@ -25,7 +25,7 @@ class Exporter:
     function: str
     """`module:name` in this package, imported when it is asked for."""
     of: Literal["particles", "run"] = "particles"
-    """Called with the results of the chosen particles, or with the folder; then out, options, progress."""
+    """Called with the results of the chosen particles, or with the run's folder; then with out, options, progress."""
 
 
 EXPORTERS = {
@@ -86,13 +86,10 @@ def export(
     """
     exporter = find_exporter(to)
     out = Path(out)
-    if exporter.suffix and out.suffix.lower() != exporter.suffix:
-        raise ValueError(f"{out}: found a name with {out.suffix!r} at its end, expected {exporter.suffix!r}")
-    if not exporter.suffix and out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: is a file; expected a folder to write to")
-
     folder = run.folder if isinstance(run, RunResults) else run if isinstance(run, RunFolder) else RunFolder(Path(run))
-    _spare_the_input(folder, out)
+    _check_place(exporter, folder, out)
+    if exporter.of == "run" and not selection.everything:
+        raise ValueError(f"export to {to}: writes what belongs to the run as a whole; expected no selection")
 
     def report(share: float, text: str) -> None:
         if progress is not None:
@@ -104,21 +101,24 @@ def export(
     module, name = exporter.function.split(":")
     function = getattr(importlib.import_module(f"napari_cryospin.export.{module}"), name)
     if exporter.of == "run":
-        if not selection.everything:
-            raise ValueError(f"export to {to}: writes what belongs to the run as a whole; expected no selection")
         exported: Exported = function(folder, out, options, report)
     else:
         results = run if isinstance(run, RunResults) else open_results(folder)
         if not selection.everything:
             results = results.select(selection.positions(results))
+        results = results.in_other_hand() if options.flip_hand else results
         (out.parent if exporter.suffix else out).mkdir(parents=True, exist_ok=True)
         exported = function(results, out, options, report)
     report(1.0, "done")
     return exported
 
 
-def _spare_the_input(folder: RunFolder, out: Path) -> None:
-    """Refuse to write where the run's own input lies."""
+def _check_place(exporter: Exporter, folder: RunFolder, out: Path) -> None:
+    """Refuse a name of another kind, and to write where the run's own input lies."""
+    if exporter.suffix and out.suffix.lower() != exporter.suffix:
+        raise ValueError(f"{out}: found a name with {out.suffix!r} at its end, expected {exporter.suffix!r}")
+    if not exporter.suffix and out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: is a file; expected a folder to write to")
     source = folder.source
     for path in (source.particles, *source.passthrough, source.ctf, source.poses):
         if path is not None and out.absolute() in (path.absolute(), path.absolute().parent):

@@ -11,4 +11,4 @@ from napari_cryospin.runs.folder import RunFolder
 
 def chimerax(folder: RunFolder, out: Path, options: ExportOptions, progress: Progress) -> Exported:
     """A folder with a script for ChimeraX."""
-    return Exported(paths=tuple(export_chimerax(folder, out, progress=progress)))
+    return Exported(paths=tuple(export_chimerax(folder, out, progress=progress, flip=options.flip_hand)))
