@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from napari_cryospin.widgets.reader import map_layer, map_reader
-from napari_cryospin.widgets.sample_data import SPLICEOSOME
+from napari_cryospin.widgets.samples import SAMPLES
 
 
 def write_mrc(path, data, *, stack=False, pixel_size=2.5):
@@ -81,11 +81,9 @@ def test_what_is_no_map_is_left_to_other_readers(tmp_path, density, name):
     assert map_reader(str(path)) is None
 
 
-def test_napari_opens_the_sample_and_a_map(make_napari_viewer):
+def test_napari_opens_a_map(make_napari_viewer):
     viewer = make_napari_viewer()
-    (sample,) = viewer.open_sample("napari-cryospin", "spliceosome")
-    (opened,) = viewer.open(SPLICEOSOME, plugin="napari-cryospin")
-    for layer in (sample, opened):
-        assert layer.data.shape == (64, 64, 64)
-        np.testing.assert_allclose(layer.scale, 8.66, rtol=1e-5)
-        assert str(layer.units[0]) == "angstrom"
+    (opened,) = viewer.open(SAMPLES["spliceosome"].map, plugin="napari-cryospin")
+    assert opened.data.shape == (64, 64, 64)
+    np.testing.assert_allclose(opened.scale, 8.66, rtol=1e-5)
+    assert str(opened.units[0]) == "angstrom"

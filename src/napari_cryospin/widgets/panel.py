@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_cryospin.widgets.guard import guard
@@ -67,6 +67,17 @@ class Panel(QWidget):
     @property
     def is_empty(self) -> bool:
         return self._pages.currentIndex() == 1
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        # napari takes the panel out of a dock that is closed, and nothing else tells of it.
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            QTimer.singleShot(0, self._end_if_left)
+
+    def _end_if_left(self) -> None:
+        """Go where nobody took the panel into another dock; it hears of nothing any more."""
+        if self.parent() is None and not self.isVisible():
+            self.deleteLater()
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
