@@ -10,6 +10,10 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSlider, QSpinBox, QVBoxLayout, QWidget
 
 
+UNCERTAIN = "The particle whose posterior is the broadest (largest entropy in the newest history); again: the next one"
+UNKNOWN = "Not known: this run computes no entropies (it does where a posterior sample competes with the heads)"
+
+
 class ParticlePicker(QWidget):
     """Tells which particle is chosen, as a row of the input."""
 
@@ -33,7 +37,7 @@ class ParticlePicker(QWidget):
         self.next = self._button("▶", "The next particle", lambda: self._step(1))
         self.uncertain = self._button(
             "Most uncertain",
-            "The particle whose posterior is the broadest (largest entropy in the newest history); again: the next one",
+            UNCERTAIN,
             self._most_uncertain,
         )
         self.random = self._button("Random", "Any particle", self._any)
@@ -71,6 +75,7 @@ class ParticlePicker(QWidget):
         """Posterior entropy `(n,)` of the particles at `(n,)` `rows`; None: not known yet."""
         known = entropy is not None and rows is not None and bool(np.isfinite(entropy).any())
         self.uncertain.setEnabled(known)
+        self.uncertain.setToolTip(UNCERTAIN if known else UNKNOWN)
         self._by_entropy = np.zeros(0, dtype=np.int64)
         if known:
             assert entropy is not None

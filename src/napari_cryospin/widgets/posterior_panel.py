@@ -244,14 +244,14 @@ class PosteriorPanel(Panel):
 
     def _show_front(self, look: Look) -> None:
         """Of a particle that is new here, the best mode must be on the side that is seen."""
-        best = look.posterior.rotation[2]
+        best = look.mode
         if self._faced < 0 or self.views.sphere.rotation[2] @ best < 0.3:
             self.views.sphere.face(best, upright=True)
         self._faced = look.particle
 
     def _face(self) -> None:
         if self.look is not None:
-            self.views.sphere.face(self.look.posterior.rotation[2], upright=True)
+            self.views.sphere.face(self.look.mode, upright=True)
             self._sphere_turned(self.views.sphere.rotation)
 
     def _linked(self, linked: bool) -> None:

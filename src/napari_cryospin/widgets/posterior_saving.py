@@ -64,7 +64,7 @@ def save_numbers(look: Look, detail: Detail | None, path: Path) -> None:
     if detail is not None:
         zoom, candidates = detail.zoom, detail.candidates
         arrays |= {"zoom_log_posterior": zoom.log_posterior, "zoom_degrees": zoom.u, "zoom_centre": zoom.centre}
-        arrays |= {"zoom_axes": zoom.axes, "best_rotation": zoom.rotation, "best_shift": zoom.shift}
+        arrays |= {"zoom_axes": zoom.axes, "best_rotation": detail.best}
         arrays |= {"shown": [one.title for one in detail.shown], "error": candidates.error}
         arrays |= {"log_likelihood": candidates.log_likelihood, "angles": candidates.angles}
         arrays |= {"shown_shifts": candidates.shifts, "probability": candidates.probability}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cryospin.evaluation.sphere_cells import healpix_cells
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Snapshot
 from napari_cryospin.widgets.candidate_strip import Candidate
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from napari_cryospin.inference.map_state import MapState
     from napari_cryospin.inference.particle_view import ParticleView
     from napari_cryospin.inference.view_results import Candidates, Posterior, Zoom
+
+
+NEAR = 6.0
+"""Degrees from the centre of the most probable cell within which a pose belongs to it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +61,16 @@ class Look:
     seconds: float  # that it took
 
     @property
+    def mode(self) -> NDArray[np.float64]:
+        """`(3,)` centre of the most probable cell."""
+        return np.asarray(healpix_cells(self.posterior.nside).centres[self.posterior.pixel])
+
+    @property
+    def away(self) -> NDArray[np.float64] | None:
+        """The mode, where the best single pose lies outside of it: many poses can outweigh one."""
+        return self.mode if self.mode @ self.posterior.rotation[2] < np.cos(np.radians(NEAR)) else None
+
+    @property
     def frozen(self) -> bool:
         """Whether the candidates are the encoder's last ones: after the switch heads no longer move."""
         return self.stage == "auto-decoding" and len(self.heads) > 0
@@ -63,7 +78,7 @@ class Look:
 
 @dataclass(frozen=True, eq=False)
 class Detail:
-    """What takes longer: zoom, projections, the truth."""
+    """What takes longer: zoom on the mode, projections, the truth."""
 
     look: Look
     zoom: Zoom
@@ -71,6 +86,11 @@ class Detail:
     candidates: Candidates
     truth: NDArray | None = None  # (3, 3) true rotation in the run's frame; None: unknown
     truth_note: str = ""  # why it is unknown, where a truth was given
+
+    @property
+    def best(self) -> NDArray:
+        """`(3, 3)` best pose that is known."""
+        return next(one.rotation for one in self.shown if one.kind == "best")
 
 
 @dataclass(eq=False)
@@ -141,7 +161,7 @@ class PosteriorSource:
     def detail(self, look: Look, cancelled: threading.Event) -> Detail:
         """Zoom on the best mode, the projections at all candidates, and the truth where it can be known."""
         view, state = self.view, look.posterior.state
-        zoom = view.zoom(look.particle, state, cancelled=cancelled)
+        zoom = view.zoom(look.particle, state, look.away, cancelled)
         if cancelled.is_set():
             raise CancelledError
         truth, note = self._truth_of(state, state.row(look.particle))
@@ -155,7 +175,6 @@ class PosteriorSource:
         """The engine's view of this run; its input is opened once."""
         if self._view is None:
             from napari_cryospin.evaluation.mollweide import mollweide_pixels
-            from napari_cryospin.evaluation.sphere_cells import healpix_cells
             from napari_cryospin.inference.particle_view import ParticleView
             from napari_cryospin.widgets.mollweide import FINENESS
 
@@ -225,7 +244,7 @@ class PosteriorSource:
             found = true_rotations_in_frame(state.indices, state.rotations, state.half_sets, truth, particles)
         except (OSError, ValueError) as error:
             return None, str(error)
-        return found, "" if found is not None else "truth: unknown, too few poses agree with it yet"
+        return found, "" if found is not None else "Truth: unknown, too few poses agree with it yet."
 
 
 def _place(indices: NDArray, particle: int) -> int:
@@ -241,7 +260,8 @@ def candidates_of(look: Look, zoom: Zoom, truth: NDArray | None) -> tuple[Candid
         Candidate("head", rotation, shift, head, head == look.winning_head)
         for head, (rotation, shift) in enumerate(zip(look.heads, look.head_shifts, strict=True))
     ]
-    others = [Candidate("best", zoom.rotation, zoom.shift), Candidate("pose", look.rotation, look.shift)]
+    best = (zoom.rotation, zoom.shift) if look.away is None else (look.posterior.rotation, look.posterior.shift)
+    others = [Candidate("best", *best), Candidate("pose", look.rotation, look.shift)]
     if truth is not None:
         # Only the directions are compared with the truth: the shift is the run's.
         others.append(Candidate("truth", truth, look.shift))

@@ -15,7 +15,7 @@ def scene_of(look: Look, detail: Detail | None) -> DirectionScene:
         Marker(unit(head[2]), "head", f"head {number + 1}", number, number == look.winning_head)
         for number, head in enumerate(look.heads)
     ]
-    best = look.posterior.rotation if detail is None else detail.zoom.rotation
+    best = look.posterior.rotation if detail is None else detail.best
     markers.append(Marker(unit(look.rotation[2]), "pose", "the run's pose"))
     markers.append(Marker(unit(best[2]), "best", "best pose on the grid"))
     if detail is not None and detail.truth is not None:
