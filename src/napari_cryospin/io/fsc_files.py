@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
-import starfile
 from numpy.typing import NDArray
 
 from napari_cryospin.io.files import atomic_write
+from napari_cryospin.io.star_text import write_blocks
 
 RELION_COLUMNS = {
     "corrected": "rlnFourierShellCorrelationCorrected",
@@ -52,10 +51,8 @@ def write_fsc_star(path: Path, curves: Mapping[str, NDArray], resolution: float)
     table = {"rlnSpectralIndex": np.arange(len(frequency)), "rlnResolution": frequency}
     table |= {"rlnAngstromResolution": angstrom}
     table |= {column: curves[name] for name, column in RELION_COLUMNS.items() if name in curves}
-    blocks: dict[Hashable, Any] = {"general": {"rlnFinalResolution": resolution}} if np.isfinite(resolution) else {}
-    blocks["fsc"] = pd.DataFrame(table)
-    with atomic_write(path) as part:
-        part.write_text(starfile.to_string(blocks, float_format="%.6f"))
+    known = {"general": {"rlnFinalResolution": f"{resolution:.6f}"}} if np.isfinite(resolution) else {}
+    write_blocks(path, {**known, "fsc": pd.DataFrame(table)})
 
 
 def write_fsc_xml(path: Path, frequency: NDArray, correlation: NDArray, title: str) -> None:
