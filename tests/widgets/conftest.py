@@ -3,10 +3,13 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 from qtpy.QtCore import QSettings
+from scipy.spatial.transform import Rotation
 
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.messages import Event, Snapshot, Status
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, Settings
 from napari_cryospin.widgets import preferences, samples
@@ -74,3 +77,39 @@ def finished_run(tiny_particles, tiny_settings, tmp_path_factory) -> RunFolder:
 def new_run(tiny_particles, tiny_settings, tmp_path) -> RunFolder:
     """The folder of a run that nobody has begun to drive."""
     return RunFolder.create(tmp_path / "new", RunInput(particles=tiny_particles.particles), tiny_settings)
+
+
+@pytest.fixture
+def told_run(tmp_path) -> RunFolder:
+    """A run that is made up: 400 particles, 3 heads, six epochs, the switch after the fourth, half sets none."""
+    folder = RunFolder.create(tmp_path / "told", RunInput(particles=Path("p.star")), Settings())
+    rotations = Rotation.random(400, random_state=0).as_matrix()
+    best = np.digitize(rotations[:, 2, 2], [-0.3, 0.3])  # head 0 wins the south, 1 the equator, 2 the north
+    share = np.bincount(best, minlength=3) / 400
+    for epoch in range(1, 7):
+        stage = "auto-encoding" if epoch < 5 else "auto-decoding"
+        where = {"step": 10 * epoch, "epoch": epoch, "stage": stage, "elapsed": 30.0 * epoch}
+        folder.append_metrics({**where, "step": 10 * epoch - 5, "epoch": epoch - 1, "loss": 9.0 / epoch})
+        line = {**where, "loss": 8.0 / epoch, "resolution": 40.0 / epoch, "band": 2.0 * epoch, "entropy": 3.0 / epoch}
+        line |= {f"head_share_{head}": float(one) for head, one in enumerate(share)} | {"sample_share": 0.25}
+        line |= {"pose_change": 2.0} if epoch > 4 else {}
+        folder.append_metrics({**line, "epoch_ended": True})
+        arrays = {
+            "map": np.zeros((16, 16, 16), np.float16), "pixel_size": np.array(4.0), "epoch": np.array(epoch),
+            "stage": np.array(stage), "indices": np.arange(400) + 1000, "half_sets": np.zeros(400, np.int8),
+            "rotations": rotations.astype(np.float32), "best_head": best.astype(np.int16),
+            "candidate_rotations": np.repeat(rotations[:, None], 3, 1).astype(np.float16),
+        }  # fmt: skip
+        folder.write_history(epoch, arrays)
+        folder.append_event(Event(kind="epoch", step=10 * epoch))
+        if epoch == 4:
+            folder.append_event(Event(kind="switched", step=40, detail={"epoch": 4}))
+    snapshot = Snapshot(
+        step=60, epoch=6, stage="auto-decoding", map=np.zeros((16, 16, 16)), pixel_size=4.0, band=8,
+        noise=np.ones((1, 8)), max_shift=0.0, indices=np.arange(400) + 1000, half_sets=np.zeros(400),
+        rotations=rotations, shifts=np.zeros((400, 2)), winning_head=best, head_share=[*share, 0.25], loss=1.0,
+        resolution=6.7, switch_ready=False, switch_reason="",
+    )  # fmt: skip
+    folder.write_snapshot(snapshot)
+    folder.write_status(Status(state="running", stage="auto-decoding", step=60, epoch=6, epochs=10, progress=0.6))
+    return folder

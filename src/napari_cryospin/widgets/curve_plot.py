@@ -192,6 +192,7 @@ class BarPlot(Plot):
         self.addItem(self._bars)
         self._numbers: list[pg.TextItem] = []
         self.set_label(x_name)
+        self.getAxis("bottom").setStyle(hideOverlappingLabels=False)
         self.setMouseEnabled(x=False, y=False)
 
     def set_bars(self, names: Sequence[str], values: NDArray, colours: Sequence[str], apart: int = 0) -> None:
@@ -212,7 +213,7 @@ class BarPlot(Plot):
                 number.setText(f"{value:.0f}" if value >= 9.95 else f"{value:.1f}")
                 number.setPos(places[index], value)
         top = max(1.0, float(self.values.max(initial=0.0)))
-        self.setRange(xRange=(-0.6, places.max(initial=0.0) + 0.6), yRange=(0, 1.15 * top), padding=0)
+        self.setRange(xRange=(-0.6, places.max(initial=0.0) + (1.0 if apart else 0.6)), yRange=(0, 1.15 * top), padding=0)
 
     def set_theme(self, theme: Theme) -> None:
         super().set_theme(theme)

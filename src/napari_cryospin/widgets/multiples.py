@@ -63,7 +63,7 @@ class Multiples(QWidget):
         least_width, least_height = self.smallest
         if width >= least_width * sum(self.widths) / min(self.widths) and height < 2 * least_height + 80:
             return count
-        for columns in range(min(width // least_width, count), 1, -1):
+        for columns in range(min(width // least_width, count - 1), 1, -1):
             if height >= -(-count // columns) * least_height:
                 return self._even(columns)
         return 1 if count > 1 and height >= count * least_height and height > width else 0
@@ -85,12 +85,15 @@ class Multiples(QWidget):
             self._grid.takeAt(0)
         for index in range(len(self.plots)):
             self._grid.setColumnStretch(index, 0)
+            self._grid.setRowStretch(index + 1, 0)
         self.tabs.setVisible(columns == 0)
         if columns == 0:
             self._grid.addWidget(self.tabs, 0, 0)
         for index, plot in enumerate(self.plots):
             row, column = divmod(index, columns) if columns else (0, 0)
-            self._grid.addWidget(plot, row + 1, column)
+            self._grid.setRowStretch(row + 1, 1)
+            last = columns - column if columns and plot is self.plots[-1] else 1  # takes what is left of its row
+            self._grid.addWidget(plot, row + 1, column, 1, last)
             self._grid.setColumnStretch(column, self.widths[index] if columns == len(self.plots) else 1)
         self._show_one(self.tabs.currentIndex())
 

@@ -145,7 +145,7 @@ class Plot(pg.PlotWidget):
 
     def set_label(self, name: str) -> None:
         """What is along x, with unit."""
-        self.setLabel("bottom", name, **{"font-size": "7pt"})
+        self.setLabel("bottom", name, **{"font-size": "7pt", "color": self.theme.text})
         self.getAxis("bottom").resizeEvent()  # centres it; pyqtgraph waits for a new size
 
     def set_range(self, x: tuple[float, float] | None = None, y: tuple[float, float] | None = None) -> None:
