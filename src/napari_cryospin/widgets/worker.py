@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,40 @@ from qtpy.QtCore import QObject, Signal
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.5  # s between two looks whether the program has ended
+
+
+class _Questions:
+    """What waits to be answered. It knows no Qt object: the thread that holds it keeps no widget alive."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.waiting: dict[str, Callable[[], Any]] = {}
+        self.ended = False
+
+    def add(self, kind: str, question: Callable[[], Any]) -> None:
+        with self.changed:
+            self.waiting.pop(kind, None)
+            self.waiting[kind] = question
+            self.changed.notify()
+
+    def end(self) -> None:
+        with self.changed:
+            self.ended = True
+            self.changed.notify()
+
+    @property
+    def over(self) -> bool:
+        return self.ended or not threading.main_thread().is_alive()
+
+    def next(self) -> tuple[str, Callable[[], Any]] | None:
+        """Wait for a question; None: there will be no more."""
+        with self.changed:
+            while not self.waiting and not self.over:
+                self.changed.wait(LOOK_EVERY)
+            if self.over:
+                return None
+            kind = next(iter(self.waiting))
+            return kind, self.waiting.pop(kind)
 
 
 class Worker(QObject):
@@ -33,66 +68,37 @@ class Worker(QObject):
 
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._changed = threading.Condition()
-        self._waiting: dict[str, Callable[[], Any]] = {}
-        self._ended = False
+        self._questions = _Questions()
+        # Not `destroyed`: its slot may be called while the garbage collector takes the slot itself apart.
+        weakref.finalize(self, self._questions.end)
         # Not a daemon: a thread that is killed in the middle of a library's native code takes the process down with it.
-        self._thread = threading.Thread(target=self._run, name=name)
-        self._thread.start()
-        self.destroyed.connect(self._end_of(self._changed))
-
-    def _end_of(self, changed: threading.Condition) -> Callable[[], None]:
-        # The closure holds no reference to this object, whose C++ side is gone when it is called.
-        state = self.__dict__
-
-        def end() -> None:
-            with changed:
-                state["_ended"] = True
-                changed.notify()
-
-        return end
+        threading.Thread(target=_answer_all, args=(self._questions, weakref.ref(self)), name=name).start()
 
     def ask(self, kind: str, question: Callable[[], Any]) -> None:
         """Have `question` called in the thread; one of the same kind that still waits is dropped."""
-        with self._changed:
-            self._waiting.pop(kind, None)
-            self._waiting[kind] = question
-            self._changed.notify()
+        self._questions.add(kind, question)
 
     def end(self) -> None:
         """End the thread after the question in hand; what waits is dropped."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify()
+        self._questions.end()
 
-    @property
-    def _over(self) -> bool:
-        return self._ended or not threading.main_thread().is_alive()
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._waiting and not self._over:
-                    self._changed.wait(LOOK_EVERY)
-                if self._over:
-                    return
-                kind = next(iter(self._waiting))
-                question = self._waiting.pop(kind)
-            self._answer(kind, question)
-
-    def _answer(self, kind: str, question: Callable[[], Any]) -> None:
+def _answer_all(questions: _Questions, worker: weakref.ref[Worker]) -> None:
+    while (asked := questions.next()) is not None:
+        kind, question = asked
         try:
-            answer = question()
+            answer, name = question(), "answered"
         except Exception as error:  # whoever asked must hear of it, whatever it was
             log.info("%s", kind, exc_info=True)
-            self._emit("failed", kind, error)
-        else:
-            self._emit("answered", kind, answer)
+            answer, name = error, "failed"
+        _tell(questions, worker(), name, kind, answer)
+        del asked, question, answer  # what they hold must not live until the next question
 
-    def _emit(self, signal: str, kind: str, value: Any) -> None:
-        if self._over:
-            return
-        try:
-            getattr(self, signal).emit(kind, value)
-        except RuntimeError:  # the window was closed meanwhile
-            log.debug("nobody waits for %s any more", kind)
+
+def _tell(questions: _Questions, worker: Worker | None, name: str, kind: str, answer: Any) -> None:
+    if worker is None or questions.over:
+        return
+    try:
+        getattr(worker, name).emit(kind, answer)
+    except RuntimeError:  # the window was closed meanwhile
+        log.debug("nobody waits for %s any more", kind)

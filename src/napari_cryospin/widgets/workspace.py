@@ -19,7 +19,7 @@ WORKSPACE = "cryoSPIN workspace"
 LARGE = (1500, 850)
 """Pixels of a screen on which all panels have a place side by side."""
 RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 430, 380
-BOTTOM_HEIGHT = 330
+BOTTOM_HEIGHT, BOTTOM_HEIGHT_SMALL = 330, 280
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,15 @@ class BottomRow(QWidget):
         bar = self.tabs.tabBar()
         assert bar is not None
         self.tabs.setMaximumHeight(bar.sizeHint().height() if folded else 16777215)
+        self.set_height()
+
+    def set_height(self) -> None:
+        """Give the dock around it the height that is wanted now."""
+        dock = dock_of(self)
+        window = None if dock is None else dock.parent()
+        if dock is not None and isinstance(window, QMainWindow):
+            wanted = 1 if self.fold.isChecked() else BOTTOM_HEIGHT if is_large(self) else BOTTOM_HEIGHT_SMALL
+            window.resizeDocks([dock], [wanted], Qt.Orientation.Vertical)
 
 
 class Workspace(PanelTabs):
@@ -172,7 +181,7 @@ class Workspace(PanelTabs):
             bottom = BottomRow(self.viewer)
             self.viewer.window.add_dock_widget(bottom, name="cryoSPIN map and plots", area="bottom")
             bottom.fold.setChecked(not large)
-            window.resizeDocks([dock_of(bottom)], [BOTTOM_HEIGHT if large else 1], Qt.Orientation.Vertical)
+            bottom.set_height()
         if large:
             self._dock_posterior(window, dock)
         elif self.index_of("Posterior") < 0 and exists("Posterior"):
