@@ -31,6 +31,12 @@ class ParticleImage:
 
     Attributes
     ----------
+    picture : Tensor
+        `(n, n)` masked, background of unit variance.
+    coefficients : Tensor
+        `(points,)` complex, as the run has them.
+    noise_seen : float
+        Share of the noise that the mask leaves in a coefficient.
     pose_shift : Tensor
         `(2,)` A: the shift of the run's pose.
     """
@@ -39,9 +45,12 @@ class ParticleImage:
         row = state.row(particle)
         self.images, self.rows = images, torch.tensor([particle])
         self.points, self.box_size, self.extent = images.points.to(images.device), images.box_size, images.extent
-        self.coefficients = images.coefficients(self.rows)[0]
+        # Read between lattice points, an image shows its zero frequency as well, which its coefficients leave out.
+        self.picture = (images.normalised(self.rows)[0] * images.mask).to(images.device)
+        self.coefficients = fourier.to_half_plane(self.picture, self.points) / self.box_size
         self.noise = torch.from_numpy(np.array(state.noise[state.half(row)])).to(images.device)
         self.shell = images.shell.to(images.device)
+        self.noise_seen = float(images.mask.square().mean())
         self.moves = state.max_shift > 0
         self.pose_shift = torch.from_numpy(np.array(state.shifts[row], dtype=np.float32))
 
@@ -70,8 +79,7 @@ class ParticleImage:
         """
         points, angles = templates.points, angles.to(templates.points.device)
         box = min(self.box_size, 2 * (band + MARGIN))
-        inner = fourier.band_size(self.points, box // 2 - 1)
-        image = fourier.from_half_plane(self.coefficients[:inner], self.points[:inner], box)
+        image = fourier.fourier_crop(self.picture, box) * (self.box_size / box**2)
         turned, where = turned_coefficients(image, points, angles), turned_points(points, angles)  # (j, p), (j, p, 2)
         ctf = self.images.ctf_at(self.rows.expand(len(angles)), where)
         weights = self.weights(len(points)) * soft_edge(points, band)

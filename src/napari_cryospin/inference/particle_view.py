@@ -197,7 +197,7 @@ class ParticleView:
             particle=pictures[0],
             projections=pictures[1:],
             pixel_size=self.images.pixel_size,
-            error=(squares / count).numpy(),
+            error=(squares / (count * image.noise_seen)).numpy(),
             log_likelihood=(squares.min() - squares).numpy(),
             pixel=pixel,
             probability=np.exp(posterior.log_posterior[pixel]),

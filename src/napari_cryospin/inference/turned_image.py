@@ -48,7 +48,7 @@ def turned_coefficients(image: Tensor, points: Tensor, angles: Tensor) -> Tensor
         `(j,)` radian.
     """
     n = image.shape[-1]
-    place = (torch.arange(n, device=image.device) - n // 2) / n
+    place = (torch.arange(n, device=image.device) - n // 2).to(image.dtype) / n
     along, across = angles.cos()[:, None] * place, angles.sin()[:, None] * place  # (j, n)
     kx, ky = points.unbind(-1)
     # Of the wave at (kx cos + ky sin, ky cos - kx sin), a factor for each whole number: few waves are computed.
@@ -61,6 +61,6 @@ def turned_coefficients(image: Tensor, points: Tensor, angles: Tensor) -> Tensor
 def _waves(numbers: Tensor, place: Tensor) -> Tensor:
     """`(j, p, n)` waves `exp(-2 pi i k x)` of `(p,)` whole numbers at `(j, n)` places."""
     largest = int(numbers.abs().max())
-    every = torch.arange(-largest, largest + 1, device=place.device)
+    every = torch.arange(-largest, largest + 1, device=place.device, dtype=place.dtype)
     angle = -2 * torch.pi * every[:, None] * place[:, None]
     return torch.polar(torch.ones_like(angle), angle)[:, numbers + largest]
