@@ -14,8 +14,8 @@ from napari_cryospin.evaluation.against_truth import (
     evaluate_results,
     true_rotations_in_frame,
 )
-from napari_cryospin.evaluation.map_alignment import apply_alignment, flip_hand
-from napari_cryospin.evaluation.pose_error import HAND_FLIP
+from napari_cryospin.evaluation.hand import HAND_FLIP, flip_hand
+from napari_cryospin.evaluation.map_alignment import apply_alignment
 from napari_cryospin.evaluation.simulation import simulate
 from napari_cryospin.io.mrc import read_map, write_map
 from napari_cryospin.io.open import open_particles

@@ -8,7 +8,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from napari_cryospin.evaluation.gold_standard import gold_standard
-from napari_cryospin.evaluation.map_alignment import apply_alignment, flip_hand
+from napari_cryospin.evaluation.hand import flip_hand
+from napari_cryospin.evaluation.map_alignment import apply_alignment
 from napari_cryospin.evaluation.pose_error import angle_between
 from napari_cryospin.inference.half_sets import align_halves, poses_in_frame
 from napari_cryospin.inference.outcome import make_results

@@ -299,6 +299,8 @@ def test_flip_of_the_hand_is_the_sessions_and_inverts_the_map(live, qtbot):
     np.testing.assert_array_equal(live.picture.density, flip_hand(phantom()))
     # Map and poses together: every blob of the inverted map is seen where the blob was seen before.
     np.testing.assert_allclose((HAND_FLIP @ VIEW @ -BLOBS.T)[:2], (VIEW @ BLOBS.T)[:2])
+    live.session.turn_to_pose(VIEW)
+    np.testing.assert_allclose(live.session.view, HAND_FLIP @ VIEW, atol=1e-6)
     drawn(qtbot, live, lambda: live.session.flip_hand(False))
     assert not panel.controls.hand.isChecked()
     np.testing.assert_array_equal(live.picture.density, phantom())

@@ -16,6 +16,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from napari_cryospin.evaluation.fsc import fsc
+from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.physics import fourier, so3, so3_grid
 from napari_cryospin.physics.map_crop import fourier_crop_map, fourier_pad_map
 
@@ -109,11 +110,6 @@ def apply_alignment(
     centre = np.full(3, n // 2)
     offset = oversampling * centre - back @ (centre + np.asarray(shift, dtype=np.float64)[::-1] / pixel_size)
     return ndimage.affine_transform(source, back, offset, output_shape=density.shape, order=3)
-
-
-def flip_hand(density: NDArray) -> NDArray:
-    """Point inversion of an even `(n, n, n)` map through its centre `n // 2`; rotations become `HAND_FLIP @ A`."""
-    return np.roll(density[::-1, ::-1, ::-1], (1, 1, 1), (0, 1, 2))
 
 
 def _search(

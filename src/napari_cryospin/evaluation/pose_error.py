@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
-Array = NDArray[np.float64]
+from napari_cryospin.evaluation.hand import HAND_FLIP
 
-HAND_FLIP = np.diag([-1.0, -1.0, 1.0])
-"""`HAND_FLIP @ A` sees in the point-inverted map what `A` sees in the map."""
+Array = NDArray[np.float64]
 
 _CANDIDATES, _VOTERS = 400, 1500  # particles that propose an alignment, and that vote on it
 _VOTE_WIDTH = 15.0  # degrees

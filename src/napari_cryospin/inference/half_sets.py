@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from napari_cryospin.evaluation.fsc import spherical_mask
 from napari_cryospin.evaluation.gold_standard import GoldStandard, gold_standard
+from napari_cryospin.evaluation.hand import HAND_FLIP
 from napari_cryospin.evaluation.map_alignment import MapAlignment, align_maps, apply_alignment
-from napari_cryospin.evaluation.pose_error import HAND_FLIP
 from napari_cryospin.inference.fit import Fit
 from napari_cryospin.models.wiener_volume import MARGIN, WienerVolume
 from napari_cryospin.physics.map_crop import fourier_crop_map

@@ -12,8 +12,8 @@ Rotation = identity is the map's view as ChimeraX first shows it: x to the right
 napari's scene is mirrored (its own default orientation) row 1 points downwards, and the picture is the image's mirror.
 
 `rotation_of_view(direction)`, `camera_rotation(camera)` and `turn_camera(camera, rotation)` are all there is to it;
-`CameraLink` joins them to the session: `session.view_turned` (the map was turned), `session.turn_to(rotation)` and
-`session.choose_direction(direction)` (turn the map).
+`CameraLink` joins them to the session: `session.view_turned` (the map was turned), `session.turn_to(rotation)`,
+`session.turn_to_pose(rotation)` (of a particle) and `session.choose_direction(direction)` (turn the map).
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_cryospin.evaluation.hand import HAND_FLIP
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.launch import RunThread, start_process
@@ -137,8 +138,12 @@ class Session(QObject):
             self.hand_changed.emit(flipped)
 
     def turn_to(self, rotation: np.ndarray) -> None:
-        """Ask for the map as an image at `(3, 3)` `rotation` shows it."""
+        """Ask for the map, as it is drawn, seen under `(3, 3)` `rotation`."""
         self.turn_asked.emit(np.asarray(rotation, dtype=np.float64))
+
+    def turn_to_pose(self, rotation: np.ndarray) -> None:
+        """Ask for the map as a particle of the run with pose `(3, 3)` `rotation` shows it, in either hand."""
+        self.turn_to(HAND_FLIP @ rotation if self.hand_flipped else rotation)
 
     def turn_view(self, rotation: np.ndarray) -> None:
         """The map is seen under `(3, 3)` `rotation` now; told by what draws it."""
