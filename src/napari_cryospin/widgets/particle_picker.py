@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSlider, QSpinBox, QVBoxLayout, QWidget
 
-
 UNCERTAIN = "The particle whose posterior is the broadest (largest entropy in the newest history); again: the next one"
 UNKNOWN = "Not known: this run computes no entropies (it does where a posterior sample competes with the heads)"
 

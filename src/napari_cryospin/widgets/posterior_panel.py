@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QMenu, QPushButton
 
 from napari_cryospin.widgets.candidate_strip import Candidate, CandidateStrip
@@ -33,6 +33,7 @@ EMPTY = (
     "the posterior of its pose appears here with the first map, on a globe that you can turn."
 )
 EVERY = 2.0  # s between two looks at new maps of a run that goes on, at the least
+PAINTING = 30  # ms that painting the posterior has before its details are computed
 SHARE = 0.1  # of the time that following the run may take
 
 
@@ -44,8 +45,6 @@ class PosteriorPanel(Panel):
     napari_viewer
         Given by napari.
     """
-
-    drawn = Signal(object)  # Look: the posterior was handed to the pictures
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty=EMPTY)
@@ -61,9 +60,10 @@ class PosteriorPanel(Panel):
         self._worker = Worker("cryospin-posterior", self)
         self._worker.answered.connect(self._answered)
         self._worker.failed.connect(self._failed)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._follow)
+        self._timer, self._paint_first = QTimer(self), QTimer(self)
+        for timer, do in ((self._timer, self._follow), (self._paint_first, self._ask_detail)):
+            timer.setSingleShot(True)
+            timer.timeout.connect(do)
         self._listen()
         self._retheme()
         self._run_changed()
@@ -195,11 +195,14 @@ class PosteriorPanel(Panel):
             return
         if kind == "look":
             self._show_look(found)
-            source = self.source
-            assert source is not None
-            self._worker.ask("detail", lambda: (cancelled, source.detail(found, cancelled)))
+            self._paint_first.start(PAINTING)
         else:
             self._show_detail(found)
+
+    def _ask_detail(self) -> None:
+        source, look, cancelled = self.source, self.look, self._cancelled
+        if source is not None and look is not None and not cancelled.is_set():
+            self._worker.ask("detail", lambda: (cancelled, source.detail(look, cancelled)))
 
     def _failed(self, _: str, error: Exception) -> None:
         if not isinstance(error, CancelledError):
@@ -213,7 +216,7 @@ class PosteriorPanel(Panel):
             self.show_content()
 
     def _show_look(self, look: Look) -> None:
-        self.look, self._answered_at, self._cost = look, time.monotonic(), max(self._cost * 0.5, look.seconds)
+        self.look, self._answered_at, self._cost = look, time.monotonic(), look.seconds
         if self.detail is not None and self.detail.look.particle != look.particle:
             self.detail = None
             self.strip.clear()
@@ -226,11 +229,11 @@ class PosteriorPanel(Panel):
         self._draw(scene_of(look, None))
         if look.particle != self._faced and not self.link.isChecked():
             self._show_front(look)
-        self.drawn.emit(look)
 
     def _show_detail(self, detail: Detail) -> None:
         assert self.look is not None
         self.detail = detail
+        self._answered_at, self._cost = time.monotonic(), self.look.seconds + detail.seconds
         self._draw(scene_of(self.look, detail))
         self.views.show_zoom(detail.zoom)
         self.strip.show_candidates(detail.shown, detail.candidates)
@@ -267,7 +270,7 @@ class PosteriorPanel(Panel):
             self.session.turn_to(rotation)
 
     def _card_clicked(self, candidate: Candidate) -> None:
-        self.session.turn_to(candidate.rotation)
+        self.session.turn_to_pose(candidate.rotation)
         if not self.link.isChecked():
             self.views.sphere.face(candidate.rotation[2])
 

@@ -86,6 +86,7 @@ class Detail:
     candidates: Candidates
     truth: NDArray | None = None  # (3, 3) true rotation in the run's frame; None: unknown
     truth_note: str = ""  # why it is unknown, where a truth was given
+    seconds: float = 0.0  # that it took
 
     @property
     def best(self) -> NDArray:
@@ -160,6 +161,7 @@ class PosteriorSource:
 
     def detail(self, look: Look, cancelled: threading.Event) -> Detail:
         """Zoom on the best mode, the projections at all candidates, and the truth where it can be known."""
+        began = time.perf_counter()
         view, state = self.view, look.posterior.state
         zoom = view.zoom(look.particle, state, look.away, cancelled)
         if cancelled.is_set():
@@ -168,7 +170,7 @@ class PosteriorSource:
         shown = candidates_of(look, zoom, truth)
         rotations, shifts = np.stack([one.rotation for one in shown]), np.stack([one.shift for one in shown])
         candidates = view.candidates(look.particle, state, rotations, shifts, cancelled)
-        return Detail(look, zoom, shown, candidates, truth, note)
+        return Detail(look, zoom, shown, candidates, truth, note, time.perf_counter() - began)
 
     @property
     def view(self) -> ParticleView:
