@@ -101,10 +101,10 @@ from qtpy.QtCore import QSettings
 from qtpy.QtTest import QTest
 viewer = napari.Viewer()
 QTest.qWait(200)
-before = time.perf_counter()
+before = time.process_time()
 from napari_cryospin.widgets.workspace import PANELS, exists, open_workspace
 column = open_workspace(viewer)
-took = time.perf_counter() - before
+took = time.process_time() - before
 for title in ("Run", *filter(exists, ("Export",))):
     column.setCurrentIndex(column.index_of(title))
 for title in filter(exists, PANELS):
@@ -118,7 +118,7 @@ def test_opening_takes_no_second_and_imports_no_torch():
     result = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True, timeout=120)
     torch, took = result.stdout.split()[-2:]
     assert torch == "False"
-    assert float(took) < 3  # a second on an idle machine; the measured figure is in the benchmarks
+    assert float(took) < 1.5  # s of one core; a second and less where nothing else goes on
 
 
 def test_opening_does_not_block(make_napari_viewer):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_cryospin.io.preflight import PreflightCard
 from napari_cryospin.widgets.look import ERROR, GOOD, WARNING, button, gib, text_label, tint
+
+if TYPE_CHECKING:
+    from napari_cryospin.io.preflight import PreflightCard
 
 ROWS = ("file", "particles", "box", "used as", "optics groups", "CTF", "poses", "contrast", "memory")
 

@@ -1,4 +1,7 @@
-"""From files that a user chose or dropped to particles with their card: what each file is, and opening them."""
+"""From files that a user chose or dropped to particles with their card: what each file is, and opening them.
+
+The readers of files import pandas and scipy, which takes a while: they are imported when they are first needed.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from napari_cryospin.io.open import STACKS, SUFFIXES, open_particles
-from napari_cryospin.io.preflight import PreflightCard, preflight
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
 
-PICKLE = ".pkl"
+if TYPE_CHECKING:
+    from napari_cryospin.io.preflight import PreflightCard
+
+TABLES, STACKS, PICKLE = (".star", ".cs"), (".mrcs", ".mrc"), ".pkl"
+EXPECTED = ", ".join((*TABLES, *STACKS))
 TRUTH = "_truth.star"
 
 
@@ -58,7 +64,7 @@ def source_of(paths: Sequence[Path]) -> RunInput:
     main = tables or stacks
     if len(main) != 1:
         names = ", ".join(path.name for path in paths) or "none"
-        raise ValueError(f"{names}: found {len(main)} particle files, expected one of {', '.join(SUFFIXES)}")
+        raise ValueError(f"{names}: found {len(main)} particle files, expected one of {EXPECTED}")
     return RunInput(
         particles=main[0],
         data_dir=stacks[0].parent if tables and stacks else None,
@@ -80,7 +86,7 @@ def _kind(path: Path) -> str:
         return "poses" if "pose" in name else "ctf"
     if suffix == PICKLE:
         raise ValueError(f'{path}: found a pickle, expected "ctf" or "pose" in its name to tell what it holds')
-    raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {', '.join((*SUFFIXES, PICKLE))}")
+    raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {EXPECTED}, {PICKLE}")
 
 
 def _only(paths: list[Path]) -> Path | None:
@@ -108,6 +114,8 @@ def open_source(source: RunInput, truth: Path | None = None) -> Opened:
     ValueError, FileNotFoundError
         A file cannot be used.
     """
+    from napari_cryospin.io.open import open_particles
+
     bare = source.particles.suffix.lower() in STACKS
     if bare and source.pixel_size is None and source.ctf is None:
         open_particles(source.particles, pixel_size=1.0)  # says what else is wrong with it before anything is asked
@@ -121,6 +129,8 @@ def open_source(source: RunInput, truth: Path | None = None) -> Opened:
 
 def judge(particles: Particles, settings: Settings, truth: Path | None) -> PreflightCard:
     """The card of opened particles."""
+    from napari_cryospin.io.preflight import preflight
+
     card = preflight(particles, settings)
     if truth is None:
         return card

@@ -10,16 +10,15 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QStandardPaths, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_cryospin.io.open import SUFFIXES
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.source import RunInput
-from napari_cryospin.widgets.inputs import Opened, PixelSizeNeededError, open_source, source_of
+from napari_cryospin.widgets.inputs import PICKLE, STACKS, TABLES, Opened, PixelSizeNeededError, open_source, source_of
 from napari_cryospin.widgets.preferences import recall, remember
 from napari_cryospin.widgets.samples import SAMPLES, Sample, simulated
 from napari_cryospin.widgets.session import Session
 from napari_cryospin.widgets.worker import Worker
 
-FILTER = "Particles (" + " ".join(f"*{suffix}" for suffix in (*SUFFIXES, ".pkl")) + ")"
+FILTER = "Particles (" + " ".join(f"*{suffix}" for suffix in (*TABLES, *STACKS, PICKLE)) + ")"
 
 
 class ParticlesOpener(QObject):
