@@ -1,8 +1,11 @@
 """Pictures: every figure can be drawn without a screen."""
 
+import json
+
 import numpy as np
 
 from napari_cryospin import report
+from napari_cryospin.io.fsc_files import write_fsc_csv
 from napari_cryospin.runs.messages import Event
 
 
@@ -29,5 +32,24 @@ def test_figures_are_drawn(tmp_path):
             rng.normal(size=12 * 8**2), rotations, 1, rotations[0], rotations[1], "particle 7"
         ),
     }
+    for name, figure in figures.items():
+        assert report.save(figure, tmp_path / f"{name}.png").stat().st_size > 5000
+
+
+def test_results_are_drawn_as_far_as_they_go(tmp_path):
+    frequency = np.linspace(0, 0.1, 9)
+    table = {"efficiency": 0.8, "fourier_space_sampled": 0.97, "threshold": 0.143}
+    table |= {"b_factor": None, "resolution_angstrom": None}
+    (tmp_path / "postprocess.json").write_text(json.dumps(table))
+    cells = np.stack((np.random.default_rng(0).random(192), np.full(192, np.nan)), axis=1)
+    header = "against_even,precision_degrees"
+    np.savetxt(tmp_path / "orientations.csv", cells, delimiter=",", header=header, comments="")
+    assert list(report.results_figures(tmp_path)) == ["orientations"]
+    write_fsc_csv(tmp_path / "fsc.csv", {"frequency": frequency, "corrected": 1 - 9 * frequency})
+    (tmp_path / "guinier.csv").write_text("square,log_amplitude\n0.001,3\n0.002,2.5\n0.003,2\n")
+    (tmp_path / "postprocess.json").write_text(json.dumps({**table, "b_factor": -90.0, "resolution_angstrom": 8.0}))
+    figures = report.results_figures(tmp_path)
+    assert list(figures) == ["fsc", "guinier", "orientations"]
+    assert figures["guinier"].axes[0].get_title() == "B-factor -90 A^2"
     for name, figure in figures.items():
         assert report.save(figure, tmp_path / f"{name}.png").stat().st_size > 5000

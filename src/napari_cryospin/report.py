@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from napari_cryospin.evaluation.mollweide import graticule, mollweide, mollweide_picture
+from napari_cryospin.io.fsc_files import read_fsc_csv
 from napari_cryospin.runs.messages import Event
 
 COLOURS = matplotlib.colormaps["tab10"].colors  # type: ignore[attr-defined]
@@ -70,6 +73,68 @@ def fsc_figure(curves: Mapping[str, tuple[NDArray, NDArray]], threshold: float) 
     above.set_xlabel("resolution (A)")
     axes.legend()
     return figure
+
+
+def guinier_figure(square: NDArray, log_amplitude: NDArray, b_factor: float | None, resolution: float | None) -> Figure:
+    """Guinier plot of a map, with the B-factor that was applied.
+
+    Parameters
+    ----------
+    square, log_amplitude
+        `(shells,)`: 1/A^2, and the logarithm of the mean amplitude.
+    b_factor, resolution
+        A^2 and A; None: not known.
+    """
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(square, log_amplitude, marker=".")
+    if resolution:
+        axes.axvline(1 / resolution**2, color="0.6", lw=0.8, ls="--")
+    title = f"B-factor {b_factor:.0f} A^2" if b_factor else "not sharpened"
+    axes.set(xlabel="squared frequency (1/A^2)", ylabel="ln of the mean amplitude", title=title)
+    return figure
+
+
+def directions_figure(against_even: NDArray, precision: NDArray, efficiency: float, sampled: float) -> Figure:
+    """View directions on the sphere: how often each was seen, and how precisely the poses there are known.
+
+    Parameters
+    ----------
+    against_even, precision
+        `(cells,)` of a HEALPix grid, ring order: particles over those of an even spread; degrees, nan for unknown.
+    efficiency, sampled
+        0..1, of the whole.
+    """
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    panels = {
+        "particles, 1: as many as if evenly spread": against_even,
+        "expected error of the poses (degrees)": precision,
+    }
+    for axes, (label, values) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        picture = axes.imshow(mollweide_picture(values), extent=(-2, 2, -1, 1), origin="lower", cmap="viridis")
+        figure.colorbar(picture, ax=axes, shrink=0.8, label=label)
+        _graticule(axes)
+    figure.suptitle(f"view directions: efficiency {efficiency:.2f}, {100 * sampled:.0f} % of Fourier space sampled")
+    return figure
+
+
+def results_figures(results: Path) -> dict[str, Figure]:
+    """Name -> figure of what a run's results/ says of resolution, sharpening and view directions."""
+    figures: dict[str, Figure] = {}
+    facts = json.loads((results / "postprocess.json").read_text())
+    if (results / "fsc.csv").is_file():
+        curves = read_fsc_csv(results / "fsc.csv")
+        frequency = curves.pop("frequency")
+        labels = {name.replace("_", " "): (frequency, values) for name, values in curves.items()}
+        figures["fsc"] = fsc_figure(labels, facts["threshold"])
+    if (results / "guinier.csv").is_file():
+        plot = pd.read_csv(results / "guinier.csv")
+        shown = (plot["square"].to_numpy(), plot["log_amplitude"].to_numpy())
+        figures["guinier"] = guinier_figure(*shown, facts["b_factor"], facts["resolution_angstrom"])
+    cells = pd.read_csv(results / "orientations.csv")
+    values = (cells["against_even"].to_numpy(), cells["precision_degrees"].to_numpy(dtype=np.float64))
+    figures["orientations"] = directions_figure(*values, facts["efficiency"], facts["fourier_space_sampled"])
+    return figures
 
 
 PANELS = {

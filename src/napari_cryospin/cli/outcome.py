@@ -128,4 +128,6 @@ def draw(folder: RunFolder, found: TruthReport) -> list[Path]:
         figures["fsc_to_truth"] = report.fsc_figure(curves, THRESHOLD)
         maps = {"map": found.map.density, "truth": found.map.truth}
         figures["slices"] = report.slices_figure(maps, found.map.pixel_size)
+    if (results / "postprocess.json").is_file():
+        figures |= report.results_figures(results)
     return [report.save(figure, results / f"{name}.png") for name, figure in figures.items()]
