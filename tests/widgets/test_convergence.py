@@ -75,7 +75,7 @@ def test_fsc_while_a_run_goes_on_and_from_its_results(panel, qtbot, told_run):
     panel.session.watch(told_run)
     live = drawn(qtbot, panel.fsc, 2)
     assert_allclose(live["corrected"].y, FSC["corrected"])
-    assert panel.fsc.title == "Fourier shell correlation, epoch 7"
+    assert panel.fsc.title == "FSC at epoch 7"
     write_fsc_csv(
         told_run.path / "results" / "fsc.csv", {**FSC, "masked": [1, 0.95, 0.3]} | {"frequency": FSC["frequency"]}
     )

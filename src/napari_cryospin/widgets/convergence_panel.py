@@ -36,6 +36,7 @@ ALONG: dict[str, tuple[Along, str]] = {
     "Steps": ("step", "step"),
     "Time": ("time", "time (min)"),
 }
+FSC = "Fourier shell correlation"
 GOLD, HALF = 0.143, 0.5  # thresholds of the FSC
 FSC_CURVES = {
     "phase_randomised": curve_of("random phases", QUIET, 1.0, dashed=True),
@@ -70,7 +71,7 @@ class ConvergencePanel(Panel):
         self.resolution = CurvePlot("Resolution (A)", resolution=("left",), legend=(1, -1))
         self.pose_change = CurvePlot("Pose change (degrees)", from_zero=True)
         self.entropy = CurvePlot("Entropy (nats)", from_zero=True)
-        self.fsc = CurvePlot("Fourier shell correlation", resolution=("bottom",), legend=(1, -1))
+        self.fsc = CurvePlot(FSC, resolution=("bottom",), legend=(1, -1))
         self.fsc.getAxis("left").setTicks([[(one, f"{one:g}") for one in (0, GOLD, HALF, 1)]])
         self._explain()
         self.plots = (self.loss, self.resolution, self.pose_change, self.entropy, self.fsc)
@@ -208,7 +209,7 @@ class ConvergencePanel(Panel):
 
     def _draw_fsc(self) -> None:
         table, epoch = self._fsc()
-        self.fsc.set_title("Fourier shell correlation" + (f", epoch {epoch}" if epoch is not None else ""))
+        self.fsc.set_title(FSC if epoch is None else f"FSC at epoch {epoch}")
         self.fsc.set_x_name("resolution (A)")
         frequency = table.get("frequency")
         if frequency is None:

@@ -55,7 +55,7 @@ class ResolutionAxis(pg.AxisItem):
         return [(1.0, np.array(values))]
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
-        return [f"{1 / value:.3g}" for value in values if value > 0]
+        return [f"{1 / value:.4g}" for value in values if value > 0]
 
 
 class CurvePlot(Plot):
@@ -213,7 +213,9 @@ class BarPlot(Plot):
                 number.setText(f"{value:.0f}" if value >= 9.95 else f"{value:.1f}")
                 number.setPos(places[index], value)
         top = max(1.0, float(self.values.max(initial=0.0)))
-        self.setRange(xRange=(-0.6, places.max(initial=0.0) + (1.0 if apart else 0.6)), yRange=(0, 1.15 * top), padding=0)
+        self.setRange(
+            xRange=(-0.6, places.max(initial=0.0) + (1.0 if apart else 0.6)), yRange=(0, 1.15 * top), padding=0
+        )
 
     def set_theme(self, theme: Theme) -> None:
         super().set_theme(theme)

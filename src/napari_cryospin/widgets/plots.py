@@ -166,7 +166,7 @@ class Plot(pg.PlotWidget):
         """Words in the middle of a plot that has nothing to show yet."""
         self._note.setText(text)
         for side in ("left", "bottom"):
-            self.getAxis(side).setStyle(showValues=not text)
+            self.getAxis(side).setStyle(showValues=not text, tickAlpha=0 if text else None)
         self._note.setTextWidth(min(170.0, self.plotItem.vb.width()) if text else -1)
         self._centre_note()
 

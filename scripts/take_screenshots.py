@@ -1,0 +1,190 @@
+"""Drive the real window through a first reconstruction, and take a picture at each stage: see scripts/screenshots."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import napari
+from PIL import Image
+from qtpy.QtCore import QSettings
+from qtpy.QtWidgets import QApplication
+
+from napari_cryospin.settings import PRESETS
+from napari_cryospin.widgets.particles_panel import ParticlesPanel
+from napari_cryospin.widgets.posterior_panel import PosteriorPanel
+from napari_cryospin.widgets.run_panel import RunPanel
+from napari_cryospin.widgets.session import session_of
+from napari_cryospin.widgets.workspace import BottomRow, open_workspace
+
+log = logging.getLogger("screenshots")
+
+LONGEST = 3600  # s that the script waits for anything
+COLOURS = 256  # of a picture: keeps the files small
+
+
+class Tour:
+    """A window, and what is done in it.
+
+    Parameters
+    ----------
+    out
+        Folder of the pictures.
+    work
+        Folder for the run.
+    size
+        Pixels of the window.
+    theme
+        napari's.
+    """
+
+    def __init__(self, out: Path, work: Path, size: tuple[int, int], theme: str) -> None:
+        self.out, self.work, self.size = out, work, size
+        self.viewer = napari.Viewer()
+        self.viewer.theme = theme
+        self.viewer.window.set_geometry(0, 0, *size)
+        self.session = session_of(self.viewer)
+        self.workspace = open_workspace(self.viewer)
+        self.wait(lambda: self.bottom() is not None)
+
+    def bottom(self) -> BottomRow | None:
+        rows = [widget for widget in QApplication.allWidgets() if isinstance(widget, BottomRow)]
+        return rows[0] if rows else None
+
+    def tab(self, title: str) -> None:
+        """Bring a panel to the front, in the column on the right or beneath the map."""
+        bottom = self.bottom()
+        assert bottom is not None
+        if self.workspace.index_of(title) >= 0:
+            self.workspace.setCurrentIndex(self.workspace.index_of(title))
+        else:
+            bottom.fold.setChecked(False)
+            bottom.tabs.setCurrentIndex(bottom.tabs.index_of(title))
+
+    def panel(self, kind: type) -> object:
+        """The panel of a kind; made if it has not been seen yet."""
+        found = [widget for widget in QApplication.allWidgets() if isinstance(widget, kind)]
+        return found[0]
+
+    def wait(self, condition: Callable[[], bool], then: float = 0.0) -> None:
+        """Let the window live until something is so, and some seconds longer."""
+        end = time.monotonic() + LONGEST
+        while not condition():
+            QApplication.processEvents()
+            time.sleep(0.01)
+            if time.monotonic() > end:
+                raise TimeoutError("waited in vain; a picture is missing")
+        end = time.monotonic() + then
+        while time.monotonic() < end:
+            QApplication.processEvents()
+            time.sleep(0.01)
+
+    def take(self, name: str) -> None:
+        """Write what is on the screen."""
+        screen = QApplication.primaryScreen()
+        assert screen is not None
+        path = self.out / f"{name}.png"
+        screen.grabWindow(0).save(str(path))  # type: ignore[arg-type]  # 0: all of it
+        with Image.open(path) as picture:
+            window = picture.convert("RGB").crop((0, 0, *self.size))
+        window.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        log.info("%s: %d kB", path, path.stat().st_size // 1000)
+
+    # The tour
+
+    def preflight(self) -> None:
+        self.tab("Particles")
+        panel = self.panel(ParticlesPanel)
+        assert isinstance(panel, ParticlesPanel)
+        panel.opener.open_sample("spliceosome")
+        self.wait(lambda: self.session.particles is not None)
+        quick = PRESETS["quick"]
+        settings = dataclasses.replace(
+            quick,
+            preparation=dataclasses.replace(quick.preparation, half_sets=True),
+            encoder=dataclasses.replace(quick.encoder, shifts=False),  # the sample's particles are centred
+            schedule=dataclasses.replace(quick.schedule, switch="by-hand"),
+        )
+        self.session.set_settings(settings)
+        self.wait(lambda: True, then=8)
+        self.take("1_particles")
+
+    def start(self) -> None:
+        self.tab("Run")
+        panel = self.run_panel()
+        panel.setup.folder.setText(str(self.work / "first-run"))
+        panel.start.click()
+        self.wait(lambda: self.session.status is not None and self.session.status.epoch >= 3)
+
+    def run_panel(self) -> RunPanel:
+        panel = self.panel(RunPanel)
+        assert isinstance(panel, RunPanel)
+        return panel
+
+    def posterior(self) -> PosteriorPanel:
+        self.tab("Posterior")
+        panel = self.panel(PosteriorPanel)
+        assert isinstance(panel, PosteriorPanel)
+        return panel
+
+    def uncertain(self) -> None:
+        """A particle of which several poses are likely, while the encoder learns."""
+        panel = self.posterior()
+        self.wait(lambda: bool(self.session.epochs) and panel.picker.uncertain.isEnabled())
+        self.tab("Convergence")
+        panel.picker.uncertain.click()
+        self.wait(lambda: panel.detail is not None and panel.detail.look.particle == self.session.particle, then=4)
+        self.take("3_posterior")
+
+    def encoding(self) -> None:
+        self.tab("Run")
+        self.tab("Convergence")
+        self.wait(lambda: self.session.status is not None and self.session.status.switch_ready, then=3)
+        self.take("2_auto_encoding")
+
+    def switch(self) -> None:
+        self.tab("Run")
+        self.run_panel().switch.button.click()
+        self.wait(lambda: self.session.status is not None and self.session.status.stage == "auto-decoding")
+        epoch = self.session.status.epoch if self.session.status is not None else 0
+        self.wait(lambda: self.session.status is not None and self.session.status.epoch >= epoch + 4, then=4)
+        self.tab("Convergence")
+        self.posterior()
+        self.wait(lambda: True, then=4)
+        self.take("4_auto_decoding")
+
+    def finish(self) -> None:
+        self.wait(lambda: self.session.status is not None and self.session.status.state == "finished", then=5)
+        self.wait(lambda: not self.session.driven_here)
+        self.tab("Run")
+        for number, title in (("5", "Heads"), ("6", "Orientations"), ("7", "Convergence")):
+            self.tab(title)
+            self.wait(lambda: True, then=5)
+            self.take(f"{number}_{'finished' if title == 'Convergence' else title.lower()}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs/pictures"), help="folder of the pictures")
+    parser.add_argument("--size", default="1600x1000", help="pixels of the window")
+    parser.add_argument("--theme", default="dark", choices=("dark", "light"))
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    width, height = map(int, arguments.size.split("x"))
+    with tempfile.TemporaryDirectory() as work:
+        # What is chosen on the tour is not remembered.
+        QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, work)
+        tour = Tour(arguments.out, Path(work), (width, height), arguments.theme)
+        for part in (tour.preflight, tour.start, tour.uncertain, tour.encoding, tour.switch, tour.finish):
+            part()
+        tour.viewer.close()
+
+
+if __name__ == "__main__":
+    main()
