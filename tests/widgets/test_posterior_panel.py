@@ -97,27 +97,31 @@ def arrays(epoch, stage):
     }
 
 
+def snapshot(step, level=3.0):
+    names = ("indices", "half_sets", "rotations", "shifts", "noise", "winning_head")
+    return Snapshot(
+        step=step,
+        epoch=3,
+        stage="auto-decoding",
+        map=np.full((16, 16, 16), level),
+        head_share=np.full(HEADS + 1, 0.2),
+        loss=1.0,
+        resolution=10.0,
+        switch_ready=True,
+        switch_reason="",
+        pixel_size=4.0,
+        band=6,
+        max_shift=0.0,
+        **{name: arrays(3, "")[name] for name in names},
+    )
+
+
 @pytest.fixture
 def folder(tmp_path):
     folder = RunFolder.create(tmp_path / "run", RunInput(particles=Path("p.star")), Settings())
     for epoch, stage in ((1, "auto-encoding"), (2, "auto-encoding"), (3, "auto-decoding")):
         folder.write_history(epoch, arrays(epoch, stage))
-    names = ("pixel_size", "indices", "half_sets", "rotations", "shifts", "noise", "band", "max_shift", "winning_head")
-    values = {name: arrays(3, "")[name] for name in names} | {"pixel_size": 4.0, "band": 6, "max_shift": 0.0}
-    folder.write_snapshot(
-        Snapshot(
-            step=30,
-            epoch=3,
-            stage="auto-decoding",
-            map=np.full((16, 16, 16), 3.0),
-            head_share=np.full(HEADS + 1, 0.2),
-            loss=1.0,
-            resolution=10.0,
-            switch_ready=True,
-            switch_reason="",
-            **values,
-        )
-    )
+    folder.write_snapshot(snapshot(30))
     return folder
 
 
@@ -204,6 +208,16 @@ def test_time_slider_shows_the_posterior_of_that_epoch(panel, qtbot):
     assert "heads in epoch 1" in panel.note.text()
     panel.session.show_epoch(None)
     qtbot.waitUntil(lambda: seen(panel, 0, 3), timeout=5000)
+
+
+def test_new_maps_are_followed_at_leisure(panel, qtbot, folder, engine):
+    del engine.asked[:]
+    folder.write_snapshot(snapshot(31, level=1.0))
+    folder.write_snapshot(snapshot(32, level=1.0))
+    turned = pixel_of(-TRUE[0, 2], 8)
+    qtbot.waitUntil(lambda: panel.views.flat.scene.log_posterior.argmax() == turned, timeout=15000)
+    assert engine.asked == [0]
+    assert "step 32" in panel.title.text()
 
 
 def test_newest_choice_wins_and_a_hidden_panel_asks_nothing(panel, qtbot, engine):

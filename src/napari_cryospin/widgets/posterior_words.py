@@ -39,11 +39,11 @@ def title_of(look: Look) -> str:
         winner = f"won by head {look.winning_head + 1}" if look.winning_head >= 0 else "not won yet"
     step = "" if look.moment.snapshot is None else f", step {look.moment.snapshot.step}"
     at_pose = float(np.exp(look.posterior.log_posterior[pixel_of(unit(look.rotation[2]), 8)]))
-    entropy, highest = look.posterior.entropy, np.log(cells)
+    entropy, highest, region = look.posterior.entropy, np.log(cells), int(scene.region.sum())
     return (
-        f"Particle <b>{look.particle}</b>: entropy <b>{entropy:.2f} nats</b> of {highest:.2f}; 90 % of the probability "
-        f"in <b>{int(scene.region.sum())}</b> of {cells} cells, {100 * at_pose:.3g} % at the run's pose. "
-        f"{winner.capitalize()}; {look.stage}, epoch {look.moment.epoch}{step}."
+        f"<b>Particle {look.particle}</b>: entropy <b>{entropy:.2f}</b> of {highest:.2f} nats; "
+        f"90 % in <b>{region}</b> of {cells} cells; {100 * at_pose:.3g} % at the run's pose<br>"
+        f"{look.stage.capitalize()}, epoch {look.moment.epoch}{step}; {winner}"
     )
 
 
