@@ -151,3 +151,13 @@ def test_state_dict_round_trip_and_no_shared_memory(phantom):
     kept = state["sums"].clone()
     other.forget(0.5)
     assert torch.equal(state["sums"], kept)
+
+
+def test_moved_by_whole_voxels_as_rolled(phantom):
+    volume, moved = make_volume(), make_volume()
+    for each, density in ((volume, phantom), (moved, phantom.roll((1, 0, -2), (0, 1, 2)))):
+        each.forget(0)
+        insert_projections(each, density)
+        each.solve()
+    volume.move(torch.tensor([-2.0, 0.0, 1.0]) / 16)
+    assert float((volume.density - moved.density).norm() / moved.density.norm()) < 0.05

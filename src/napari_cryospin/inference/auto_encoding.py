@@ -160,6 +160,12 @@ class AutoEncoding:
         fit.error[rows] = best.to(fit.error)
         fit.poses.set(rows.to(fit.device), rotations, shifts)
 
+    def end_epoch(self) -> dict[str, float]:
+        """Put the map where the particles' shifts are least: those of an eccentric map may lie out of range."""
+        if self.fit.max_shift and isinstance(self.fit.volume, WienerVolume):
+            return {"centred": centre_map(self.fit)}
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         optimiser = self.optimiser.state_dict() if self.optimiser is not None else None
         return {"steps": self.steps, "optimiser": optimiser}
@@ -168,6 +174,23 @@ class AutoEncoding:
         self.steps = state["steps"]
         if self.optimiser is not None:
             self.optimiser.load_state_dict(state["optimiser"])
+
+
+@torch.no_grad()
+def centre_map(fit: Fit) -> float:
+    """Move the map, and all shifts with it, to where the shifts are least: by how far, Angstrom.
+
+    A map at `u` from there is explained by shifts that differ by `(A u)_xy`: least squares.
+    """
+    assert isinstance(fit.volume, WienerVolume)
+    seen = fit.poses.rotations[:, :2]  # (n, 2, 3)
+    normal = torch.einsum("nik,nil->kl", seen, seen)
+    normal += 0.01 * len(seen) * torch.eye(3, device=fit.device)  # a direction that no image shows stays 0
+    offset = torch.linalg.solve(normal, torch.einsum("nik,ni->k", seen, fit.poses.shifts))
+    fit.poses.shifts -= seen @ offset
+    fit.candidate_shifts -= fit.candidates[:, :, :2] @ offset.cpu()
+    fit.volume.move(-offset / fit.images.extent)
+    return float(offset.norm())
 
 
 @torch.no_grad()

@@ -32,13 +32,23 @@ class Batch:
     points: Tensor  # (p, 2)
     weights: Tensor  # (p,) inverse noise variance
 
-    def part(self, chosen: slice) -> Batch:
+    def part(self, chosen: slice | Tensor) -> Batch:
         return Batch(
-            rows=self.rows[chosen],
+            rows=self.rows[chosen if isinstance(chosen, slice) else chosen.cpu()],
             images=self.images[chosen],
             ctf=self.ctf[chosen],
             points=self.points,
             weights=self.weights,
+        )
+
+    def inner(self, count: int) -> Batch:
+        """The same images, as far as the first `count` points."""
+        return Batch(
+            rows=self.rows,
+            images=self.images[:, :count],
+            ctf=self.ctf[:, :count],
+            points=self.points[:count],
+            weights=self.weights[:count],
         )
 
 

@@ -122,9 +122,8 @@ class Reconstruction:
     def _close_epoch(self) -> None:
         self.epoch += 1
         for stage in self.stages:
-            if not isinstance(stage, AutoEncoding):
-                for name, value in stage.end_epoch().items():
-                    self.sums[name], self.counts[name] = value, 1
+            for name, value in stage.end_epoch().items():
+                self.sums[name], self.counts[name] = value, 1
         self.resolution = self._measure_resolution()
 
     def _measure_resolution(self) -> float:

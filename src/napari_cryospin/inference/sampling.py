@@ -1,4 +1,9 @@
-"""Poses drawn from the grid posterior: coarse and wide while the volume is poor, finer and nearer as the band grows."""
+"""Poses from the grid posterior: coarse and wide while the volume is poor, finer as the band grows.
+
+Where particles are off centre, shifts are first looked for in their whole range with few shells and coarse poses; then,
+with the fine grid, about what was found there and about the stored shift. Every visit of a particle is that wide: it
+would else stay for good with a wrong pose and shift that it settled at early, when the volume was poor.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +26,10 @@ from napari_cryospin.physics.slicing import shift_phases
 from napari_cryospin.physics.so3 import random_rotations
 from napari_cryospin.physics.so3_grid import grid_rotations
 
-COARSE_BAND = 7
-"""Below this many shells the coarse grid resolves all there is to see, and shifts are tried in their whole range."""
+COARSE_BAND = 6
+"""Up to this many shells the coarse grid resolves all there is to see, and shifts are tried in their whole range."""
+CPU_CHUNK, CHUNK = 2**21, 2**27
+"""Log-likelihoods held at a time: on a CPU, what fits into its cache is several times faster."""
 
 
 @lru_cache(maxsize=4)
@@ -33,87 +40,122 @@ def pose_grid(nside: int, in_plane: int) -> Tensor:
 
 def grid_for(band: int) -> tuple[int, int]:
     """HEALPix nside and number of in-plane angles that a band asks for."""
-    return (2, 12) if band < COARSE_BAND else (4, 24)
+    return (2, 12) if band <= COARSE_BAND else (4, 24)
+
+
+def shift_step(fit: Fit, band: int) -> float:
+    """Distance of neighbouring trial shifts that a band asks for, Angstrom."""
+    return fit.images.extent / (4 * band)
 
 
 def trial_shifts(fit: Fit, band: int) -> tuple[Tensor, bool]:
     """`(t, 2)` shifts to try, Angstrom, and whether they are about the stored shift (or about zero)."""
-    step = fit.images.extent / (4 * band)
-    if band < COARSE_BAND:
+    step = shift_step(fit, band)
+    if band <= COARSE_BAND:
         return shift_grid(fit.max_shift, step, fit.device), False
     return shift_grid(1.5 * step, step, fit.device), True
 
 
-def sample_poses(fit: Fit, batch: Batch) -> tuple[Tensor, Tensor]:
-    """One pose of each particle, drawn from its posterior on a randomly turned grid.
+class PoseSearch:
+    """The whole grid of poses and shifts under the present volume: to draw poses from, or to find the best.
 
-    The entropy of the posterior over rotations is noted in `fit.entropy`.
-
-    Returns
-    -------
-    rotations : Tensor
-        `(b, 3, 3)`.
-    shifts : Tensor
-        `(b, 2)` Angstrom.
-    """
-    turn = random_rotations(1, fit.generator)[0]  # so that no pose is out of reach for good
-    rotations = (pose_grid(*grid_for(fit.band)) @ turn).to(fit.device)
-    templates = make_templates(fit.volume.hartley(fit.band), rotations, batch.points, fit.projector.padding)
-    shifts, phases = torch.zeros(len(batch.rows), 1, 2, device=fit.device), None
-    if fit.max_shift:
-        trial, about_stored = trial_shifts(fit, fit.band)
-        stored = fit.poses.shifts[batch.rows.to(fit.device), None] if about_stored else shifts
-        shifts = stored + trial
-        phases = shift_phases(shifts, batch.points, fit.images.extent)
-    values = log_likelihoods(templates, batch.images, batch.ctf, batch.weights, phases)  # (b, t, k)
-    count = len(rotations)
-    fit.entropy[batch.rows] = entropy(values.logsumexp(1)).cpu()
-    drawn = sample(values.flatten(1), fit.generator)
-    index = torch.arange(len(drawn), device=fit.device)
-    return rotations[drawn % count], shifts[index, drawn // count]
-
-
-class Search:
-    """Search of the whole grid of poses under the present volume.
-
-    Where particles are off centre, shifts are first looked for in their whole range with few shells and coarse poses;
-    then, with the fine grid, about what was found there and about the stored shifts.
+    Parameters
+    ----------
+    fit : Fit
+    turn : Tensor, optional
+        `(3, 3)` rotation of the whole grid.
     """
 
-    def __init__(self, fit: Fit) -> None:
+    def __init__(self, fit: Fit, turn: Tensor | None = None) -> None:
         self.fit = fit
-        self.fine = self._templates(fit.band)
-        self.coarse = self._templates(min(fit.band, COARSE_BAND - 1)) if fit.max_shift else None
+        self.fine = self._templates(fit.band, turn)
+        two_stages = fit.max_shift > 0 and fit.band > COARSE_BAND
+        self.coarse = self._templates(COARSE_BAND, turn) if two_stages else None
 
-    def _templates(self, band: int) -> Templates:
+    def _templates(self, band: int, turn: Tensor | None) -> Templates:
         fit = self.fit
-        rotations = pose_grid(*grid_for(band)).to(fit.device)
+        rotations = pose_grid(*grid_for(band))
+        rotations = (rotations if turn is None else rotations @ turn).to(fit.device)
         points = fit.projector.points[: band_size(fit.images.points, band)]
         return make_templates(fit.volume.hartley(band), rotations, points, fit.projector.padding)
 
-    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def best(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Most probable pose of each particle: `(b, 3, 3)` and `(b, 2)` Angstrom."""
-        fit = self.fit
-        shifts = torch.zeros(len(batch.rows), 1, 2, device=fit.device)
-        if self.coarse is not None:
-            count = len(self.coarse.points)
-            part = Batch(
-                rows=batch.rows,
-                images=batch.images[:, :count],
-                ctf=batch.ctf[:, :count],
-                points=batch.points[:count],
-                weights=batch.weights[:count],
-            )
-            wide = shift_grid(fit.max_shift, fit.images.extent / (4 * COARSE_BAND), fit.device)
-            _, found = self._best(self.coarse, part, wide.expand(len(batch.rows), -1, -1))
-            about = torch.stack((fit.poses.shifts[batch.rows.to(fit.device)], found), dim=1)
-            step = fit.images.extent / (4 * fit.band)
-            shifts = (about[:, :, None] + shift_grid(1.5 * step, step, fit.device)).flatten(1, 2)
-        return self._best(self.fine, batch, shifts)
+        rotations, shifts, _ = self._look(batch, draw=False)
+        return rotations, shifts
 
-    def _best(self, templates: Templates, batch: Batch, shifts: Tensor) -> tuple[Tensor, Tensor]:
-        phases = shift_phases(shifts, batch.points, self.fit.images.extent) if self.fit.max_shift else None
-        values = log_likelihoods(templates, batch.images, batch.ctf, batch.weights, phases).flatten(1)
-        best, count = values.argmax(-1), len(templates.rotations)
-        index = torch.arange(len(best), device=best.device)
-        return templates.rotations[best % count], shifts[index, best // count]
+    def draw(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """One pose of each particle, drawn from its posterior: `(b, 3, 3)` and `(b, 2)` Angstrom.
+
+        The entropy of the posterior over rotations is noted in `fit.entropy`.
+        """
+        rotations, shifts, uncertainty = self._look(batch, draw=True)
+        self.fit.entropy[batch.rows] = uncertainty.cpu()
+        return rotations, shifts
+
+    def _look(self, batch: Batch, draw: bool) -> tuple[Tensor, Tensor, Tensor]:
+        fit = self.fit
+        if not fit.max_shift:
+            return self._scan(self.fine, batch, torch.zeros(len(batch.rows), 1, 2, device=fit.device), draw)
+        wide = trial_shifts(fit, min(fit.band, COARSE_BAND))[0].expand(len(batch.rows), -1, -1)
+        if self.coarse is None:
+            return self._scan(self.fine, batch, wide, draw)
+        _, found, _ = self._scan(self.coarse, batch.inner(len(self.coarse.points)), wide, draw)
+        return self._look_about(found, batch, draw)
+
+    def _look_about(self, found: Tensor, batch: Batch, draw: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Fine scan about the stored shifts and, where they are apart from these, about `(b, 2)` others."""
+        fit = self.fit
+        stored = fit.poses.shifts[batch.rows.to(fit.device)]
+        apart = (stored - found).norm(dim=-1) > 1.5 * shift_step(fit, COARSE_BAND)
+        near, far = (~apart).nonzero()[:, 0], apart.nonzero()[:, 0]
+        local, _ = trial_shifts(fit, fit.band)
+        parts = []
+        for rows, centres in ((near, stored[near, None]), (far, torch.stack((stored[far], found[far]), 1))):
+            if len(rows):
+                shifts = (centres[:, :, None] + local).flatten(1, 2)
+                parts.append(self._scan(self.fine, batch.part(rows), shifts, draw))
+        order = torch.cat((near, far)).argsort()
+        rotations, shifts, uncertainty = (torch.cat(column)[order] for column in zip(*parts, strict=True))
+        return rotations, shifts, uncertainty
+
+    def _scan(self, templates: Templates, batch: Batch, shifts: Tensor, draw: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotations, shifts and entropies of the particles, from all poses of a grid and `(b, t, 2)` shifts."""
+        held = CPU_CHUNK if self.fit.device.type == "cpu" else CHUNK
+        size = max(1, held // (shifts.shape[1] * len(templates.rotations)))
+        found = []
+        for start in range(0, len(batch.rows), size):
+            part, moves = batch.part(slice(start, start + size)), shifts[start : start + size]
+            phases = shift_phases(moves, batch.points, self.fit.images.extent) if self.fit.max_shift else None
+            values = log_likelihoods(templates, part.images, part.ctf, part.weights, phases)  # (c, t, k)
+            pose, move, uncertainty = self._drawn(values) if draw else _most_probable(values)
+            index = torch.arange(len(pose), device=pose.device)
+            found.append((templates.rotations[pose], moves[index, move], uncertainty))
+        rotations, moves, uncertainty = (torch.cat(column) for column in zip(*found, strict=True))
+        return rotations, moves, uncertainty
+
+    def _drawn(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Index of a pose and of a shift for each particle, and the entropy over poses, of `(c, t, k)` values."""
+        over_poses = _log_sum_exp(values)
+        pose = sample(over_poses, self.fit.generator)
+        index = torch.arange(len(pose), device=pose.device)
+        return pose, sample(values[index, :, pose], self.fit.generator), entropy(over_poses)
+
+
+def _most_probable(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As `PoseSearch._drawn`, without an entropy: nan."""
+    best, count = values.flatten(1).argmax(-1), values.shape[-1]
+    return best % count, best // count, torch.full((len(values),), torch.nan, device=values.device)
+
+
+def _log_sum_exp(values: Tensor) -> Tensor:
+    """`(c, k)` sum over the shifts of `(c, t, k)` logarithms."""
+    most = values.amax(1, keepdim=True)
+    # On a CPU, the exponential is several times slower where it comes to almost nothing.
+    return (values - most).clamp_(min=-80).exp_().sum(1).log_().add_(most[:, 0])
+
+
+def sample_poses(fit: Fit, batch: Batch) -> tuple[Tensor, Tensor]:
+    """One pose of each particle, `(b, 3, 3)` and `(b, 2)` Angstrom, drawn from its posterior on a turned grid."""
+    turn = random_rotations(1, fit.generator)[0]  # so that no pose is out of reach for good
+    return PoseSearch(fit, turn).draw(batch)

@@ -10,7 +10,7 @@ from napari_cryospin.inference.fit import Fit
 from napari_cryospin.inference.losses import candidate_errors, take
 from napari_cryospin.inference.near_symmetry import near_symmetries
 from napari_cryospin.inference.pose_refinement import refine_poses
-from napari_cryospin.inference.sampling import Search
+from napari_cryospin.inference.sampling import PoseSearch
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.physics.so3 import rotation_distance
 
@@ -68,7 +68,7 @@ def choose_poses(fit: Fit) -> None:
     """
     size = fit.settings.schedule.batch_size
     searches = fit.settings.posterior.search_at_switch
-    search = Search(fit) if searches or fit.encoder is None else None
+    search = PoseSearch(fit) if searches or fit.encoder is None else None
     if fit.encoder is not None:
         fit.encoder.eval()
     for rows in torch.arange(len(fit)).split(size):
@@ -76,7 +76,7 @@ def choose_poses(fit: Fit) -> None:
         rotations, shifts = _proposals(fit, rows)
         heads = rotations.shape[1]
         if search is not None:
-            found = search(batch)
+            found = search.best(batch)
             rotations = torch.cat((rotations, found[0][:, None]), 1)
             shifts = torch.cat((shifts, found[1][:, None]), 1)
         models, kind = fit.project(batch, rotations, shifts), fit.settings.volume.loss
@@ -121,9 +121,9 @@ def search_again(fit: Fit) -> float:
     volume = fit.volume
     assert isinstance(volume, WienerVolume)
     volume.solve()
-    search, lattices, changed = Search(fit), volume.gradient_lattices(), 0
+    search, lattices, changed = PoseSearch(fit), volume.gradient_lattices(), 0
     for rows in torch.arange(len(fit)).split(fit.settings.schedule.batch_size):
-        found, found_shifts = search(fit.batch(rows))
+        found, found_shifts = search.best(fit.batch(rows))
         where = rows.to(fit.device)
         far = rotation_distance(found, fit.poses.rotations[where]) > FAR
         if not bool(far.any()):

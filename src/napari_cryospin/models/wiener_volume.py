@@ -115,6 +115,16 @@ class WienerVolume:
         """Let what was inserted so far fade."""
         self.sums *= factor
 
+    def move(self, offset: Tensor) -> None:
+        """Move the map by `(3,)` fractions of the box, `(x, y, z)`."""
+        size = self.sums.shape[-1]
+        axis = (torch.arange(size, device=self.sums.device) - size // 2) * (2 * torch.pi / self.padding)
+        x, y, z = offset.to(self.sums)
+        angle = x * axis + y * axis[:, None] + z * axis[:, None, None]
+        numerator = self.sums[:, 0]
+        self.sums[:, 0] = numerator * angle.cos() + numerator.flip(1, 2, 3) * angle.sin()
+        self.solve()
+
     def solve(self) -> None:
         """Make the volume from the sums."""
         self._take(self.average(self.sums.sum(0)))
