@@ -32,7 +32,7 @@ EMPTY = (
     "Start a run, or attach to one, and choose a particle:\n"
     "the posterior of its pose appears here with the first map, on a globe that you can turn."
 )
-EVERY = 2.0  # s between two looks at new maps of a run that goes on, at the least
+EVERY, MOST = 2.0, 15.0  # s between two looks at new maps of a run that goes on, at the least and at the most
 PAINTING = 30  # ms that painting the posterior has before its details are computed
 SHARE = 0.1  # of the time that following the run may take
 
@@ -138,7 +138,7 @@ class PosteriorPanel(Panel):
             self.picker.show_particle(self.session.particle)
         self._stale = True
         if self.isVisible() and not self._timer.isActive() and self.session.shown_epoch is None:
-            wait = max(EVERY, self._cost / SHARE) - (time.monotonic() - self._answered_at)
+            wait = min(max(EVERY, self._cost / SHARE), MOST) - (time.monotonic() - self._answered_at)
             self._timer.start(max(0, int(1000 * wait)))
 
     def _epoch_shown(self, _: object) -> None:

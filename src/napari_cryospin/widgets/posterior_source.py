@@ -52,6 +52,7 @@ class Look:
     rotation: NDArray  # (3, 3) the run's pose
     shift: NDArray  # (2,) A
     winning_head: int  # 0..M-1 a head, M the posterior sample, -1 none yet
+    sampled: bool  # the posterior sample won
     heads: NDArray  # (m, 3, 3) candidates; m = 0: none known yet
     head_shifts: NDArray  # (m, 2) A
     candidate_epoch: int  # when the encoder proposed them; -1: none known yet
@@ -132,16 +133,11 @@ class PosteriorSource:
         row = state.row(particle)
         posterior = view.posterior(particle, state, cancelled)
         history = self._history_of(moment.epoch)
-        heads, shifts = np.empty((0, 3, 3), dtype=np.float32), np.empty((0, 2), dtype=np.float32)
-        if history is not None:
-            place = row if np.array_equal(history["indices"], state.indices) else _place(history["indices"], particle)
-            heads = history["candidate_rotations"][place].astype(np.float32)
-            shifts = history["candidate_shifts"][place]
-            known = np.isfinite(heads).all((1, 2)) & (np.abs(np.linalg.det(heads) - 1) < 0.05)
-            if not known.all():
-                heads, shifts = heads[:0], shifts[:0]  # the encoder has not seen this particle yet
+        heads, shifts = _heads_of(history, state, row)
         snapshot = moment.snapshot
-        source: Any = history if snapshot is None else {"winning_head": snapshot.winning_head, "stage": snapshot.stage}
+        source: Any = history if snapshot is None else vars(snapshot)
+        count = source["candidate_rotations"].shape[1] if snapshot is None else len(snapshot.head_share) - 1
+        winner = int(source["winning_head"][row])
         return Look(
             particle=particle,
             moment=moment,
@@ -149,7 +145,8 @@ class PosteriorSource:
             posterior=posterior,
             rotation=state.rotations[row],
             shift=state.shifts[row],
-            winning_head=int(source["winning_head"][row]),
+            winning_head=winner,
+            sampled=winner == count,
             heads=heads,
             head_shifts=shifts,
             candidate_epoch=int(history["candidate_epoch"]) if history is not None and len(heads) else -1,
@@ -249,11 +246,14 @@ class PosteriorSource:
         return found, "" if found is not None else "Truth: unknown, too few poses agree with it yet."
 
 
-def _place(indices: NDArray, particle: int) -> int:
-    found = np.flatnonzero(indices == particle)
-    if not len(found):
-        raise ValueError(f"particle {particle}: the run's history does not have this row")
-    return int(found[0])
+def _heads_of(history: dict[str, Any] | None, state: MapState, row: int) -> tuple[NDArray, NDArray]:
+    """`(m, 3, 3)` rotations and `(m, 2)` shifts of a particle's candidates; m = 0 where they are not known yet."""
+    none = np.empty((0, 3, 3), dtype=np.float32), np.empty((0, 2), dtype=np.float32)
+    if history is None or not np.array_equal(history["indices"], state.indices):
+        return none
+    heads = history["candidate_rotations"][row].astype(np.float32)
+    proposed = np.isfinite(heads).all((1, 2)) & (np.abs(np.linalg.det(heads) - 1) < 0.05)
+    return (heads, history["candidate_shifts"][row]) if proposed.all() else none
 
 
 def candidates_of(look: Look, zoom: Zoom, truth: NDArray | None) -> tuple[Candidate, ...]:

@@ -33,7 +33,7 @@ def title_of(look: Look) -> str:
     """How uncertain a particle is, and who won it, under which map."""
     scene = scene_of(look, None)
     cells = len(look.posterior.log_posterior)
-    if look.winning_head == len(look.heads) and len(look.heads):
+    if look.sampled:
         winner = "won by the posterior sample"
     else:
         winner = f"won by head {look.winning_head + 1}" if look.winning_head >= 0 else "not won yet"
