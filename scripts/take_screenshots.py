@@ -85,7 +85,11 @@ class Tour:
             time.sleep(0.01)
 
     def take(self, name: str) -> None:
-        """Write what is on the screen."""
+        """Write what is on the screen, without napari's notifications."""
+        for widget in QApplication.allWidgets():
+            if type(widget).__name__ == "NapariQtNotification":
+                widget.close()
+        self.wait(lambda: True, then=1)
         screen = QApplication.primaryScreen()
         assert screen is not None
         path = self.out / f"{name}.png"

@@ -16,6 +16,7 @@ from napari_cryospin.widgets.plots import ACCENT, QUIET, Plot, font
 NICE = np.array([1000, 500, 300, 200, 150, 100, 70, 50, 40, 30, 25, 20, 17, 15, 12, 10, 9, 8, 7, 6, 5.5, 5, 4.5, 4,
                  3.5, 3.2, 3, 2.8, 2.6, 2.4, 2.2, 2, 1.8, 1.6, 1.4, 1.2, 1])  # fmt: skip
 """Resolutions in A that an axis may show."""
+NUMBER = 18  # pixels above a bar for its number
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -187,12 +188,13 @@ class BarPlot(Plot):
         super().__init__(title)
         self.x_name, self.tip = x_name, tip
         self.names: tuple[str, ...] = ()
-        self.values, self._places = np.zeros(0), np.zeros(0)
+        self.values, self._places, self._right = np.zeros(0), np.zeros(0), 0.6
         self._bars = pg.BarGraphItem(x=[0], height=[0], width=0.8, pen=None, brush=QUIET)
         self.addItem(self._bars)
         self._numbers: list[pg.TextItem] = []
         self.set_label(x_name)
         self.getAxis("bottom").setStyle(hideOverlappingLabels=False)
+        self.plotItem.vb.sigResized.connect(self._fit)
         self.setMouseEnabled(x=False, y=False)
 
     def set_bars(self, names: Sequence[str], values: NDArray, colours: Sequence[str], apart: int = 0) -> None:
@@ -212,10 +214,14 @@ class BarPlot(Plot):
                 value = self.values[index]
                 number.setText(f"{value:.0f}" if value >= 9.95 else f"{value:.1f}")
                 number.setPos(places[index], value)
-        top = max(1.0, float(self.values.max(initial=0.0)))
-        self.setRange(
-            xRange=(-0.6, places.max(initial=0.0) + (1.0 if apart else 0.6)), yRange=(0, 1.15 * top), padding=0
-        )
+        self._right = places.max(initial=0.0) + (1.0 if apart else 0.6)
+        self._fit()
+
+    def _fit(self) -> None:
+        """All bars, and room above the highest for its number."""
+        height = max(self.plotItem.vb.height(), 30.0)
+        top = max(1.0, float(self.values.max(initial=0.0))) * height / (height - NUMBER)
+        self.setRange(xRange=(-0.6, self._right), yRange=(0, top), padding=0)
 
     def set_theme(self, theme: Theme) -> None:
         super().set_theme(theme)

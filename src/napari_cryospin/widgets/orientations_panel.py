@@ -56,7 +56,7 @@ class OrientationsPanel(Panel):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty="Start a run, or open one: view directions of its particles appear here.")
         self.sphere = SphereMaps(NAME, lambda value: f"{value:.0f} particles")
-        self.sphere.setMinimumSize(240, 150)
+        self.sphere.setMinimumSize(200, 115)
         self.sphere.direction_clicked.connect(self._choose)
         self.log = QCheckBox("Log colours")
         self.log.setToolTip("Colours by the logarithm of the count: shows what is rare as well")

@@ -19,6 +19,7 @@ WORKSPACE = "cryoSPIN workspace"
 LARGE = (1500, 850)
 """Pixels of a screen on which all panels have a place side by side."""
 RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 430, 380
+UPPER_SHARE = 0.38  # of the right side's height, for particles, run and export
 BOTTOM_HEIGHT, BOTTOM_HEIGHT_SMALL = 330, 280
 
 
@@ -196,8 +197,9 @@ class Workspace(PanelTabs):
         dock = dock_of(panel)
         if dock is not None and not dock.isFloating():
             window.splitDockWidget(column, dock, Qt.Orientation.Vertical)
-            half = window.height() // 2
-            window.resizeDocks([column, dock], [half, half], Qt.Orientation.Vertical)
+            # The posterior needs the larger part: sphere and candidates are to be seen without scrolling.
+            upper = round(UPPER_SHARE * window.height())
+            window.resizeDocks([column, dock], [upper, window.height() - upper], Qt.Orientation.Vertical)
 
 
 def dock_of(widget: QWidget) -> QDockWidget | None:
