@@ -26,7 +26,8 @@ class FakeReconstruction:
         self.epoch_ended = False
         self.step_time, self.snapshot_time, self.fail_at, self.ready_at = step_time, snapshot_time, fail_at, ready_at
         self.inside_a_step = False
-        self.snapshots = 0
+        self.snapshots = self.comparisons = 0
+        self.half_sets, self.resolution, self.band = None, float("nan"), 9.0
 
     @property
     def progress(self):
@@ -49,10 +50,12 @@ class FakeReconstruction:
 
     def epoch_metrics(self):
         assert self.epoch_ended
-        return {"loss": 1.0, "resolution": float("nan"), "head_share_0": 0.5}
+        return {"loss": 1.0, "resolution": self.resolution, "head_share_0": 0.5, "band": self.band}
 
     def compare_halves(self):
         assert self.epoch_ended
+        self.comparisons += 1
+        self.resolution = 7.0
         return {"fsc": {"frequency": [0.0, 0.1], "corrected": [1.0, 0.2]}, "half_sets_warning": ""}
 
     def switch_to_auto_decoding(self, reason):
@@ -94,7 +97,7 @@ class FakeReconstruction:
 
     def results(self):
         poses = {"rotations": np.zeros((N, 3, 3)), "shifts": np.zeros((N, 2)), "winning_head": np.zeros(N)}
-        maps = {"map": np.zeros((4, 4, 4)), "filtered_map": np.zeros((4, 4, 4)), "pixel_size": 2.0, "resolution": 9.0}
+        maps = {"map": np.zeros((4, 4, 4)), "filtered_map": np.zeros((4, 4, 4)), "pixel_size": 2.0, "resolution": 6.0}
         return Results(**maps, **poses, indices=np.arange(N), log_likelihood=np.zeros(N))
 
     def state_dict(self):
@@ -279,3 +282,37 @@ def test_budget_admits_by_the_last_cost(monkeypatch):
     assert budget.admits("history")  # never seen: costs nothing yet
     clock[0] = 20.5
     assert budget.admits("snapshot")
+
+
+def test_half_sets_are_compared_while_the_run_goes_on():
+    """The resolution is in the epoch's metrics, events and status, and the curves in the metrics; last, the results'."""
+    channel, reconstruction = FakeChannel(), FakeReconstruction()
+    reconstruction.half_sets = np.array([1, 2])
+    drive(reconstruction, channel, settings_for())
+    ended = [line for line in channel.said["metrics"] if "fsc" in line]
+    assert len(ended) == reconstruction.comparisons > 0
+    assert ended[0]["resolution"] == 7.0
+    assert ended[0]["fsc"]["corrected"] == [1.0, 0.2]
+    epochs = [event for event in channel.said["event"] if event.kind == "epoch"]
+    assert epochs[0].detail["resolution"] == 7.0
+    assert channel.said["status"][-1].resolution == 6.0
+
+
+def test_few_shells_and_whole_sets_are_not_compared():
+    whole, early = FakeReconstruction(), FakeReconstruction()
+    early.half_sets, early.band = np.array([1, 2]), 4.0
+    for reconstruction in (whole, early):
+        drive(reconstruction, FakeChannel(), settings_for())
+        assert reconstruction.comparisons == 0
+
+
+def test_a_dear_first_comparison_does_not_put_off_the_second_for_ever(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    budget = Budget(0.02)
+    with budget.spending("fsc"):
+        clock[0] += 3
+    assert not budget.left
+    clock[0] = 151.0
+    assert budget.left
+    assert not budget.admits("fsc")

@@ -171,7 +171,9 @@ class _Loop:
         """Checkpoint, last snapshot and results; the last word is said when all are written."""
         self.publisher.checkpoint()
         self.publisher.snapshot()
-        self.channel.results(self.reconstruction.results())
+        results = self.reconstruction.results()
+        self.publisher.newest["resolution"] = results.resolution
+        self.channel.results(results)
         for command in self.channel.commands():
             self.publisher.say("refused", command=command.kind, id=command.id, reason="the run has ended")
         state: Literal["finished", "stopped"] = "finished" if self.reconstruction.finished else "stopped"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHARE = 0.05  # of the wall clock that publishing may take
+COMPARING = 0.02  # of the wall clock, and part of that share: comparing half sets
+LEAST_BAND = 8  # shells from which half maps are worth comparing
 STATUS_EVERY = 0.5  # s
 
 
@@ -33,6 +35,11 @@ class Budget:
     def admits(self, kind: str) -> bool:
         """Whether one more of this kind, if it costs what the last one did, stays within the share."""
         return self.spent + self.costs.get(kind, 0.0) <= self.share * (time.monotonic() - self.started)
+
+    @property
+    def left(self) -> bool:
+        """Whether anything may be spent now: for what costs much once, and little from then on."""
+        return self.spent <= self.share * (time.monotonic() - self.started)
 
     @contextlib.contextmanager
     def spending(self, kind: str) -> Iterator[None]:
@@ -69,7 +76,8 @@ class Publisher:
         self.reconstruction = reconstruction
         self.channel = channel
         self.every = {"status": STATUS_EVERY, "snapshot": snapshot_every, "checkpoint": checkpoint_every}
-        self.budget = Budget(SHARE)
+        self.comparing = Budget(COMPARING)
+        self.budget = Budget(SHARE - COMPARING if reconstruction.half_sets is not None else SHARE)
         self.started = time.monotonic() - elapsed
         self.last = dict.fromkeys(("status", "snapshot"), -math.inf) | {"checkpoint": time.monotonic()}
         self.newest: dict[str, float] = {}  # value of every metric
@@ -101,11 +109,10 @@ class Publisher:
 
     def epoch_done(self) -> None:
         """Publish the epoch's metrics and its history."""
-        halves = {}
-        if self.budget.admits("fsc"):
-            with self.budget.spending("fsc"):
-                halves = self.reconstruction.compare_halves()
         metrics = self.reconstruction.epoch_metrics()
+        halves = self._halves(metrics)
+        if halves:
+            metrics["resolution"] = self.reconstruction.resolution
         self.newest |= metrics
         self.advice = self.reconstruction.switch_advice()
         self._metrics({**metrics, **halves, "epoch_ended": True})
@@ -113,6 +120,14 @@ class Publisher:
         if self.budget.admits("history") or self.reconstruction.finished:
             with self.budget.spending("history"):
                 self.channel.history(self.reconstruction.epoch, self.reconstruction.history())
+
+    def _halves(self, metrics: Mapping[str, float]) -> dict[str, Any]:
+        """Gold-standard FSC of half sets, where there are any, and as often as its budget admits."""
+        reconstruction = self.reconstruction
+        if reconstruction.half_sets is None or not self.comparing.left or metrics.get("band", LEAST_BAND) < LEAST_BAND:
+            return {}
+        with self.comparing.spending("fsc"):
+            return reconstruction.compare_halves()
 
     def say(self, kind: EventKind, **detail: Any) -> None:
         detail = _plain(detail)
