@@ -1,4 +1,6 @@
-"""Times of the grid posterior at 64 px: templates of a fine grid, one image on it, a whole stack on a coarse one.
+"""Times of the grid posterior at 64 px: a whole stack on a coarse grid, and one particle for the eye.
+
+The first particle under a map waits for the map to be made ready; the next ones on the same map do not.
 
 python benchmarks/posterior_times.py [--threads 2]
 """
@@ -6,17 +8,27 @@ python benchmarks/posterior_times.py [--threads 2]
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import napari_cryospin
+from napari_cryospin.evaluation.simulation import simulate
+from napari_cryospin.inference.map_state import MapState
+from napari_cryospin.inference.particle_view import ParticleView
 from napari_cryospin.inference.pose_posterior import log_likelihoods, make_templates
 from napari_cryospin.io.mrc import read_map
+from napari_cryospin.io.open import open_particles
+from napari_cryospin.particles import Particles
 from napari_cryospin.physics import fourier, so3_grid
+from napari_cryospin.physics.simulate import SimulationSettings
+from napari_cryospin.settings import PRESETS
 
 MAP = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
 
@@ -32,33 +44,69 @@ def seconds(function: Callable[[], object], repeats: int = 5) -> float:
     return statistics.median(times)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
-    torch.set_num_threads(parser.parse_args().threads)
-    density = torch.from_numpy(read_map(MAP)[0]).float()
-    padding = 2
-    hartley = fourier.map_to_hartley(density, padding)
+def whole_stack() -> None:
+    """5,000 images on the grid of the search."""
+    hartley = fourier.map_to_hartley(torch.from_numpy(read_map(MAP)[0]).float(), 2)
     generator = torch.Generator().manual_seed(0)
-
-    def batch(count: int, points: int) -> tuple[torch.Tensor, ...]:
-        images = torch.randn(count, points, dtype=torch.complex64, generator=generator)
-        return images, torch.randn(count, points, generator=generator), torch.ones(points)
-
-    points, grid = fourier.half_plane(64, 16), so3_grid.grid_rotations(8, 48)
-    print(f"templates, nside 8 x 48, band 16: {seconds(lambda: make_templates(hartley, grid, points, padding)):.3f} s")
-    templates, one = make_templates(hartley, grid, points, padding), batch(1, len(points))
-    print(f"one image on them: {1000 * seconds(lambda: log_likelihoods(templates, *one)):.1f} ms")
     points, grid = fourier.half_plane(64, 11), so3_grid.grid_rotations(4, 24)
-    images, ctf, weights = batch(5000, len(points))
+    images = torch.randn(5000, len(points), dtype=torch.complex64, generator=generator)
+    ctf, weights = torch.randn(5000, len(points), generator=generator), torch.ones(len(points))
 
-    def whole_stack() -> None:
-        coarse = make_templates(hartley, grid, points, padding)
+    def search() -> None:
+        coarse = make_templates(hartley, grid, points, 2)
         for start in range(0, len(images), 500):
             part = slice(start, start + 500)
             log_likelihoods(coarse, images[part], ctf[part], weights).logsumexp(-1)
 
-    print(f"5,000 images, nside 4 x 24, band 11, templates included: {seconds(whole_stack):.3f} s")
+    print(f"5,000 images, nside 4 x 24, band 11, templates included: {seconds(search):.3f} s")
+
+
+def one_particle(particles: Particles, max_shift: float) -> None:
+    """Posterior, zoom and candidates, with a new particle each time."""
+    density, pixel_size = read_map(MAP)
+    count = len(particles)
+    assert particles.rotations is not None
+    assert particles.shifts is not None
+
+    def state() -> MapState:
+        return MapState(
+            maps=(density,),
+            pixel_size=pixel_size,
+            band=31,
+            noise=np.ones((1, 32), np.float32),
+            max_shift=max_shift,
+            indices=np.arange(count),
+            half_sets=np.zeros(count, np.int8),
+            rotations=np.asarray(particles.rotations, np.float32),
+            shifts=np.asarray(particles.shifts, np.float32),
+        )
+
+    view, row, now = ParticleView(particles, PRESETS["quick"]), itertools.cycle(range(count)), state()
+
+    def candidates() -> None:
+        view.candidates(next(row), now, particles.rotations[:9], particles.shifts[:9])
+
+    calls = {
+        "first posterior on a new map": lambda: view.posterior(next(row), state()),
+        "posterior of the next particle": lambda: view.posterior(next(row), now),
+        "the same, with zoom": lambda: view.zoom(next(row), now),
+        "the same, with 9 candidates": candidates,
+    }
+    print(f"one particle, shifts {'looked for' if max_shift else 'not looked for'}")
+    for name, call in calls.items():
+        print(f"    {name}: {1000 * seconds(call, 15):.0f} ms")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    torch.set_num_threads(parser.parse_args().threads)
+    whole_stack()
+    with tempfile.TemporaryDirectory() as folder:
+        files = simulate(MAP, Path(folder) / "particles", SimulationSettings(count=40, snr=0.1, shift_sd=5.0))
+        particles = open_particles(files.truth)
+        for max_shift in (0.0, 40.0):
+            one_particle(particles, max_shift)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from napari_cryospin.physics.so3_grid import direction_pixel, rotation_from_angl
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.settings import Settings
 
-ZOOM_IN_PLANE, ZOOM_STEP = 41, 0.75
+ZOOM_IN_PLANE, ZOOM_STEP = 31, 0.75
 """In-plane angles of the zoom, about the mode's, and their distance in degrees."""
 
 
