@@ -97,7 +97,8 @@ class FakeReconstruction:
 
     def results(self):
         poses = {"rotations": np.zeros((N, 3, 3)), "shifts": np.zeros((N, 2)), "winning_head": np.zeros(N)}
-        maps = {"map": np.zeros((4, 4, 4)), "filtered_map": np.zeros((4, 4, 4)), "pixel_size": 2.0, "resolution": 6.0}
+        maps = {"map": np.zeros((4, 4, 4)), "filtered_map": np.zeros((4, 4, 4)), "pixel_size": 2.0}
+        maps["resolution"] = self.resolution - 1  # better than in any epoch
         return Results(**maps, **poses, indices=np.arange(N), log_likelihood=np.zeros(N))
 
     def state_dict(self):
@@ -285,7 +286,7 @@ def test_budget_admits_by_the_last_cost(monkeypatch):
 
 
 def test_half_sets_are_compared_while_the_run_goes_on():
-    """The resolution is in the epoch's metrics, events and status, and the curves in the metrics; last, the results'."""
+    """Resolution in the metrics, events and status, curves in the metrics; the last word is that of the results."""
     channel, reconstruction = FakeChannel(), FakeReconstruction()
     reconstruction.half_sets = np.array([1, 2])
     drive(reconstruction, channel, settings_for())
