@@ -25,7 +25,7 @@ from napari_cryospin.widgets.workspace import BottomRow, open_workspace
 log = logging.getLogger("screenshots")
 
 LONGEST = 3600  # s that the script waits for anything
-COLOURS = 256  # of a picture: keeps the files small
+LARGEST = 290_000  # bytes of a picture, before its colours are made fewer
 
 
 class Tour:
@@ -96,7 +96,9 @@ class Tour:
         screen.grabWindow(0).save(str(path))  # type: ignore[arg-type]  # 0: all of it
         with Image.open(path) as picture:
             window = picture.convert("RGB").crop((0, 0, *self.size))
-        window.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        window.save(path, optimize=True)
+        if path.stat().st_size > LARGEST:
+            window.quantize(256, kmeans=2).save(path, optimize=True)
         log.info("%s: %d kB", path, path.stat().st_size // 1000)
 
     # The tour
@@ -119,11 +121,14 @@ class Tour:
         self.take("1_particles")
 
     def start(self) -> None:
+        """Begin, and pause where some particles may still lie in several ways."""
         self.tab("Run")
         panel = self.run_panel()
         panel.setup.folder.setText(str(self.work / "first-run"))
         panel.start.click()
-        self.wait(lambda: self.session.status is not None and self.session.status.epoch >= 3)
+        self.wait(lambda: self.session.status is not None and self.session.status.epoch >= 2)
+        panel.pause.click()
+        self.wait(lambda: self.session.status is not None and self.session.status.state == "paused", then=3)
 
     def run_panel(self) -> RunPanel:
         panel = self.panel(RunPanel)
@@ -139,27 +144,27 @@ class Tour:
     def uncertain(self) -> None:
         """A particle of which several poses are likely, while the encoder learns."""
         panel = self.posterior()
-        self.wait(lambda: bool(self.session.epochs) and panel.picker.uncertain.isEnabled())
-        self.tab("Convergence")
+        self.tab("Heads")
+        self.wait(lambda: panel.picker.uncertain.isEnabled())
         panel.picker.uncertain.click()
         self.wait(lambda: panel.detail is not None and panel.detail.look.particle == self.session.particle, then=4)
-        self.take("3_posterior")
+        self.take("2_posterior")
 
     def encoding(self) -> None:
         self.tab("Run")
         self.tab("Convergence")
+        self.run_panel().pause.click()  # it reads Resume now
         self.wait(lambda: self.session.status is not None and self.session.status.switch_ready, then=3)
-        self.take("2_auto_encoding")
+        self.take("3_auto_encoding")
 
     def switch(self) -> None:
         self.tab("Run")
         self.run_panel().switch.button.click()
         self.wait(lambda: self.session.status is not None and self.session.status.stage == "auto-decoding")
         epoch = self.session.status.epoch if self.session.status is not None else 0
-        self.wait(lambda: self.session.status is not None and self.session.status.epoch >= epoch + 4, then=4)
-        self.tab("Convergence")
-        self.posterior()
-        self.wait(lambda: True, then=4)
+        self.wait(lambda: self.session.status is not None and self.session.status.epoch >= epoch + 3)
+        panel = self.posterior()
+        self.wait(lambda: panel.detail is not None and panel.detail.look.stage == "auto-decoding", then=2)
         self.take("4_auto_decoding")
 
     def finish(self) -> None:

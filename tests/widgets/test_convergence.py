@@ -39,13 +39,13 @@ def test_empty_then_the_curves_of_a_run_with_its_switch(panel, qtbot, told_run):
     assert_allclose(loss.x, np.sort(np.concatenate([np.arange(6) + 0.5, np.arange(6) + 1])))
     assert_allclose(loss.y[-1], 8 / 6)
     resolution = drawn(qtbot, panel.resolution, 2)
-    assert_allclose(1 / resolution["FSC 0.143 (A)"].y, 40 / np.arange(1, 7))
-    assert_allclose(1 / resolution["compared to (A)"].y, 64 / (2 * np.arange(1, 7)))  # field of view 64 A
-    assert_allclose(drawn(qtbot, panel.pose_change)["pose change (degrees)"].x, [5, 6])
+    assert_allclose(1 / resolution["FSC 0.143 (Å)"].y, 40 / np.arange(1, 7))
+    assert_allclose(1 / resolution["compared to (Å)"].y, 64 / (2 * np.arange(1, 7)))  # field of view 64 A
+    assert_allclose(drawn(qtbot, panel.pose_change)["pose change (°)"].x, [5, 6])
     for plot in (panel.loss, panel.resolution, panel.pose_change, panel.entropy):
         assert [(mark.place, mark.text) for mark in plot.marks] == [(4.0, "switch")]
     assert "half sets" in panel.fsc.note
-    assert panel.caption.text() == "6.7 A at FSC 0.143 (two folds, a guide only)"
+    assert panel.caption.text() == "6.7 Å at FSC 0.143 (two folds, a guide only)"
 
 
 def test_over_steps_and_over_time(panel, qtbot, told_run):
@@ -67,7 +67,7 @@ def test_the_shown_epoch_is_marked(panel, qtbot, told_run):
     panel.session.show_epoch(2)
     qtbot.waitUntil(lambda: [mark.text for mark in panel.loss.marks] == ["switch", "shown"])
     assert panel.loss.marks[1].place == 2
-    assert panel.caption.text().startswith("epoch 2   20.0 A")
+    assert panel.caption.text().startswith("epoch 2   20.0 Å")
 
 
 def test_fsc_while_a_run_goes_on_and_from_its_results(panel, qtbot, told_run):
@@ -83,7 +83,7 @@ def test_fsc_while_a_run_goes_on_and_from_its_results(panel, qtbot, told_run):
     told_run.write_status(Status(state="finished", step=70, epoch=7, epochs=7, progress=1.0))
     final = drawn(qtbot, panel.fsc, 3)
     assert_allclose(final["masked"].y, [1, 0.95, 0.3])
-    qtbot.waitUntil(lambda: panel.caption.text() == "11.5 A at FSC 0.143 (half sets, results)")
+    qtbot.waitUntil(lambda: panel.caption.text() == "11.5 Å at FSC 0.143 (half sets, results)")
     assert "a note" in panel.caption.toolTip()
 
 

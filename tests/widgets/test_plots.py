@@ -27,7 +27,7 @@ def plot(qtbot):
     plot.set_curves(
         [
             Curve(name="loss (noise units)", x=np.array([1.0, 2.0, 3.0]), y=np.array([9.0, 4.0, 1.0])),
-            Curve(name="other (A)", x=np.array([2.0]), y=np.array([0.5])),
+            Curve(name="other (Å)", x=np.array([2.0]), y=np.array([0.5])),
         ]
     )
     plot.resize(320, 200)

@@ -68,8 +68,8 @@ class ConvergencePanel(Panel):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty="Start a run, or open one: its curves appear here.")
         self.loss = CurvePlot("Loss (noise units)", from_zero=True)
-        self.resolution = CurvePlot("Resolution (A)", resolution=("left",), legend=(1, -1))
-        self.pose_change = CurvePlot("Pose change (degrees)", from_zero=True)
+        self.resolution = CurvePlot("Resolution (Å)", resolution=("left",), legend=(1, -1))
+        self.pose_change = CurvePlot("Pose change (°)", from_zero=True)
         self.entropy = CurvePlot("Entropy (nats)", from_zero=True)
         self.fsc = CurvePlot(FSC, resolution=("bottom",), legend=(1, -1))
         self.fsc.getAxis("left").setTicks([[(one, f"{one:g}") for one in (0, GOLD, HALF, 1)]])
@@ -186,7 +186,7 @@ class ConvergencePanel(Panel):
         later = "after the first epoch" if newest(self.session.metrics, "epoch_ended") is None else ""
         for plot, name, header, note in (
             (self.loss, "loss", "loss (noise units)", "soon"),
-            (self.pose_change, "pose_change", "pose change (degrees)", "after the switch"),
+            (self.pose_change, "pose_change", "pose change (°)", "after the switch"),
             (self.entropy, "entropy", "entropy (nats)", later or "not known to this method"),
         ):
             if plot in self.multiples.shown:
@@ -200,17 +200,17 @@ class ConvergencePanel(Panel):
         curves, snapshot = [], self.session.snapshot
         x, y = series(self.session.metrics, "resolution", along, clock)
         if len(x):
-            curves.append(Curve(name="FSC 0.143 (A)", x=x, y=1 / y, points=True))
+            curves.append(Curve(name="FSC 0.143 (Å)", x=x, y=1 / y, points=True))
         x, band = series(self.session.metrics, "band", along, clock)
         if len(x) and snapshot is not None:
             extent = len(snapshot.map) * snapshot.pixel_size
-            curves.append(Curve(name="compared to (A)", x=x, y=band / extent, colour=QUIET, width=1.2, dashed=True))
+            curves.append(Curve(name="compared to (Å)", x=x, y=band / extent, colour=QUIET, width=1.2, dashed=True))
         return curves
 
     def _draw_fsc(self) -> None:
         table, epoch = self._fsc()
         self.fsc.set_title(FSC if epoch is None else f"FSC at epoch {epoch}")
-        self.fsc.set_x_name("resolution (A)")
+        self.fsc.set_x_name("resolution (Å)")
         frequency = table.get("frequency")
         if frequency is None:
             self.fsc.set_curves([])
@@ -243,7 +243,7 @@ class ConvergencePanel(Panel):
         if shown is None and self.results.curves:
             resolution, kind = self.results.resolution, "half sets, results"
         parts = [] if shown is None else [f"epoch {shown}"]
-        parts += [] if resolution is None else [f"{resolution:.1f} A at FSC 0.143 ({kind})"]
+        parts += [] if resolution is None else [f"{resolution:.1f} Å at FSC 0.143 ({kind})"]
         line = newest_line(self.session.metrics, "fsc", shown)
         if resolution is None and line is not None and line.get("half_sets_warning"):
             parts.append(f"epoch {line['epoch']}: the half maps do not agree yet")

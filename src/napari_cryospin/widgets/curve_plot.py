@@ -153,7 +153,7 @@ class CurvePlot(Plot):
         if not self.curves:
             return {self.x_name: np.zeros(0)}
         x = np.unique(np.concatenate([curve.x for curve in self.curves]))
-        columns = {self.x_name if "bottom" not in self.resolution else "spatial frequency (1/A)": x}
+        columns = {self.x_name if "bottom" not in self.resolution else "spatial frequency (1/Å)": x}
         for curve in self.curves:
             column = np.full(len(x), np.nan)
             column[np.searchsorted(x, curve.x)] = 1 / curve.y if "left" in self.resolution else curve.y
@@ -165,7 +165,7 @@ class CurvePlot(Plot):
         if not known:
             return ""
         place = min((float(curve.x[at]) for curve, at in known), key=lambda found: abs(found - x))
-        along = f"{1 / place:.3g} A" if "bottom" in self.resolution and place > 0 else f"{place:.4g}"
+        along = f"{1 / place:.3g} Å" if "bottom" in self.resolution and place > 0 else f"{place:.4g}"
         values = {curve.name: 1 / curve.y[at] if "left" in self.resolution else curve.y[at] for curve, at in known}
         lines = [f"{name}: {value:.4g}" for name, value in values.items()]
         return "\n".join([f"{self.x_name.partition(' (')[0]} {along}", *lines])

@@ -24,7 +24,7 @@ from napari_cryospin.widgets.worker import Worker
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-WINS, ERRORS = "Where each head wins (% of the particles seen from there)", "Mean rotation error of each head (degrees)"
+WINS, ERRORS = "Where each head wins (% of the particles seen from there)", "Mean rotation error of each head (°)"
 AFTER_SWITCH = "After the switch: heads as the encoder left them"
 WORST = 90.0  # degrees: end of the colour scale of errors
 NO_TRUTH = "the true poses of these particles are not known"

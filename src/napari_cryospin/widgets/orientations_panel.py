@@ -64,7 +64,7 @@ class OrientationsPanel(Panel):
         self.figures = QLabel()
         self.figures.setToolTip(
             "Efficiency: 1 where directions are even; 0.5: half the particles, spread evenly, would do as well. "
-            "Fourier space sampled: share of the points on a shell that some particle's slice passes."
+            "Fourier space: share of the points on a shell that some particle's slice passes."
         )
         self.figures.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # never widens the panel
         self.figures.setAlignment(Qt.AlignmentFlag.AlignVCenter)
@@ -173,11 +173,8 @@ class OrientationsPanel(Panel):
 def words_of(found: Directions) -> str:
     """The figures in a line."""
     empty = float((found.counts == 0).mean())
-    parts = [f"epoch {found.epoch}", f"{found.counts.sum():,} particles", f"empty cells {empty:.0%}"]
-    parts += [
-        f"efficiency {found.efficiency:.2f}",
-        f"Fourier space sampled {found.sampled:.0%} at {found.angstrom:.1f} A",
-    ]
+    parts = [f"{found.counts.sum():,} particles", f"empty cells {empty:.0%}", f"efficiency {found.efficiency:.2f}"]
+    parts += [f"Fourier space {found.sampled:.0%} at {found.angstrom:.1f} Å", f"epoch {found.epoch}"]
     return "   ".join(parts)
 
 

@@ -264,10 +264,10 @@ def font(points: int = POINTS) -> QFont:
 
 
 def write_table(path: Path, columns: dict[str, NDArray]) -> None:
-    """Write columns of one length, headers first; nan is left empty."""
+    """Write columns of one length, headers first, in ASCII where they are units; nan is left empty."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(columns)
+        writer.writerow(name.replace("Å", "A").replace("(°)", "(degrees)") for name in columns)
         for row in zip(*columns.values(), strict=True):
             writer.writerow(_text(value) for value in row)
 
