@@ -1,6 +1,7 @@
 """What tests of the window share: choices and caches of their own, tiny particles, a tiny run, waiting."""
 
 import dataclasses
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ def own_choices(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     preferences.remember("run folder", str(tmp_path / "runs"))
     monkeypatch.setattr(samples, "COUNT", 40)
+    yield
+    gc.collect()  # napari's fixture asks that no viewer is left, and looks at young garbage only
 
 
 @pytest.fixture
