@@ -1,22 +1,20 @@
 """Scripts, geometry and remote control for ChimeraX, whose documentation says what they must hold."""
 
-import contextlib
-import json
 import re
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qs, urlparse
 
 import mrcfile
 import numpy as np
 import pytest
 
+from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.export import chimerax_program
 from napari_cryospin.export.chimerax import Look, camera_matrix, export_chimerax, quoted
 from napari_cryospin.export.chimerax_program import find_chimerax
 from napari_cryospin.export.chimerax_remote import ChimeraXError, ChimeraXRemote, LiveModel
+from napari_cryospin.export.options import ExportOptions
+from napari_cryospin.export.table import export
 from napari_cryospin.io.angles import rotation_from_euler
 from napari_cryospin.io.bild import write_distribution
 from napari_cryospin.runs.folder import RunFolder
@@ -55,13 +53,21 @@ def run(tmp_path):
     folder = RunFolder.create(tmp_path / "run", RunInput(particles=Path("p.star")), Settings())
     folder.write_snapshot(snapshot())
     for epoch in (1, 2, 10):
-        density = snapshot(epoch).map.astype(np.float16)
-        folder.write_history(epoch, {"map": density, "pixel_size": np.float32(2.0)})
+        shown = snapshot(epoch)
+        arrays = {name: getattr(shown, name) for name in ("indices", "rotations", "shifts", "half_sets")}
+        arrays |= {"map": shown.map.astype(np.float16), "pixel_size": np.float32(2.0)}
+        folder.write_history(epoch, {**arrays, "epoch": np.array(epoch), "stage": np.array("auto-encoding")})
     return folder
 
 
+def quiet(share, text):
+    assert 0 <= share <= 1
+    assert text
+
+
 def test_script_shows_what_was_exported_at_the_window_s_level(run, tmp_path):
-    script, *others = export_chimerax(run, tmp_path / "out", Look(enclosed=0.05, colour="#112233"))
+    options = ExportOptions(contour=0.05, colour="#112233", view=(30, 50, 70))
+    script, *others = export_chimerax(run, tmp_path / "out", options, quiet).paths
     text = script.read_text()
     opened = re.findall(r'open "([^"]+)"', text)
     assert all(list(script.parent.glob(name)) for name in opened)
@@ -70,14 +76,31 @@ def test_script_shows_what_was_exported_at_the_window_s_level(run, tmp_path):
     with mrcfile.open(tmp_path / "out" / "map.mrc") as file:
         assert (file.data > level).mean() == pytest.approx(0.05, abs=0.001)
     assert "color #112233" in text
+    assert f"view matrix camera {camera_matrix(rotation_from_euler((30, 50, 70)), 16, 2.0)}\n" in text
     assert mrcfile.validate(tmp_path / "out" / "map.mrc")
 
 
+@pytest.mark.parametrize("wrong", [{"contour": 1.5}, {"colour": "blue"}])
+def test_a_look_that_cannot_be_had_is_refused_before_anything_is_written(wrong, run, tmp_path):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        export(run, "chimerax", tmp_path / "out", options=ExportOptions(**wrong))
+    assert not (tmp_path / "out").exists()
+
+
 def test_series_is_named_so_that_chimerax_tells_its_order(run, tmp_path):
-    export_chimerax(run, tmp_path / "out")
+    export_chimerax(run, tmp_path / "out", ExportOptions(), quiet)
     names = sorted(path.name for path in (tmp_path / "out" / "series").iterdir())
     # open.html: a file is time point 12 if its name contains _stack0012_
     assert [int(re.search(r"_stack(\d+)_", name).group(1)) for name in names] == [1, 2, 10]
+
+
+def test_maps_of_an_older_export_do_not_join_the_series(run, tmp_path):
+    export(run, "chimerax", tmp_path / "out")
+    (run.path / "history" / "epoch_0010.npz").unlink()
+    (tmp_path / "out" / "mine.txt").touch()
+    export(run, "chimerax", tmp_path / "out")
+    assert len(list((tmp_path / "out" / "series").iterdir())) == 2
+    assert (tmp_path / "out" / "mine.txt").exists()
 
 
 def test_camera_looks_as_the_window_does():
@@ -124,76 +147,46 @@ def test_chimerax_is_found_or_it_is_said_where_it_was_looked_for(tmp_path, monke
     assert find_chimerax() == program
 
 
-class Documented(BaseHTTPRequestHandler):
-    """Answers as remotecontrol.html says: models are opened, listed and closed; anything else succeeds in silence."""
-
-    def do_GET(self):
-        server, url = self.server, urlparse(self.path)
-        assert url.path == "/run"
-        (command,) = parse_qs(url.query)["command"]
-        server.commands.append(command)
-        time.sleep(server.delay)
-        error, messages = None, []
-        words = command.split()
-        if words[0] == "open":
-            assert Path(re.search(r'"([^"]+)"', command).group(1)).is_file()
-            server.models[f"#{len(server.models) + 1}"] = words[-1]
-        elif command.startswith("volume new"):
-            server.models["#900"] = "cryoSPIN live"
-        elif words[0] == "close":
-            del server.models[words[1]]
-        elif command == "info models":
-            messages = [
-                "\n".join(f'model id {number} type Volume name "{name}"' for number, name in server.models.items())
-            ]
-        elif words[0] == "nonsense":
-            error = {"type": "UserError", "message": "Unknown command: nonsense"}
-        reply = {"python values": [], "json values": [], "log messages": {"info": messages}, "error": error}
-        body = server.body or json.dumps(reply)
-        self.send_response(200)
-        self.end_headers()
-        with contextlib.suppress(BrokenPipeError):  # the client did not wait
-            self.wfile.write(body.encode())
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def server():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Documented)
-    server.commands, server.models, server.delay, server.body = [], {}, 0.0, ""
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-def test_live_model_is_set_up_once_and_then_only_its_values_change(server):
-    live = LiveModel(ChimeraXRemote(server.server_port), Look(colour="#abcdef"))
+def test_live_model_is_set_up_once_and_then_only_its_values_change(fake_chimerax):
+    live = LiveModel(ChimeraXRemote(fake_chimerax.server_port), Look(colour="#abcdef"))
     live.show(snapshot(step=1))
-    first = list(server.commands)
+    first = list(fake_chimerax.commands)
     assert any(command.startswith("volume #900 style surface") for command in first)
-    assert list(server.models) == ["#900"]
-    server.commands.clear()
-    live.show(snapshot(step=2))
-    assert list(server.models) == ["#900"]
-    assert not any("level" in command or "color" in command for command in server.commands)
-    changed = [command for command in server.commands if "inPlace true" in command]
+    assert list(fake_chimerax.models) == ["#900"]
+    fake_chimerax.commands.clear()
+    later = snapshot(step=2)
+    live.show(replace(later, map=5 * later.map), flip=True)
+    assert list(fake_chimerax.models) == ["#900"]
+    assert not any("level" in command or "color" in command for command in fake_chimerax.commands)
+    changed = [command for command in fake_chimerax.commands if "inPlace true" in command]
     assert changed == ["volume add #900,2 onGrid #900 scaleFactors 0,1 inPlace true"]
+    deviation = snapshot(step=1).map.std()  # the level that was set still encloses as much
+    expected = flip_hand(later.map) * deviation / later.map.std()
+    np.testing.assert_allclose(fake_chimerax.sent[1], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_errors_say_what_to_do(server):
-    remote = ChimeraXRemote(server.server_port, timeout=0.3)
+def test_live_model_of_another_grid_is_made_anew_and_one_that_was_closed_is_not(fake_chimerax):
+    live = LiveModel(ChimeraXRemote(fake_chimerax.server_port))
+    live.show(snapshot(step=1))
+    LiveModel(ChimeraXRemote(fake_chimerax.server_port)).show(snapshot(step=1, box=8))  # of another run
+    assert list(fake_chimerax.models) == ["#900"]
+    assert 'volume new "cryoSPIN live" size 8 gridSpacing 2 valueType float32 modelId #900' in fake_chimerax.commands
+    fake_chimerax.models.clear()
+    with pytest.raises(ChimeraXError, match="closed in ChimeraX"):
+        live.show(snapshot(step=2))
+
+
+def test_errors_say_what_to_do(fake_chimerax):
+    remote = ChimeraXRemote(fake_chimerax.server_port, timeout=0.3)
     with pytest.raises(ChimeraXError, match="Unknown command: nonsense"):
         remote.run("nonsense")
-    server.body = "plain text: json false"
+    fake_chimerax.body = "plain text: json false"
     with pytest.raises(ChimeraXError, match="json true"):
         remote.run("info models")
-    server.delay = 1.0
+    fake_chimerax.delay = 1.0
     with pytest.raises(ChimeraXError, match="did not answer"):
         remote.run("info models")
-    server.shutdown()
-    server.server_close()
+    fake_chimerax.shutdown()
+    fake_chimerax.server_close()
     with pytest.raises(ChimeraXError, match="remotecontrol rest start port"):
         remote.run("info models")

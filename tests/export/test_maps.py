@@ -1,19 +1,21 @@
 """Maps of a run as files: headers, frames, the original box, a deposition; what is missing is said."""
 
-import dataclasses
 import io
 import json
+import pickle
+import threading
+from pathlib import Path
 
 import mrcfile
 import numpy as np
 import pytest
 
 from napari_cryospin.evaluation.fsc import fsc
-from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.export.maps import export_emdb, export_maps, original_box_map
-from napari_cryospin.export.options import ExportOptions
+from napari_cryospin.export.options import ExportCancelledError, ExportOptions
 from napari_cryospin.export.table import export
 from napari_cryospin.inference.results import write_results
+from napari_cryospin.io.angles import rotation_from_euler
 from napari_cryospin.io.mrc import read_map, write_stack
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
@@ -22,6 +24,8 @@ from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
 
 N, PIXEL_SIZE, BOX, FINE = 24, 4.0, 48, 2.0
+RIM = np.pad(np.ones((N - 1,) * 3), ((1, 0),) * 3)
+"""Not there: an even box has no voxels opposite to its first ones."""
 CENTRES = np.random.default_rng(5).normal(0, 11, (20, 3))
 
 
@@ -42,10 +46,12 @@ def make_run(tmp_path):
         folder = RunFolder.create(tmp_path / "run", RunInput(particles=stack, pixel_size=FINE), Settings())
         for epoch in (1, 2, 3):
             shown = (epoch * density(N)).astype(np.float16)
-            folder.write_history(epoch, {"map": shown, "pixel_size": np.array(PIXEL_SIZE, np.float32)})
+            poses = {"rotations": np.eye(3)[None].repeat(4, 0), "shifts": np.zeros((4, 2)), "indices": np.arange(4)}
+            poses |= {"half_sets": np.zeros(4), "epoch": np.array(epoch), "stage": np.array("auto-encoding")}
+            folder.write_history(epoch, {"map": shown, "pixel_size": np.array(PIXEL_SIZE, np.float32), **poses})
         if finished:
             rng = np.random.default_rng(1)
-            halves = tuple(density(N) + rng.normal(0, 0.05, (N, N, N)) for _ in range(2)) if half_sets else ()
+            halves = tuple(density(N) + RIM * rng.normal(0, 0.05, (N, N, N)) for _ in range(2)) if half_sets else ()
             frequency = np.arange(N // 2 + 1) / 96
             curve = np.linspace(1, 0.1, N // 2 + 1)
             results = Results(
@@ -53,16 +59,17 @@ def make_run(tmp_path):
                 filtered_map=density(N),
                 half_maps=halves,
                 sharpened_map=2 * density(N) if half_sets else None,
-                mask=np.ones((N, N, N)) if half_sets else None,
+                mask=RIM if half_sets else None,
                 pixel_size=PIXEL_SIZE,
                 resolution=10.0 if half_sets else float("nan"),
                 fsc={"frequency": frequency, "corrected": curve} if half_sets else None,
                 guinier={"square": frequency**2, "log_amplitude": curve} if half_sets else None,
                 indices=np.arange(4),
-                rotations=np.eye(3)[None].repeat(4, 0),
+                rotations=rotation_from_euler(rng.uniform(-90, 90, (4, 3))),
                 shifts=np.zeros((4, 2)),
                 log_likelihood=np.zeros(4),
                 winning_head=np.zeros(4),
+                epoch=3,
             )
             write_results(folder.path / "results", results, open_particles(stack, pixel_size=FINE))
         return folder
@@ -150,13 +157,39 @@ def make_run_again(tmp_path) -> RunFolder:
     return RunFolder(tmp_path / "run")
 
 
-def test_the_other_hand_is_that_of_all_maps(make_run, tmp_path):
+def central_slice(path, rotation: np.ndarray) -> np.ndarray:
+    """Fourier coefficients of a map's projection, straight from the definition: no interpolation."""
+    values, size = read_map(path)
+    n = len(values)
+    z, y, x = (np.indices((n, n, n)) - n // 2).reshape(3, -1) * size / 96
+    points = np.array([(kx, ky, 0) for kx in (-7, -3, 0, 2, 5) for ky in (1, 4, 6)]) @ rotation
+    return np.exp(-2j * np.pi * (points @ np.stack((x, y, z)))) @ values.ravel()
+
+
+@pytest.mark.parametrize("to", ["maps", "emdb", "chimerax"])
+def test_maps_and_poses_of_the_other_hand_fit_as_those_of_the_first_do(to, make_run, tmp_path):
     folder = make_run(True)
-    export_maps(folder, tmp_path / "one", ExportOptions(), quiet)
-    export_maps(folder, tmp_path / "other", dataclasses.replace(ExportOptions(), flip_hand=True), quiet)
-    for name in ("map", "half_map_2", "mask", "reference", "series/epoch_0002"):
-        one, other = (read_map(tmp_path / side / f"{name}.mrc")[0] for side in ("one", "other"))
-        np.testing.assert_array_equal(other, flip_hand(one))
+    found = {}
+    for side, flip_hand in (("one", False), ("other", True)):
+        options = ExportOptions(flip_hand=flip_hand, b_factor=-100.0)
+        paths = export(folder, to, tmp_path / side, options=options).paths
+        maps = {path.relative_to(tmp_path / side): path for path in paths if path.suffix == ".mrc"}
+        (star,) = export(folder, "relion", tmp_path / f"{side}.star", options=options).paths
+        group = export(folder, "cryosparc", tmp_path / f"{side}-cs", options=options).paths
+        poses = open_particles(star, require_stacks=False).rotations
+        np.testing.assert_allclose(open_particles(group[1], require_stacks=False).rotations, poses, atol=1e-6)
+        with (export(folder, "cryodrgn", tmp_path / f"{side}-pkl", options=options).paths[0]).open("rb") as file:
+            np.testing.assert_allclose(pickle.load(file)[0], poses, atol=1e-6)
+        found[side] = maps, poses
+    (maps, poses), (others, other_poses) = found["one"], found["other"]
+    assert list(maps) == list(others)
+    assert len(maps) >= (10 if to == "maps" else 4)
+    for name, path in maps.items():
+        for rotation, other_rotation in zip(poses, other_poses, strict=True):
+            seen, other = central_slice(path, rotation), central_slice(others[name], other_rotation)
+            mixed, largest = central_slice(others[name], rotation), abs(seen).max()
+            assert abs(seen - other).max() < 0.01 * largest, name  # what filters leave on the rim has no mate
+            assert abs(seen - mixed).max() > 0.1 * largest or name == Path("mask.mrc")
 
 
 def test_sharpened_by_hand(make_run, tmp_path):
@@ -165,6 +198,41 @@ def test_sharpened_by_hand(make_run, tmp_path):
     sharpened, _ = read_map(tmp_path / "out" / "map_sharpened.mrc")
     gain = abs(np.fft.fftn(sharpened)) / abs(np.fft.fftn(density(N)))
     assert gain[0, 0, 6] == pytest.approx(np.exp(300 / 4 * (6 / 96) ** 2), rel=1e-3)
+
+
+def test_what_was_sharpened_by_hand_is_told_and_ends_at_the_resolution(make_run, tmp_path):
+    exported = export_maps(make_run(True), tmp_path / "out", ExportOptions(series=False, b_factor=-50.0), quiet)
+    assert json.loads((tmp_path / "out" / "postprocess.json").read_text())["b_factor"] == -50
+    assert any("B-factor -50.0" in note for note in exported.notes)
+    primary = ExportOptions(primary="unfiltered")
+    export_emdb(RunFolder(tmp_path / "run"), tmp_path / "emdb", primary, quiet)
+    np.testing.assert_array_equal(*(read_map(tmp_path / name / "map.mrc")[0] for name in ("emdb", "out")))
+
+
+def test_a_map_that_there_is_not_and_results_that_are_out_of_date(make_run, tmp_path):
+    folder = make_run(False)
+    with pytest.raises(ValueError, match="no sharpened map"):
+        export(folder, "emdb", tmp_path / "out", options=ExportOptions(primary="sharpened"))
+    assert not (tmp_path / "out").exists()
+    assert not any("gone on" in note for note in export(folder, "maps", tmp_path / "out").notes)
+    (folder.path / "history" / "epoch_0003.npz").rename(folder.path / "history" / "epoch_0004.npz")
+    assert any("gone on" in note for note in export(folder, "maps", tmp_path / "out").notes)
+
+
+def test_one_that_is_broken_off_or_in_the_wrong_place_changes_nothing(make_run, tmp_path):
+    folder, stop = make_run(True), threading.Event()
+    export(folder, "maps", tmp_path / "out")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    other = ExportOptions(flip_hand=True)
+    late = lambda share, text: stop.set() if share > 0.7 else None  # noqa: E731
+    with pytest.raises(ExportCancelledError):
+        export(folder, "maps", tmp_path / "out", options=other, progress=late, stop=stop)
+    for place, to in ((folder.path / "results", "maps"), (folder.path, "emdb")):
+        with pytest.raises(ValueError, match="the run's own files"):
+            export(folder, to, place, options=other)
+    with pytest.raises(ValueError, match="the run's own files"):
+        export(folder, "relion", folder.path / "results" / "particles.star")
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
 
 
 def test_a_run_without_results_is_refused_and_the_table_knows_both(make_run, tmp_path):

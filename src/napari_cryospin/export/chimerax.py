@@ -6,7 +6,8 @@ Every command in it is documented at https://www.cgl.ucsf.edu/chimerax/docs/user
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,16 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.evaluation.hand import flip_hand
+from napari_cryospin.export.options import Exported, ExportOptions, Progress
+from napari_cryospin.export.run_maps import has_newest_results, read_maps, read_series
+from napari_cryospin.export.run_results import open_results
+from napari_cryospin.io.angles import rotation_from_euler
 from napari_cryospin.io.bild import write_distribution
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.mrc import read_map, write_map
 from napari_cryospin.physics import healpix
 from napari_cryospin.runs.folder import RunFolder
 
-ENCLOSED = 0.01
-"""Share of the grid points inside the first contour: ChimeraX's rule (volume.html, "initial contour level")."""
-COLOURS = ("#a9bcd6", "#e8b96f", "#8fc7a3")
-"""Map, half map 1, half map 2."""
+HALVES = ("#e8b96f", "#8fc7a3")
+"""Colours of half map 1, half map 2."""
 NSIDE = 8
 """Cells of the directions' distribution: 768."""
 
@@ -42,18 +45,27 @@ class Look:
         `(3, 3)` a particle's rotation under which the map is seen: rows to the right, upwards, towards the user.
     """
 
-    enclosed: float = ENCLOSED
-    colour: str = COLOURS[0]
+    enclosed: float = ExportOptions.contour
+    colour: str = ExportOptions.colour
     rotation: NDArray[np.float64] | None = None
 
+    @classmethod
+    def of(cls, options: ExportOptions) -> Look:
+        """As the options have it.
 
-def export_chimerax(
-    folder: RunFolder,
-    out: Path,
-    look: Look | None = None,
-    progress: Callable[[float, str], None] | None = None,
-    flip: bool = False,
-) -> list[Path]:
+        Raises
+        ------
+        ValueError
+            No such share or colour can be.
+        """
+        if not 0 < options.contour < 1:
+            raise ValueError(f"contour: found {options.contour:g}, expected a share of the grid points, 0 to 1")
+        if re.fullmatch("#[0-9a-fA-F]{6}", options.colour) is None:
+            raise ValueError(f"colour: found {options.colour!r}, expected #rrggbb such as '#a9bcd6'")
+        return cls(enclosed=options.contour, colour=options.colour, rotation=rotation_from_euler(options.view))
+
+
+def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progress: Progress) -> Exported:
     """Write a folder that `view.cxc` in it shows in ChimeraX.
 
     Parameters
@@ -61,77 +73,70 @@ def export_chimerax(
     folder
         A run with results, or one that is going on: then its newest map.
     out
-        Folder to write to; files of the same names are replaced.
-    look
-        As the window shows it.
+        Folder to write to.
+    options
+        `contour`, `colour`, `view`, `flip_hand`, `primary`, `b_factor`, `low_pass` and `series` are heeded. View
+        directions are the same in both hands.
     progress
-        Called with the share done and what is being done.
-    flip
-        Write the other hand of everything; view directions are the same in both.
-
-    Returns
-    -------
-    list of Path
-        What was written, the script first.
+        Called with the share that is done, and what is being done.
 
     Raises
     ------
-    ValueError
-        The run has no map yet.
+    FileNotFoundError, ValueError
+        The run has no map yet; the look cannot be had.
     """
-    look, say = look or Look(), progress or (lambda share, text: None)
+    look = Look.of(options)
     out.mkdir(parents=True, exist_ok=True)
-    say(0.0, "maps")
-    maps = _maps(folder, out, flip)
-    say(0.2, "directions")
-    snapshot, bild = folder.newest_snapshot(), None
-    if snapshot is not None:
+    progress(0.0, "maps")
+    maps, pixel_size, notes = _maps(folder, options)
+    paths = [out / f"{name}.mrc" for name in maps]
+    for path, density in zip(paths, maps.values(), strict=True):
+        write_map(path, density, pixel_size)
+    progress(0.2, "directions")
+    directions, bild = _directions(folder), None
+    if directions is not None:
         bild = out / "directions.bild"
-        cells = healpix.vec2pix(NSIDE, *snapshot.rotations[:, 2].T)
-        counts = np.bincount(cells, minlength=12 * NSIDE**2)
+        counts = np.bincount(healpix.vec2pix(NSIDE, *directions.T), minlength=12 * NSIDE**2)
         centres = np.stack(healpix.pix2vec(NSIDE, np.arange(12 * NSIDE**2)), axis=-1)
-        write_distribution(bild, centres, counts, box_size=len(snapshot.map), pixel_size=snapshot.pixel_size)
-    series = _series(folder, out / "series", say, flip)
+        box_size = len(next(iter(maps.values())))
+        write_distribution(bild, centres, counts, box_size=box_size, pixel_size=pixel_size)
+    series = _series(folder, out / "series", options, progress) if options.series else []
     script = out / "view.cxc"
     with atomic_write(script) as part:
-        part.write_text(script_text(maps, bild, series, look))
-    say(1.0, "done")
-    return [script, *maps, *([bild] if bild else []), *series]
+        part.write_text(script_text(paths, bild, series, look))
+    return Exported(paths=(script, *paths, *([bild] if bild else []), *series), notes=notes)
 
 
-def _maps(folder: RunFolder, out: Path, flip: bool) -> list[Path]:
-    """Copies of the results' map and half maps, the map first; of a run that is going on, its newest map."""
-    results = folder.path / "results"
-    found = [results / name for name in ("map_sharpened.mrc", "map_filtered.mrc", "map.mrc")]
-    best = next((path for path in found if path.is_file()), None)
-    snapshot = folder.newest_snapshot()
-    copies = []
-    if best is not None:
-        halves = [path for number in (1, 2) if (path := results / f"half_map_{number}.mrc").is_file()]
-        for path in (best, *halves):
-            copies.append(out / path.name)
-            density, pixel_size = read_map(path)
-            write_map(copies[-1], flip_hand(density) if flip else density, pixel_size)
-    elif snapshot is not None:
-        copies.append(out / "map.mrc")
-        write_map(copies[-1], flip_hand(snapshot.map) if flip else snapshot.map, snapshot.pixel_size)
-    else:
-        raise ValueError(f"{folder.path}: no map in this run yet; expected results or a snapshot")
-    return copies
+def _maps(folder: RunFolder, options: ExportOptions) -> tuple[dict[str, NDArray], float, tuple[str, ...]]:
+    """The results' map and half maps, the map first; of a run that has gone on, its newest map; pixel size, notes."""
+    snapshot = None if has_newest_results(folder) else folder.newest_snapshot()
+    if snapshot is None:
+        found = read_maps(folder, options)
+        names = [found.primary(options), *(name for name in ("half_map_1", "half_map_2") if name in found.maps)]
+        return {name: found.maps[name] for name in names}, found.pixel_size, found.notes
+    density = flip_hand(snapshot.map) if options.flip_hand else snapshot.map
+    note = f"the run is not over: the map is that of step {snapshot.step:,}"
+    return {"map": density}, snapshot.pixel_size, (note,)
 
 
-def _series(folder: RunFolder, out: Path, say: Callable[[float, str], None], flip: bool) -> list[Path]:
+def _directions(folder: RunFolder) -> NDArray[np.float64] | None:
+    """`(k, 3)` view directions of the run's particles in the map's frame, as far as they are known."""
+    try:
+        return open_results(folder).rotations[:, 2]
+    except ValueError:  # no epoch has ended yet
+        snapshot = folder.newest_snapshot()
+        # A second half has a frame of its own.
+        return None if snapshot is None else snapshot.rotations[snapshot.half_sets != 2, 2]
+
+
+def _series(folder: RunFolder, out: Path, options: ExportOptions, progress: Progress) -> list[Path]:
     """The run's map at the end of each epoch, numbered so that ChimeraX tells their order (open.html, "vseries")."""
-    history = folder.history_paths()
-    if history:
+    count, written = len(folder.history_paths()), []
+    for done, (epoch, density, pixel_size) in enumerate(read_series(folder, options)):
+        progress(0.3 + 0.7 * done / count, f"map of epoch {epoch}")
         out.mkdir(exist_ok=True)
-    written = []
-    for done, (epoch, path) in enumerate(sorted(history.items())):
-        say(0.3 + 0.7 * done / len(history), f"map of epoch {epoch}")
-        with np.load(path, allow_pickle=False) as arrays:
-            written.append(out / f"epoch_stack{epoch:04d}_.mrc")
-            density = arrays["map"].astype(np.float32)
-            write_map(written[-1], flip_hand(density) if flip else density, float(arrays["pixel_size"]))
+        written.append(out / f"epoch_stack{epoch:04d}_.mrc")
+        write_map(written[-1], density, pixel_size)
     return written
 
 
@@ -139,23 +144,24 @@ def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path],
     """The script; paths in it are relative to its own folder, to which ChimeraX changes when it opens a script."""
     first, pixel_size = read_map(maps[0])
     lines = ["# A napari-cryospin run: open in an empty ChimeraX session."]
-    for number, (path, colour) in enumerate(zip(maps, (look.colour, *COLOURS[1:]), strict=False), start=1):
+    for number, (path, colour) in enumerate(zip(maps, (look.colour, *HALVES), strict=False), start=1):
         lines += [
             f"open {quoted(path.name)}",
             level_command(f"#{number}", read_map(path)[0], replace(look, colour=colour)),
         ]
     if len(maps) > 1:
-        lines.append(f"hide #2-{len(maps)} models")
+        lines += [f"hide #2-{len(maps)} models", f"# Half maps: show #2-{len(maps)} models"]
     number = len(maps) + 1
     if bild is not None:
         lines += [f"open {quoted(bild.name)}", f"hide #{number} models"]
+        lines += [f"# From where the particles are seen: show #{number} models"]
         number += 1
     if len(series) > 1:
         lines += [
             f"open {quoted(series[0].parent.name + '/epoch_stack*_.mrc')} vseries true",
             level_command(f"#{number}", read_map(series[-1])[0], look),
             f"hide #{number} models",
-            f"# To see how the map came about: show #{number} models; vseries play #{number} normalize true",
+            f"# How the map came about: hide #1 models; show #{number} models; vseries play #{number} normalize true",
         ]
     lines += [f"view matrix camera {camera_matrix(look.rotation, len(first), pixel_size)}", "view #1", "lighting soft"]
     return "\n".join(lines) + "\n"

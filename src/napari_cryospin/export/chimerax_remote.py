@@ -15,16 +15,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from numpy.typing import NDArray
+
 from napari_cryospin.evaluation.hand import flip_hand
-from napari_cryospin.export.chimerax import Look, level_command, quoted
+from napari_cryospin.export.chimerax import Look, camera_matrix, level_command, quoted
 from napari_cryospin.io.mrc import write_map
 from napari_cryospin.runs.messages import Snapshot
 
 HOST = "127.0.0.1"  # loopback: commands can run anything, and must not come from elsewhere
 PORT = 60958
 START = "remotecontrol rest start port {port} json true"
-LIVE_MODEL = 900
-"""Number of the model that is updated: far from those that ChimeraX gives out itself."""
+NAME = "cryoSPIN live"
+MODEL = "#900"
+"""The model that is updated: far from the numbers that ChimeraX gives out itself."""
 
 
 class ChimeraXError(Exception):
@@ -99,8 +102,9 @@ def _values(status: int, text: str, command: str, port: int) -> dict[str, Any]:
 class LiveModel:
     """One model in a running ChimeraX that follows a run; its level and colour stay as the user sets them there.
 
-    The first map is opened and set up; each later one replaces that model's values in place: `volume new` and
-    `volume add ... inPlace true` (volume.html) change the grid and leave the display alone.
+    The first map is opened and set up anew; each later one replaces that model's values in place: `volume new` and
+    `volume add ... inPlace true` (volume.html) change the grid and leave the display alone. Later maps are scaled to
+    the deviation of the first, for the scale of a map grows in a run: a level means the same all the while.
 
     Parameters
     ----------
@@ -112,6 +116,8 @@ class LiveModel:
 
     def __init__(self, remote: ChimeraXRemote, look: Look | None = None) -> None:
         self.remote, self.look = remote, look or Look()
+        self._grid: tuple[int, float] | None = None  # box and pixel size of the model; None: not made yet
+        self._deviation = 1.0
 
     def show(self, snapshot: Snapshot, flip: bool = False) -> None:
         """Bring the model to a snapshot's map, or to its other hand.
@@ -119,24 +125,39 @@ class LiveModel:
         Raises
         ------
         ChimeraXError
-            ChimeraX is gone, or refused.
+            ChimeraX is gone, or refused, or the user closed the model there.
         """
-        model, run = f"#{LIVE_MODEL}", self.remote.run
-        fresh = self.remote.find_model("cryoSPIN live") is None
         density = flip_hand(snapshot.map) if flip else snapshot.map
+        grid = (len(density), snapshot.pixel_size)
+        there = self.remote.find_model(NAME) is not None
+        if self._grid is not None and not there:
+            raise ChimeraXError("the model was closed in ChimeraX, and is kept up to date no more; send it again")
+        fresh = grid != self._grid
         if fresh:
+            if there:
+                self.remote.run(f"close {MODEL}")
             size = f"size {len(density)} gridSpacing {snapshot.pixel_size:.6g}"
-            run(f'volume new "cryoSPIN live" {size} valueType float32 modelId {model}')
-        name = f"cryospin-step-{snapshot.step}"
+            self.remote.run(f'volume new "{NAME}" {size} valueType float32 modelId {MODEL}')
+            self._grid, self._deviation = grid, float(density.std())
+        deviation = float(density.std())
+        scaled = density * (self._deviation / deviation) if deviation else density
+        self._fill(scaled, snapshot.pixel_size, f"cryospin-step-{snapshot.step}")
+        if fresh:
+            self.remote.run(level_command(MODEL, scaled, self.look))
+            self.remote.run(f"view matrix camera {camera_matrix(self.look.rotation, *grid)}")
+            self.remote.run(f"view {MODEL}")
+
+    def _fill(self, density: NDArray, pixel_size: float, name: str) -> None:
+        """Replace the model's values by those of a map that is opened beside it for a moment."""
+        run = self.remote.run
         with tempfile.TemporaryDirectory(prefix="cryospin-") as folder:
             path = Path(folder) / f"{name}.mrc"
-            write_map(path, density, snapshot.pixel_size)
+            write_map(path, density, pixel_size)
             run(f"open {quoted(path.as_posix())} name {name}")
             opened = self.remote.find_model(name)
             if opened is None:
                 raise ChimeraXError(f"ChimeraX opened {path.name}, but does not list it")
-            run(f"volume add {model},{opened.removeprefix('#')} onGrid {model} scaleFactors 0,1 inPlace true")
-            run(f"close {opened}")
-        if fresh:
-            run(level_command(model, density, self.look))
-            run(f"view {model}")
+            try:
+                run(f"volume add {MODEL},{opened.removeprefix('#')} onGrid {MODEL} scaleFactors 0,1 inPlace true")
+            finally:
+                run(f"close {opened}")

@@ -24,14 +24,13 @@ def export_cryodrgn(results: RunResults, out: Path, options: ExportOptions, prog
     fractions = np.full((len(particles), 2), np.nan)
     rotations[results.rows] = results.rotations
     fractions[results.rows] = results.shifts / (box * pixel_size)
-    progress(0.8, "writing poses.pkl")
+    progress(0.8, "writing")  # from here on it is not broken off: the files belong together
     paths, notes = [out / "poses.pkl", out / "ind.pkl"], []
     cryodrgn.write_poses(paths[0], rotations, fractions)
     cryodrgn.write_indices(paths[1], results.rows)
     if particles.ctf is None:
         notes.append("no ctf.pkl: the particles have no CTF")
     else:
-        progress(0.9, "writing ctf.pkl")
         paths.append(out / "ctf.pkl")
         cryodrgn.write_ctf(paths[-1], particles.ctf, box, pixel_size)
     command = f"{results.folder.source.particles.name} --poses poses.pkl --ctf ctf.pkl --ind ind.pkl"

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.evaluation.map_filter import low_pass
-from napari_cryospin.evaluation.postprocess import postprocess
 from napari_cryospin.export.options import Exported, ExportOptions, Progress
-from napari_cryospin.io.mrc import read_map, write_map
+from napari_cryospin.export.run_maps import FIGURES, read_maps, read_series, write_figures
+from napari_cryospin.io.mrc import write_map
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
 
-MAPS = ("map", "map_filtered", "map_sharpened", "half_map_1", "half_map_2", "mask")
-TABLES = ("fsc.csv", "fsc.star", "fsc.xml", "guinier.csv", "orientations.csv", "postprocess.json")
+TABLES = ("fsc.csv", "fsc.star", "fsc.xml", "guinier.csv", "orientations.csv")
 REFERENCE = "reference.mrc"
 GREY_SCALE = (
     f"{REFERENCE}: its grey values are not on RELION's absolute scale: tick 'ref. map is on absolute greyscale: no' "
@@ -48,25 +44,23 @@ def export_maps(folder: RunFolder, out: Path, options: ExportOptions, progress: 
     FileNotFoundError
         The run has no results yet.
     """
-    maps, pixel_size, figures = _read(folder)
+    found = read_maps(folder, options)
     out.mkdir(parents=True, exist_ok=True)
-    notes = list(figures["notes"])
-    if options.b_factor is not None or options.low_pass is not None:
-        maps["map_sharpened"] = _sharpened_by_hand(maps, pixel_size, figures["shells"], options)
-    paths = []
-    for index, (name, density) in enumerate(maps.items()):
-        progress(0.4 * index / len(maps), f"writing {name}.mrc")
-        paths.append(_write(out / f"{name}.mrc", density, pixel_size, options))
+    notes, paths = list(found.notes), []
+    for index, (name, density) in enumerate(found.maps.items()):
+        progress(0.4 * index / len(found.maps), f"writing {name}.mrc")
+        paths.append(out / f"{name}.mrc")
+        write_map(paths[-1], density, found.pixel_size)
     progress(0.4, f"writing {REFERENCE}")
-    cut = options.low_pass or figures["resolution_angstrom"] or float("nan")
+    cut = options.low_pass or found.figures["resolution_angstrom"] or float("nan")
     source = folder.source
     particles = open_particles(source.particles, **source.options, require_stacks=False)
-    reference, size = original_box_map(maps["map"], pixel_size, particles, cut)
-    paths.append(_write(out / REFERENCE, reference, size, options))
+    paths.append(out / REFERENCE)
+    write_map(paths[-1], *original_box_map(found.maps["map"], found.pixel_size, particles, cut))
     notes.append(GREY_SCALE)
     if not np.isfinite(cut):
         notes.append(f"{REFERENCE}: not low-passed, since the resolution is not known; give --low-pass")
-    paths += _copy_tables(folder, out)
+    paths += [*_copy_tables(folder, out), write_figures(out / FIGURES, found.figures)]
     if options.series:
         paths += _write_series(folder, out / "series", progress, options)
     return Exported(paths=tuple(paths), notes=tuple(notes))
@@ -75,20 +69,20 @@ def export_maps(folder: RunFolder, out: Path, options: ExportOptions, progress: 
 def export_emdb(folder: RunFolder, out: Path, options: ExportOptions, progress: Progress) -> Exported:
     """Write what a deposition at EMDB asks for: `map.mrc`, unfiltered half maps, mask, `fsc.xml`; one box and frame.
 
-    The map is the sharpened one; without half sets the one that was low-passed, and a note says what is missing.
+    The map is `options.primary`; without half sets the one that was low-passed, and a note says what is missing.
     Parameters as of `export_maps`.
     """
-    maps, pixel_size, figures = _read(folder)
+    found = read_maps(folder, options)
+    primary = found.primary(options)
     out.mkdir(parents=True, exist_ok=True)
-    notes = list(figures["notes"])
-    if options.b_factor is not None or options.low_pass is not None:
-        maps["map_sharpened"] = _sharpened_by_hand(maps, pixel_size, figures["shells"], options)
-    chosen = {"map": maps.get("map_sharpened", maps["map_filtered"])}
-    chosen |= {name: maps[name] for name in ("half_map_1", "half_map_2", "mask") if name in maps}
+    notes = [*found.notes, f"map.mrc: {primary}.mrc of the run"]
+    chosen = {"map": found.maps[primary]}
+    chosen |= {name: found.maps[name] for name in ("half_map_1", "half_map_2", "mask") if name in found.maps}
     paths = []
     for index, (name, density) in enumerate(chosen.items()):
         progress(index / len(chosen), f"writing {name}.mrc")
-        paths.append(_write(out / f"{name}.mrc", density, pixel_size, options))
+        paths.append(out / f"{name}.mrc")
+        write_map(paths[-1], density, found.pixel_size)
     if "half_map_1" in chosen:
         paths += _copy_tables(folder, out, ("fsc.xml",))
     else:
@@ -136,32 +130,6 @@ def original_box_map(
     return fourier_pad_map(torch.from_numpy(filtered), box).numpy(), size
 
 
-def _read(folder: RunFolder) -> tuple[dict[str, NDArray[np.float32]], float, dict[str, Any]]:
-    """Name -> map of the results, their pixel size, and the figures."""
-    results = folder.path / "results"
-    if not (results / "postprocess.json").is_file():
-        state = folder.read_status().state
-        raise FileNotFoundError(
-            f"{folder.path}: no results yet (the run is {state}); they are written when it ends or is stopped"
-        )
-    found = {name: read_map(results / f"{name}.mrc") for name in MAPS if (results / f"{name}.mrc").is_file()}
-    figures: dict[str, Any] = json.loads((results / "postprocess.json").read_text())
-    return {name: density for name, (density, _) in found.items()}, found["map"][1], figures
-
-
-def _sharpened_by_hand(
-    maps: dict[str, NDArray], pixel_size: float, band: int | None, options: ExportOptions
-) -> NDArray[np.float32]:
-    first, second = maps.get("half_map_1", maps["map"]), maps.get("half_map_2")
-    mask, b_factor, cut = maps.get("mask"), options.b_factor, options.low_pass
-    return postprocess(first, second, pixel_size, mask=mask, band=band, b_factor=b_factor, low_pass=cut).sharpened
-
-
-def _write(path: Path, density: NDArray, pixel_size: float, options: ExportOptions) -> Path:
-    write_map(path, flip_hand(density) if options.flip_hand else density, pixel_size)
-    return path
-
-
 def _copy_tables(folder: RunFolder, out: Path, names: tuple[str, ...] = TABLES) -> list[Path]:
     found = [name for name in names if (folder.path / "results" / name).is_file()]
     return [Path(shutil.copyfile(folder.path / "results" / name, out / name)) for name in found]
@@ -170,11 +138,9 @@ def _copy_tables(folder: RunFolder, out: Path, names: tuple[str, ...] = TABLES) 
 def _write_series(folder: RunFolder, out: Path, progress: Progress, options: ExportOptions) -> list[Path]:
     """Maps of the run's epochs, all on one grid and in one frame (of half sets the first half's)."""
     out.mkdir(exist_ok=True)
-    history = folder.history_paths()
-    paths = []
-    for index, (epoch, path) in enumerate(history.items()):
-        progress(0.5 + 0.5 * index / len(history), f"writing epoch {epoch}")
-        with np.load(path, allow_pickle=False) as arrays:
-            density, pixel_size = arrays["map"].astype(np.float32), float(arrays["pixel_size"])
-        paths.append(_write(out / f"epoch_{epoch:04d}.mrc", density, pixel_size, options))
+    count, paths = len(folder.history_paths()), []
+    for index, (epoch, density, pixel_size) in enumerate(read_series(folder, options)):
+        progress(0.5 + 0.5 * index / count, f"writing epoch {epoch}")
+        paths.append(out / f"epoch_{epoch:04d}.mrc")
+        write_map(paths[-1], density, pixel_size)
     return paths

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from napari_cryospin.io.star import StarForm
 
+Primary = Literal["sharpened", "filtered", "unfiltered"]
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and what is being done."""
 
@@ -30,8 +32,16 @@ class ExportOptions:
     """B-factor of the sharpened map in A^2, negative to sharpen. Default: the one that the Guinier plot gave."""
     low_pass: float | None = None
     """Resolution in A at which sharpened map and reference end. Default: the one that was reached."""
+    primary: Primary | None = None
+    """The map for ChimeraX and for EMDB. Default: the sharpened one, where there is none the low-passed one."""
     series: bool = True
     """Write the map of every epoch as well."""
+    contour: float = 0.01
+    """ChimeraX: share of the grid points inside the contour; 0.01 is its own rule."""
+    colour: str = "#a9bcd6"
+    """ChimeraX: of the map, as #rrggbb."""
+    view: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """ChimeraX: rot, tilt, psi in degrees of an image that shows the map as ChimeraX first will."""
 
 
 @dataclass(frozen=True, kw_only=True)

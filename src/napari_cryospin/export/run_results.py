@@ -114,10 +114,6 @@ class RunResults:
         }
         return dataclasses.replace(self, **arrays)
 
-    def flipped(self) -> RunResults:
-        """The same particles under the map of the other hand."""
-        return dataclasses.replace(self, rotations=HAND_FLIP @ self.rotations)
-
     def in_other_hand(self) -> RunResults:
         """Poses under the map's mirror image; view directions and shifts stay."""
         return dataclasses.replace(self, rotations=HAND_FLIP @ self.rotations)

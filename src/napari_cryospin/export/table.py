@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import importlib
+import os
+import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +25,8 @@ class Exporter:
 
     label: str
     """What is written, in a few words."""
+    detail: str
+    """What the files are."""
     suffix: str
     """Of the file to write; empty: a folder."""
     function: str
@@ -28,24 +35,48 @@ class Exporter:
     """Called with the results of the chosen particles, or with the run's folder; then with out, options, progress."""
 
 
+SERIES = "series"
+"""Folder of the epochs' maps in an export."""
 EXPORTERS = {
-    "relion": Exporter(label="particles for RELION (.star)", suffix=".star", function="relion:export_relion"),
+    "relion": Exporter(
+        label="particles for RELION (.star)",
+        detail="the input's rows and columns, with new angles and origins",
+        suffix=".star",
+        function="relion:export_relion",
+    ),
     "cryosparc": Exporter(
-        label="particles for cryoSPARC (.cs and .csg)", suffix="", function="cryosparc:export_cryosparc"
+        label="particles for cryoSPARC (.csg)",
+        detail="particles.csg and particles.cs, for the job Import Result Group",
+        suffix="",
+        function="cryosparc:export_cryosparc",
     ),
     "cryodrgn": Exporter(
-        label="poses, CTF and indices for cryoDRGN (.pkl)", suffix="", function="cryodrgn:export_cryodrgn"
+        label="poses for cryoDRGN (.pkl)",
+        detail="poses.pkl, ctf.pkl, and ind.pkl with the particles chosen",
+        suffix="",
+        function="cryodrgn:export_cryodrgn",
     ),
     "chimerax": Exporter(
-        label="maps, directions and script for ChimeraX", suffix="", function="whole_run:chimerax", of="run"
+        label="script and maps for ChimeraX (.cxc)",
+        detail="view.cxc, which shows map, half maps, view directions and the epochs' maps",
+        suffix="",
+        function="chimerax:export_chimerax",
+        of="run",
     ),
     "maps": Exporter(
-        label="maps, half maps, mask, FSC, reference and series (.mrc)",
+        label="all maps, FSC and a reference (.mrc)",
+        detail="map, half maps, mask, sharpened map; reference.mrc at the particles' own box; FSC; the epochs' maps",
         suffix="",
         function="maps:export_maps",
         of="run",
     ),
-    "emdb": Exporter(label="map, half maps, mask and FSC for EMDB", suffix="", function="maps:export_emdb", of="run"),
+    "emdb": Exporter(
+        label="map, half maps and FSC for EMDB",
+        detail="map.mrc, half maps, mask and fsc.xml, as a deposition asks for",
+        suffix="",
+        function="maps:export_emdb",
+        of="run",
+    ),
 }
 
 
@@ -89,7 +120,10 @@ def export(
     folder = run.folder if isinstance(run, RunResults) else run if isinstance(run, RunFolder) else RunFolder(Path(run))
     _check_place(exporter, folder, out)
     if exporter.of == "run" and not selection.everything:
-        raise ValueError(f"export to {to}: writes what belongs to the run as a whole; expected no selection")
+        raise ValueError(
+            f"export to {to}: writes what belongs to the run as a whole, made of all its particles; "
+            "expected no selection"
+        )
 
     def report(share: float, text: str) -> None:
         if progress is not None:
@@ -101,7 +135,10 @@ def export(
     module, name = exporter.function.split(":")
     function = getattr(importlib.import_module(f"napari_cryospin.export.{module}"), name)
     if exporter.of == "run":
-        exported: Exported = function(folder, out, options, report)
+        with _all_or_nothing(out) as part:
+            exported: Exported = function(folder, part, options, report)
+        paths = tuple(out / path.relative_to(part) for path in exported.paths)
+        exported = dataclasses.replace(exported, paths=paths)
     else:
         results = run if isinstance(run, RunResults) else open_results(folder)
         if not selection.everything:
@@ -123,6 +160,27 @@ def _check_place(exporter: Exporter, folder: RunFolder, out: Path) -> None:
     for path in (source.particles, *source.passthrough, source.ctf, source.poses):
         if path is not None and out.absolute() in (path.absolute(), path.absolute().parent):
             raise ValueError(f"{out}: the run's input {path.name} is there; choose another place to write to")
+    place, own = (out.parent if exporter.suffix else out).resolve(), folder.path.resolve()
+    if place in (own, own / "results"):
+        raise ValueError(f"{out}: the run's own files are in {place}; choose another place to write to")
+
+
+@contextlib.contextmanager
+def _all_or_nothing(out: Path) -> Iterator[Path]:
+    """A folder whose files get to `out` when all of them are there: maps of two exports must not be mixed."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".part-", dir=out) as name:
+            part = Path(name)
+            yield part
+            for old in (out / SERIES).glob("epoch_*.mrc") if (part / SERIES).is_dir() else ():
+                old.unlink()  # of an export with more epochs
+            for path in sorted(part.rglob("*")):  # a folder comes before what is in it
+                place = out / path.relative_to(part)
+                place.mkdir(exist_ok=True) if path.is_dir() else os.replace(path, place)
+    finally:
+        if not any(out.iterdir()):
+            out.rmdir()
 
 
 def find_exporter(name: str) -> Exporter:

@@ -159,5 +159,10 @@ class LiveMap(QObject):
 def live_map_of(viewer: Viewer) -> LiveMap:
     """The live map of a viewer; made when it is first asked for."""
     session = session_of(viewer)
+    return find_live_map(session) or LiveMap(viewer, session)
+
+
+def find_live_map(session: Session) -> LiveMap | None:
+    """The live map of a session; None: no panel has asked for it yet."""
     found = session.findChild(LiveMap)
-    return found if isinstance(found, LiveMap) else LiveMap(viewer, session)
+    return found if isinstance(found, LiveMap) else None

@@ -26,6 +26,8 @@ _BOTH = ("opacity", "blending", "visible", "gamma", "colormap")
 _KEPT = {Surface: _BOTH, Image: (*_BOTH, "interpolation2d", "interpolation3d", "attenuation", "rendering")}
 """What a user may have set in napari's own controls of the layer."""
 _SHARED = ("opacity", "visible")
+_LIT = 0.75
+"""Place in the colormap of a surface that looks towards the light."""
 _FRAMED = 0.75
 """Part of the box that the camera is set to when the first map appears."""
 
@@ -75,6 +77,13 @@ class MapLayer:
             self.viewer.layers.remove(self.layer)
         self.layer = self._shown = self._contrast = None
         self._framed = False
+
+    @property
+    def colour(self) -> str:
+        """#rrggbb of the map where it is well lit."""
+        style = self._styles[Surface]["colormap"] if self.layer is None else self.layer.colormap
+        red, green, blue = (round(255 * float(part)) for part in style.map(np.array([_LIT]))[0, :3])
+        return f"#{red:02x}{green:02x}{blue:02x}"
 
     # What the user set
 

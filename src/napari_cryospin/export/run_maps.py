@@ -1,0 +1,134 @@
+"""A run's maps as they are exported: in the hand that is wanted, sharpened as asked, all in one frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cryospin.evaluation.hand import flip_hand
+from napari_cryospin.evaluation.postprocess import postprocess
+from napari_cryospin.export.options import ExportOptions
+from napari_cryospin.io.mrc import read_map
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.messages import PARTICLES_FILE
+
+MAPS = ("map", "map_filtered", "map_sharpened", "half_map_1", "half_map_2", "mask")
+"""Names in results/."""
+PRIMARY = {"sharpened": "map_sharpened", "filtered": "map_filtered", "unfiltered": "map"}
+FIGURES = "postprocess.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunMaps:
+    """The maps of a run's results."""
+
+    maps: dict[str, NDArray[np.float32]]
+    """Name -> `(z, y, x)`, those of `MAPS` that the run has."""
+    pixel_size: float  # A
+    figures: dict[str, Any]
+    """What postprocess.json says of them."""
+    notes: tuple[str, ...]
+
+    def primary(self, options: ExportOptions) -> str:
+        """Name of the map that is looked at and deposited.
+
+        Raises
+        ------
+        ValueError
+            The run has no such map.
+        """
+        if options.primary is None:
+            return next(name for name in PRIMARY.values() if name in self.maps)
+        name = PRIMARY[options.primary]
+        if name not in self.maps:
+            raise ValueError(
+                f"no {options.primary} map: without half sets (--half-sets) there is one with --b-factor only; "
+                "expected --primary filtered or unfiltered"
+            )
+        return name
+
+
+def read_maps(folder: RunFolder, options: ExportOptions) -> RunMaps:
+    """Maps of a run that has results.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    options
+        `flip_hand`, `b_factor` and `low_pass` are heeded.
+
+    Raises
+    ------
+    FileNotFoundError
+        The run has no results yet.
+    """
+    results = folder.path / "results"
+    if not (results / FIGURES).is_file():
+        state = folder.read_status().state
+        raise FileNotFoundError(
+            f"{folder.path}: no results yet (the run is {state}); they are written when it ends or is stopped"
+        )
+    found = {name: read_map(results / f"{name}.mrc") for name in MAPS if (results / f"{name}.mrc").is_file()}
+    maps, pixel_size = {name: density for name, (density, _) in found.items()}, found["map"][1]
+    figures: dict[str, Any] = json.loads((results / FIGURES).read_text())
+    if options.b_factor is not None or options.low_pass is not None:
+        maps["map_sharpened"], figures = _sharpened_by_hand(maps, pixel_size, figures, options)
+    if options.flip_hand:
+        maps = {name: flip_hand(density) for name, density in maps.items()}
+    notes = list(figures["notes"])
+    if not has_newest_results(folder):
+        notes.append("the run has gone on since its results were written: these maps are those of the results")
+    return RunMaps(maps=maps, pixel_size=pixel_size, figures=figures, notes=tuple(notes))
+
+
+def has_newest_results(folder: RunFolder) -> bool:
+    """Whether a run has results, and has not gone on since they were written."""
+    particles = folder.path / "results" / PARTICLES_FILE
+    if not particles.is_file():
+        return False
+    with np.load(particles, allow_pickle=False) as file:
+        return int(file["epoch"]) >= max(folder.history_paths(), default=0)
+
+
+def read_series(folder: RunFolder, options: ExportOptions) -> Iterator[tuple[int, NDArray[np.float32], float]]:
+    """Number, `(z, y, x)` map and pixel size (A) of each of the run's epochs; of half sets the first half's map."""
+    for epoch, path in sorted(folder.history_paths().items()):
+        with np.load(path, allow_pickle=False) as arrays:
+            density, pixel_size = arrays["map"].astype(np.float32), float(arrays["pixel_size"])
+        yield epoch, flip_hand(density) if options.flip_hand else density, pixel_size
+
+
+def write_figures(path: Path, figures: dict[str, Any]) -> Path:
+    """Write what is known of the maps as JSON."""
+    path.write_text(json.dumps(figures, indent=2))
+    return path
+
+
+def _sharpened_by_hand(
+    maps: dict[str, NDArray], pixel_size: float, figures: dict[str, Any], options: ExportOptions
+) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """Sharpened map, and the figures as they hold of it."""
+    first, second = maps.get("half_map_1", maps["map"]), maps.get("half_map_2")
+    low_pass = options.low_pass
+    if second is None and low_pass is None:  # nothing but noise is beyond it
+        low_pass = figures["resolution_angstrom"]
+    found = postprocess(
+        first,
+        second,
+        pixel_size,
+        mask=maps.get("mask"),
+        band=figures.get("shells"),
+        b_factor=options.b_factor,
+        low_pass=low_pass,
+    )
+    end = f", low-passed at {found.low_pass:.2f} A" if np.isfinite(found.low_pass) else ", not low-passed"
+    notes = [note for note in figures["notes"] if not note.startswith("not sharpened")]
+    notes.append(f"map_sharpened.mrc: B-factor {found.b_factor:.1f} A^2{end}")
+    return found.sharpened, figures | {"b_factor": found.b_factor, "low_pass_angstrom": low_pass, "notes": notes}
