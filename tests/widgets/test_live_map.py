@@ -340,6 +340,14 @@ def test_another_run_starts_afresh(live, tmp_path, folder, qtbot):
     np.testing.assert_allclose(viewer.layers[0].scale, 2.0)
 
 
+def test_run_that_goes_on_keeps_level_and_hand(live, folder, qtbot):
+    live.set_look(level=6.0)
+    live.session.flip_hand(True)
+    live.session.watch(RunFolder(folder.path))
+    follow(qtbot, live, folder, snapshot(2))
+    assert (live.look.level, live.look.flipped, live.session.hand_flipped) == (6.0, True, True)
+
+
 def test_panel_without_a_run_says_what_to_do(make_napari_viewer, qtbot):
     panel = LiveMapPanel(make_napari_viewer())
     qtbot.addWidget(panel)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class LiveMap(QObject):
         self.slices_at: np.ndarray | None = None
         self.layer = MapLayer(viewer, self._threshold_moved)
         self.link = CameraLink(viewer, session)
-        self._folder = session.folder
+        self._folder = self._path()
         self._reader = MapReader()
         self._asked = self._again = self._turned = self._closed = False
         self._worker = Worker("cryospin-map", self)
@@ -93,15 +94,18 @@ class LiveMap(QObject):
     # What is there to be shown
 
     def _new_run(self) -> None:
-        if self.session.folder != self._folder:  # not the same one told anew
+        if self._path() != self._folder:  # not the same one told anew
             self.layer.remove()
             self._reader = MapReader()
             self.picture = None
             self.look = replace(self.look, level=None, half=1)
             self.look_changed.emit(self.look)
             self.drawn.emit(None)
-        self._folder = self.session.folder
+        self._folder = self._path()
         self.set_look(flipped=self.session.hand_flipped)
+
+    def _path(self) -> Path | None:
+        return None if self.session.folder is None else self.session.folder.path
 
     def _follow(self) -> None:
         if self.session.shown_epoch is None:

@@ -18,7 +18,7 @@ from napari_cryospin.widgets.time_slider import TimeSlider
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
-    from qtpy.QtGui import QResizeEvent
+    from qtpy.QtGui import QResizeEvent, QShowEvent
 
     from napari_cryospin.widgets.map_pictures import MapPicture
     from napari_cryospin.widgets.session import Session
@@ -182,6 +182,11 @@ class LiveMapPanel(Panel):
 
     def _follow_theme(self) -> None:
         self.slices.set_theme(theme_of(self.viewer))
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        super().showEvent(event)
+        if self.live.picture is not None and self.slices_button.isChecked():
+            self._fill_slices(self.live.picture)  # while they were hidden they were not drawn
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)

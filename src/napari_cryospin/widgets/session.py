@@ -190,6 +190,8 @@ class Session(QObject):
 
     def watch(self, folder: RunFolder) -> None:
         """Show a run: one that was just started, goes on elsewhere, or ended long ago."""
+        if self.folder is None or self.folder.path != folder.path:
+            self.hand_flipped = False
         self._forget(folder)
         self.run_changed.emit()
         self._timer.start(LOOK_EVERY)
@@ -221,7 +223,6 @@ class Session(QObject):
         self.metrics: list[dict[str, Any]] = []
         self.epochs: tuple[int, ...] = ()
         self.shown_epoch = None
-        self.hand_flipped = False
         self._watch = FolderWatch(folder) if folder is not None else None
 
     def _look(self) -> None:
@@ -279,7 +280,7 @@ def _reconstruct(folder: RunFolder, particles: Particles | None, stop: threading
     from napari_cryospin.inference.run import reconstruct
 
     try:
-        reconstruct(folder, particles, stop)
+        reconstruct(folder, particles, hurry=stop)
     finally:
         gc.collect()
         if torch.cuda.is_available():
