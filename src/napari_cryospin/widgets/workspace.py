@@ -74,6 +74,7 @@ class PanelTabs(QTabWidget):
         super().__init__()
         self.viewer = viewer
         self.setDocumentMode(True)
+        self.setStyleSheet("QTabBar::tab { padding: 5px 12px; }")
         for title in filter(exists, titles):
             self.add(title)
         self.currentChanged.connect(self._fill)
