@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 import pytest
 
+from napari_cryospin.inference.batches import Interrupted
 from napari_cryospin.inference.loop import drive
 from napari_cryospin.inference.publisher import Budget
 from napari_cryospin.runs.messages import Command, RefusedError, Results, Snapshot
@@ -28,6 +29,7 @@ class FakeReconstruction:
         self.inside_a_step = False
         self.snapshots = self.comparisons = 0
         self.half_sets, self.resolution, self.band = None, float("nan"), 9.0
+        self.whole_state = None
 
     @property
     def progress(self):
@@ -103,7 +105,7 @@ class FakeReconstruction:
 
     def state_dict(self):
         assert not self.inside_a_step
-        return {"step": self.step}
+        return {"step": self.step, "epoch": self.epoch}
 
 
 class FakeChannel:
@@ -162,7 +164,7 @@ def test_a_run_ends_with_checkpoint_results_and_then_the_word():
     assert channel.kinds() == ["started", "finished"]
     assert [event.step for event in channel.said["event"] if event.kind == "epoch"] == [5, 10, 15, 20]
     assert channel.said["history"][-1] == 4
-    assert channel.said["checkpoint"][-1]["reconstruction"] == {"step": 20}
+    assert channel.said["checkpoint"][-1]["reconstruction"]["step"] == 20
     assert len(channel.said["results"]) == 1
     last = channel.said["status"][-1]
     assert (last.state, last.step, last.epoch, last.progress) == ("finished", 20, 4, 1.0)
@@ -204,14 +206,14 @@ def test_switch_policy(switch, ready_at, method, step):
     switched = [event for event in channel.said["event"] if event.kind == "switched"]
     assert [event.step for event in switched] == ([] if step is None else [step])
     if step is not None:  # a checkpoint at the switch, and the snapshot that shows it
-        assert {"step": step} in [state["reconstruction"] for state in channel.said["checkpoint"]]
+        assert step in [state["reconstruction"]["step"] for state in channel.said["checkpoint"]]
         assert (step, "auto-decoding") in [(snapshot.step, snapshot.stage) for snapshot in channel.said["snapshot"]]
 
 
 def test_no_checkpoint_falls_between_an_epoch_and_its_switch():
     channel = FakeChannel()
     reconstruction = FakeReconstruction()
-    reconstruction.state_dict = lambda: {"step": reconstruction.step, "stage": reconstruction.stage}
+    reconstruction.state_dict = lambda: {name: getattr(reconstruction, name) for name in ("step", "epoch", "stage")}
     drive(reconstruction, channel, settings_for(2, checkpoint_every=0.0))
     stages = {state["reconstruction"]["stage"] for state in channel.said["checkpoint"] if state["step"] >= 10}
     assert stages == {"auto-decoding"}
@@ -224,6 +226,40 @@ def test_stop_command_and_stop_event_leave_checkpoint_and_results():
     assert channel.said["status"][-1].state == "stopped"
     assert channel.said["checkpoint"][-1]["step"] == 10
     assert len(channel.said["results"]) == 1
+
+
+def test_a_run_in_a_hurry_leaves_a_checkpoint_and_no_results():
+    hurry = threading.Event()
+
+    class Hurried(FakeReconstruction):
+        def advance(self):
+            if self.step == 7:
+                hurry.set()
+            return super().advance()
+
+    channel = FakeChannel()
+    drive(Hurried(), channel, settings_for(), hurry=hurry)
+    assert channel.said["checkpoint"][-1]["step"] == 8
+    assert channel.said["status"][-1].state == "stopped"
+    assert not channel.said["results"]
+
+
+def test_what_is_broken_off_halfway_leaves_the_state_before_it():
+    hurry = threading.Event()
+
+    class Interruptible(FakeReconstruction):
+        def advance(self):
+            if self.step == 3:
+                self.whole_state = self.state_dict()
+                hurry.set()
+                raise Interrupted
+            return super().advance()
+
+    channel = FakeChannel()
+    drive(Interruptible(), channel, settings_for(), hurry=hurry)
+    assert channel.said["checkpoint"][-1]["step"] == 3
+    assert channel.kinds()[-1] == "stopped"
+    assert not channel.said["results"]
 
 
 def test_a_paused_run_heeds_the_stop_event_and_makes_no_step():

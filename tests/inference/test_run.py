@@ -16,6 +16,7 @@ import torch
 
 import napari_cryospin
 from napari_cryospin.evaluation.simulation import simulate
+from napari_cryospin.inference.batches import Interrupted, PreparedImages
 from napari_cryospin.inference.run import reconstruct
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.physics.simulate import SimulationSettings
@@ -102,6 +103,30 @@ def test_a_killed_and_resumed_run_is_as_if_never_stopped(preset, killed_at, half
     assert kinds[-1] == "finished"
     steps = [line["step"] for line in killed.read_metrics()]
     assert steps == sorted(steps)
+
+
+@pytest.mark.parametrize("images_before", [0, 3, 30, 60])
+def test_a_run_broken_off_anywhere_goes_on_as_if_never_stopped(images_before, particles, tmp_path, monkeypatch):
+    settings = tiny("quick")
+    whole = new_run(tmp_path / "whole", particles, settings)
+    reconstruct(whole)
+    broken, hurry, asked = new_run(tmp_path / "broken", particles, settings), threading.Event(), []
+
+    def check(images):
+        asked.append(images.interruptible)
+        if len(asked) > images_before:
+            hurry.set()
+        if images.interruptible and hurry.is_set():
+            raise Interrupted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PreparedImages, "check", check)
+        reconstruct(broken, hurry=hurry)
+    assert broken.read_status().state == "stopped"
+    assert not (broken.path / "results" / "map.mrc").exists()
+    reconstruct(broken)
+    for expected, found in zip(outcome(whole), outcome(broken), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_ctrl_c_saves_writes_results_and_stops(particles, tmp_path):

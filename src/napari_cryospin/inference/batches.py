@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -31,6 +32,10 @@ def circular_mask(box_size: int, radius: float, edge: float) -> Tensor:
     return 0.5 + 0.5 * torch.cos(torch.pi * ((distance - radius) / edge).clamp(0, 1))
 
 
+class Interrupted(Exception):
+    """A long operation was broken off because its run has to end now."""
+
+
 class PreparedImages:
     """The particles' images in Fourier space, and how they were made.
 
@@ -45,6 +50,9 @@ class PreparedImages:
         `(n,)` rows of `particles` to use.
     device : torch.device
         Where batches go.
+    hurry : Event, optional
+        Once it is set, images are refused with `Interrupted` as long as `interruptible` holds: every operation on many
+        particles asks for them in parts.
     measure : bool
         False: nothing is read yet. The noise stays 1, and each image is prepared when it is asked for.
 
@@ -66,7 +74,9 @@ class PreparedImages:
         device: torch.device | str = "cpu",
         *,
         measure: bool = True,
+        hurry: threading.Event | None = None,
     ) -> None:
+        self.hurry, self.interruptible = hurry, True
         self.particles, self.settings, self.rows, self.device = particles, settings, rows, torch.device(device)
         box, self.extent = particles.common_frame()
         self.mixed = len(np.unique(particles.box_sizes)) > 1 or len(np.unique(particles.pixel_sizes)) > 1
@@ -102,6 +112,7 @@ class PreparedImages:
         cache = torch.empty(len(self), len(self.points), dtype=torch.complex64) if keeps else None
         caught = self._caught()
         for part in chosen.split(self.chunk):
+            self.check()
             images, outside = self.normalised(part), self._background(part)
             spectrum = fourier.to_half_plane(images * outside, self.points).abs().square().sum(0)
             power.index_add_(0, self.shell, spectrum)
@@ -170,6 +181,11 @@ class PreparedImages:
         seen = distance < sides[:, None] / 2 - self.pixel_size  # (k, n); the last pixel rings
         return (1 - self.mask) * (seen[:, None] & seen[:, :, None])
 
+    def check(self) -> None:
+        """Raise `Interrupted` where images are asked for after `hurry` was set, in what may be interrupted."""
+        if self.interruptible and self.hurry is not None and self.hurry.is_set():
+            raise Interrupted
+
     def normalised(self, rows: Tensor) -> Tensor:
         """`(k, n, n)` images of the working box, background of zero mean and unit variance."""
         indices = self.rows[rows].numpy()
@@ -200,6 +216,7 @@ class PreparedImages:
         rows : Tensor
             `(b,)` positions among the used particles, on the CPU.
         """
+        self.check()
         count = len(self.points) if count is None else count
         if self._cache is not None:
             return self._cache[rows, :count].to(self.device)

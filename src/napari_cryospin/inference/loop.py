@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import threading
+import time
 import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from napari_cryospin.inference.batches import Interrupted
 from napari_cryospin.inference.publisher import Publisher
 from napari_cryospin.runs.channel import Channel
 from napari_cryospin.runs.messages import Command, Event, RefusedError, Status
@@ -16,6 +19,8 @@ from napari_cryospin.settings import Settings
 
 if TYPE_CHECKING:
     from napari_cryospin.inference.reconstruction import Reconstruction
+
+log = logging.getLogger(__name__)
 
 PAUSE_TICK = 0.1  # s between two looks at the commands and the stop event while paused
 
@@ -26,6 +31,7 @@ def drive(
     settings: Settings,
     stop: threading.Event | None = None,
     elapsed: float = 0.0,
+    hurry: threading.Event | None = None,
 ) -> None:
     """Run a reconstruction to its end, or until it is stopped.
 
@@ -45,6 +51,8 @@ def drive(
         Setting it stops the run as the command does: after the step, or within 0.2 s while paused.
     elapsed
         s that the run took up to the checkpoint from which it goes on.
+    hurry
+        Setting it ends the run within a step, with a checkpoint alone; the same event that the reconstruction has.
     """
     machine = settings.machine
     publisher = Publisher(
@@ -55,7 +63,7 @@ def drive(
         elapsed=elapsed,
     )
     try:
-        _Loop(reconstruction, channel, publisher, settings, stop or threading.Event()).run()
+        _Loop(reconstruction, channel, publisher, settings, stop or threading.Event(), hurry or threading.Event()).run()
     except BaseException as error:
         report_failure(channel, error, Status(state="failed", step=reconstruction.step, epoch=reconstruction.epoch))
         raise
@@ -78,17 +86,28 @@ class _Loop:
         publisher: Publisher,
         settings: Settings,
         stop: threading.Event,
+        hurry: threading.Event,
     ) -> None:
         self.reconstruction = reconstruction
         self.channel = channel
         self.publisher = publisher
         self.settings = settings
-        self.stop = stop
+        self.stop, self.hurry = stop, hurry
         self.paused = self.told_to_stop = False
         self.actions = {"pause": self.pause, "resume": self.resume, "switch": self.switch, "save": self.save}
 
     def run(self) -> None:
         self.publisher.say("continued" if self.reconstruction.step else "started")
+        try:
+            self.go_on()
+            if not self.hurry.is_set():
+                self.end()
+        except Interrupted:
+            log.info("broken off in the middle of something; what was before is saved")
+        if self.hurry.is_set():
+            self.leave()
+
+    def go_on(self) -> None:
         while not self.over:
             for command in self.channel.commands():
                 self.obey(command)
@@ -96,14 +115,13 @@ class _Loop:
                 break
             if self.paused:
                 self.publisher.heartbeat("paused")
-                self.stop.wait(PAUSE_TICK)
+                time.sleep(PAUSE_TICK)
             else:
                 self.step()
-        self.end()
 
     @property
     def over(self) -> bool:
-        return self.reconstruction.finished or self.told_to_stop or self.stop.is_set()
+        return self.reconstruction.finished or self.told_to_stop or self.stop.is_set() or self.hurry.is_set()
 
     def step(self) -> None:
         metrics = self.reconstruction.advance()
@@ -166,6 +184,12 @@ class _Loop:
     def save(self, command: Command) -> None:
         self.publisher.checkpoint()
         self.publisher.say("saved", id=command.id)
+
+    def leave(self) -> None:
+        """A checkpoint and no more: whoever waits has no time for results."""
+        self.publisher.checkpoint(self.reconstruction.whole_state)
+        self.publisher.say("stopped", reason="in a hurry: saved, without new results")
+        self.publisher.status("stopped")
 
     def end(self) -> None:
         """Checkpoint, last snapshot and results; the last word is said when all are written."""

@@ -144,7 +144,7 @@ class Publisher:
             step=reconstruction.step,
             epoch=reconstruction.epoch,
             epochs=reconstruction.epochs,
-            progress=reconstruction.progress,
+            progress=1.0 if state == "finished" else reconstruction.progress,
             elapsed=self.elapsed,
             switch_ready=ready,
             switch_reason=reason,
@@ -158,10 +158,11 @@ class Publisher:
             self.channel.snapshot(self.reconstruction.snapshot())
         self.last["snapshot"] = time.monotonic()
 
-    def checkpoint(self) -> None:
-        reconstruction = self.reconstruction
-        state = {"step": reconstruction.step, "epoch": reconstruction.epoch, "elapsed": self.elapsed}
-        self.channel.checkpoint(reconstruction.step, {**state, "reconstruction": reconstruction.state_dict()})
+    def checkpoint(self, state: dict[str, Any] | None = None) -> None:
+        """Write the reconstruction's state, or the one given."""
+        state = state or self.reconstruction.state_dict()
+        where = {"step": state["step"], "epoch": state["epoch"], "elapsed": self.elapsed}
+        self.channel.checkpoint(state["step"], {**where, "reconstruction": state})
         self.last["checkpoint"] = time.monotonic()
 
     def _due(self, kind: str) -> bool:

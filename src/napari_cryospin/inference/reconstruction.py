@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import threading
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,8 @@ class Reconstruction:
     ----------
     particles : Particles
     settings : Settings
+    hurry : Event, optional
+        Setting it breaks off what takes long, with `Interrupted`.
 
     Attributes
     ----------
@@ -39,17 +43,19 @@ class Reconstruction:
         Steps done, epochs closed.
     epoch_ended : bool
         True after the step that closed an epoch.
+    whole_state : dict, optional
+        State before what is being done, where that may be interrupted halfway.
     indices : ndarray
         `(n,)` rows of `particles` that are used: half by half where half sets are reconstructed.
     """
 
-    def __init__(self, particles: Particles, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, particles: Particles, settings: Settings, hurry: threading.Event | None = None) -> None:
+        self.settings, self.hurry = settings, hurry
         self.generator = torch.Generator().manual_seed(settings.machine.seed)
         halves = choose_rows(particles, settings, self.generator)
         devices = choose_devices(settings.machine.device, len(halves))
         images = [
-            PreparedImages(particles, settings.preparation, rows, device)
+            PreparedImages(particles, settings.preparation, rows, device, hurry=hurry)
             for rows, device in zip(halves, devices, strict=True)
         ]
         self.fits = [Fit(part, settings, self.generator) for part in images]
@@ -67,6 +73,8 @@ class Reconstruction:
         self.counts: dict[str, int] = {}
         self.resolution = float("nan")
         self.monitor = HalfSetMonitor()
+        self.whole_state: dict[str, Any] | None = None
+        self._interruptible(False)
         self.advice, self.advice_of = (False, ""), -1
 
     @property
@@ -96,6 +104,8 @@ class Reconstruction:
         """One step on one half: its metrics."""
         if not self.queue:
             self._open_epoch()
+        if len(self.queue) == 1:
+            self._keep_state()
         half, rows = self.queue.pop(0)
         metrics = self.stages[half].step(rows)
         for name, value in metrics.items():
@@ -104,8 +114,20 @@ class Reconstruction:
         self.step += 1
         self.epoch_ended = not self.queue
         if self.epoch_ended:
+            self._interruptible(True)
             self._close_epoch()
+            self._interruptible(False)
+            self.whole_state = None
         return metrics
+
+    def _interruptible(self, may_be: bool) -> None:
+        for fit in self.fits:
+            fit.images.interruptible = may_be
+
+    def _keep_state(self) -> None:
+        """Before something that may be interrupted halfway; kept only where somebody may be in a hurry."""
+        if self.hurry is not None:
+            self.whole_state = copy.deepcopy(self.state_dict())
 
     def _batch_size(self, fit: Fit) -> int:
         """As the settings say; a running average wants several steps even in an epoch of few particles."""
@@ -178,8 +200,12 @@ class Reconstruction:
         if self.epoch == 0:
             raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
         log.info("switch to auto-decoding: %s", reason)
+        self._keep_state()
+        self._interruptible(True)
         for fit in self.fits:
             choose_poses(fit)
+        self._interruptible(False)
+        self.whole_state = None
         self.switched_at = self.epoch
         self.queue = []
         self.stages = [make_decoding(fit) for fit in self.fits]
@@ -207,7 +233,11 @@ class Reconstruction:
         return make_history(self)
 
     def results(self) -> Results:
-        return make_results(self)
+        """Maps and poses; `Interrupted` changes nothing here."""
+        self._interruptible(True)
+        found = make_results(self)
+        self._interruptible(False)
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from napari_cryospin.inference.batches import Interrupted
 from napari_cryospin.inference.folder_channel import FolderChannel
 from napari_cryospin.inference.loop import drive, report_failure
 from napari_cryospin.inference.reconstruction import Reconstruction
@@ -26,6 +27,7 @@ def reconstruct(
     particles: Particles | None = None,
     stop: threading.Event | None = None,
     on_status: Callable[[Status], None] | None = None,
+    hurry: threading.Event | None = None,
 ) -> None:
     """Begin a run, or go on from its newest checkpoint, until it ends or is stopped.
 
@@ -39,6 +41,8 @@ def reconstruct(
         Setting it stops the run after a step, with checkpoint and results.
     on_status
         Called with every status, about twice a second.
+    hurry
+        Setting it ends the run at once, with a checkpoint alone.
 
     Raises
     ------
@@ -53,23 +57,28 @@ def reconstruct(
         channel = FolderChannel(folder, on_status)
         channel.status(Status(state="starting", epochs=settings.schedule.epochs))
         try:
-            channel.particles, reconstruction, checkpoint = prepare(folder, particles)
+            channel.particles, reconstruction, checkpoint = prepare(folder, particles, hurry)
+        except Interrupted:
+            channel.status(Status(state="stopped", message="stopped while the images were prepared"))
+            return
         except BaseException as error:
             report_failure(channel, error, Status(state="failed"))
             raise
         channel.devices = tuple(dict.fromkeys(fit.device for fit in reconstruction.fits))
         folder.rewind(checkpoint.get("step", 0), checkpoint.get("epoch", 0))
-        drive(reconstruction, channel, settings, stop, checkpoint.get("elapsed", 0.0))
+        drive(reconstruction, channel, settings, stop, checkpoint.get("elapsed", 0.0), hurry)
 
 
-def prepare(folder: RunFolder, particles: Particles | None = None) -> tuple[Particles, Reconstruction, dict[str, Any]]:
+def prepare(
+    folder: RunFolder, particles: Particles | None = None, hurry: threading.Event | None = None
+) -> tuple[Particles, Reconstruction, dict[str, Any]]:
     """A run as its newest checkpoint has it: input, reconstruction, and the checkpoint (empty where there is none)."""
     if particles is None:
         source = folder.source
         particles = open_particles(source.particles, **source.options)
     for note in particles.notes:
         logger.info("%s", note)
-    reconstruction = Reconstruction(particles, folder.settings)
+    reconstruction = Reconstruction(particles, folder.settings, hurry)
     path = folder.newest_checkpoint()
     if path is None:
         return particles, reconstruction, {}
