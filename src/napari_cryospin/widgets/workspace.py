@@ -161,12 +161,13 @@ class Workspace(PanelTabs):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, RIGHT)
-        self._arranged = False
+        # napari's title bar covers the first pixels of a dock's widget.
+        self.setStyleSheet("QTabBar::tab { padding: 9px 12px 5px 12px; }")
+        self.arranged = False
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
-        if not self._arranged:
-            self._arranged = True
+        if not self.arranged:
             QTimer.singleShot(0, self.arrange)
 
     def arrange(self) -> None:
@@ -175,6 +176,7 @@ class Workspace(PanelTabs):
         window = None if dock is None else dock.parent()
         if dock is None or not isinstance(window, QMainWindow):
             return
+        first, self.arranged = not self.arranged, True
         large = is_large(self)
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
@@ -184,23 +186,32 @@ class Workspace(PanelTabs):
             self.viewer.window.add_dock_widget(bottom, name="cryoSPIN map and plots", area="bottom")
             bottom.fold.setChecked(not large)
             bottom.set_height()
-        if large:
-            self._dock_posterior(window, dock)
-        elif self.index_of("Posterior") < 0 and exists("Posterior"):
+        if not large and self.index_of("Posterior") < 0 and exists("Posterior"):
             self.add("Posterior")
+        elif self.index_of("Posterior") < 0:
+            self._dock_posterior(window, dock)
+        if not first:  # what the user made wider stays wide
+            return
         width = RIGHT_WIDTH if large else RIGHT_WIDTH_SMALL
         window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
 
     def _dock_posterior(self, window: QMainWindow, column: QDockWidget) -> None:
-        if not exists("Posterior"):
+        known = [one.objectName() for one in window.findChildren(QDockWidget)]
+        if not exists("Posterior") or any(name.startswith("Posterior") for name in known):
             return
         _, panel = self.viewer.window.add_plugin_dock_widget(PLUGIN, "Posterior")
         dock = dock_of(panel)
         if dock is not None and not dock.isFloating():
             window.splitDockWidget(column, dock, Qt.Orientation.Vertical)
-            # The posterior needs the larger part: sphere and candidates are to be seen without scrolling.
-            upper = round(UPPER_SHARE * window.height())
-            window.resizeDocks([column, dock], [upper, window.height() - upper], Qt.Orientation.Vertical)
+            # Later: the window has to lay out the new dock first.
+            QTimer.singleShot(0, lambda: _share_height(window, column, dock))
+
+
+def _share_height(window: QMainWindow, upper: QDockWidget, lower: QDockWidget) -> None:
+    """The posterior gets the larger part: its sphere and candidates are to be seen without scrolling."""
+    height = window.height()
+    first = round(UPPER_SHARE * height)
+    window.resizeDocks([upper, lower], [first, height - first], Qt.Orientation.Vertical)
 
 
 def dock_of(widget: QWidget) -> QDockWidget | None:
@@ -226,7 +237,11 @@ def open_workspace(viewer: Viewer) -> Workspace:
 
 
 def reveal(viewer: Viewer, title: str) -> QWidget:
-    """Bring a panel of the right column to the front, and return it."""
-    workspace = open_workspace(viewer)
+    """Bring a panel of the right column to the front, and return it; the other docks stay as they are."""
+    dock, workspace = viewer.window.add_plugin_dock_widget(PLUGIN, WORKSPACE)
+    if not workspace.arranged:
+        workspace.arrange()
+    dock.show()
+    dock.raise_()
     workspace.setCurrentIndex(workspace.index_of(title))
-    return workspace.panel(title)
+    return workspace.panel(title)  # type: ignore[no-any-return]
