@@ -19,7 +19,7 @@ WORKSPACE = "cryoSPIN workspace"
 LARGE = (1500, 850)
 """Pixels of a screen on which all panels have a place side by side."""
 RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 430, 380
-UPPER_SHARE = 0.38  # of the right side's height, for particles, run and export
+UPPER_SHARE = 0.42  # of the right side's height, for particles, run and export
 BOTTOM_HEIGHT, BOTTOM_HEIGHT_SMALL = 330, 280
 
 
