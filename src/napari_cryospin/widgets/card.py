@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cryospin.widgets.look import ERROR, GOOD, WARNING, button, gib, text_label, tint
 
@@ -28,11 +28,13 @@ class CardView(QWidget):
         form.setVerticalSpacing(3)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.rows = {name: text_label() for name in ROWS}
-        self.invert = button("Invert", "Multiply the images by -1", self.inversion_wanted.emit)
+        self.invert = button("Invert the contrast", "Multiply the images by -1", self.inversion_wanted.emit)
         for name, label in self.rows.items():
             title = QLabel(name)
             title.setEnabled(False)
-            form.addRow(title, self._beside(label, self.invert) if name == "contrast" else label)  # type: ignore[arg-type]
+            form.addRow(title, label)
+            if name == "contrast":
+                form.addRow("", self.invert)
         self.verdict = text_label(bold=True)
         self.problems, self.notes = text_label(colour=ERROR), text_label()
         self.notes.setEnabled(False)
@@ -43,12 +45,6 @@ class CardView(QWidget):
         for widget in (self.verdict, self.problems, self.find_folder, self.notes):
             layout.addWidget(widget)
 
-    def _beside(self, left: QWidget, right: QWidget) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.addWidget(left, 1)
-        row.addWidget(right)
-        return row
-
     def show_card(self, card: PreflightCard, *, inverted: bool) -> None:
         """Show a card; `inverted`: the settings invert the contrast."""
         for name, text in texts(card).items():
@@ -56,7 +52,7 @@ class CardView(QWidget):
         self.rows["file"].setToolTip(card.source)
         black = card.contrast is not None and card.contrast.verdict == "black"
         tint(self.rows["contrast"], WARNING if black else "")
-        self.invert.setText("Undo inversion" if inverted else "Invert")
+        self.invert.setText("Undo the inversion" if inverted else "Invert the contrast")
         self.invert.setVisible(black or inverted)
         self.verdict.setText("Not ready for a run" if card.problems else "Ready for a run")
         tint(self.verdict, ERROR if card.problems else GOOD, bold=True)
