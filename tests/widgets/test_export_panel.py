@@ -65,7 +65,7 @@ def test_chosen_particles_go_to_relion(open_panel, finished_run, tmp_path, qtbot
     choice.condition.editingFinished.emit()
     expected = np.flatnonzero((results.error < limit) & (results.rows >= 10))
     wait_for(qtbot, panel, len(expected))
-    assert choice.plot.chosen.sum() == len(expected)
+    qtbot.waitUntil(lambda: choice.plot.chosen.sum() == len(expected), timeout=20000)
     out = tmp_path / "new" / "mine"
     panel.place.setText(str(out))
     panel.export()
@@ -116,8 +116,7 @@ def test_lasso_range_and_view_choose_and_another_run_forgets(open_panel, told_ru
     panel = open_panel(told_run)
     choice, plot = panel.choice, panel.choice.plot
     assert "so far" in choice.said.text()
-    panel.resize(400, 900)
-    QApplication.processEvents()
+    qtbot.waitUntil(lambda: len(plot.x) == 400, timeout=20000)
     drag(plot, (0.5, 0.5), (0.5, 2.0), (1.25, 1.25), (2.0, 2.0), (2.0, 0.5))
     inside = (entropy > 0.5) & (entropy < 2) & (error > 0.5) & (error < 1.25 + abs(entropy - 1.25))
     qtbot.waitUntil(lambda: choice.lasso is not None and choice.chosen is not None and len(choice.chosen) < 400)
@@ -142,7 +141,7 @@ def test_lasso_range_and_view_choose_and_another_run_forgets(open_panel, told_ru
     panel.session.turn_view(np.eye(3))  # the other side comes to the front
     wait_for(qtbot, panel, int((rotations[:, 2, 2] > np.cos(np.radians(40))).sum()))
     choice.figures["x"].setCurrentText("probability")
-    assert "not known" in plot.note
+    qtbot.waitUntil(lambda: "not known" in plot.note, timeout=20000)
 
     choice.lasso = np.arange(1000, 1010)
     panel.session.watch(new_run)

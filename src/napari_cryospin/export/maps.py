@@ -18,6 +18,7 @@ from napari_cryospin.runs.folder import RunFolder
 
 TABLES = ("fsc.csv", "fsc.star", "fsc.xml", "guinier.csv", "orientations.csv")
 REFERENCE = "reference.mrc"
+KINDS = {"map_sharpened": "sharpened", "map_filtered": "low-passed", "map": "unfiltered"}
 GREY_SCALE = (
     f"{REFERENCE}: its grey values are not on RELION's absolute scale: tick 'ref. map is on absolute greyscale: no' "
     "(--firstiter_cc); cryoSPARC needs nothing"
@@ -75,7 +76,7 @@ def export_emdb(folder: RunFolder, out: Path, options: ExportOptions, progress: 
     found = read_maps(folder, options)
     primary = found.primary(options)
     out.mkdir(parents=True, exist_ok=True)
-    notes = [*found.notes, f"map.mrc: {primary}.mrc of the run"]
+    notes = [*found.notes, f"map.mrc is the {KINDS[primary]} map"]
     chosen = {"map": found.maps[primary]}
     chosen |= {name: found.maps[name] for name in ("half_map_1", "half_map_2", "mask") if name in found.maps}
     paths = []

@@ -44,15 +44,15 @@ class ChimeraXBox(QGroupBox):
         self.worker.answered.connect(self._done)
         self.worker.failed.connect(self._failed)
         tip = "Write maps, directions and the run's maps as a series, and open them in a new ChimeraX"
-        self.open_button = button("Open a new one", tip, self.open)
+        self.open_button = button("Open", tip, self.open)
         send_tip = "One model in a ChimeraX that is running, at this window's contour"
-        self.send_button = button("Send to a running one", send_tip, self.send)
+        self.send_button = button("Send live", send_tip, self.send)
         self.port = QSpinBox()
         self.port.setRange(1024, 65535)
         self.port.setValue(PORT)
         self.port.setToolTip("The port that ChimeraX listens on")
         self.port.valueChanged.connect(self._explain)
-        self.follow = QCheckBox("keep it up to date")
+        self.follow = QCheckBox("follow the run")
         self.follow.setToolTip("Send each new map of the run; contour and colour stay as they are set in ChimeraX")
         self.follow.setChecked(True)
         self.said = text_label()

@@ -96,7 +96,6 @@ class ExportPanel(Panel):
         self.program = _combo({exporter.label: name for name, exporter in EXPORTERS.items()})
         self.program.currentIndexChanged.connect(self._program_chosen)
         self.about = text_label()
-        self.about.setEnabled(False)
         self.star, self.primary = _combo(STAR), _combo(PRIMARY)
         self.primary.setToolTip("Which of the run's maps; the best: sharpened with half sets, else low-passed")
         self.series = QCheckBox("the map of every epoch as well")
@@ -204,7 +203,7 @@ class ExportPanel(Panel):
         self.fold.setVisible("sharpen" in choices)
         exporter = EXPORTERS[self._name]
         whole = ".\nOf the run as a whole: which particles are chosen makes no difference."
-        self.about.setText(exporter.detail[0].upper() + exporter.detail[1:] + (whole if exporter.of == "run" else "."))
+        self.about.setText(f"Writes {exporter.detail}" + (whole if exporter.of == "run" else "."))
         self._suggest_place()
         self._tell()
 

@@ -56,7 +56,9 @@ class ParticleChoice(QGroupBox):
         axes.addWidget(self.figures["y"], 1)
         axes.addWidget(QLabel("against"))
         axes.addWidget(self.figures["x"], 1)
-        axes.addWidget(button("All", "Choose all particles again", self.choose_all))
+        count = QHBoxLayout()
+        count.addWidget(self.said, 1)
+        count.addWidget(button("All", "Choose all particles again", self.choose_all))
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Condition", self.condition)
@@ -65,14 +67,14 @@ class ParticleChoice(QGroupBox):
         layout.addLayout(axes)
         layout.addWidget(self.plot)
         layout.addLayout(form)
-        layout.addWidget(self.said)
+        layout.addLayout(count)
         session.view_turned.connect(self._turned)
         session.closing.connect(self.worker.end)
 
     def _make_plot(self) -> None:
         self.figures = {axis: QComboBox() for axis in ("x", "y")}
         for (axis, figure), start in zip(self.figures.items(), ("entropy", "error"), strict=True):
-            figure.setMinimumContentsLength(6)
+            figure.setMinimumContentsLength(3)
             figure.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             for name, text in COLUMNS.items():
                 figure.addItem(name, name)
@@ -147,17 +149,9 @@ class ParticleChoice(QGroupBox):
         self._count()
 
     def _draw(self) -> None:
-        if self.results is None:
-            return
-        x, y = self.figures["x"].currentText(), self.figures["y"].currentText()
-        self.plot.set_points(self._column(x), self._column(y), (x, y), (labelled(x), labelled(y)))
-
-    def _column(self, name: str) -> NDArray[np.float64]:
-        assert self.results is not None
-        try:
-            return self.results.column(name)
-        except ValueError:  # the run does not know it: the plot says so
-            return np.full(len(self.results), np.nan)
+        results, names = self.results, (self.figures["x"].currentText(), self.figures["y"].currentText())
+        if results is not None:
+            self.worker.ask("points", lambda: (results, (names, *(known(results, name) for name in names))))
 
     def _turned(self, _: object) -> None:
         if self.within.value():
@@ -167,7 +161,7 @@ class ParticleChoice(QGroupBox):
         results, x, y = self.results, self.plot.x, self.plot.y
         if results is None or len(x) != len(results):
             return
-        self.worker.ask("lasso", lambda: (results.folder.path, results.rows[inside(outline, x, y)]))
+        self.worker.ask("lasso", lambda: (results, results.rows[inside(outline, x, y)]))
 
     def _take_range(self, name: str, low: float, high: float) -> None:
         self.condition.setText(with_range(self.condition.text(), name, low, high))
@@ -178,21 +172,25 @@ class ParticleChoice(QGroupBox):
         if results is not None:
             self.worker.ask("count", lambda: (results, selection.positions(results)))
 
-    def _hear(self, kind: str, answer: tuple[Any, NDArray[np.int64]]) -> None:
-        of, found = answer
-        if self.results is None:
+    def _hear(self, kind: str, answer: tuple[RunResults, Any]) -> None:
+        results, found = answer
+        if self.results is None or results.folder.path != self.results.folder.path:
             return
         if kind == "lasso":
-            if of == self.results.folder.path:
-                self.lasso = found
-                self._draw()
-                self._count()
-        elif of is self.results:
+            self.lasso = found
+            self._draw()
+            self._count()
+        elif kind == "points" and not self.plot.drawing:
+            names, x, y = found
+            self.plot.set_points(x, y, names, (labelled(names[0]), labelled(names[1])))
+            if self.chosen is not None and len(results) == len(self.results):
+                self.plot.set_chosen(self.chosen)
+        elif kind == "count" and results is self.results:
             self.chosen = found
-            if not self.plot.drawing and len(self.plot.x) == len(of):
+            if not self.plot.drawing and len(self.plot.x) == len(results):
                 self.plot.set_chosen(found)
-            state = " so far" if of.live else ""
-            self._say(f"{len(found):,} of {len(of):,} particles{state}, epoch {of.epoch}")
+            state = " so far" if results.live else ""
+            self._say(f"{len(found):,} of {len(results):,} particles{state}, epoch {results.epoch}")
             self.changed.emit()
 
     def _refuse(self, _: str, error: Exception) -> None:
@@ -204,6 +202,14 @@ class ParticleChoice(QGroupBox):
     def _say(self, text: str, colour: str = "") -> None:
         self.said.setText(text)
         tint(self.said, colour)
+
+
+def known(results: RunResults, name: str) -> NDArray[np.float64]:
+    """`(k,)` values of a figure; nan where the run does not know it."""
+    try:
+        return results.column(name)
+    except ValueError:
+        return np.full(len(results), np.nan)
 
 
 def labelled(name: str) -> str:

@@ -12,9 +12,9 @@ from qtpy.QtGui import QMouseEvent
 from napari_cryospin.widgets.colours import Theme
 from napari_cryospin.widgets.plots import ACCENT, QUIET, SECOND, Plot
 
-SHOWN = 20000
+SHOWN = 5000
 """Points that are drawn at most; lasso and range take in the others as well."""
-TITLE = "Particles (drag around some, or along an axis)"
+TITLE = "Particles (lasso, or drag an axis)"
 CORNERS = 200
 """Of an outline, at most."""
 
@@ -38,8 +38,8 @@ class SelectionPlot(Plot):
         self._axis: int | None = None  # 0, 1: a range along x or y is being drawn
         # Two sets of one colour each: a brush for every point would take far longer to draw.
         self._others, self._points = (pg.ScatterPlotItem(size=3, pen=None) for _ in range(2))
-        self._line = pg.PlotDataItem(pen=pg.mkPen(SECOND, width=1.5))
-        for item in (self._others, self._points, self._line):
+        self._line, self._box = (pg.PlotDataItem(pen=pg.mkPen(SECOND, width=1.5)) for _ in range(2))
+        for item in (self._others, self._points, self._line, self._box):
             self.addItem(item)
         self.setMouseEnabled(False, False)
         self.setCursor(Qt.CursorShape.CrossCursor)
@@ -104,7 +104,8 @@ class SelectionPlot(Plot):
             return True
         if kind == QEvent.Type.MouseMove and self._outline:
             self._outline.append(self._place(event))
-            self._line.setData(*np.array(self._outline if self._axis is None else self._range_corners()).T)
+            line, corners = (self._line, self._outline) if self._axis is None else (self._box, self._range_corners())
+            line.setData(*np.array(corners).T)
             return True
         if kind == QEvent.Type.MouseButtonRelease and self._outline:
             self._choose()
@@ -115,7 +116,7 @@ class SelectionPlot(Plot):
         corners, limits = np.array([*self._outline, self._outline[0]]), self._range()
         self._outline = []
         if self._axis is not None:
-            self.clear_lasso()
+            self._box.setData([], [])
             if limits[0] < limits[1]:
                 self.ranged.emit(self.names[self._axis], *limits)
         elif len(corners) > 3:
