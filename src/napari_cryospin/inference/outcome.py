@@ -13,9 +13,11 @@ from napari_cryospin.evaluation.map_filter import low_pass
 from napari_cryospin.evaluation.postprocess import postprocess
 from napari_cryospin.inference.fit import Fit
 from napari_cryospin.inference.half_sets import AlignedHalves, align_halves, poses_in_frame
+from napari_cryospin.inference.losses import coefficients
 from napari_cryospin.inference.posterior_statistics import posterior_statistics
 from napari_cryospin.inference.precision import angular_precision
 from napari_cryospin.models.wiener_volume import WienerVolume
+from napari_cryospin.physics.fourier import band_size
 from napari_cryospin.runs.messages import Results, Snapshot
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ def make_snapshot(reconstruction: Reconstruction, ready: bool, reason: str) -> S
     fits = reconstruction.fits
     maps = tuple(fit_map(fit) for fit in fits)
     rotations, shifts = _poses(fits)
+    points = band_size(fits[0].images.points, fits[0].band)
     return Snapshot(
         step=reconstruction.step,
         epoch=reconstruction.epoch,
@@ -76,7 +79,7 @@ def make_snapshot(reconstruction: Reconstruction, ready: bool, reason: str) -> S
         shifts=shifts,
         winning_head=_joined(fits, "winner").numpy(),
         head_share=make_head_share(fits),
-        loss=float(_joined(fits, "error").nanmean()),
+        loss=float(_joined(fits, "error").nanmean()) / coefficients(points, reconstruction.settings.volume.loss),
         resolution=reconstruction.resolution,
         switch_ready=ready,
         switch_reason=reason,

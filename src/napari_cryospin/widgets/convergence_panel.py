@@ -67,7 +67,7 @@ class ConvergencePanel(Panel):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty="Start a run, or open one: its curves appear here.")
-        self.loss = CurvePlot("Loss (noise units)", from_zero=True)
+        self.loss = CurvePlot("Loss (1: noise)")
         self.resolution = CurvePlot("Resolution (Å)", resolution=("left",), legend=(1, -1))
         self.pose_change = CurvePlot("Pose change (°)", from_zero=True)
         self.entropy = CurvePlot("Entropy (nats)", from_zero=True)
@@ -101,7 +101,7 @@ class ConvergencePanel(Panel):
         self._tell()
 
     def _explain(self) -> None:
-        self.loss.setToolTip("Squared error an image over the noise. It grows where more shells are compared.")
+        self.loss.setToolTip("Squared error over the noise, a coefficient: 1 where only noise is left unexplained.")
         self.resolution.setToolTip(
             "FSC 0.143: of half sets where they run (gold standard), else between two folds of the particles that "
             "share a reference, a guide only. Dashed: the finest shell of the images that is compared."
@@ -185,7 +185,7 @@ class ConvergencePanel(Panel):
         """Plots that are seen, but for the FSC, with their curves, and what to say where there are none."""
         later = "after the first epoch" if newest(self.session.metrics, "epoch_ended") is None else ""
         for plot, name, header, note in (
-            (self.loss, "loss", "loss (noise units)", "soon"),
+            (self.loss, "loss", "loss (1: noise)", "soon"),
             (self.pose_change, "pose_change", "pose change (°)", "after the switch"),
             (self.entropy, "entropy", "entropy (nats)", later or "not known to this method"),
         ):
