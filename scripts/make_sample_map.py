@@ -1,4 +1,4 @@
-"""Make the package's sample maps: crop a map's Fourier transform to half its box, and write it as float16 (MRC mode 12).
+"""Make the package's sample maps: crop a map's Fourier transform to half its box; written as float16 (MRC mode 12).
 
     python scripts/make_sample_map.py spliceosome_128.mrc src/napari_cryospin/data/spliceosome_64.mrc --pdb 5NRL
 
