@@ -59,7 +59,7 @@ def test_one_graph_for_the_winner_gives_the_plain_minimum(kind, make_phantom, si
     for group in stage.optimiser.param_groups:
         group["lr"] = 0.0  # the step leaves the weights, and their gradients to be compared
     metrics = stage.step(rows)
-    assert metrics["loss"] == pytest.approx(float(loss.detach()) / per_point, rel=1e-5)
+    assert metrics["loss"] == pytest.approx(float(loss.detach()) / fit.noise_error(len(batch.points)), rel=1e-5)
     assert torch.equal(fit.winner, errors.argmin(1).to(fit.winner))
     for parameter, expected in zip(parameters, plain, strict=True):
         scale = float(expected.abs().max()) + 1e-6

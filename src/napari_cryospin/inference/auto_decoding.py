@@ -9,7 +9,7 @@ from torch import Tensor
 
 from napari_cryospin.inference.auto_encoding import insert_images
 from napari_cryospin.inference.fit import Batch, Fit
-from napari_cryospin.inference.losses import candidate_errors, coefficients
+from napari_cryospin.inference.losses import candidate_errors
 from napari_cryospin.inference.mates import MateTest
 from napari_cryospin.inference.pose_refinement import refine_poses
 from napari_cryospin.inference.switching import search_again
@@ -57,13 +57,13 @@ class GradientDecoding:
             fit.poses.step(where, self._pose_gradient(batch, lattice, where), self.rates)
         model = fit.project(batch, fit.poses.rotations[where], fit.poses.shifts[where])
         errors = candidate_errors(model[:, None], batch.images, batch.weights, kind)[:, 0]
-        points = coefficients(len(batch.points), kind)
+        points = len(batch.points) if kind == "squared" else 1
         self.optimiser.zero_grad(set_to_none=True)
         (errors.mean() / points).backward()
         self.optimiser.step()
         fit.error[rows] = errors.detach().to(fit.error)
         return {
-            "loss": float(errors.detach().mean()) / points,
+            "loss": float(errors.detach().mean()) / fit.noise_error(len(batch.points)),
             "pose_change": float(rotation_distance(before, fit.poses.rotations[where]).mean()),
         }
 
@@ -140,7 +140,7 @@ class ClosedFormDecoding:
         fit.error[rows] = errors.to(fit.error)
         insert_images(fit, wide, rotations, shifts)
         self.turned.append(float(rotation_distance(before, rotations).mean()))
-        loss = float(errors.mean()) / len(batch.points)
+        loss = float(errors.mean()) / fit.noise_error(len(batch.points))
         return {"loss": loss, "pose_change": self.turned[-1], "band": float(fit.band)}
 
     def end_epoch(self) -> dict[str, float]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.inference.fit import Batch, Fit
-from napari_cryospin.inference.losses import candidate_errors, coefficients, take, winner_takes_all
+from napari_cryospin.inference.losses import candidate_errors, take, winner_takes_all
 from napari_cryospin.inference.sampling import sample_poses
 from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.wiener_volume import WienerVolume
@@ -60,8 +60,8 @@ class AutoEncoding:
         if isinstance(fit.volume, WienerVolume):
             self._average(batch, torch.cat(rotations), torch.cat(shifts))
         self.steps += 1
-        points = coefficients(len(batch.points), self.settings.volume.loss)
-        return {"loss": sum(losses) / (len(rows) * points), "band": float(fit.band)}
+        loss = sum(losses) / len(rows) / fit.noise_error(len(batch.points))
+        return {"loss": loss, "band": float(fit.band)}
 
     def _grow_band(self) -> None:
         """First a few steps on few shells, then more: what is seen first must be right before more is looked at."""
@@ -129,7 +129,7 @@ class AutoEncoding:
         part = Batch(rows=batch.rows, images=images, ctf=ctf, points=batch.points, weights=batch.weights)
         model = fit.project(part, rotations[chosen, head], shifts[chosen, head])
         errors = candidate_errors(model[:, None], images, batch.weights, self.settings.volume.loss)
-        points = coefficients(len(batch.points), self.settings.volume.loss)
+        points = len(batch.points) if self.settings.volume.loss == "squared" else 1
         return errors.sum() / (len(winner) * points)
 
     def _teaching_loss(self, rotations: Tensor, shifts: Tensor, sampled: tuple[Tensor, Tensor]) -> Tensor:

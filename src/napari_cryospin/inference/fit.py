@@ -159,6 +159,13 @@ class Fit:
         ctf = batch.ctf.reshape(len(batch.ctf), *(1,) * extra, -1)
         return self.projector(self.volume.hartley(band), rotations, shifts if self.max_shift else None, ctf)
 
+    def noise_error(self, points: int) -> float:
+        """Error of an image of which only noise is left, summed over the points: what losses are told in units of.
+
+        The mask takes its share of the noise; an absolute error is a mean already.
+        """
+        return points * float(self.images.mask.square().mean()) if self.settings.volume.loss == "squared" else 1.0
+
     def observe_residual(self, batch: Batch, model: Tensor, rate: float = 0.3) -> None:
         """Update what the volume leaves unexplained, shell by shell, from images and their best models."""
         power = (batch.images - model).abs().square().mean(0)

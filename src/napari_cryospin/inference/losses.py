@@ -38,12 +38,6 @@ def candidate_errors(predicted: Tensor, images: Tensor, weights: Tensor, loss: L
     return ((square * weights) + 1e-12).sqrt().mean(-1)
 
 
-def coefficients(points: int, loss: Loss) -> int:
-    """How many coefficients an error is the sum over: divided by them, a squared error is 1 where only noise is left,
-    whatever the band; the absolute one is a mean already."""
-    return points if loss == "squared" else 1
-
-
 def winner_takes_all(errors: Tensor) -> tuple[Tensor, Tensor]:
     """Smallest error of each image and which candidate has it (Eqs 5, 6): two tensors `(b,)`."""
     best, winner = errors.min(dim=-1)

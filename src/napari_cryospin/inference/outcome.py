@@ -13,7 +13,6 @@ from napari_cryospin.evaluation.map_filter import low_pass
 from napari_cryospin.evaluation.postprocess import postprocess
 from napari_cryospin.inference.fit import Fit
 from napari_cryospin.inference.half_sets import AlignedHalves, align_halves, poses_in_frame
-from napari_cryospin.inference.losses import coefficients
 from napari_cryospin.inference.posterior_statistics import posterior_statistics
 from napari_cryospin.inference.precision import angular_precision
 from napari_cryospin.models.wiener_volume import WienerVolume
@@ -79,7 +78,7 @@ def make_snapshot(reconstruction: Reconstruction, ready: bool, reason: str) -> S
         shifts=shifts,
         winning_head=_joined(fits, "winner").numpy(),
         head_share=make_head_share(fits),
-        loss=float(_joined(fits, "error").nanmean()) / coefficients(points, reconstruction.settings.volume.loss),
+        loss=float(_joined(fits, "error").nanmean()) / fits[0].noise_error(points),
         resolution=reconstruction.resolution,
         switch_ready=ready,
         switch_reason=reason,

@@ -132,7 +132,7 @@ class Snapshot:
     shifts: np.ndarray  # (n, 2) float32, A
     winning_head: np.ndarray  # (n,) int16: 0..M-1 a head, M the posterior sample, -1 none yet
     head_share: np.ndarray  # (M + 1,) float32: share of particles won by each head, last the posterior sample
-    loss: float  # squared error over the noise, a coefficient: 1 where only noise is left
+    loss: float  # error in units of that of noise alone
     resolution: float  # A; nan where nothing is known yet
     switch_ready: bool
     switch_reason: str

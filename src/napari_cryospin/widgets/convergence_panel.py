@@ -68,7 +68,7 @@ class ConvergencePanel(Panel):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty="Start a run, or open one: its curves appear here.")
         self.loss = CurvePlot("Loss (1: noise)")
-        self.resolution = CurvePlot("Resolution (Å)", resolution=("left",), legend=(1, -1))
+        self.resolution = CurvePlot("Resolution (Å)", resolution=("left",), legend=(-1, -1))
         self.pose_change = CurvePlot("Pose change (°)", from_zero=True)
         self.entropy = CurvePlot("Entropy (nats)", from_zero=True)
         self.fsc = CurvePlot(FSC, resolution=("bottom",), legend=(1, -1))
@@ -101,7 +101,7 @@ class ConvergencePanel(Panel):
         self._tell()
 
     def _explain(self) -> None:
-        self.loss.setToolTip("Squared error over the noise, a coefficient: 1 where only noise is left unexplained.")
+        self.loss.setToolTip("Error of the images in units of that of noise alone: near 1 where all else is explained.")
         self.resolution.setToolTip(
             "FSC 0.143: of half sets where they run (gold standard), else between two folds of the particles that "
             "share a reference, a guide only. Dashed: the finest shell of the images that is compared."
@@ -174,7 +174,7 @@ class ConvergencePanel(Panel):
             plot.set_curves(curves)
             plot.set_marks(marks)
             plot.set_note("" if curves else note)
-            plot.set_range(x=(0, clock.last(along)))
+            plot.set_range(x=(0, clock.last(along)), y=bulk_of(curves) if plot is self.loss else None)
         if self.fsc in self.multiples.shown:
             self._draw_fsc()
         text, more = self._caption()
@@ -249,6 +249,14 @@ class ConvergencePanel(Panel):
             parts.append(f"epoch {line['epoch']}: the half maps do not agree yet")
             notes.append(line["half_sets_warning"])
         return "   ".join(parts), "\n".join([*parts, *notes])
+
+
+def bulk_of(curves: list[Curve]) -> tuple[float, float] | None:
+    """From 0 to the largest value, but for the few of the first steps that would make all others look flat."""
+    if not curves:
+        return None
+    values = curves[0].y
+    return 0.0, 1.08 * float(min(values.max(), 2.5 * np.median(values)))
 
 
 def read_results(path: Path) -> FscResults:
