@@ -11,20 +11,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import napari
+import numpy as np
 from PIL import Image
-from qtpy.QtCore import QSettings
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QSettings, Qt
+from qtpy.QtWidgets import QApplication, QMainWindow
 
+from napari_cryospin.evaluation.sphere_cells import healpix_cells
 from napari_cryospin.settings import PRESETS
 from napari_cryospin.widgets.particles_panel import ParticlesPanel
 from napari_cryospin.widgets.posterior_panel import PosteriorPanel
 from napari_cryospin.widgets.run_panel import RunPanel
 from napari_cryospin.widgets.session import session_of
-from napari_cryospin.widgets.workspace import BottomRow, open_workspace
+from napari_cryospin.widgets.workspace import BottomRow, dock_of, open_workspace
 
 log = logging.getLogger("screenshots")
 
 LONGEST = 3600  # s that the script waits for anything
+LOOKED_AT = 10  # uncertain particles, until one has two modes
 LARGEST = 290_000  # bytes of a picture, before its colours are made fewer
 
 
@@ -126,7 +129,8 @@ class Tour:
         panel = self.run_panel()
         panel.setup.folder.setText(str(self.work / "first-run"))
         panel.start.click()
-        self.wait(lambda: self.session.status is not None and self.session.status.epoch >= 2)
+        picker = self.posterior().picker
+        self.wait(picker.uncertain.isEnabled)
         panel.pause.click()
         self.wait(lambda: self.session.status is not None and self.session.status.state == "paused", then=3)
 
@@ -145,10 +149,30 @@ class Tour:
         """A particle of which several poses are likely, while the encoder learns."""
         panel = self.posterior()
         self.tab("Heads")
-        self.wait(lambda: panel.picker.uncertain.isEnabled())
-        panel.picker.uncertain.click()
-        self.wait(lambda: panel.detail is not None and panel.detail.look.particle == self.session.particle, then=4)
+        spread: dict[int, float] = {}
+        for _ in range(LOOKED_AT):
+            panel.picker.uncertain.click()
+            self.wait(lambda: self.looked(panel))
+            spread[self.session.particle] = second_mode(panel)
+            if spread[self.session.particle] > 0.2:
+                break
+        self.session.choose_particle(max(spread, key=lambda particle: spread[particle]))
+        self.share_right(0.2)
+        self.wait(lambda: self.looked(panel), then=5)
         self.take("2_posterior")
+        self.share_right(0.42)
+
+    def looked(self, panel: PosteriorPanel) -> bool:
+        """Whether all of the chosen particle is shown."""
+        return panel.detail is not None and panel.detail.look.particle == self.session.particle
+
+    def share_right(self, upper: float) -> None:
+        """Drag the border between the upper and the lower part on the right."""
+        docks = [dock_of(self.workspace), dock_of(self.posterior())]
+        window = docks[0].parent() if docks[0] is not None else None
+        if isinstance(window, QMainWindow) and docks[1] is not None:
+            sizes = [round(share * self.size[1]) for share in (upper, 1 - upper)]
+            window.resizeDocks(docks, sizes, Qt.Orientation.Vertical)
 
     def encoding(self) -> None:
         self.tab("Run")
@@ -164,8 +188,10 @@ class Tour:
         epoch = self.session.status.epoch if self.session.status is not None else 0
         self.wait(lambda: self.session.status is not None and self.session.status.epoch >= epoch + 3)
         panel = self.posterior()
-        self.wait(lambda: panel.detail is not None and panel.detail.look.stage == "auto-decoding", then=2)
+        self.share_right(0.2)
+        self.wait(lambda: panel.detail is not None and panel.detail.look.stage == "auto-decoding", then=4)
         self.take("4_auto_decoding")
+        self.share_right(0.42)
 
     def finish(self) -> None:
         self.wait(lambda: self.session.status is not None and self.session.status.state == "finished", then=5)
@@ -175,6 +201,15 @@ class Tour:
             self.tab(title)
             self.wait(lambda: True, then=5)
             self.take(f"{number}_{'finished' if title == 'Convergence' else title.lower()}")
+
+
+def second_mode(panel: PosteriorPanel) -> float:
+    """Probability of the directions more than 40 degrees away from the most probable one."""
+    assert panel.look is not None
+    probability = np.exp(panel.look.posterior.log_posterior)
+    centres = healpix_cells(int(np.sqrt(len(probability) / 12))).centres
+    far = centres @ centres[probability.argmax()] < np.cos(np.radians(40))
+    return float(probability[far].sum())
 
 
 def main() -> None:

@@ -38,9 +38,7 @@ def mollweide_pixels(nside: int, height: int = 400) -> NDArray[np.int64]:
 
     `values[mollweide_pixels(nside)]` is a picture; the table is kept, for pictures that change all the time.
     """
-    from napari_cryospin.physics import (
-        healpix,
-    )  # here: healpy takes a second to import, which no window should wait for
+    from napari_cryospin.physics import healpix  # here: healpy takes long to import, which no window should wait for
 
     places = np.stack(np.meshgrid(np.linspace(-2, 2, 2 * height), np.linspace(-1, 1, height)), axis=-1)
     direction = mollweide_direction(places)
