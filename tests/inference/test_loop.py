@@ -262,6 +262,15 @@ def test_what_is_broken_off_halfway_leaves_the_state_before_it():
     assert not channel.said["results"]
 
 
+def test_every_epoch_is_kept_however_dear_but_not_several_a_second():
+    channel = FakeChannel()
+    drive(FakeReconstruction(epochs=3, step_time=0.25), channel, settings_for())
+    assert channel.said["history"] == [1, 2, 3]
+    channel = FakeChannel()
+    drive(FakeReconstruction(epochs=9), channel, settings_for())
+    assert channel.said["history"] == [1, 9]
+
+
 def test_a_paused_run_heeds_the_stop_event_and_makes_no_step():
     channel, stop, reconstruction = FakeChannel({0: ["pause"]}), threading.Event(), FakeReconstruction()
     thread = threading.Thread(target=drive, args=(reconstruction, channel, settings_for(), stop))

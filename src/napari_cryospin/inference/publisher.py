@@ -21,6 +21,7 @@ SHARE = 0.05  # of the wall clock that publishing may take
 COMPARING = 0.02  # of the wall clock, and part of that share: comparing half sets
 LEAST_BAND = 8  # shells from which half maps are worth comparing
 STATUS_EVERY = 0.5  # s
+HISTORY_EVERY = 1.0  # s: of shorter epochs not all are kept
 
 
 class Budget:
@@ -76,10 +77,11 @@ class Publisher:
         self.reconstruction = reconstruction
         self.channel = channel
         self.every = {"status": STATUS_EVERY, "snapshot": snapshot_every, "checkpoint": checkpoint_every}
+        self.every["history"] = HISTORY_EVERY
         self.comparing = Budget(COMPARING)
         self.budget = Budget(SHARE - COMPARING if reconstruction.half_sets is not None else SHARE)
         self.started = time.monotonic() - elapsed
-        self.last = dict.fromkeys(("status", "snapshot"), -math.inf) | {"checkpoint": time.monotonic()}
+        self.last = dict.fromkeys(("status", "snapshot", "history"), -math.inf) | {"checkpoint": time.monotonic()}
         self.newest: dict[str, float] = {}  # value of every metric
         self.losses: list[float] = []  # since the last line of metrics
         self.advice = (False, "")
@@ -117,9 +119,11 @@ class Publisher:
         self.advice = self.reconstruction.switch_advice()
         self._metrics({**metrics, **halves, "epoch_ended": True})
         self.say("epoch", epoch=self.reconstruction.epoch, **metrics)
-        if self.budget.admits("history") or self.reconstruction.finished:
+        # Whoever goes back in time wants every epoch; what it costs is saved on snapshots.
+        if self._due("history") or self.reconstruction.finished:
             with self.budget.spending("history"):
                 self.channel.history(self.reconstruction.epoch, self.reconstruction.history())
+            self.last["history"] = time.monotonic()
 
     def _halves(self, metrics: Mapping[str, float]) -> dict[str, Any]:
         """Gold-standard FSC of half sets, where there are any, and as often as its budget admits."""
