@@ -11,11 +11,12 @@ from napari_cryospin.evaluation.gold_standard import gold_standard
 from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.evaluation.map_alignment import apply_alignment
 from napari_cryospin.evaluation.pose_error import angle_between
+from napari_cryospin.inference.devices import choose_devices
 from napari_cryospin.inference.half_sets import align_halves, poses_in_frame
 from napari_cryospin.inference.outcome import make_results
 from napari_cryospin.inference.pose_refinement import refine_poses
 from napari_cryospin.inference.precision import angular_precision
-from napari_cryospin.inference.reconstruction import Reconstruction, choose_devices
+from napari_cryospin.inference.reconstruction import Reconstruction
 from napari_cryospin.inference.switching import remake_volume
 from napari_cryospin.physics.map_crop import fourier_pad_map
 from napari_cryospin.physics.simulate import Projections

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_cryospin.inference.reconstruction import Reconstruction, choose_device
+from napari_cryospin.inference.devices import choose_device
+from napari_cryospin.inference.reconstruction import Reconstruction
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.messages import RefusedError
 from napari_cryospin.settings import PRESETS, Settings

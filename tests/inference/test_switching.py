@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from napari_cryospin.inference import switching
 from napari_cryospin.inference.batches import PreparedImages
 from napari_cryospin.inference.fit import Fit
 from napari_cryospin.inference.losses import candidate_errors
@@ -106,12 +107,10 @@ def test_advice(truth):
     fit = make_fit(truth, "quick")
     ready, reason = advice(fit)
     assert not ready
-    assert "not every particle's posterior" in reason
-    fit.entropy[:] = 2.0
-    ready, reason = advice(fit)
-    assert not ready
     assert "8 of 11 shells" in reason
     fit.band = 11
+    assert not advice(fit)[0]  # no posterior is known yet
+    fit.entropy[:] = 2.0
     ready, reason = advice(fit)
     assert not ready
     assert "uncertain" in reason
@@ -133,12 +132,44 @@ def test_advice(truth):
     assert advice(fit)[0]
 
 
-def test_agreement_counts_particles_that_were_looked_at(truth):
+def test_agreement_of_the_nearest_head(truth):
     fit = make_fit(truth, "quick")
-    assert agreement(fit) == 0
+    rows = torch.arange(30)
     fit.candidates[:, 2] = fit.poses.rotations
-    fit.winner[:30] = 0
-    assert agreement(fit) == 1
+    assert agreement(fit, rows, fit.poses.rotations[:30]) == 1
     fit.candidates[:15, 2] = exponential_map(torch.tensor([1.0, 0, 0])) @ fit.poses.rotations[:15]
     fit.candidates[:, :2] = fit.candidates[:, 2:]
-    assert agreement(fit) == pytest.approx(0.5)
+    assert agreement(fit, rows, fit.poses.rotations[:30]) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("agreed", "ready"),
+    [
+        ([0.6], False),
+        ([0.3, 0.3, 0.3, 0.3, 0.3, 0.3], False),  # they have not begun
+        ([0.6, 0.62, 0.65, 0.68, 0.71], False),  # they learn
+        ([0.6, 0.71, 0.7, 0.715, 0.7, 0.72], True),
+    ],
+)
+def test_heads_that_learn_no_more_are_not_waited_for(truth, agreed, ready, monkeypatch):
+    fit = make_fit(truth, "quick")
+    fit.band = fit.encoding_band
+    fit.entropy[:] = 0.1
+    for share in agreed:
+        monkeypatch.setattr(switching, "agreement", lambda *_, share=share: share)
+        found, reason = advice(fit)
+    assert found == ready
+    assert ("learn no more" in reason) == ready
+
+
+def test_advice_without_a_posterior_of_the_method_looks_itself(truth):
+    """The paper's method: the heads are compared with a search, not with themselves."""
+    fit = make_fit(truth, "paper-cpu")
+    fit.band = fit.encoding_band
+    fit.candidates[:] = random_rotations(HEADS, torch.Generator().manual_seed(3))
+    fit.winner[:] = 0
+    ready, reason = advice(fit)
+    assert not ready
+    assert "heads still learn" in reason
+    fit.candidates[:, 1] = fit.poses.rotations
+    assert advice(fit)[0]

@@ -10,6 +10,7 @@ from torch import Tensor
 from napari_cryospin.inference.auto_encoding import insert_images
 from napari_cryospin.inference.fit import Batch, Fit
 from napari_cryospin.inference.losses import candidate_errors
+from napari_cryospin.inference.mates import BAND as MATES_BAND
 from napari_cryospin.inference.mates import MateTest
 from napari_cryospin.inference.pose_refinement import refine_poses
 from napari_cryospin.inference.switching import search_again
@@ -32,7 +33,6 @@ SETTLING_EPOCHS = 2
 class GradientDecoding:
     """The paper's second stage: Adam on each particle's pose, five steps, then one on the volume."""
 
-    name = "auto-decoding"
     settled = False  # the paper's number of epochs is fixed
 
     def __init__(self, fit: Fit) -> None:
@@ -97,7 +97,6 @@ class ClosedFormDecoding:
     shells. A shell is therefore never looked at before it was fitted.
     """
 
-    name = "auto-decoding"
     KEPT = ("epochs", "turned", "settled", "next_band", "searching", "lattices")
 
     def __init__(self, fit: Fit) -> None:
@@ -163,6 +162,8 @@ class ClosedFormDecoding:
         self.turned = []
         if self.epochs >= SETTLING_EPOCHS and not self.searching:
             self.next_band = min(int(fit.band * BAND_GROWTH) + 1, fit.full_band)
+            if self.mates is not None and not self.mates.over:  # more shells than it compares would only cost time
+                self.next_band = min(self.next_band, max(fit.band, MATES_BAND))
         self.lattices = None
         return metrics
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.inference.fit import Batch, Fit
-from napari_cryospin.inference.losses import candidate_errors, take, winner_takes_all
+from napari_cryospin.inference.losses import candidate_errors, take, winner_takes_all, with_candidate
 from napari_cryospin.inference.sampling import sample_poses
 from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.wiener_volume import WienerVolume
@@ -27,8 +27,6 @@ class AutoEncoding:
     decides the loss, and only its graph is built: the same gradient as of the plain minimum over heads, for a fraction
     of the work.
     """
-
-    name = "auto-encoding"
 
     def __init__(self, fit: Fit) -> None:
         self.fit, self.settings = fit, fit.settings
@@ -87,17 +85,11 @@ class AutoEncoding:
             return float(errors.mean()), *sampled
         fit.encoder.train()
         rotations, shifts = fit.encoder(fit.encoder_images(batch.rows))
+        all_rotations, all_shifts = with_candidate(rotations, shifts, sampled)
         with torch.no_grad():
-            models = fit.project(batch, rotations, shifts)
+            models = fit.project(batch, all_rotations, all_shifts)
             errors = candidate_errors(models, batch.images, batch.weights, kind)
-            if sampled is not None:
-                model = fit.project(batch, *sampled)
-                errors = torch.cat((errors, candidate_errors(model[:, None], batch.images, batch.weights, kind)), 1)
             _, winner = winner_takes_all(errors)
-        all_rotations, all_shifts = rotations, shifts
-        if sampled is not None:
-            all_rotations = torch.cat((rotations, sampled[0][:, None]), 1)
-            all_shifts = torch.cat((shifts, sampled[1][:, None]), 1)
         loss = self._reconstruction_loss(batch, all_rotations, all_shifts, winner)
         if sampled is not None and self.settings.posterior.teaching:
             loss = loss + self.settings.posterior.teaching * self._teaching_loss(rotations, shifts, sampled)

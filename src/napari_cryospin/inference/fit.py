@@ -123,6 +123,7 @@ class Fit:
         self.entropy = torch.full((n,), torch.nan)
         self.candidates = torch.eye(3).repeat(n, heads, 1, 1)
         self.candidate_shifts = torch.zeros(n, heads, 2)
+        self.agreed: list[float] = []  # share of particles that the heads agree on, epoch by epoch
         self.folds = (torch.randperm(n, generator=generator) % 2).to(self.device)
 
     def __len__(self) -> int:
@@ -181,6 +182,7 @@ class Fit:
         names = ("residual", "winner", "best_head", "error", "entropy", "candidates", "candidate_shifts")
         return {
             "band": self.band,
+            "agreed": self.agreed,
             "volume": self.volume.state_dict(),
             "poses": self.poses.state_dict(),
             "encoder": self.encoder.state_dict() if self.encoder is not None else None,
@@ -189,7 +191,7 @@ class Fit:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.band = state["band"]
+        self.band, self.agreed = state["band"], list(state["agreed"])
         self.volume.load_state_dict(state["volume"])
         self.poses.load_state_dict(state["poses"])
         if state["encoder"] is None:

@@ -44,6 +44,13 @@ def winner_takes_all(errors: Tensor) -> tuple[Tensor, Tensor]:
     return best, winner
 
 
+def with_candidate(rotations: Tensor, shifts: Tensor, further: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+    """`(b, m + 1, 3, 3)`, `(b, m + 1, 2)`: candidates and, where there is one, a further one `(b, 3, 3)`, `(b, 2)`."""
+    if further is None:
+        return rotations, shifts
+    return torch.cat((rotations, further[0][:, None]), 1), torch.cat((shifts, further[1][:, None]), 1)
+
+
 def take(candidates: Tensor, winner: Tensor) -> Tensor:
     """`(b, ...)`: the winner of each row of `(b, m, ...)` candidates."""
     return candidates[torch.arange(len(winner), device=winner.device), winner]

@@ -31,6 +31,8 @@ SETTLED = 0.005
 ROUNDS = 6
 """Most rounds of the test. Where more than `UNSETTLED` of the particles still change then, the symmetry is exact."""
 UNSETTLED = 0.1
+ALIKE = 5.0
+"""Nats by which the best mate must be ahead, in the mean, for more rounds to be worth their time."""
 BAND = 20
 """Shells that are compared at most: enough to tell mates apart, and far cheaper than all."""
 
@@ -81,7 +83,8 @@ class MateTest:
         self.rounds += 1
         log.info("mates: %.1f %% of the particles changed; mates differ by %.1f nats", 100 * share, difference)
         # Where the particles do not settle, the symmetry is exact: it does not matter which mate is taken.
-        self.over = share < SETTLED or self.rounds >= ROUNDS
+        alike = share < UNSETTLED and difference < ALIKE
+        self.over = share < SETTLED or alike or self.rounds >= ROUNDS
         exact = self.over and share > UNSETTLED
         if exact and self.before is not None:
             every = torch.arange(len(self.fit), device=self.fit.device)
@@ -92,7 +95,8 @@ class MateTest:
             self.before = None
 
     def _compare(self, rows: Tensor, mates: Tensor, lattices: Tensor) -> tuple[int, Tensor]:
-        """Refine each particle at its pose and at its mates, and keep the best: changed, and nats between the two."""
+        """Refine each particle at its pose and at its mates, and keep the best: how many changed, and by how many nats
+        the best is ahead of the next."""
         fit = self.fit
         volume = fit.volume
         assert isinstance(volume, WienerVolume)
@@ -103,20 +107,20 @@ class MateTest:
         shifts = moved if fit.max_shift else None
         steps = fit.settings.schedule.pose_steps
         best, best_shifts, errors = refine_poses(lattices, volume.padding, start, shifts, *data, steps=steps)
-        at_home = errors
+        every = [errors]
         for mate in mates:
             other = refine_poses(lattices, volume.padding, start @ mate, shifts, *data, steps=steps + 1)
             better = other[2] < errors
             best = torch.where(better[:, None, None], other[0], best)
             if best_shifts is not None and other[1] is not None:
                 best_shifts = torch.where(better[:, None], other[1], best_shifts)
-            # How far the runner-up is behind, whichever it is.
-            apart = (other[2] - errors).abs()
             errors = torch.where(better, other[2], errors)
+            every.append(other[2])
         fit.poses.set(where, best, moved if best_shifts is None else best_shifts)
         fit.error[rows] = errors.to(fit.error)
         insert_images(fit, fit.batch(rows), best, fit.poses.shifts[where])
-        return int((errors < at_home).sum()), apart.cpu()
+        first, second = torch.stack(every).topk(2, dim=0, largest=False).values
+        return int((errors < every[0]).sum()), (second - first).cpu()
 
     def state_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("rounds", "over", "share", "difference", "before")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from napari_cryospin.physics.so3 import rotation_distance
+from napari_cryospin.physics.so3 import exponential_map, rotation_distance
 from napari_cryospin.physics.so3_grid import grid_rotations
 
 SMALLEST_TURN = 40.0
@@ -14,6 +14,10 @@ CORRELATION = 0.75
 """Self-correlation of the map from which a rotation counts as a near-symmetry."""
 POINTS = 800
 """Points in Fourier space, drawn at random, at which a map is compared with itself."""
+COARSE_BAND, CANDIDATES = 6, 8
+"""Shells whose peaks a grid of 15 degrees cannot miss, and how many of these peaks are looked at closely."""
+REACH, STEP = 12.0, 3.0
+"""A peak is looked at closely within this turn about each of three axes, in such steps, degrees."""
 
 
 @torch.no_grad()
@@ -36,13 +40,45 @@ def near_symmetries(hartley: Tensor, padding: int, band: int, most: int = 3) -> 
     Tensor
         `(m, 3, 3)` rotations `Q`, best first: the map at `Q x` is nearly the map at `x`.
     """
-    device = hartley.device
+    grid = _large(grid_rotations(4, 24).reshape(-1, 3, 3).to(hartley.device))
+    coarse = _self_correlation(hartley, padding, min(band, COARSE_BAND), grid)
+    line = torch.arange(-REACH, REACH + STEP / 2, STEP).deg2rad()
+    local = exponential_map(torch.cartesian_prod(line, line, line)).to(hartley.device)
+    found: list[tuple[float, Tensor]] = []
+    for peak in _peaks(grid, coarse, CANDIDATES):
+        near = _large(peak @ local)
+        correlation = _self_correlation(hartley, padding, band, near)
+        if len(near) and float(correlation.max()) >= CORRELATION:
+            found.append((float(correlation.max()), near[correlation.argmax()]))
+    found.sort(key=lambda one: -one[0])
+    kept: list[Tensor] = []
+    for _, rotation in found:
+        if len(kept) < most and all(float(rotation_distance(rotation, other)) > SMALLEST_TURN for other in kept):
+            kept.append(rotation)
+    return torch.stack(kept) if kept else torch.zeros(0, 3, 3, device=hartley.device)
+
+
+def _large(rotations: Tensor) -> Tensor:
+    """Those of `(r, 3, 3)` rotations that turn far enough."""
+    return rotations[rotation_distance(rotations, torch.eye(3, device=rotations.device)) > SMALLEST_TURN]
+
+
+def _peaks(rotations: Tensor, correlation: Tensor, most: int) -> list[Tensor]:
+    """Best rotations `(3, 3)`, apart from each other."""
+    left = correlation.clone()
+    peaks: list[Tensor] = []
+    while len(peaks) < most and float(left.max()) > -1:
+        peaks.append(rotations[left.argmax()])
+        left[rotation_distance(rotations, peaks[-1]) < SMALLEST_TURN] = -1
+    return peaks
+
+
+def _self_correlation(hartley: Tensor, padding: int, band: int, rotations: Tensor) -> Tensor:
+    """`(r,)` correlation of the map with itself as turned by `(r, 3, 3)` rotations, shells from the third on."""
     generator = torch.Generator().manual_seed(0)
     directions = torch.nn.functional.normalize(torch.randn(POINTS, 3, generator=generator), dim=-1)
     radii = 3 + (band - 3) * torch.rand(POINTS, 1, generator=generator) ** (1 / 3)
-    points = (directions * radii).to(device)
-    rotations = grid_rotations(8, 48).reshape(-1, 3, 3).to(device)
-    rotations = rotations[rotation_distance(rotations, torch.eye(3, device=device)) > SMALLEST_TURN]
+    points = (directions * radii).to(hartley.device)
 
     def values(where: Tensor) -> Tensor:
         grid = (where * (padding / (hartley.shape[-1] // 2))).reshape(1, 1, 1, -1, 3)
@@ -50,12 +86,4 @@ def near_symmetries(hartley: Tensor, padding: int, band: int, most: int = 3) -> 
         return torch.nn.functional.normalize(read.reshape(where.shape[:-1]), dim=-1)
 
     still = values(points)
-    correlation = torch.cat([values(points @ part.mT) @ still for part in rotations.split(1000)])
-    found: list[Tensor] = []
-    while len(found) < most:
-        best = int(correlation.argmax())
-        if correlation[best] < CORRELATION:
-            break
-        found.append(rotations[best])
-        correlation[rotation_distance(rotations, rotations[best]) < SMALLEST_TURN] = -1
-    return torch.stack(found) if found else torch.zeros(0, 3, 3, device=device)
+    return torch.cat([values(points @ part.mT) @ still for part in rotations.split(1000)])

@@ -59,10 +59,18 @@ def _measures(reconstruction: Reconstruction) -> dict[str, Any]:
     }
 
 
+def make_head_share(fits: list[Fit]) -> np.ndarray:
+    """`(M + 1,)`: share of the particles for which each head is the best head; last, the share won by the posterior."""
+    heads = fits[0].candidates.shape[1]
+    best, winner = torch.cat([fit.best_head for fit in fits]), torch.cat([fit.winner for fit in fits])
+    seen = best[best >= 0].long()
+    share = torch.bincount(seen, minlength=heads)[:heads].float() / max(1, len(seen))
+    sampled = float((winner == heads).float().mean())
+    return np.append(share.numpy(), np.float32(sampled))
+
+
 def make_snapshot(reconstruction: Reconstruction, ready: bool, reason: str) -> Snapshot:
     """The reconstruction as it stands."""
-    from napari_cryospin.inference.reconstruction import make_head_share
-
     fits = reconstruction.fits
     maps = tuple(fit_map(fit) for fit in fits)
     rotations, shifts = _poses(fits)

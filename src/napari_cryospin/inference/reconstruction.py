@@ -15,9 +15,10 @@ from napari_cryospin.evaluation.fsc import fsc
 from napari_cryospin.inference.auto_decoding import ClosedFormDecoding, GradientDecoding
 from napari_cryospin.inference.auto_encoding import AutoEncoding
 from napari_cryospin.inference.batches import PreparedImages
+from napari_cryospin.inference.devices import choose_devices
 from napari_cryospin.inference.fit import Fit
 from napari_cryospin.inference.half_sets import HalfSetMonitor
-from napari_cryospin.inference.outcome import make_history, make_results, make_snapshot
+from napari_cryospin.inference.outcome import make_head_share, make_history, make_results, make_snapshot
 from napari_cryospin.inference.switching import advice, choose_poses
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.particles import Particles
@@ -75,7 +76,7 @@ class Reconstruction:
         self.monitor = HalfSetMonitor()
         self.whole_state: dict[str, Any] | None = None
         self._interruptible(False)
-        self.advice, self.advice_of = (False, ""), -1
+        self.advice = (False, "not every particle has been looked at yet")
 
     @property
     def stage(self) -> Stage:
@@ -147,6 +148,8 @@ class Reconstruction:
             for name, value in stage.end_epoch().items():
                 self.sums[name], self.counts[name] = value, 1
         self.resolution = self._measure_resolution()
+        if self.switched_at is None and self.settings.method != "fully-amortized":
+            self.advice = self._advise()
 
     def _measure_resolution(self) -> float:
         """Resolution in A at FSC 0.143 between the two folds of the particles, which share a reference: a guide while
@@ -214,8 +217,6 @@ class Reconstruction:
         """Whether to switch now, and why."""
         if self.switched_at is not None or self.settings.method == "fully-amortized":
             return False, ""
-        if self.advice_of != self.epoch:  # once an epoch: it compares the map with itself
-            self.advice, self.advice_of = self._advise(), self.epoch
         return self.advice
 
     def _advise(self) -> tuple[bool, str]:
@@ -249,13 +250,14 @@ class Reconstruction:
             "sums": self.sums,
             "counts": self.counts,
             "resolution": self.resolution,
+            "advice": self.advice,
             "fits": [fit.state_dict() for fit in self.fits],
             "stages": [stage.state_dict() for stage in self.stages],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a checkpoint of a reconstruction of the same particles with the same settings."""
-        for name in ("step", "epoch", "switched_at", "queue", "sums", "counts", "resolution"):
+        for name in ("step", "epoch", "switched_at", "queue", "sums", "counts", "resolution", "advice"):
             setattr(self, name, state[name])
         for fit, part in zip(self.fits, state["fits"], strict=True):
             fit.load_state_dict(part)
@@ -266,61 +268,11 @@ class Reconstruction:
             stage.load_state_dict(part)
 
 
-def make_head_share(fits: list[Fit]) -> np.ndarray:
-    """`(M + 1,)`: share of the particles for which each head is the best head; last, the share won by the posterior."""
-    heads = fits[0].candidates.shape[1]
-    best, winner = torch.cat([fit.best_head for fit in fits]), torch.cat([fit.winner for fit in fits])
-    seen = best[best >= 0].long()
-    share = torch.bincount(seen, minlength=heads)[:heads].float() / max(1, len(seen))
-    sampled = float((winner == heads).float().mean())
-    return np.append(share.numpy(), np.float32(sampled))
-
-
 def make_decoding(fit: Fit) -> GradientDecoding | ClosedFormDecoding:
     """Second stage, as the volume's kind asks for."""
     if fit.settings.schedule.pose_update == "gauss-newton":
         return ClosedFormDecoding(fit)
     return GradientDecoding(fit)
-
-
-def choose_devices(name: str, count: int) -> list[torch.device]:
-    """A device for each of the parts that a run reconstructs.
-
-    Parameters
-    ----------
-    name
-        "auto", a device, or several with commas between: the parts take them in turn.
-    count
-        Number of parts: 2 with half sets. "auto" gives each a GPU of its own where there are that many.
-
-    Raises
-    ------
-    ValueError
-        A device is not there.
-    """
-    if name == "auto" and 1 < count <= torch.cuda.device_count():
-        return [torch.device("cuda", index) for index in range(count)]
-    devices = [choose_device(part.strip()) for part in name.split(",")]
-    return [devices[index % len(devices)] for index in range(count)]
-
-
-def choose_device(name: str) -> torch.device:
-    """Device by name; "auto" takes a GPU where there is one.
-
-    Raises
-    ------
-    ValueError
-        The device is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        found = "cpu" + (", cuda" if torch.cuda.is_available() else "")
-        raise ValueError(f"device {name!r} cannot be used ({error}); found here: {found}") from error
-    return device
 
 
 def choose_rows(particles: Particles, settings: Settings, generator: torch.Generator) -> list[Tensor]:

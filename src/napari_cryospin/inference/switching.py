@@ -7,7 +7,7 @@ from torch import Tensor
 
 from napari_cryospin.inference.auto_encoding import insert_images
 from napari_cryospin.inference.fit import Fit
-from napari_cryospin.inference.losses import candidate_errors, take
+from napari_cryospin.inference.losses import candidate_errors, take, with_candidate
 from napari_cryospin.inference.near_symmetry import near_symmetries
 from napari_cryospin.inference.pose_refinement import refine_poses
 from napari_cryospin.inference.sampling import PoseSearch
@@ -20,44 +20,68 @@ NEAR = 30.0
 """A head agrees with the posterior where its pose is nearer than this, degrees."""
 AGREEMENT = 0.82
 """Share of particles whose nearest head must agree."""
+PATIENCE, GAIN = 4, 0.02
+"""The heads learn no more where so many epochs raised the share that agrees by no more than this."""
+LOOKED_AT, LOOKED_BAND = 500, 11
+"""Particles, and shells, that are looked at for the advice where the method itself computes no posterior."""
 FAR = 15.0
 """A pose found by searching again counts as another one from this distance, degrees: the spacing of the grid."""
 
 
-def agreement(fit: Fit) -> float:
-    """Share of particles one of whose heads lies near the pose that won, or near its mate under a near-symmetry.
+def agreement(fit: Fit, rows: Tensor, rotations: Tensor) -> float:
+    """Share of particles one of whose heads lies near a pose, or near its mate under a near-symmetry of the map.
 
     Which of two mates a head proposes is not a matter of how much it has learned.
+
+    Parameters
+    ----------
+    fit : Fit
+    rows : Tensor
+        `(b,)` particles, on the CPU.
+    rotations : Tensor
+        `(b, 3, 3)` their poses.
     """
-    seen = fit.winner >= 0
-    if not bool(seen.any()) or fit.candidates.shape[1] == 0:
-        return 0.0
-    turns = torch.eye(3, device=fit.device)[None]
-    if isinstance(fit.volume, WienerVolume):
-        turns = torch.cat((turns, near_symmetries(fit.volume.hartley(), fit.volume.padding, fit.band)))
-    mates = fit.poses.rotations[seen.to(fit.device), None] @ turns
-    apart = rotation_distance(fit.candidates[seen, :, None], mates.cpu()[:, None])
+    padding, band = fit.settings.volume.padding, min(fit.band, fit.encoding_band, LOOKED_BAND)
+    turns = near_symmetries(fit.volume.hartley(band).detach(), padding, band)
+    mates = rotations[:, None] @ torch.cat((torch.eye(3, device=fit.device)[None], turns))
+    apart = rotation_distance(fit.candidates[rows, :, None], mates.cpu()[:, None])
     return float((apart.amin((1, 2)) < NEAR).float().mean())
 
 
 def advice(fit: Fit) -> tuple[bool, str]:
-    """Whether the switch is advised now, and why."""
-    known = fit.entropy[~fit.entropy.isnan()]
-    if len(known) < len(fit):
-        return False, "not every particle's posterior has been looked at yet"
+    """Whether the switch is advised now, and why; to be asked once at the end of an epoch, which it remembers."""
     if fit.band < fit.encoding_band:
         return False, f"not yet: {fit.band} of {fit.encoding_band} shells are looked at"
-    median = float(known.median())
+    rows, rotations = _looked_at(fit)
+    median = float(fit.entropy[rows].median())
     text = f"posterior entropy {median:.2f} nats (median)"
-    if median > ENTROPY:
+    if not median <= ENTROPY:
         return False, f"not yet: poses are uncertain: {text}"
     if fit.encoder is None:
         return True, f"ready: {text}"
-    agreed = agreement(fit)
-    text += f"; the nearest head agrees for {100 * agreed:.0f} % of particles"
-    if agreed < AGREEMENT:
-        return False, f"not yet: the heads still learn: {text}"
-    return True, f"ready: {text}"
+    fit.agreed.append(agreement(fit, rows, rotations))
+    text += f"; the nearest head agrees for {100 * fit.agreed[-1]:.0f} % of particles"
+    if fit.agreed[-1] >= AGREEMENT:
+        return True, f"ready: {text}"
+    if _stands_still(fit.agreed):
+        return True, f"ready: the heads learn no more: {text}"
+    return False, f"not yet: the heads still learn: {text}"
+
+
+def _stands_still(agreed: list[float]) -> bool:
+    """Whether the last epochs brought nothing, once the heads agree with half of the particles at all."""
+    before, last = agreed[:-PATIENCE], agreed[-PATIENCE:]
+    return bool(before) and max(before) > 0.5 and max(last) < max(before) + GAIN
+
+
+def _looked_at(fit: Fit) -> tuple[Tensor, Tensor]:
+    """Particles whose posterior is known, `(b,)`, and their poses, `(b, 3, 3)`: all of them or, where the stage looks
+    at none, some that are looked at now."""
+    if fit.settings.posterior.posterior_sample:
+        return torch.arange(len(fit)), fit.poses.rotations
+    rows = torch.arange(0, len(fit), -(-len(fit) // LOOKED_AT))
+    search = PoseSearch(fit, band=min(fit.band, LOOKED_BAND))
+    return rows, search.best(fit.batch(rows, search.band))[0]
 
 
 @torch.no_grad()
@@ -75,10 +99,7 @@ def choose_poses(fit: Fit) -> None:
         batch, where = fit.batch(rows), rows.to(fit.device)
         rotations, shifts = _proposals(fit, rows)
         heads = rotations.shape[1]
-        if search is not None:
-            found = search.best(batch)
-            rotations = torch.cat((rotations, found[0][:, None]), 1)
-            shifts = torch.cat((shifts, found[1][:, None]), 1)
+        rotations, shifts = with_candidate(rotations, shifts, None if search is None else search.best(batch))
         models, kind = fit.project(batch, rotations, shifts), fit.settings.volume.loss
         errors = candidate_errors(models, batch.images, batch.weights, kind)
         best, winner = errors.min(-1)
