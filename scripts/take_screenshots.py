@@ -27,6 +27,7 @@ from napari_cryospin.widgets.workspace import BottomRow, dock_of, open_workspace
 log = logging.getLogger("screenshots")
 
 LONGEST = 3600  # s that the script waits for anything
+EARLY = 3  # epoch at which some particles may still lie in several ways
 LOOKED_AT = 10  # uncertain particles, until one has two modes
 LARGEST = 290_000  # bytes of a picture, before its colours are made fewer
 
@@ -120,8 +121,10 @@ class Tour:
             schedule=dataclasses.replace(quick.schedule, switch="by-hand"),
         )
         self.session.set_settings(settings)
+        self.share_right(0.75)
         self.wait(lambda: True, then=8)
         self.take("1_particles")
+        self.share_right(0.42)
 
     def start(self) -> None:
         """Begin, and pause where some particles may still lie in several ways."""
@@ -129,8 +132,7 @@ class Tour:
         panel = self.run_panel()
         panel.setup.folder.setText(str(self.work / "first-run"))
         panel.start.click()
-        picker = self.posterior().picker
-        self.wait(picker.uncertain.isEnabled)
+        self.wait(lambda: bool(self.session.epochs) and self.session.epochs[-1] >= EARLY)
         panel.pause.click()
         self.wait(lambda: self.session.status is not None and self.session.status.state == "paused", then=3)
 
@@ -149,6 +151,8 @@ class Tour:
         """A particle of which several poses are likely, while the encoder learns."""
         panel = self.posterior()
         self.tab("Heads")
+        self.session.show_epoch(min(epoch for epoch in self.session.epochs if epoch >= EARLY))
+        self.wait(lambda: panel.picker.uncertain.isEnabled())
         spread: dict[int, float] = {}
         for _ in range(LOOKED_AT):
             panel.picker.uncertain.click()
@@ -161,6 +165,7 @@ class Tour:
         self.wait(lambda: self.looked(panel), then=5)
         self.take("2_posterior")
         self.share_right(0.42)
+        self.session.show_epoch(None)
 
     def looked(self, panel: PosteriorPanel) -> bool:
         """Whether all of the chosen particle is shown."""
@@ -168,9 +173,9 @@ class Tour:
 
     def share_right(self, upper: float) -> None:
         """Drag the border between the upper and the lower part on the right."""
-        docks = [dock_of(self.workspace), dock_of(self.posterior())]
-        window = docks[0].parent() if docks[0] is not None else None
-        if isinstance(window, QMainWindow) and docks[1] is not None:
+        docks = [dock for dock in (dock_of(self.workspace), dock_of(self.posterior())) if dock is not None]
+        window = docks[0].parent()
+        if isinstance(window, QMainWindow) and len(docks) == 2:
             sizes = [round(share * self.size[1]) for share in (upper, 1 - upper)]
             window.resizeDocks(docks, sizes, Qt.Orientation.Vertical)
 

@@ -68,7 +68,7 @@ class ConvergencePanel(Panel):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty="Start a run, or open one: its curves appear here.")
         self.loss = CurvePlot("Loss (1: noise)")
-        self.resolution = CurvePlot("Resolution (Å)", resolution=("left",), legend=(-1, -1))
+        self.resolution = CurvePlot("Resolution (Å)", resolution=("left",))
         self.pose_change = CurvePlot("Pose change (°)", from_zero=True)
         self.entropy = CurvePlot("Entropy (nats)", from_zero=True)
         self.fsc = CurvePlot(FSC, resolution=("bottom",), legend=(1, -1))
