@@ -35,7 +35,7 @@ def test_empty_then_the_curves_of_a_run_with_its_switch(panel, qtbot, told_run):
     assert panel.is_empty
     panel.session.watch(told_run)
     panel.multiples.resize(900, 200)
-    loss = drawn(qtbot, panel.loss)["loss (noise units)"]
+    loss = drawn(qtbot, panel.loss)["loss (1: noise)"]
     assert_allclose(loss.x, np.sort(np.concatenate([np.arange(6) + 0.5, np.arange(6) + 1])))
     assert_allclose(loss.y[-1], 8 / 6)
     resolution = drawn(qtbot, panel.resolution, 2)
