@@ -138,7 +138,9 @@ def test_two_grids_are_as_good_as_the_fine_one_throughout(simulated, view, noise
     steps = 4 * IN_PLANE
     angles = (torch.arange(steps) + 0.5) * (2 * torch.pi / steps) - torch.pi / IN_PLANE
     parts = [
-        image.compare(model.slices(part, 12), angles, 12, image.pose_shift)[0].flatten(0, 1).logsumexp(0)
+        image.compare(model.slices(part, 12), angles, 12, image.shifts_about(image.pose_shift, 12))
+        .flatten(0, 1)
+        .logsumexp(0)
         for part in directions(FINE).flatten(0, 1).split(4096)
     ]
     dense = torch.cat(parts).reshape(12 * NSIDE**2, (FINE // NSIDE) ** 2).logsumexp(-1).softmax(0).numpy()
@@ -269,7 +271,9 @@ def test_a_snapshot_tells_what_the_reconstruction_knows(make_phantom, simulate, 
         torch.testing.assert_close(image.coefficients[: len(batch.points)], batch.images[0], atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(image.weights(len(batch.points)), batch.weights)
         torch.testing.assert_close(image.pose_shift, fit.poses.shifts[5])
-        found, _ = image.compare(model.slices(rotations, band), torch.zeros(1), band, image.pose_shift)
+        found = image.compare(
+            model.slices(rotations, band), torch.zeros(1), band, image.shifts_about(image.pose_shift, band)
+        )
         expected = engines_own(fit, batch, rotations, band, image)
         assert float((found[0] - expected).abs().max()) < 2e-3 * float(np.ptp(expected))
         a, b = (view.posterior(particle, one).log_posterior for one in (state, earlier))

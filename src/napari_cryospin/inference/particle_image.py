@@ -58,7 +58,14 @@ class ParticleImage:
         """`(p,)` inverse noise variance of the first points."""
         return 1 / self.noise[self.shell[:count]]
 
-    def compare(self, templates: Templates, angles: Tensor, band: int, shift: Tensor) -> tuple[Tensor, Tensor]:
+    def shifts_about(self, shift: Tensor, band: int) -> Tensor:
+        """`(t, 2)` A: shifts to try about one; none but 0 where the run looks for no shifts."""
+        if not self.moves:
+            return torch.zeros(1, 2)
+        step = self.extent / (4 * band)
+        return shift + shift_grid(1.5 * step, step)
+
+    def compare(self, templates: Templates, angles: Tensor, band: int, shifts: Tensor) -> Tensor:
         """Log-likelihoods at all combinations of in-plane angles, shifts and slices.
 
         Parameters
@@ -69,13 +76,13 @@ class ParticleImage:
             `(j,)` in-plane angles to add to those of the slices, radian.
         band : int
             Shells of the slices; the last few count less.
-        shift : Tensor
-            `(2,)` A: shifts about this one are tried, where the run looks for shifts.
+        shifts : Tensor
+            `(t, 2)` A.
 
         Returns
         -------
-        values, shifts : Tensor
-            `(j, t, k)`, and `(t, 2)` A.
+        Tensor
+            `(j, t, k)`.
         """
         points, angles = templates.points, angles.to(templates.points.device)
         box = min(self.box_size, 2 * (band + MARGIN))
@@ -84,8 +91,6 @@ class ParticleImage:
         ctf = self.images.ctf_at(self.rows.expand(len(angles)), where)
         weights = self.weights(len(points)) * soft_edge(points, band)
         if not self.moves:
-            return log_likelihoods(templates, turned, ctf, weights), torch.zeros(1, 2)
-        step = self.extent / (4 * band)
-        shifts = shift + shift_grid(1.5 * step, step)
+            return log_likelihoods(templates, turned, ctf, weights)
         phases = torch.stack([shift_phases(shifts.to(at.device), at, self.extent) for at in where])  # (j, t, p)
-        return log_likelihoods(templates, turned, ctf, weights, phases), shifts
+        return log_likelihoods(templates, turned, ctf, weights, phases)

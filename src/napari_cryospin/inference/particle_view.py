@@ -150,7 +150,8 @@ class ParticleView:
         templates = model.slices(rotations, band)
         go_on(cancelled)
         angles = torch.deg2rad((torch.arange(ZOOM_IN_PLANE) - ZOOM_IN_PLANE // 2) * ZOOM_STEP)
-        values, shifts = image.compare(templates, angles, band, shift)
+        shifts = image.shifts_about(shift, band)
+        values = image.compare(templates, angles, band, shifts)
         rotation, shift = best_pose(values, angles, shifts, rotations)
         return Zoom(
             particle=particle,
@@ -218,5 +219,6 @@ class ParticleView:
         x, y, z = direction / direction.norm()
         rotation = rotation_from_angles(torch.atan2(y, x), torch.acos(z), torch.zeros_like(z)).float()[None]
         band, angles = min(model.band, BAND), in_plane_angles()
-        values, shifts = image.compare(model.slices(rotation, band), angles, band, image.pose_shift)
+        shifts = image.shifts_about(image.pose_shift, band)
+        values = image.compare(model.slices(rotation, band), angles, band, shifts)
         return best_pose(values, angles, shifts, rotation)

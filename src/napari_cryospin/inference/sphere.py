@@ -69,7 +69,8 @@ def sphere_posterior(image: ParticleImage, model: MapModel, band: int) -> tuple[
         `(3, 3)` and `(2,)` A: the best pose of the fine grid.
     """
     angles = in_plane_angles()
-    values, _ = image.compare(model.sphere, angles, band, image.pose_shift)
+    # Where the posterior is, the run's shift tells well enough; there, all about it are looked at.
+    values = image.compare(model.sphere, angles, band, image.pose_shift[None])
     marginal = values.flatten(0, 1).logsumexp(0)  # (k,) coarse directions
     best = marginal.topk(KEPT)
     kept = best.indices[best.values > best.values[0] - REACH]
@@ -78,8 +79,9 @@ def sphere_posterior(image: ParticleImage, model: MapModel, band: int) -> tuple[
     parts = (torch.arange(DIVIDED) + 0.5) / DIVIDED - 0.5
     angles = (angles[near, None] + parts * (2 * torch.pi / IN_PLANE)).flatten()
     rotations = directions(FINE)[kept.cpu()].flatten(0, 1)
-    values, shifts = image.compare(model.slices(rotations, band), angles, band, image.pose_shift)
+    shifts = image.shifts_about(image.pose_shift, band)
+    values = image.compare(model.slices(rotations, band), angles, band, shifts)
     cells = values.flatten(0, 1).logsumexp(0).unflatten(0, (len(kept), -1)).logsumexp(-1)
-    marginal[kept] = cells - np.log(FINE**2 / COARSE**2 * DIVIDED)
+    marginal[kept] = cells - np.log(FINE**2 / COARSE**2 * DIVIDED * len(shifts))
     shown = marginal.unflatten(0, (12 * NSIDE**2, -1)).logsumexp(-1)
     return shown.log_softmax(0), *best_pose(values, angles, shifts, rotations)
