@@ -25,7 +25,6 @@ import numpy as np
 import pyqtgraph
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication
-from vispy.app.backends import _qt as vispy_qt
 
 SIZE = (1600, 1000)
 MAP_LAYER = "cryoSPIN map"
@@ -38,7 +37,7 @@ class PaintClock:
         self.spent = 0.0
         self.depth = 0
         self.canvas_drawn = 0.0  # when an OpenGL canvas was last drawn
-        backend = vispy_qt.CanvasBackendDesktop
+        backend = sys.modules["vispy.app.backends._qt"].CanvasBackendDesktop  # there once napari's canvas is
         backend.paintGL = self._timed(backend.paintGL, canvas=True)
         pyqtgraph.GraphicsView.paintEvent = self._timed(pyqtgraph.GraphicsView.paintEvent)
 
