@@ -10,7 +10,7 @@ from pathlib import Path
 import napari
 from qtpy.QtWidgets import QApplication
 
-from napari_cryospin.cli.demo import simulated, summarise
+from napari_cryospin.cli.demo import COUNT, simulated, summarise
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.physics.simulate import SimulationSettings
 from napari_cryospin.runs.folder import RunFolder
@@ -51,7 +51,7 @@ def unattended(session: Session, tour: Tour) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="The demo in napari's window.")
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for all that is written")
-    parser.add_argument("--count", type=int, default=3000, help="images to simulate")
+    parser.add_argument("--count", type=int, default=COUNT, help="images to simulate")
     parser.add_argument("--unattended", action="store_true", help="switch, take pictures and end without anybody")
     options = parser.parse_args()
     began = time.monotonic()

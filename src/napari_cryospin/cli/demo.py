@@ -18,13 +18,15 @@ from napari_cryospin.physics.simulate import SimulationSettings
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.settings import Settings
 
+COUNT = 2000
+"""Images that the demo simulates unless told otherwise, here and in the window."""
 SAMPLE_MAP = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
 
 
 def demo(
     settings: OmitArgPrefixes[Settings],
     output: Path = Path("demo-output"),
-    count: int = 2000,
+    count: int = COUNT,
     particle: int = 0,
 ) -> int:
     """Simulate particles of a spliceosome, reconstruct them from nothing, and compare with the truth.

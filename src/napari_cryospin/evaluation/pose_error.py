@@ -23,11 +23,23 @@ _VOTE_WIDTH = 15.0  # degrees
 
 
 @dataclass(frozen=True)
-class PoseErrors:
-    """Rotation errors, and the alignment under which they were taken."""
-
+class _Errors:
     errors: Array
-    """`(n,)` degrees."""
+    """`(n,)` one a particle: degrees, or Angstrom."""
+
+    @property
+    def mean(self) -> float:
+        return float(self.errors.mean())
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.errors))
+
+
+@dataclass(frozen=True)
+class PoseErrors(_Errors):
+    """Rotation errors, degrees, and the alignment under which they were taken."""
+
     alignment: Array
     """`(3, 3)` rotation that takes a vector of the predicted map's frame (after the flip) to the true map's frame."""
     hand_flipped: bool
@@ -36,35 +48,17 @@ class PoseErrors:
     """Point group of the true map, `C1`, `C3`, `D2`."""
 
     @property
-    def mean(self) -> float:
-        return float(self.errors.mean())
-
-    @property
-    def median(self) -> float:
-        return float(np.median(self.errors))
-
-    @property
     def within_10(self) -> float:
         """Share of the particles with an error of at most 10 degrees."""
         return float((self.errors <= 10).mean())
 
 
 @dataclass(frozen=True)
-class ShiftErrors:
-    """Shift errors after one translation of the map is taken out."""
+class ShiftErrors(_Errors):
+    """Shift errors, Angstrom, after one translation of the map is taken out."""
 
-    errors: Array
-    """`(n,)` Angstrom."""
     translation: Array
     """`(3,)` Angstrom: what is at `p` in the aligned predicted map is at `p + translation` in the true map."""
-
-    @property
-    def mean(self) -> float:
-        return float(self.errors.mean())
-
-    @property
-    def median(self) -> float:
-        return float(np.median(self.errors))
 
 
 def symmetry_matrices(symmetry: str) -> Array:
