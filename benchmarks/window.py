@@ -23,7 +23,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # as the command line does
 
 import numpy as np
 import pyqtgraph
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
 SIZE = (1600, 1000)
@@ -93,13 +93,14 @@ class Ticks:
 
 
 def wait(seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
-    """Let the window live for so long, or until something is true: whether it became so."""
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        if until():
-            return True
-        QApplication.processEvents()
-        time.sleep(0.001)
+    """Let the window live, in Qt's own loop, for so long or until something is true: whether it became so."""
+    loop, end, look = QEventLoop(), QTimer(), QTimer()
+    end.setSingleShot(True)
+    end.timeout.connect(loop.quit)
+    end.start(int(1000 * seconds))
+    look.timeout.connect(lambda: until() and loop.quit())
+    look.start(100)
+    loop.exec()
     return until()
 
 
@@ -114,7 +115,7 @@ class Shown:
         session.snapshot_arrived.connect(self.arrived)
         self.timer = QTimer()
         self.timer.timeout.connect(self.look)
-        self.timer.start(5)
+        self.timer.start(20)
         self.layer = None
 
     def arrived(self, snapshot) -> None:

@@ -139,7 +139,10 @@ class ConvergencePanel(Panel):
             self.show_empty()
             return
         self.show_content()
-        self.redraw.ask()
+        if self.session.live:
+            self.redraw.ask_for_news()
+        else:
+            self.redraw.ask()
         status, path = self.session.status, self.session.folder.path
         if status is not None and not self.session.live and self._read_of != (path, status.state):
             self._read_of = (path, status.state)

@@ -79,7 +79,7 @@ class HeadsPanel(Panel):
         self.content.addWidget(self.multiples, 1)
         self.maps: HeadMaps | None = None
         self._asked: tuple[Path, int, bool, int, Path | None] | None = None
-        self.redraw = Redraw(self, self.draw)
+        self.redraw = Redraw(self, self.draw, every=1000)
         self._worker = Worker("cryospin-heads", self)
         self._worker.answered.connect(self._take)
         self._worker.failed.connect(self._lost)

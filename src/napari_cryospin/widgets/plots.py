@@ -26,6 +26,7 @@ PAPER = Theme(background="#FFFFFF", foreground="#D0D0D0", text="#202020", highli
 """Of pictures that are saved: they go into papers and slides."""
 POINTS = 8  # of the text
 HEAD = 18  # pixels above a plot, for its title and its menu
+NEWS_EVERY = 2500  # ms between two drawings of what a run that goes on has to tell
 ENLARGED = 3  # pixels of a saved picture to one of the screen's
 
 
@@ -55,9 +56,18 @@ class Redraw(QObject):
     def ask(self) -> None:
         """Have it drawn; when it is hidden: as soon as it is seen again."""
         self._wanted = True
-        if self._widget.isVisible() and not self._timer.isActive():
+        if self._widget.isVisible():
             passed = self._since.elapsed() if self._since.isValid() else self._every
-            self._timer.start(max(0, self._every - passed))
+            wait = max(0, self._every - passed)
+            if not self._timer.isActive() or self._timer.remainingTime() > wait:
+                self._timer.start(wait)
+
+    def ask_for_news(self) -> None:
+        """Have it drawn because a run goes on: rarely, for drawing takes the processor from the run."""
+        self._wanted = True
+        if self._widget.isVisible() and not self._timer.isActive():
+            passed = self._since.elapsed() if self._since.isValid() else NEWS_EVERY
+            self._timer.start(max(0, NEWS_EVERY - passed))
 
     def _due(self) -> None:
         if self._wanted and self._widget.isVisible():

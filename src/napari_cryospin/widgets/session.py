@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 LIVE = ("starting", "running", "paused")
 LOOK_EVERY, LOOK_EVERY_IDLE = 200, 2000  # ms between two looks at a run's folder: while it lives, and afterwards
+SWITCH_INTERVAL = 5e-4  # s that a thread keeps the interpreter: with Python's 5 ms the window waits for a run's thread
 CLOSING = 2.0  # s that closing the window waits for a run to save and end
 
 
@@ -180,6 +182,7 @@ class Session(QObject):
         else:
             if self.driven_here:
                 raise RuntimeError("a run is going on in this window; stop it before another one is started")
+            sys.setswitchinterval(SWITCH_INTERVAL)
             particles = self.particles if self._is_input_of(folder) else None
             self.thread_of_run = RunThread(lambda stop: _reconstruct(folder, particles, stop))
             self.thread_of_run.start()
