@@ -172,6 +172,8 @@ def test_napari_opens_particles_in_the_workspace_and_as_a_layer(viewer, qtbot, t
 def test_napari_opens_a_run(viewer, qtbot, finished_run):
     assert viewer.open(finished_run.path, plugin="napari-cryospin") == []
     qtbot.waitUntil(lambda: session_of(viewer).snapshot is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: "cryoSPIN map" in viewer.layers, timeout=PATIENCE)
+    qtbot.wait(200)  # it is drawn before the window goes
 
 
 @pytest.mark.parametrize("key", samples.SAMPLES)

@@ -38,6 +38,7 @@ class RunPanel(Panel):
         self.control.changed.connect(self.refresh)
         self.control.refused.connect(self._say_refused)
         self.session.particles_changed.connect(self.refresh)
+        self.session.events_arrived.connect(self._heard)  # a failure's event may come after the thread's end was told
         self.setup.changed.connect(self.refresh)
         self.refresh()
 
@@ -103,6 +104,9 @@ class RunPanel(Panel):
         self.state.say(text, WARNING)
 
     # What the run says
+
+    def _heard(self, _: object) -> None:
+        self.refresh()
 
     def refresh(self) -> None:
         """Show how things stand."""
