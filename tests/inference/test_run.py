@@ -16,6 +16,7 @@ import torch
 
 import napari_cryospin
 from napari_cryospin.evaluation.simulation import simulate
+from napari_cryospin.inference import publisher
 from napari_cryospin.inference.batches import Interrupted, PreparedImages
 from napari_cryospin.inference.run import reconstruct
 from napari_cryospin.io.open import open_particles
@@ -162,7 +163,8 @@ def test_what_the_folder_holds_at_the_end(particles, tmp_path):
     assert "switched" in (folder.path / "log.txt").read_text()
 
 
-def test_switch_by_command_and_refusals(particles, tmp_path):
+def test_switch_by_command_and_refusals(particles, tmp_path, monkeypatch):
+    monkeypatch.setattr(publisher, "STATUS_EVERY", 0.0)  # the whole run may take less than the usual 0.5 s
     folder = new_run(tmp_path / "run", particles, tiny("paper-cpu", "by-hand"))
     folder.send(Command(kind="switch"))  # before the first epoch: too early
     sent = threading.Event()

@@ -170,8 +170,8 @@ def test_an_error_in_the_engine_reaches_the_user_and_the_buttons_recover(ready, 
     qtbot.waitUntil(lambda: any("CUDA out of memory" in text for text in said), timeout=PATIENCE)
     assert not any("Traceback" in text for text in said)
     assert "CUDA out of memory" in ready.state.message.text()
-    failure = next(event for event in ready.session.folder.read_events() if event.kind == "failed")
-    assert "Traceback" in log_of(ready.state.folder, failure)
+    qtbot.waitUntil(lambda: ready.state.failure is not None, timeout=PATIENCE)  # may come after the status
+    assert "Traceback" in log_of(ready.state.folder, ready.state.failure)
     ready.state.log.click()
     monkeypatch.setattr(Reconstruction, "advance", advance)
     ready.session.thread_of_run.join(10) if ready.session.thread_of_run else None

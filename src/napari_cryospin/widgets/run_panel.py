@@ -115,6 +115,7 @@ class RunPanel(Panel):
         alive = control.alive
         folder = None if session.folder is None else session.folder.path
         self.state.show_status(phase, session.status, folder)
+        self.state.failure = next((event for event in reversed(session.events) if event.kind == "failed"), None)
         self.switch.setVisible(folder is not None)
         self.switch.show_state(
             session.status,
@@ -159,7 +160,6 @@ class RunPanel(Panel):
         if phase not in LIVE:
             self.setup.propose_folder()
         status = self.session.status
-        self.state.failure = next((event for event in reversed(self.session.events) if event.kind == "failed"), None)
         if phase == "failed" and was_alive and status is not None:
             show_error(f"The run failed: {status.message}")
         elif phase == "finished" and was_alive and status is not None:
