@@ -5,6 +5,9 @@
 Simulates 5,000 particles of 64 px a case (SNR 0.4), reconstructs each with the command line as a user would, times the
 command from its start to the results written, and compares with the truth. Appends a row of JSON a run to
 FOLDER/ab_initio.jsonl and prints a Markdown table of all rows there. Run it on an otherwise idle machine.
+
+When to switch: `--switches 2 4 8 automatic 20`, and with `--flags=--no-search-at-switch` without the search that
+repairs what an early switch leaves.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import json
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -60,15 +64,16 @@ def encoder_at_switch(run: Path, truth: Path, symmetry: str) -> dict[str, object
     return found
 
 
-def measure(molecule: str, shift: float, seed: int, method: str, options: argparse.Namespace) -> dict[str, object]:
+def measure(case: str, seed: int, method: str, switch: str, options: argparse.Namespace) -> dict[str, object]:
     """One run and what came out."""
+    molecule, shift = case.split(":")[0], float(case.split(":")[1])
     stem = simulated(molecule, shift, options)
-    run = options.out / f"run_{molecule}_{shift:g}px_{method}_{seed}"
+    run = options.out / "_".join(("run", molecule, f"{shift:g}px", method, str(seed), switch, *options.flags))
     flags = ["--preset", "quick", "--method", method, "--seed", seed, "--threads", options.threads]
-    flags += ["--shifts"] if shift else ["--no-shifts"]
+    flags += ["--shifts" if shift else "--no-shifts", "--switch", switch, *options.flags]
     seconds = command("run", stem.with_suffix(".star"), "-o", run, *flags)
     row: dict[str, object] = {"molecule": molecule, "shift_px": shift, "seed": seed, "method": method}
-    row["seconds"] = seconds
+    row |= {"seconds": seconds, "switch": switch, "flags": " ".join(options.flags)}
     truth = stem.with_name(f"{stem.name}_truth.star")
     symmetries = SYMMETRY.get(molecule, ("C1",))
     for symmetry in symmetries:
@@ -88,8 +93,8 @@ def measure(molecule: str, shift: float, seed: int, method: str, options: argpar
 
 def table(rows: list[dict[str, object]]) -> str:
     """Markdown."""
-    names = ["molecule", "shift_px", "method", "seed", "seconds", "median", "mean", "within_10", "within_10_C2"]
-    names += ["shift_error_px", "fsc_80", "switch_epoch", "head_median", "least_share"]
+    names = ["molecule", "shift_px", "method", "flags", "switch", "seed", "seconds", "median", "mean"]
+    names += ["within_10", "within_10_C2", "shift_error_px", "fsc_80", "switch_epoch", "head_median", "least_share"]
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     for row in rows:
         cells = (row.get(name, "") for name in names)
@@ -107,17 +112,16 @@ def main() -> None:
     cases = ["spliceosome:0", "spike:0", "hsp:0", "spliceosome:3", "spike:3"]
     parser.add_argument("--cases", nargs="+", default=cases, help="MOLECULE:SHIFT_SD_IN_PX")
     parser.add_argument("--methods", nargs="+", default=["cryospin"], help="cryospin, search (without encoder)")
+    parser.add_argument("--switches", nargs="+", default=["automatic"], help="automatic, or after so many epochs")
+    parser.add_argument("--flags", nargs="+", default=[], help="more flags of the command, as --flags=--no-mates")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     record = options.out / "ab_initio.jsonl"
-    for method in options.methods:
-        for case in options.cases:
-            molecule, shift = case.split(":")
-            for seed in options.seeds:
-                row = measure(molecule, float(shift), seed, method, options)
-                with record.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
-                print(json.dumps(row), flush=True)
+    for method, case, switch, seed in product(options.methods, options.cases, options.switches, options.seeds):
+        row = measure(case, seed, method, switch, options)
+        with record.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
     print(table([json.loads(line) for line in record.read_text().splitlines()]))
 
 
