@@ -321,6 +321,24 @@ def test_either_half_and_their_mean(live, folder, qtbot):
     assert correlation(live.picture.density, halves[0]) > 0.98
 
 
+def test_controls_take_a_column_where_their_row_does_not_fit(live, folder, qtbot):
+    panel = LiveMapPanel(live.test_viewer)
+    qtbot.addWidget(panel)
+    row = panel.controls.row
+    panel.resize(panel.controls.width_of_row + 20, 200)
+    panel.show()
+    assert row.direction() == row.Direction.LeftToRight
+    follow(qtbot, live, folder, snapshot(2, phantom(), (phantom(), phantom())))  # the choice of the half is one more
+    inner = panel.content.parentWidget()
+    qtbot.waitUntil(lambda: row.direction() == row.Direction.TopToBottom)
+    panel.resize(640, 200)  # what a laptop of 1366 pixels leaves
+    qtbot.waitUntil(lambda: row.direction() == row.Direction.LeftToRight)
+    qtbot.waitUntil(lambda: inner.minimumSizeHint().width() <= panel.width())
+    panel.resize(panel.minimumWidth(), 300)
+    qtbot.waitUntil(lambda: row.direction() == row.Direction.TopToBottom)
+    qtbot.waitUntil(lambda: inner.minimumSizeHint().width() <= panel.width())
+
+
 def test_another_run_starts_afresh(live, tmp_path, folder, qtbot):
     viewer = live.test_viewer
     drawn(qtbot, live, lambda: live.set_look(level=8.0))

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 START = "Start a run, or open a run's folder: its map appears here and grows as the run goes on."
 WAITING = "The run has begun; its first map is on its way."
-NARROW = 620
-"""Pixels below which the rows become columns."""
 PACE = 350
 """ms that each epoch is shown at least, while they are played."""
 
@@ -97,7 +95,7 @@ class LiveMapPanel(Panel):
         self.slices_button.setCheckable(True)
         self.slices_button.setToolTip("Three slices through the map; drag their lines, or turn the wheel over them")
         self.slices_button.toggled.connect(self._fold_slices)
-        self.controls.row.addWidget(self.slices_button)
+        self.controls.end.addWidget(self.slices_button)
         self.slices.setVisible(False)
         self.slices_button.setChecked(self.live.slices_shown)
         self.slices.moved.connect(self._slices_moved)
@@ -190,7 +188,12 @@ class LiveMapPanel(Panel):
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
-        narrow = self.width() < NARROW
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Rows become columns where they do not fit; with half sets there is more in them."""
+        margins = self.content.contentsMargins()
+        narrow = self.width() < self.controls.width_of_row + margins.left() + margins.right()
         direction = QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight
         if self.top.direction() != direction:
             self.top.setDirection(direction)
@@ -199,6 +202,7 @@ class LiveMapPanel(Panel):
 
     def eventFilter(self, inner: QObject | None, event: QEvent | None) -> bool:
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self._arrange()
             self.updateGeometry()  # the scroll area in between does not pass it on
         return False
 

@@ -17,7 +17,7 @@ RENDERINGS = {
     "Volume, mist": ("attenuated_mip", "Dense parts shine through; what lies behind them is dimmed"),
     "Volume, brightest": ("mip", "The brightest voxel behind every pixel"),
 }
-HALVES = {"Half 1": 1, "Half 2": 2, "Mean of both": 0}
+HALVES = {"Half 1": 1, "Half 2": 2, "Mean": 0}
 _STEPS = 1000  # of the level's slider
 
 
@@ -52,10 +52,12 @@ class MapControls(QWidget):
         )
         self.row = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
         self.row.setContentsMargins(0, 0, 0, 0)
+        self.end = QHBoxLayout()
+        self.end.addWidget(self.half)
+        self.end.addWidget(self.hand)
         self.row.addWidget(self.rendering)
         self.row.addLayout(self._make_level(), 1)
-        self.row.addWidget(self.half)
-        self.row.addWidget(self.hand)
+        self.row.addLayout(self.end)
         self.rendering.activated.connect(lambda _: live.set_look(rendering=self.rendering.currentData()))
         self.half.activated.connect(lambda _: live.set_look(half=self.half.currentData()))
         self.hand.clicked.connect(live.session.flip_hand)
@@ -65,7 +67,7 @@ class MapControls(QWidget):
     def _make_level(self) -> QHBoxLayout:
         self.level = QSlider(Qt.Orientation.Horizontal)
         self.level.setRange(0, _STEPS)
-        self.level.setMinimumWidth(90)
+        self.level.setMinimumWidth(60)
         self.level.valueChanged.connect(self._level_moved)
         self.value = QLabel()
         self.value.setMinimumWidth(self.value.fontMetrics().horizontalAdvance("00.0 σ"))
@@ -78,6 +80,14 @@ class MapControls(QWidget):
         for part in (QLabel("Level"), self.level, self.value, self.rule):
             row.addWidget(part)
         return row
+
+    @property
+    def width_of_row(self) -> int:
+        """Pixels that the controls need side by side, however they lie now."""
+        parts = [
+            item.minimumSize().width() for k in range(self.row.count()) if (item := self.row.itemAt(k)) is not None
+        ]
+        return sum(parts) + self.row.spacing() * (len(parts) - 1)
 
     def stack(self, narrow: bool) -> None:
         """Lay the controls in a column instead of a row."""

@@ -74,6 +74,9 @@ class PanelTabs(QTabWidget):
         super().__init__()
         self.viewer = viewer
         self.setDocumentMode(True)
+        bar = self.tabBar()
+        assert bar is not None
+        bar.setDrawBase(False)  # a white line beside the tabs, in either theme
         self.setStyleSheet("QTabBar::tab { padding: 5px 12px; }")
         for title in filter(exists, titles):
             self.add(title)
