@@ -17,7 +17,8 @@ from qtpy.QtCore import QSettings, Qt
 from qtpy.QtWidgets import QApplication, QMainWindow
 
 from napari_cryospin.evaluation.sphere_cells import healpix_cells
-from napari_cryospin.settings import PRESETS
+from napari_cryospin.settings import PRESETS, Settings
+from napari_cryospin.widgets.direction_views import NAMES
 from napari_cryospin.widgets.particles_panel import ParticlesPanel
 from napari_cryospin.widgets.posterior_panel import PosteriorPanel
 from napari_cryospin.widgets.run_panel import RunPanel
@@ -27,7 +28,7 @@ from napari_cryospin.widgets.workspace import BottomRow, dock_of, open_workspace
 log = logging.getLogger("screenshots")
 
 LONGEST = 3600  # s that the script waits for anything
-EARLY = 3  # epoch at which some particles may still lie in several ways
+GROWN = 10  # epochs after which all shells that the posterior wants are looked at
 LOOKED_AT = 10  # uncertain particles, until one has two modes
 LARGEST = 290_000  # bytes of a picture, before its colours are made fewer
 
@@ -108,10 +109,7 @@ class Tour:
     # The tour
 
     def preflight(self) -> None:
-        self.tab("Particles")
-        panel = self.panel(ParticlesPanel)
-        assert isinstance(panel, ParticlesPanel)
-        panel.opener.open_sample("spliceosome")
+        self.open_sample("spliceosome")
         self.wait(lambda: self.session.particles is not None)
         quick = PRESETS["quick"]
         settings = dataclasses.replace(
@@ -126,15 +124,18 @@ class Tour:
         self.take("1_particles")
         self.share_right(0.42)
 
-    def start(self) -> None:
-        """Begin, and pause where some particles may still lie in several ways."""
+    def open_sample(self, key: str) -> None:
+        self.tab("Particles")
+        panel = self.panel(ParticlesPanel)
+        assert isinstance(panel, ParticlesPanel)
+        panel.opener.open_sample(key)
+
+    def start(self, name: str = "first-run") -> None:
         self.tab("Run")
         panel = self.run_panel()
-        panel.setup.folder.setText(str(self.work / "first-run"))
+        panel.setup.folder.setText(str(self.work / name))
         panel.start.click()
-        self.wait(lambda: bool(self.session.epochs) and self.session.epochs[-1] >= EARLY)
-        panel.pause.click()
-        self.wait(lambda: self.session.status is not None and self.session.status.state == "paused", then=3)
+        self.wait(lambda: bool(self.session.epochs))
 
     def run_panel(self) -> RunPanel:
         panel = self.panel(RunPanel)
@@ -148,24 +149,33 @@ class Tour:
         return panel
 
     def uncertain(self) -> None:
-        """A particle of which several poses are likely, while the encoder learns."""
+        """A particle of which two poses are likely: an Hsp90, nearly the same after half a turn."""
+        self.session.set_settings(without_half_sets(self.session.settings))
+        before = self.session.source
+        self.open_sample("hsp90")
+        self.wait(lambda: self.session.source is not before)
+        self.start("hsp90")
+        self.wait(lambda: self.session.epochs[-1] >= GROWN)
+        self.run_panel().pause.click()
+        self.wait(lambda: self.session.status is not None and self.session.status.state == "paused", then=3)
         panel = self.posterior()
         self.tab("Heads")
-        self.session.show_epoch(min(epoch for epoch in self.session.epochs if epoch >= EARLY))
-        self.wait(lambda: panel.picker.uncertain.isEnabled())
+        self.session.show_epoch(self.session.epochs[-1])
+        self.wait(panel.picker.uncertain.isEnabled)
         spread: dict[int, float] = {}
         for _ in range(LOOKED_AT):
             panel.picker.uncertain.click()
             self.wait(lambda: self.looked(panel))
             spread[self.session.particle] = second_mode(panel)
-            if spread[self.session.particle] > 0.2:
+            if spread[self.session.particle] > 0.3:
                 break
         self.session.choose_particle(max(spread, key=lambda particle: spread[particle]))
+        panel.views.tabs.setCurrentIndex([*NAMES].index("Flat"))
         self.share_right(0.2)
         self.wait(lambda: self.looked(panel), then=5)
         self.take("2_posterior")
-        self.share_right(0.42)
-        self.session.show_epoch(None)
+        self.run_panel().stop.click()
+        self.wait(lambda: not self.session.driven_here)
 
     def looked(self, panel: PosteriorPanel) -> bool:
         """Whether all of the chosen particle is shown."""
@@ -182,7 +192,6 @@ class Tour:
     def encoding(self) -> None:
         self.tab("Run")
         self.tab("Convergence")
-        self.run_panel().pause.click()  # it reads Resume now
         self.wait(lambda: self.session.status is not None and self.session.status.switch_ready, then=3)
         self.take("3_auto_encoding")
 
@@ -217,6 +226,10 @@ def second_mode(panel: PosteriorPanel) -> float:
     return float(probability[far].sum())
 
 
+def without_half_sets(settings: Settings) -> Settings:
+    return dataclasses.replace(settings, preparation=dataclasses.replace(settings.preparation, half_sets=False))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"), help="folder of the pictures")
@@ -230,7 +243,7 @@ def main() -> None:
         # What is chosen on the tour is not remembered.
         QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, work)
         tour = Tour(arguments.out, Path(work), (width, height), arguments.theme)
-        for part in (tour.preflight, tour.start, tour.uncertain, tour.encoding, tour.switch, tour.finish):
+        for part in (tour.preflight, tour.start, tour.encoding, tour.switch, tour.finish, tour.uncertain):
             part()
         tour.viewer.close()
 
