@@ -180,6 +180,15 @@ def test_pause_then_switch_are_both_obeyed_and_in_order():
     assert reconstruction.stage == "auto-decoding"
 
 
+def test_a_pause_and_a_switch_show_the_present_once():
+    channel = FakeChannel({10: ["pause", "resume", "pause", "switch", "resume"]})
+    drive(FakeReconstruction(), channel, settings_for(snapshot_every=1000.0))
+    shown = [(snapshot.step, snapshot.stage) for snapshot in channel.said["snapshot"]]
+    assert shown[-3:] == [(10, "auto-encoding"), (10, "auto-decoding"), (20, "auto-decoding")]
+    assert len(set(shown)) == len(shown)
+    assert next(status.state for status in channel.said["status"] if status.step == 10) == "paused"  # told first
+
+
 def test_what_cannot_be_obeyed_is_refused_with_the_reason_and_the_run_goes_on():
     channel = FakeChannel({5: ["resume", "switch", "switch", "dance"]})
     drive(FakeReconstruction(), channel, settings_for())

@@ -120,7 +120,6 @@ def test_only_the_newest_snapshots_and_checkpoints_are_kept(run):
     assert run.newest_checkpoint().name == "000020000.pt"
     newest = run.newest_snapshot()
     assert (newest.step, newest.map[0, 0, 0]) == (20000, 20000)
-    assert run.newest_snapshot(after=20000) is None
 
 
 def test_what_is_half_written_never_takes_a_final_name(run):

@@ -1,12 +1,14 @@
 """Following a run's folder: each thing is told once, torn lines wait, and a run that went back is told anew."""
 
+import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Event, Status
+from napari_cryospin.runs.messages import Event, Snapshot, Status
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.runs.watch import FolderWatch
 from napari_cryospin.settings import Settings
@@ -31,6 +33,21 @@ def test_everything_at_first_then_only_what_is_new(folder):
     news = watch.look()
     assert [event.kind for event in news.events] == ["paused"]
     assert (news.status.state, news.metrics, news.epochs) == ("paused", (), None)
+
+
+def test_a_snapshot_of_the_same_step_is_told_where_it_was_written_anew(folder):
+    """A switch during a pause."""
+    arrays = {"map": np.zeros((4, 4, 4)), "noise": np.ones((1, 2)), "rotations": np.zeros((1, 3, 3))}
+    arrays |= {"indices": [0], "half_sets": [0], "shifts": np.zeros((1, 2)), "winning_head": [0], "head_share": [1, 0]}
+    numbers = {"step": 7, "epoch": 1, "pixel_size": 1.0, "loss": 1.0, "resolution": 9.0, "band": 1, "max_shift": 0.0}
+    encoding = Snapshot(**arrays, **numbers, stage="auto-encoding", switch_ready=False, switch_reason="")
+    folder.write_snapshot(encoding)
+    watch = FolderWatch(folder)
+    assert watch.look().snapshot.stage == "auto-encoding"
+    assert watch.look().snapshot is None
+    folder.write_snapshot(dataclasses.replace(encoding, stage="auto-decoding"))
+    assert watch.look().snapshot.stage == "auto-decoding"
+    assert watch.look().snapshot is None
 
 
 def test_a_torn_line_waits_for_its_end(folder):

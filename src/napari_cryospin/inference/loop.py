@@ -166,6 +166,9 @@ class _Loop:
             raise RefusedError("the run is paused already")
         self.paused = True
         self.publisher.say("paused", id=command.id)
+        self.publisher.status("paused")
+        if self.reconstruction.step:
+            self.publisher.snapshot()  # while nothing moves, the present is looked at
 
     def resume(self, command: Command) -> None:
         if not self.paused:

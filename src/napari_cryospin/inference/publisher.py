@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from napari_cryospin.runs.channel import Channel
-from napari_cryospin.runs.messages import Event, EventKind, State, Status
+from napari_cryospin.runs.messages import Event, EventKind, Stage, State, Status
 
 if TYPE_CHECKING:
     from napari_cryospin.inference.reconstruction import Reconstruction
@@ -84,6 +84,7 @@ class Publisher:
         self.last = dict.fromkeys(("status", "snapshot", "history"), -math.inf) | {"checkpoint": time.monotonic()}
         self.newest: dict[str, float] = {}  # value of every metric
         self.losses: list[float] = []  # since the last line of metrics
+        self.shown: tuple[int, Stage] | None = None  # step and stage of the last snapshot
         self.advice = (False, "")
 
     @property
@@ -158,8 +159,12 @@ class Publisher:
         self.channel.status(status)
 
     def snapshot(self) -> None:
-        with self.budget.spending("snapshot"):
-            self.channel.snapshot(self.reconstruction.snapshot())
+        """Publish the present, unless it was published already."""
+        present = self.reconstruction.step, self.reconstruction.stage
+        if present != self.shown:
+            with self.budget.spending("snapshot"):
+                self.channel.snapshot(self.reconstruction.snapshot())
+            self.shown = present
         self.last["snapshot"] = time.monotonic()
 
     def checkpoint(self, state: dict[str, Any] | None = None) -> None:

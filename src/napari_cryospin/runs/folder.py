@@ -12,10 +12,10 @@ torn line after a crash, which readers leave out and the next driver cuts off.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ class RunFolder:
 
     # Who drives it
 
-    @contextmanager
+    @contextlib.contextmanager
     def driving(self) -> Iterator[None]:
         """Hold the run for this process: one driver at a time. The system lets go of it even after kill -9.
 
@@ -110,7 +110,7 @@ class RunFolder:
         except Timeout:
             return True
 
-    @contextmanager
+    @contextlib.contextmanager
     def logging(self) -> Iterator[None]:
         """Write what the package logs, from INFO on, to the run's log.txt too."""
         handler = logging.FileHandler(self.path / "log.txt", delay=True)
@@ -171,11 +171,17 @@ class RunFolder:
             snapshot.save(file)
         _keep_newest(self.path / "snapshots", "*.npz", KEPT_SNAPSHOTS)
 
-    def newest_snapshot(self, after: int = -1) -> Snapshot | None:
-        """The newest snapshot of a step later than `after`, if there is one."""
+    def snapshot_mark(self) -> tuple[str, int, int] | None:
+        """Another one whenever a snapshot was written: of a later step, or after a switch of the same one."""
         for path in sorted((self.path / "snapshots").glob("*.npz"), reverse=True):
-            if int(path.stem) <= after:
-                return None
+            with contextlib.suppress(FileNotFoundError):  # superseded meanwhile
+                about = path.stat()
+                return path.name, about.st_mtime_ns, about.st_ino
+        return None
+
+    def newest_snapshot(self) -> Snapshot | None:
+        """The newest snapshot, if there is one."""
+        for path in sorted((self.path / "snapshots").glob("*.npz"), reverse=True):
             try:
                 return Snapshot.load(path)
             except FileNotFoundError:  # superseded meanwhile
@@ -191,7 +197,7 @@ class RunFolder:
         paths = sorted((self.path / "history").glob("epoch_*.npz"))
         return {int(path.stem.removeprefix("epoch_")): path for path in paths}
 
-    @contextmanager
+    @contextlib.contextmanager
     def writing_checkpoint(self, step: int) -> Iterator[Path]:
         """Yield the path to write the checkpoint of a step to."""
         with atomic_write(self.path / "checkpoints" / f"{step:09d}.pt") as part:

@@ -43,7 +43,7 @@ class FolderWatch:
     def _forget(self) -> None:
         self._status: Status | None = None
         self._epochs: tuple[int, ...] = ()
-        self._step = -1
+        self._mark: tuple[str, int, int] | None = None
         self._events, self._metrics = (
             _Tail(self.folder.path / "events.jsonl"),
             _Tail(self.folder.path / "metrics.jsonl"),
@@ -54,9 +54,9 @@ class FolderWatch:
         restarted = self._events.was_cut() or self._metrics.was_cut()
         if restarted:
             self._forget()
-        status, snapshot = self._new_status(), self.folder.newest_snapshot(after=self._step)
-        if snapshot is not None:
-            self._step = snapshot.step
+        status, mark = self._new_status(), self.folder.snapshot_mark()
+        snapshot = self.folder.newest_snapshot() if mark != self._mark else None
+        self._mark = mark
         epochs = tuple(sorted(self.folder.history_paths()))
         changed, self._epochs = epochs != self._epochs, epochs
         return News(

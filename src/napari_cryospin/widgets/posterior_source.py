@@ -36,9 +36,9 @@ class Moment:
     snapshot: Snapshot | None = None
 
     @property
-    def key(self) -> tuple[int, int]:
-        """The same for the same map."""
-        return (self.epoch, -1 if self.snapshot is None else self.snapshot.step)
+    def key(self) -> tuple[int, int, str]:
+        """The same for the same map and poses: a switch changes them within a step."""
+        return (self.epoch, -1, "") if self.snapshot is None else (self.epoch, self.snapshot.step, self.snapshot.stage)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ class PosteriorSource:
     folder: RunFolder
     truth: Path | None = None
     _view: ParticleView | None = None
-    _state: tuple[tuple[int, int], MapState] | None = None
+    _state: tuple[tuple[int, int, str], MapState] | None = None
     _history: tuple[int, dict[str, Any]] | None = None
     _true: tuple[MapState, NDArray | None, str] | None = None
     _book: PathBook = field(init=False)
