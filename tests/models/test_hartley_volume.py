@@ -9,6 +9,9 @@ from napari_cryospin.physics.fourier import half_plane, map_to_hartley
 from napari_cryospin.physics.slicing import central_slices, insert_slices, shift_phases
 from napari_cryospin.physics.so3 import random_rotations
 
+CORNER = 3**0.5
+"""Lattice points from a point to the farthest corner that its interpolation may read."""
+
 
 def lattice_radius(volume: HartleyVolume) -> torch.Tensor:
     """Distance of each lattice point from zero frequency, in shells."""
@@ -22,12 +25,12 @@ def test_unseen_shells_start_at_zero(padding):
     volume = HartleyVolume(16, padding, first_band=3, generator=torch.Generator().manual_seed(0))
     radius = lattice_radius(volume)
     lattice = volume.hartley().detach()
-    assert not lattice[radius > 3 + 1 / padding + 1e-6].any()
+    assert not lattice[radius > 3 + CORNER / padding].any()
     assert float(lattice[radius <= 3].std()) == pytest.approx(0.1, rel=0.3)
     points = half_plane(16)
     slices = central_slices(lattice, random_rotations(20, torch.Generator().manual_seed(1)), points, padding)
     inside = points.square().sum(-1) <= 9
-    beyond = points.square().sum(-1) > (3 + 3 / padding) ** 2  # out of the interpolation's reach
+    beyond = points.square().sum(-1) > (3 + 2 * CORNER / padding) ** 2
     assert bool(slices[:, inside].abs().min(0).values.gt(0).all())
     assert not slices[:, beyond].any()
 
@@ -44,11 +47,13 @@ def test_map_round_trip(phantom, padding):
 def test_band_cut_leaves_what_is_inside_and_nothing_beyond(phantom):
     volume = HartleyVolume(16, first_band=3).double()
     volume.set_map(phantom)
-    radius, whole = lattice_radius(volume), volume.hartley().detach()
+    beyond, whole = lattice_radius(volume) > 4 + CORNER, volume.hartley().detach()
     cut = map_to_hartley(volume.to_map(4))
-    torch.testing.assert_close(cut[radius <= 4 + 1], whole[radius <= 4 + 1])  # 1: where interpolation reads
-    assert float(whole[radius > 4 + 1].abs().max()) > 1
-    assert float(cut[radius > 4 + 1].abs().max()) < 1e-9
+    points, rotations = half_plane(16, 4), random_rotations(50, torch.Generator().manual_seed(3)).double()
+    slices = (central_slices(lattice, rotations, points, 1) for lattice in (cut, whole))
+    torch.testing.assert_close(*slices)
+    assert float(whole[beyond].abs().max()) > 0.1
+    assert float(cut[beyond].abs().max()) < 1e-9
     assert torch.equal(volume.hartley(), whole)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -42,11 +44,11 @@ class HartleyVolume(nn.Module):
         self.exponent = nn.Parameter(torch.zeros_like(mantissa))
 
     def _beyond(self, band: int, lattice: Tensor) -> Tensor:
-        """`(G, G, G)` lattice points further out than slices of a band reach."""
+        """`(G, G, G)` lattice points further out than slices of a band reach, the corners of their cells included."""
         size = lattice.shape[-1]
         square = (torch.arange(size, device=lattice.device) - size // 2).square()
         distance = square[:, None, None] + square[:, None] + square
-        return distance > (self.padding * band + 1) ** 2
+        return distance.sqrt() > self.padding * band + math.sqrt(3)
 
     def hartley(self, band: int | None = None) -> Tensor:
         """`(G, G, G)` lattice, or its middle as far as slices of a band read it. Differentiable."""
