@@ -89,6 +89,11 @@ def test_without_halves_only_by_hand_and_it_is_said(blurred):
     np.testing.assert_allclose(unchanged.sharpened, blurred, atol=2e-3 * abs(blurred).max())
 
 
+def test_a_b_factor_that_no_map_can_hold_is_refused(blurred):
+    with pytest.raises(ValueError, match="B-factor: found -1e"):
+        sharpen(np.asarray(blurred), 1.0, -1e6, float("nan"))
+
+
 def test_a_coarse_map_is_not_sharpened_and_it_is_said(blurred):
     found = postprocess(*halves(blurred, 0.5), 8.0)
     assert found.b_factor == 0

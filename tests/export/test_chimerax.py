@@ -80,13 +80,6 @@ def test_script_shows_what_was_exported_at_the_window_s_level(run, tmp_path):
     assert mrcfile.validate(tmp_path / "out" / "map.mrc")
 
 
-@pytest.mark.parametrize("wrong", [{"contour": 1.5}, {"colour": "blue"}])
-def test_a_look_that_cannot_be_had_is_refused_before_anything_is_written(wrong, run, tmp_path):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        export(run, "chimerax", tmp_path / "out", options=ExportOptions(**wrong))
-    assert not (tmp_path / "out").exists()
-
-
 def test_series_is_named_so_that_chimerax_tells_its_order(run, tmp_path):
     export_chimerax(run, tmp_path / "out", ExportOptions(), quiet)
     names = sorted(path.name for path in (tmp_path / "out" / "series").iterdir())

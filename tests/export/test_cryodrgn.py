@@ -10,6 +10,7 @@ import pytest
 from napari_cryospin.export.selection import Selection
 from napari_cryospin.export.table import export
 from napari_cryospin.io.open import open_particles
+from napari_cryospin.settings import PreparationSettings, Settings
 
 
 def unpickle(path):
@@ -63,3 +64,13 @@ def test_round_trip_through_a_bare_stack(shared_data, make_run, tmp_path):
 def test_mixed_images_are_refused(star, make_run, tmp_path):
     with pytest.raises(ValueError, match="cryoDRGN expects one box and pixel size"):
         export(make_run(star, range(12)), "cryodrgn", tmp_path / "out")
+
+
+@pytest.mark.parametrize(("inverted", "expected"), [(False, True), (True, False)])
+def test_dark_images_need_a_flag_of_cryodrgn(inverted, expected, shared_data, make_run, tmp_path):
+    """The file says that its images show dark protein; the run may have been told the opposite."""
+    settings = Settings(preparation=PreparationSettings(invert_contrast=inverted))
+    run = make_run(shared_data / "stacks" / "empiar_10076_7.cs", range(7), settings=settings)
+    command = export(run, "cryodrgn", tmp_path / "out").notes[-1]
+    assert ("--uninvert-data" in command) == expected
+    assert "--ctf ctf.pkl" in command

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from napari_cryospin.export.run_results import RunResults, open_results
 from napari_cryospin.export.selection import Selection
 from napari_cryospin.export.table import export
+from napari_cryospin.io.cryodrgn import write_ctf
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.settings import PreparationSettings, Settings
 
@@ -114,7 +117,7 @@ def test_real_files_give_way_to_nothing(star, make_run, tmp_path):
     mine = tmp_path / "out" / "stacks" / "stack0.mrc"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
-    assert _linked([stack], tmp_path / "out") == [str(stack)]
+    assert _linked([stack], tmp_path / "out").tolist() == [str(stack).encode()]
     assert mine.read_text() == "mine"
 
 
@@ -123,3 +126,36 @@ def test_an_image_twice_in_the_set(star, make_run, tmp_path):
     run = make_run(star, range(12))
     _, data = export(run, "cryosparc", tmp_path / "out").paths
     assert len(np.unique(load(data)["uid"])) == 12
+
+
+def test_sign_and_ctf_of_a_cs_file_stay_and_it_is_said(shared_data, make_run, tmp_path):
+    source = shared_data / "stacks" / "empiar_10076_7.cs"
+    before, pickle = load(source), tmp_path / "ctf.pkl"
+    particles = open_particles(source)
+    other = dataclasses.replace(particles.ctf, defocus_u=particles.ctf.defocus_u + 500)
+    write_ctf(pickle, other, 320, float(particles.pixel_sizes[0]))
+    settings = Settings(preparation=PreparationSettings(invert_contrast=True))
+    run = make_run(source, range(7), settings=settings, options={"ctf": pickle})
+    exported = export(run, "cryosparc", tmp_path / "out")
+    after = load(exported.paths[1])
+    np.testing.assert_array_equal(after["blob/sign"], before["blob/sign"])
+    np.testing.assert_array_equal(after["ctf/df1_A"], before["ctf/df1_A"])
+    assert any("blob/sign is that of empiar_10076_7.cs" in note for note in exported.notes)
+    assert any("the run used ctf.pkl" in note for note in exported.notes)
+    star = export(run, "relion", tmp_path / "out.star")  # a new file: as the run had it
+    assert not any("ctf.pkl" in note or "dark" in note for note in star.notes)
+    written = open_particles(tmp_path / "out.star")
+    np.testing.assert_allclose(written.ctf.defocus_u, other.defocus_u, atol=1e-2)
+
+
+def test_folders_with_letters_beyond_ascii(shared_data, make_run, tmp_path):
+    folder = tmp_path / "Jürgen 冷冻"
+    folder.mkdir()
+    for name in ("empiar_10076_7.mrc", "empiar_10076_7.star"):
+        shutil.copyfile(shared_data / "stacks" / name, folder / name)
+    run = make_run(folder / "empiar_10076_7.star", range(7))
+    (folder / "out" / "stacks").mkdir(parents=True)
+    (folder / "out" / "stacks" / "empiar_10076_7.mrc").write_text("mine")  # no link: the path itself
+    exported = export(run, "cryosparc", folder / "out")
+    again = open_particles(exported.paths[1])
+    np.testing.assert_array_equal(again.read_images([3]), open_particles(run.source.particles).read_images([3]))

@@ -14,6 +14,7 @@ from napari_cryospin.cli import main
 from napari_cryospin.evaluation.map_alignment import apply_alignment
 from napari_cryospin.export.options import ExportCancelledError
 from napari_cryospin.export.run_results import open_results
+from napari_cryospin.export.selection import Selection
 from napari_cryospin.export.table import EXPORTERS, export
 from napari_cryospin.io.angles import rotation_from_euler
 
@@ -42,6 +43,9 @@ def test_command(star, make_run, tmp_path, capsys):
         (["input", "--to", "cryosparc"], "the run's input particles.star is there"),
         (["rows.txt", "--to", "cryodrgn"], "is a file; expected a folder"),
         (["out", "--to", "chimerax", "--select", "entropy < 1"], "expected no selection"),
+        (["out.star", "--to", "relion", "--select", "log_likelihood > 0"], "none of the run's 12 particles is left"),
+        (["out.star", "--to", "relion", "--random", "0"], "random is 0; expected at least 1"),
+        (["out.star", "--to", "relion", "--direction", "0", "0", "nan"], "expected rot, tilt and an angle"),
     ],
 )
 def test_mistakes_are_one_clear_line(arguments, named, star, make_run, tmp_path, capsys, monkeypatch):
@@ -54,6 +58,24 @@ def test_mistakes_are_one_clear_line(arguments, named, star, make_run, tmp_path,
     assert named in error
     assert error.count("\n") == 1
     assert star.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--low-pass", "0"], "low_pass: found 0"),
+        (["--low-pass", "-4"], "low_pass: found -4"),
+        (["--b-factor", "nan"], "b_factor: found nan"),
+        (["--view", "nan", "0", "0"], "view: found (nan"),
+        (["--contour", "1.5"], "contour: found 1.5"),
+        (["--colour", "blue"], "colour: found 'blue'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, named, star, make_run, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", str(make_run(star, range(12)).path), str(tmp_path / "out"), "--to", "maps", *options])
+    assert named in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_torch_for_particles(star, make_run, tmp_path):
@@ -69,8 +91,9 @@ def test_every_exporter_is_there():
         assert callable(getattr(__import__(f"napari_cryospin.export.{module}", fromlist=[name]), name))
 
 
-@pytest.mark.parametrize("to", ["relion", "cryosparc"])
+@pytest.mark.parametrize("to", ["relion", "cryosparc", "cryodrgn"])
 def test_progress_grows_and_a_stop_leaves_nothing(to, star, make_run, tmp_path):
+    star.write_text(star.read_text().replace("3.0 32 2", "1.5 64 2"))  # one box: cryoDRGN takes no other
     run, stop, seen = make_run(star, range(12)), threading.Event(), []
     out = tmp_path / "out" / ("a.star" if to == "relion" else "")
     export(run, to, out, progress=lambda share, text: seen.append((share, text)))
@@ -80,12 +103,15 @@ def test_progress_grows_and_a_stop_leaves_nothing(to, star, make_run, tmp_path):
     assert all(text for _, text in seen)
     written = {path.name: path.stat().st_mtime_ns for path in out.parent.rglob("*") if path.is_file()}
 
-    def halfway(share: float, text: str) -> None:
-        if share >= 0.5:
-            stop.set()
+    for moment in sorted({share for share in shares if 0.5 < share < 1}):  # whenever it is broken off
 
-    with pytest.raises(ExportCancelledError):
-        export(run, to, out, progress=halfway, stop=stop)
+        def late(share: float, text: str, moment: float = moment) -> None:
+            if share >= moment:
+                stop.set()
+
+        stop.clear()
+        with pytest.raises(ExportCancelledError):
+            export(run, to, out, Selection(expression="row < 5"), progress=late, stop=stop)
     assert written == {path.name: path.stat().st_mtime_ns for path in out.parent.rglob("*") if path.is_file()}
 
 

@@ -27,7 +27,7 @@ def export(
     random: int | None = None,
     seed: int = 0,
     rows: Path | None = None,
-    options: OmitArgPrefixes[ExportOptions] = ExportOptions(),  # noqa: B008 (frozen)
+    writing: OmitArgPrefixes[ExportOptions] = ExportOptions(),  # noqa: B008 (frozen)
 ) -> int:
     """Write a run's results for another program. Also of a run that goes on: then as of its last epoch.
 
@@ -50,7 +50,7 @@ def export(
         Of the draw.
     rows
         Particles of a list: a text file with rows of the input, counted from 1, one a line.
-    options
+    writing
         How to write.
     """
     selection = Selection(expression=select, direction=direction, random=random, seed=seed, rows=rows)
@@ -62,7 +62,7 @@ def export(
             bar.set_description_str(text)
 
         try:
-            exported = export_results(run, to, out, selection, options, progress, stop)
+            exported = export_results(run, to, out, selection, writing, progress, stop)
         except ExportCancelledError as error:
             say(str(error))
             return 130

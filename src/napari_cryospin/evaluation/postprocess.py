@@ -133,12 +133,23 @@ def sharpen(
         A^2; negative sharpens.
     weights
         `(shells,)` further factors.
+
+    Raises
+    ------
+    ValueError
+        The B-factor makes values that are no numbers any more.
     """
     n = len(density)
-    factors = b_factor_factors(n, pixel_size, b_factor)
-    if np.isfinite(low_pass):
-        factors = factors * low_pass_factors(n, pixel_size, low_pass)
-    return filter_map(density, factors if weights is None else factors * weights)
+    with np.errstate(over="ignore", invalid="ignore"):
+        factors = b_factor_factors(n, pixel_size, b_factor)
+        if np.isfinite(low_pass):
+            factors = factors * low_pass_factors(n, pixel_size, low_pass)
+        found = filter_map(density, factors if weights is None else factors * weights)
+    if not np.isfinite(found).all():
+        raise ValueError(
+            f"B-factor: found {b_factor:g} A^2, beyond what a map's values can hold; expected one nearer 0"
+        )
+    return found
 
 
 def fsc_weights(curve: Fsc) -> NDArray[np.float64]:

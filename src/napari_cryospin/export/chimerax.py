@@ -6,7 +6,6 @@ Every command in it is documented at https://www.cgl.ucsf.edu/chimerax/docs/user
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,17 +50,7 @@ class Look:
 
     @classmethod
     def of(cls, options: ExportOptions) -> Look:
-        """As the options have it.
-
-        Raises
-        ------
-        ValueError
-            No such share or colour can be.
-        """
-        if not 0 < options.contour < 1:
-            raise ValueError(f"contour: found {options.contour:g}, expected a share of the grid points, 0 to 1")
-        if re.fullmatch("#[0-9a-fA-F]{6}", options.colour) is None:
-            raise ValueError(f"colour: found {options.colour!r}, expected #rrggbb such as '#a9bcd6'")
+        """As the options have it."""
         return cls(enclosed=options.contour, colour=options.colour, rotation=rotation_from_euler(options.view))
 
 
@@ -83,7 +72,7 @@ def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progre
     Raises
     ------
     FileNotFoundError, ValueError
-        The run has no map yet; the look cannot be had.
+        The run has no map yet, or not the one that is asked for.
     """
     look = Look.of(options)
     out.mkdir(parents=True, exist_ok=True)

@@ -8,9 +8,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-NAMES = ("chimerax", "ChimeraX")
+NAMES = ("chimerax", "ChimeraX", "chimerax-daily")
 USUAL = (
-    "/usr/bin/chimerax",
+    "/usr/bin/chimerax*",
     "/usr/lib/ucsf-chimerax*/bin/ChimeraX",
     "/usr/libexec/UCSF-ChimeraX*/bin/ChimeraX",
     "/opt/UCSF/ChimeraX*/bin/ChimeraX",
@@ -18,6 +18,8 @@ USUAL = (
     "/usr/local/chimerax*/bin/ChimeraX",
     "~/chimerax*/bin/ChimeraX",
     "~/.local/chimerax*/bin/ChimeraX",
+    "/var/lib/flatpak/exports/bin/edu.ucsf.rbvi.ChimeraX",
+    "~/.local/share/flatpak/exports/bin/edu.ucsf.rbvi.ChimeraX",
     "/Applications/ChimeraX*.app/Contents/bin/ChimeraX",
     "~/Applications/ChimeraX*.app/Contents/bin/ChimeraX",
     "C:/Program Files/ChimeraX*/bin/ChimeraX.exe",
@@ -45,7 +47,7 @@ def find_chimerax() -> Path:
     found = next(_usual(), None)
     if found is None:
         raise FileNotFoundError(
-            "ChimeraX was not found. Looked on PATH for chimerax and ChimeraX, and in "
+            f"ChimeraX was not found. Looked on PATH for {', '.join(NAMES)}, and in "
             + ", ".join(USUAL)
             + ". Install it (https://www.rbvi.ucsf.edu/chimerax), or set CHIMERAX_PATH to its program or folder."
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_cryospin.export.input_notes import shows_dark_protein
 from napari_cryospin.export.options import Exported, ExportOptions, Progress, within
 from napari_cryospin.export.run_results import RunResults
 from napari_cryospin.io import cryodrgn
@@ -24,16 +25,21 @@ def export_cryodrgn(results: RunResults, out: Path, options: ExportOptions, prog
     fractions = np.full((len(particles), 2), np.nan)
     rotations[results.rows] = results.rotations
     fractions[results.rows] = results.shifts / (box * pixel_size)
-    progress(0.8, "writing")  # from here on it is not broken off: the files belong together
+    progress(0.8, "writing")
     paths, notes = [out / "poses.pkl", out / "ind.pkl"], []
     cryodrgn.write_poses(paths[0], rotations, fractions)
     cryodrgn.write_indices(paths[1], results.rows)
+    command = f"{results.folder.source.particles.name} --poses poses.pkl --ind ind.pkl"
     if particles.ctf is None:
         notes.append("no ctf.pkl: the particles have no CTF")
     else:
         paths.append(out / "ctf.pkl")
+        progress(0.9, "writing ctf.pkl")
         cryodrgn.write_ctf(paths[-1], particles.ctf, box, pixel_size)
-    command = f"{results.folder.source.particles.name} --poses poses.pkl --ctf ctf.pkl --ind ind.pkl"
+        command += " --ctf ctf.pkl"
+    if shows_dark_protein(results):
+        command += " --uninvert-data"
+        notes.append("the images show dark protein, which cryoDRGN expects with --uninvert-data only")
     notes.append(f"to be given to cryoDRGN as: {command}")
     return Exported(paths=tuple(paths), notes=(*results.notes, *notes))
 

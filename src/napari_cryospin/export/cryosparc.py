@@ -6,19 +6,27 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_cryospin.export.input_notes import inverted, kept_ctf_notes
 from napari_cryospin.export.options import Exported, ExportOptions, Progress, within
 from napari_cryospin.export.run_results import RunResults
+from napari_cryospin.io.cryosparc import CsTable
 from napari_cryospin.io.cryosparc_writer import write_result_group
 
 
 def export_cryosparc(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:
     """Write particles.cs and particles.csg into a folder.
 
-    Particles of a .cs file keep their uid and all fields but those of the alignment; others get uids of their own.
+    Particles of a .cs file keep their uid and all fields but those of the alignment, the images' sign and CTF among
+    them; others get uids of their own, and blob/sign and CTF as the run had them.
     """
     results = results.with_input(within(progress, 0.0, 0.7))
-    used = results.used
-    if results.folder.settings.preparation.invert_contrast:
+    used, said = results.used, []
+    if inverted(results) and isinstance(used.table, CsTable):
+        said.append(
+            f"blob/sign is that of {results.folder.source.particles.name}, though the run inverted the contrast: "
+            "cryoSPARC will see dark protein where that sign is wrong; the poses are right all the same"
+        )
+    elif inverted(results):
         used = used.with_contrast(-1)
     progress(0.7, "writing particles.cs")
     paths, notes = write_result_group(
@@ -29,4 +37,4 @@ def export_cryosparc(results: RunResults, out: Path, options: ExportOptions, pro
         errors=np.nan_to_num(results.error),
         half_sets=results.half_sets,
     )
-    return Exported(paths=paths, notes=(*results.notes, *notes))
+    return Exported(paths=paths, notes=(*results.notes, *notes, *said, *kept_ctf_notes(results, ".cs")))

@@ -18,7 +18,7 @@ from napari_cryospin.runs.folder import RunFolder
 
 TABLES = ("fsc.csv", "fsc.star", "fsc.xml", "guinier.csv", "orientations.csv")
 REFERENCE = "reference.mrc"
-KINDS = {"map_sharpened": "sharpened", "map_filtered": "low-passed", "map": "unfiltered"}
+KINDS = {"map_filtered": "low-passed map", "map": "unfiltered map"}
 GREY_SCALE = (
     f"{REFERENCE}: its grey values are not on RELION's absolute scale: tick 'ref. map is on absolute greyscale: no' "
     "(--firstiter_cc); cryoSPARC needs nothing"
@@ -56,11 +56,14 @@ def export_maps(folder: RunFolder, out: Path, options: ExportOptions, progress: 
     cut = options.low_pass or found.figures["resolution_angstrom"] or float("nan")
     source = folder.source
     particles = open_particles(source.particles, **source.options, require_stacks=False)
-    paths.append(out / REFERENCE)
-    write_map(paths[-1], *original_box_map(found.maps["map"], found.pixel_size, particles, cut))
-    notes.append(GREY_SCALE)
-    if not np.isfinite(cut):
-        notes.append(f"{REFERENCE}: not low-passed, since the resolution is not known; give --low-pass")
+    if (particles.box_sizes > 0).any():
+        paths.append(out / REFERENCE)
+        write_map(paths[-1], *original_box_map(found.maps["map"], found.pixel_size, particles, cut))
+        notes.append(GREY_SCALE)
+        if not np.isfinite(cut):
+            notes.append(f"{REFERENCE}: not low-passed, since the resolution is not known; give --low-pass")
+    else:
+        notes.append(f"no {REFERENCE}: the particles' box is not known, as their stacks are missing")
     paths += [*_copy_tables(folder, out), write_figures(out / FIGURES, found.figures)]
     if options.series:
         paths += _write_series(folder, out / "series", progress, options)
@@ -76,7 +79,9 @@ def export_emdb(folder: RunFolder, out: Path, options: ExportOptions, progress: 
     found = read_maps(folder, options)
     primary = found.primary(options)
     out.mkdir(parents=True, exist_ok=True)
-    notes = [*found.notes, f"map.mrc is the {KINDS[primary]} map"]
+    b_factor = found.figures["b_factor"]
+    sharpened = f"sharpened map, B-factor {b_factor:.1f} A^2" if b_factor else "map weighted by the FSC and low-passed"
+    notes = [*found.notes, f"map.mrc is the {KINDS.get(primary, sharpened)}"]
     chosen = {"map": found.maps[primary]}
     chosen |= {name: found.maps[name] for name in ("half_map_1", "half_map_2", "mask") if name in found.maps}
     paths = []
@@ -119,9 +124,9 @@ def original_box_map(
 
     from napari_cryospin.physics.map_crop import fourier_pad_map
 
-    kinds, counts = np.unique(
-        np.stack((particles.box_sizes, particles.pixel_sizes), axis=-1), axis=0, return_counts=True
-    )
+    known = particles.box_sizes > 0
+    frames = np.stack((particles.box_sizes, particles.pixel_sizes), axis=-1)[known]
+    kinds, counts = np.unique(frames, axis=0, return_counts=True)
     box, size = int(kinds[counts.argmax(), 0]), float(kinds[counts.argmax(), 1])
     if abs(box * size / (len(density) * pixel_size) - 1) > 1e-3:
         raise ValueError(

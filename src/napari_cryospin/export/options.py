@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +44,18 @@ class ExportOptions:
     """ChimeraX: of the map, as #rrggbb."""
     view: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """ChimeraX: rot, tilt, psi in degrees of an image that shows the map as ChimeraX first will."""
+
+    def __post_init__(self) -> None:
+        if self.b_factor is not None and not math.isfinite(self.b_factor):
+            raise ValueError(f"b_factor: found {self.b_factor:g}, expected A^2, negative to sharpen")
+        if self.low_pass is not None and not 0 < self.low_pass < math.inf:
+            raise ValueError(f"low_pass: found {self.low_pass:g}, expected A, above 0")
+        if not 0 < self.contour < 1:
+            raise ValueError(f"contour: found {self.contour:g}, expected a share of the grid points, 0 to 1")
+        if re.fullmatch("#[0-9a-fA-F]{6}", self.colour) is None:
+            raise ValueError(f"colour: found {self.colour!r}, expected #rrggbb such as '#a9bcd6'")
+        if not all(map(math.isfinite, self.view)):
+            raise ValueError(f"view: found {self.view}, expected rot, tilt, psi in degrees")
 
 
 @dataclass(frozen=True, kw_only=True)

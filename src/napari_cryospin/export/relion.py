@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from napari_cryospin.export.input_notes import kept_ctf_notes, shows_dark_protein
 from napari_cryospin.export.options import Exported, ExportOptions, Progress, within
 from napari_cryospin.export.run_results import RunResults
 from napari_cryospin.io.located import both_half_sets
@@ -34,6 +35,11 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
         )
     if both_half_sets(results.half_sets) is not None:
         columns["rlnRandomSubset"] = results.half_sets
+    if shows_dark_protein(results):
+        notes.append(
+            "the images show dark protein, RELION expects white: invert them "
+            "(relion_image_handler --multiply_constant -1)"
+        )
     write_particles(
         out,
         used,
@@ -44,12 +50,4 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
         dropped=tuple(POSTERIOR_COLUMNS.values()),  # of an earlier refinement, where they are not ours
         progress=lambda share: progress(0.6 + 0.4 * share, f"writing {out.name}"),
     )
-    return Exported(paths=(out,), notes=(*results.notes, *notes, *contrast_notes(results)))
-
-
-def contrast_notes(results: RunResults) -> tuple[str, ...]:
-    """Said where RELION will see dark protein."""
-    inverted = -1 if results.folder.settings.preparation.invert_contrast else 1
-    if (results.used.contrast * inverted < 0).any():
-        return ("the images show dark protein, RELION expects white: invert them (relion_image_handler --multiply -1)",)
-    return ()
+    return Exported(paths=(out,), notes=(*results.notes, *notes, *kept_ctf_notes(results, ".star")))

@@ -33,6 +33,8 @@ class Exporter:
     """`module:name` in this package, imported when it is asked for."""
     of: Literal["particles", "run"] = "particles"
     """Called with the results of the chosen particles, or with the run's folder; then with out, options, progress."""
+    together: bool = False
+    """Files that are no use alone: they get to their place when all of them are made."""
 
 
 SERIES = "series"
@@ -55,6 +57,7 @@ EXPORTERS = {
         detail="poses.pkl, ctf.pkl, and ind.pkl with the particles chosen",
         suffix="",
         function="cryodrgn:export_cryodrgn",
+        together=True,
     ),
     "chimerax": Exporter(
         label="script for ChimeraX (.cxc)",
@@ -62,6 +65,7 @@ EXPORTERS = {
         suffix="",
         function="chimerax:export_chimerax",
         of="run",
+        together=True,
     ),
     "maps": Exporter(
         label="all maps and FSC (.mrc)",
@@ -69,6 +73,7 @@ EXPORTERS = {
         suffix="",
         function="maps:export_maps",
         of="run",
+        together=True,
     ),
     "emdb": Exporter(
         label="map and half maps for EMDB",
@@ -76,6 +81,7 @@ EXPORTERS = {
         suffix="",
         function="maps:export_emdb",
         of="run",
+        together=True,
     ),
 }
 
@@ -134,20 +140,17 @@ def export(
     report(0.0, "opening the run")
     module, name = exporter.function.split(":")
     function = getattr(importlib.import_module(f"napari_cryospin.export.{module}"), name)
-    if exporter.of == "run":
-        with _all_or_nothing(out) as part:
-            exported: Exported = function(folder, part, options, report)
-        paths = tuple(out / path.relative_to(part) for path in exported.paths)
-        exported = dataclasses.replace(exported, paths=paths)
-    else:
+    what: RunFolder | RunResults = folder
+    if exporter.of == "particles":
         results = run if isinstance(run, RunResults) else open_results(folder)
         if not selection.everything:
             results = results.select(selection.positions(results))
-        results = results.in_other_hand() if options.flip_hand else results
-        (out.parent if exporter.suffix else out).mkdir(parents=True, exist_ok=True)
-        exported = function(results, out, options, report)
+        what = results.in_other_hand() if options.flip_hand else results
+    (out.parent if exporter.suffix else out).mkdir(parents=True, exist_ok=True)
+    with _all_or_nothing(out) if exporter.together else contextlib.nullcontext(out) as part:
+        exported: Exported = function(what, part, options, report)
     report(1.0, "done")
-    return exported
+    return dataclasses.replace(exported, paths=tuple(out / path.relative_to(part) for path in exported.paths))
 
 
 def _check_place(exporter: Exporter, folder: RunFolder, out: Path) -> None:
@@ -167,8 +170,7 @@ def _check_place(exporter: Exporter, folder: RunFolder, out: Path) -> None:
 
 @contextlib.contextmanager
 def _all_or_nothing(out: Path) -> Iterator[Path]:
-    """A folder whose files get to `out` when all of them are there: maps of two exports must not be mixed."""
-    out.mkdir(parents=True, exist_ok=True)
+    """A folder whose files get to `out` when all of them are there: files of two exports must not be mixed."""
     try:
         with tempfile.TemporaryDirectory(prefix=".part-", dir=out) as name:
             part = Path(name)

@@ -68,10 +68,10 @@ def write_result_group(
     for name, values in fields.items():
         table[name] = values
     sheet, data = folder / "particles.csg", folder / "particles.cs"
-    with atomic_write(data) as part, part.open("wb") as file:
-        np.lib.format.write_array(file, table, allow_pickle=False)
-    with atomic_write(sheet) as part:
+    with atomic_write(sheet) as part, atomic_write(data) as data_part:  # both are complete before either is there
         part.write_text(_sheet(fields, len(particles), data.name))
+        with data_part.open("wb") as file:
+            np.lib.format.write_array(file, table, allow_pickle=False)
     return (sheet, data), tuple(notes)
 
 
@@ -82,16 +82,16 @@ def _kept(particles: Particles, folder: Path) -> dict[str, NDArray[Any]]:
         fields |= {name: part[name] for name in part.dtype.names if not name.startswith("alignments3D/")}
     first = [name for name in particles.table.parts[0].dtype.names if name in fields]
     fields = {name: fields[name] for name in dict.fromkeys([*first, *fields])}
-    paths = fields["blob/path"].astype(str)
-    if np.char.startswith(paths, BESIDE).any():  # relative to the input, from which the new file lies apart
-        links = np.array(_linked(particles.stacks, folder))[particles.stack_index]
-        fields["blob/path"] = np.where(np.char.startswith(paths, BESIDE), links, paths).astype(bytes)
+    paths = fields["blob/path"].astype(bytes)
+    beside = np.char.startswith(paths, BESIDE.encode())
+    if beside.any():  # relative to the input, from which the new file lies apart
+        fields["blob/path"] = np.where(beside, _linked(particles.stacks, folder)[particles.stack_index], paths)
     return fields
 
 
 def _made(particles: Particles, folder: Path, notes: list[str]) -> dict[str, NDArray[Any]]:
     """Fields of particles that cryoSPARC has never seen."""
-    links = np.array(_linked(particles.stacks, folder), dtype=bytes)
+    links = _linked(particles.stacks, folder)
     fields: dict[str, NDArray[Any]] = {
         "uid": make_uids(particles),
         "blob/path": links[particles.stack_index],
@@ -165,7 +165,7 @@ def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return numbers ^ (numbers >> np.uint64(31))
 
 
-def _linked(stacks: Sequence[Path], folder: Path) -> list[str]:
+def _linked(stacks: Sequence[Path], folder: Path) -> NDArray[np.bytes_]:
     """Names of stacks as a .cs file in `folder` has them: links beside it; those that are missing by their old name."""
     names: list[str] = []
     for number, stack in enumerate(stacks):
@@ -176,7 +176,7 @@ def _linked(stacks: Sequence[Path], folder: Path) -> list[str]:
         if name in names:
             name = f"{BESIDE}{LINKS}/{number}_{stack.stem}.mrc"
         names.append(name if _link(folder / name.removeprefix(BESIDE), stack) else str(stack.absolute()))
-    return names
+    return np.array([name.encode() for name in names])
 
 
 def _link(link: Path, stack: Path) -> bool:
