@@ -5,6 +5,7 @@ import sys
 import threading
 from concurrent.futures import CancelledError
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ from napari_cryospin.evaluation.sphere_cells import healpix_cells, pixel_of
 from napari_cryospin.inference import particle_view
 from napari_cryospin.inference.view_results import SIDE, Candidates, Posterior, Zoom, patch_axes, patch_directions
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Snapshot
+from napari_cryospin.runs.messages import Snapshot, Status
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
+from napari_cryospin.widgets import posterior_panel, posterior_saving
 from napari_cryospin.widgets.posterior_panel import PosteriorPanel
 from napari_cryospin.widgets.posterior_saving import picture_of, save_numbers
+from napari_cryospin.widgets.posterior_words import percent
 from napari_cryospin.widgets.session import session_of
 
 USED = np.array([0, 2, 3, 5, 8])
@@ -220,6 +223,43 @@ def test_new_maps_are_followed_at_leisure(panel, qtbot, folder, engine):
     assert "step 32" in panel.title.text()
 
 
+def test_a_run_that_pauses_is_looked_at_now(panel, qtbot, folder, monkeypatch):
+    monkeypatch.setattr(posterior_panel, "EVERY", 1000.0)
+    monkeypatch.setattr(posterior_panel, "MOST", 1000.0)
+    folder.write_snapshot(snapshot(31))
+    qtbot.waitUntil(lambda: panel.session.snapshot.step == 31, timeout=5000)
+    qtbot.wait(100)
+    assert "step 31" not in panel.title.text()  # at leisure
+    folder.write_status(Status(state="paused", stage="auto-decoding", step=31, epoch=3))
+    qtbot.waitUntil(lambda: "step 31" in panel.title.text(), timeout=5000)
+
+
+def test_until_there_is_a_posterior_it_is_said_why(make_napari_viewer, qtbot, folder, engine, tmp_path):
+    viewer = make_napari_viewer(show=True)
+    panel = PosteriorPanel(viewer)
+    viewer.window.add_dock_widget(panel, area="right")
+    assert "Start a run" in panel._message.text()
+    engine.gate.clear()
+    session_of(viewer).watch(folder)
+    qtbot.waitUntil(lambda: "is being computed" in panel._message.text(), timeout=5000)
+    assert panel.is_empty
+    engine.gate.set()
+    qtbot.waitUntil(lambda: not panel.is_empty, timeout=5000)
+    other = RunFolder.create(tmp_path / "other", RunInput(particles=Path("p.star")), Settings())
+    session_of(viewer).watch(other)
+    assert "Waiting for" in panel._message.text()
+    other.write_status(Status(state="failed"))
+    qtbot.waitUntil(lambda: "no posterior" in panel._message.text(), timeout=5000)
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(2e-5, "less than 0.01 %"), (0.00234, "0.23 %"), (0.6587, "65.9 %"), (0.99951, "100 %"), (0.9994, "99.9 %")],
+)
+def test_probabilities_are_readable(share, text):
+    assert percent(share) == text
+
+
 def test_newest_choice_wins_and_a_hidden_panel_asks_nothing(panel, qtbot, engine):
     engine.gate.clear()
     del engine.asked[:]
@@ -256,13 +296,19 @@ def test_linked_cameras_turn_together_and_a_click_turns_the_map(panel, qtbot):
     np.testing.assert_allclose(asked.args[0], panel.strip.shown[0].rotation)
 
 
-def test_picture_and_numbers_are_saved(panel, tmp_path):
+def test_picture_and_numbers_are_saved(panel, tmp_path, monkeypatch):
     save_numbers(panel.look, panel.detail, tmp_path / "posterior.npz")
     with np.load(tmp_path / "posterior.npz") as saved:
         assert saved["log_posterior"].argmax() == pixel_of(TRUE[0, 2], 8)
         assert saved["candidate_rotations"].shape == (HEADS, 3, 3)
         assert saved["zoom_log_posterior"].shape == (SIDE, SIDE)
         assert len(saved["shown"]) == len(saved["error"]) == HEADS + 2
+    panel.save.save(tmp_path / "posterior.png")
+    assert (tmp_path / "posterior.png").stat().st_size > 10_000
+    said = Mock()
+    monkeypatch.setattr(posterior_saving, "show_error", said)
+    panel.save.save(tmp_path / "nowhere" / "posterior.npz")
+    assert "nowhere" in said.call_args.args[0]
     image = picture_of(panel)
     assert image.width() > 700
     assert image.height() > 400

@@ -10,6 +10,7 @@ from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSlider, QSpinBox, QVBoxLayout, QWidget
 
 UNCERTAIN = "The particle whose posterior is the broadest (largest entropy in the newest history); again: the next one"
+NOT_YET = "Not known yet: entropies come with the first epoch"
 UNKNOWN = "Not known: this run computes no entropies (it does where a posterior sample competes with the heads)"
 
 
@@ -74,7 +75,7 @@ class ParticlePicker(QWidget):
         """Posterior entropy `(n,)` of the particles at `(n,)` `rows`; None: not known yet."""
         known = entropy is not None and rows is not None and bool(np.isfinite(entropy).any())
         self.uncertain.setEnabled(known)
-        self.uncertain.setToolTip(UNCERTAIN if known else UNKNOWN)
+        self.uncertain.setToolTip(UNCERTAIN if known else NOT_YET if entropy is None else UNKNOWN)
         self._by_entropy = np.zeros(0, dtype=np.int64)
         if known:
             assert entropy is not None

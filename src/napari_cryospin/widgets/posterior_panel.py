@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import CancelledError
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QMenu, QPushButton
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton
 
 from napari_cryospin.widgets.candidate_strip import Candidate, CandidateStrip
 from napari_cryospin.widgets.colours import theme_of
@@ -19,19 +18,17 @@ from napari_cryospin.widgets.direction_views import DirectionViews
 from napari_cryospin.widgets.panel import Panel
 from napari_cryospin.widgets.particle_picker import ParticlePicker
 from napari_cryospin.widgets.posterior_legend import PosteriorLegend
-from napari_cryospin.widgets.posterior_saving import save_numbers, save_picture
+from napari_cryospin.widgets.posterior_saving import SaveButton
 from napari_cryospin.widgets.posterior_source import Detail, Look, Moment, PosteriorSource
-from napari_cryospin.widgets.posterior_words import note_of, scene_of, title_of
+from napari_cryospin.widgets.posterior_words import EMPTY, note_of, scene_of, title_of, waiting_for
 from napari_cryospin.widgets.worker import Worker
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
     from qtpy.QtGui import QHideEvent, QShowEvent
 
-EMPTY = (
-    "Start a run, or attach to one, and choose a particle:\n"
-    "the posterior of its pose appears here with the first map, on a globe that you can turn."
-)
+    from napari_cryospin.runs.messages import Status
+
 EVERY, MOST = 2.0, 15.0  # s between two looks at new maps of a run that goes on, at the least and at the most
 PAINTING = 30  # ms that painting the posterior has before its details are computed
 SHARE = 0.03  # of the time that following the run may take
@@ -78,11 +75,7 @@ class PosteriorPanel(Panel):
         self.link.setToolTip("Turning the map turns the sphere, and the other way round")
         self.face = QPushButton("Face best mode")
         self.face.setToolTip("Turn the sphere until the most probable direction faces you")
-        self.save = QPushButton("Save")
-        menu = QMenu(self.save)
-        menu.addAction("Picture (PNG) …", self._ask_picture)
-        menu.addAction("Numbers (npz) …", self._ask_numbers)
-        self.save.setMenu(menu)
+        self.save = SaveButton(self)
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(self.link)
@@ -102,6 +95,7 @@ class PosteriorPanel(Panel):
         session = self.session
         session.run_changed.connect(self._run_changed)
         session.snapshot_arrived.connect(self._news)
+        session.status_changed.connect(self._status_changed)
         session.epochs_changed.connect(self._news)
         session.epoch_shown.connect(self._epoch_shown)
         session.particle_chosen.connect(self._particle_chosen)
@@ -128,7 +122,7 @@ class PosteriorPanel(Panel):
         self.legend.show_scene(None)
         self.strip.clear()
         self.picker.set_entropy(None)
-        self.show_empty(EMPTY if session.folder is None else "Waiting for the run's first map …")
+        self.show_empty(waiting_for(session))
         self._news()
 
     def _news(self, _: object = None) -> None:
@@ -136,10 +130,19 @@ class PosteriorPanel(Panel):
         if self.session.snapshot is not None and self._moment is None:
             self.picker.set_rows(self.session.snapshot.indices)
             self.picker.show_particle(self.session.particle)
+        if self.is_empty:
+            self.show_empty(waiting_for(self.session))
         self._stale = True
         if self.isVisible() and not self._timer.isActive() and self.session.shown_epoch is None:
             wait = min(max(EVERY, self._cost / SHARE), MOST) - (time.monotonic() - self._answered_at)
             self._timer.start(max(0, int(1000 * wait)))
+
+    def _status_changed(self, status: Status) -> None:
+        """What a run that rests has to show is looked at now: it takes nothing from it."""
+        if self.is_empty:
+            self.show_empty(waiting_for(self.session))
+        if self._stale and status.state != "running":
+            self._follow()
 
     def _epoch_shown(self, _: object) -> None:
         self._moment = None
@@ -273,21 +276,6 @@ class PosteriorPanel(Panel):
         self.session.turn_to_pose(candidate.rotation)
         if not self.link.isChecked():
             self.views.sphere.face(candidate.rotation[2])
-
-    # Saving
-
-    def _ask_picture(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the posterior", self._name(".png"), "Picture (*.png)")
-        if path:
-            save_picture(self, Path(path).with_suffix(".png"))
-
-    def _ask_numbers(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the posterior", self._name(".npz"), "NumPy (*.npz)")
-        if path and self.look is not None:
-            save_numbers(self.look, self.detail, Path(path).with_suffix(".npz"))
-
-    def _name(self, suffix: str) -> str:
-        return f"posterior_{self.session.particle}{suffix}"
 
     def _retheme(self) -> None:
         self.views.sphere.set_background(theme_of(self.viewer).background)

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.notifications import show_error
 from qtpy.QtGui import QColor, QImage, QPainter
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton
 
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.widgets.colours import theme_of
@@ -16,6 +18,44 @@ if TYPE_CHECKING:
     from napari_cryospin.widgets.posterior_source import Detail, Look
 
 MARGIN = 12  # px
+
+
+class SaveButton(QPushButton):
+    """Asks where to, and saves what a panel shows.
+
+    Parameters
+    ----------
+    panel
+        What is saved.
+    """
+
+    def __init__(self, panel: PosteriorPanel) -> None:
+        super().__init__("Save")
+        self.panel = panel
+        menu = QMenu(self)
+        menu.addAction("Picture (PNG) …", lambda: self._ask("Picture (*.png)", ".png"))
+        menu.addAction("Numbers (npz) …", lambda: self._ask("NumPy (*.npz)", ".npz"))
+        self.setMenu(menu)
+
+    def _ask(self, kind: str, suffix: str) -> None:
+        panel = self.panel
+        name = f"posterior_{panel.session.particle}{suffix}"
+        chosen, _ = QFileDialog.getSaveFileName(panel, "Save the posterior", name, kind)
+        if chosen:
+            self.save(Path(chosen).with_suffix(suffix))
+
+    def save(self, path: Path) -> None:
+        """Write a picture or numbers, as the path's ending says; nothing where no particle was looked at yet."""
+        panel = self.panel
+        if panel.look is None:
+            return
+        try:
+            if path.suffix == ".png":
+                save_picture(panel, path)
+            else:
+                save_numbers(panel.look, panel.detail, path)
+        except OSError as error:
+            show_error(str(error))
 
 
 def picture_of(panel: PosteriorPanel) -> QImage:

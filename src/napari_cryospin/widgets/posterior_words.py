@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from napari_cryospin.evaluation.sphere_cells import pixel_of
 from napari_cryospin.widgets.direction_scene import DirectionScene, Marker
 from napari_cryospin.widgets.posterior_source import Detail, Look
+
+if TYPE_CHECKING:
+    from napari_cryospin.widgets.session import Session
+
+EMPTY = (
+    "Start a run, or attach to one, and choose a particle:\n"
+    "the posterior of its pose appears here with the first map, on a globe that you can turn."
+)
+
+
+def waiting_for(session: Session) -> str:
+    """Why there is no posterior yet."""
+    if session.folder is None:
+        return EMPTY
+    if session.snapshot is not None:
+        return f"The posterior of particle {session.particle} is being computed …"
+    if session.status is None or session.live:
+        return "Waiting for the run's first map …"
+    return "This run ended before its first map: there is no posterior to look at."
+
+
+def percent(share: float) -> str:
+    """A probability as people read it."""
+    if share < 1e-4:
+        return "less than 0.01 %"
+    return f"{100 * share:.{2 if share < 0.01 else 1 if share < 0.9995 else 0}f} %"
 
 
 def scene_of(look: Look, detail: Detail | None) -> DirectionScene:
@@ -42,7 +70,7 @@ def title_of(look: Look) -> str:
     entropy, highest, region = look.posterior.entropy, np.log(cells), int(scene.region.sum())
     return (
         f"<b>Particle {look.particle}</b>: entropy <b>{entropy:.2f}</b> of {highest:.2f} nats; "
-        f"90 % in <b>{region}</b> of {cells} cells; {100 * at_pose:.3g} % at the run's pose<br>"
+        f"90 % in <b>{region}</b> of {cells} cells; {percent(at_pose)} at the run's pose<br>"
         f"{look.stage.capitalize()}, epoch {look.moment.epoch}{step}; {winner}"
     )
 
