@@ -107,6 +107,13 @@ class Plot(pg.PlotWidget):
         self._note.setFont(font())
         self.plotItem.vb.sigResized.connect(self._centre_note)
         self.scene().sigMouseMoved.connect(self._hover)
+        # By itself each scene has its view painted at once, and OpenGL canvases make that a painting of the whole window,
+        # five times for five plots. With a timer all of them are painted together.
+        self.setViewportUpdateMode(self.ViewportUpdateMode.NoViewportUpdate)
+        self._paint_soon = QTimer(self)
+        self._paint_soon.setSingleShot(True)
+        self._paint_soon.timeout.connect(self.viewport().update)
+        self.scene().changed.connect(self._scene_changed)
         self.menu_button = QToolButton(self)
         self.menu_button.setText("⋯")
         self.menu_button.setAutoRaise(True)
@@ -183,6 +190,11 @@ class Plot(pg.PlotWidget):
     @property
     def note(self) -> str:
         return str(self._note.toPlainText())
+
+    def _scene_changed(self, places: list[QRectF]) -> None:
+        if places:
+            self.scene().prepareForPaint()  # what this changes would have to be painted once more
+            self._paint_soon.start(0)
 
     def _centre_note(self) -> None:
         area = self.plotItem.vb.boundingRect()
