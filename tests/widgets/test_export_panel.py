@@ -183,7 +183,7 @@ def test_an_export_outlives_its_dock_and_a_cancelled_one_leaves_nothing(open_pan
 
 def test_one_model_in_chimerax_follows_the_run(open_panel, told_run, fake_chimerax, qtbot, monkeypatch):
     told = []
-    monkeypatch.setattr("napari_cryospin.widgets.chimerax_box.show_error", told.append)
+    monkeypatch.setattr("napari_cryospin.widgets.chimerax_job.show_error", told.append)
     rng = np.random.default_rng(3)
     maps = [gaussian_filter(rng.normal(size=(16, 16, 16)), 1.5).astype(np.float32) for _ in range(3)]
     first = told_run.newest_snapshot()
@@ -213,10 +213,26 @@ def test_one_model_in_chimerax_follows_the_run(open_panel, told_run, fake_chimer
     scale = maps[0].std() / maps[1].std()
     np.testing.assert_allclose(fake_chimerax.sent[2], scale * flip_hand(maps[1]), rtol=1e-3, atol=1e-6)
 
+    panel.viewer.window.remove_dock_widget(panel)  # it is the session's: closing the dock ends nothing
+    qtbot.wait(50)
+    told_run.write_snapshot(replace(first, step=75, map=maps[0]))
+    qtbot.waitUntil(lambda: len(fake_chimerax.sent) == 4, timeout=20000)
+    np.testing.assert_allclose(fake_chimerax.sent[3], flip_hand(maps[0]), rtol=1e-3, atol=1e-6)
+    panel = ExportPanel(panel.viewer)
+    panel.viewer.window.add_dock_widget(panel, name="Export again")
+    box = panel.chimerax
+    assert box.port.value() == fake_chimerax.server_port
+    qtbot.waitUntil(lambda: "step 75" in box.said.text(), timeout=20000)
+    box.follow.setChecked(False)
+    told_run.write_snapshot(replace(first, step=77, map=maps[0]))
+    qtbot.waitUntil(lambda: session.snapshot.step == 77, timeout=20000)
+    box.follow.setChecked(True)
+
     fake_chimerax.shutdown()
     fake_chimerax.server_close()
     told_run.write_snapshot(replace(first, step=80, map=maps[2]))
-    qtbot.waitUntil(lambda: box.live is None, timeout=20000)
+    qtbot.waitUntil(lambda: box.job.live is None, timeout=20000)
+    assert len(fake_chimerax.sent) == 4
     assert "Nothing more is sent to ChimeraX" in box.said.text()
     assert WARNING in box.said.styleSheet()
     assert len(told) == 1
