@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +24,7 @@ from napari_cryospin.runs.messages import Command, CommandKind, Event, Snapshot,
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.runs.watch import FolderWatch, News
 from napari_cryospin.settings import Settings
+from napari_cryospin.widgets.driving import start_thread
 from napari_cryospin.widgets.preferences import recall_settings, remember_settings
 from napari_cryospin.widgets.worker import Worker
 
@@ -36,7 +35,6 @@ log = logging.getLogger(__name__)
 
 LIVE = ("starting", "running", "paused")
 LOOK_EVERY, LOOK_EVERY_IDLE = 200, 2000  # ms between two looks at a run's folder: while it lives, and afterwards
-SWITCH_INTERVAL = 5e-4  # s that a thread keeps the interpreter: with Python's 5 ms the window waits for a run's thread
 CLOSING = 2.0  # s that closing the window waits for a run to save and end
 
 
@@ -182,10 +180,7 @@ class Session(QObject):
         else:
             if self.driven_here:
                 raise RuntimeError("a run is going on in this window; stop it before another one is started")
-            sys.setswitchinterval(SWITCH_INTERVAL)
-            particles = self.particles if self._is_input_of(folder) else None
-            self.thread_of_run = RunThread(lambda stop: _reconstruct(folder, particles, stop))
-            self.thread_of_run.start()
+            self.thread_of_run = start_thread(folder, self.particles if self._is_input_of(folder) else None)
         self.watch(folder)
 
     def _is_input_of(self, folder: RunFolder) -> bool:
@@ -272,22 +267,6 @@ class Session(QObject):
         # A folder on a network disk may be gone for a moment: look again, more slowly.
         log.warning("the run's folder cannot be read: %s", error)
         self._timer.setInterval(LOOK_EVERY_IDLE)
-
-
-def _reconstruct(folder: RunFolder, particles: Particles | None, stop: threading.Event) -> None:
-    """Drive a run in this thread; whatever it held on a GPU is free again afterwards."""
-    import gc
-
-    import torch
-
-    from napari_cryospin.inference.run import reconstruct
-
-    try:
-        reconstruct(folder, particles, hurry=stop)
-    finally:
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
 
 _sessions: WeakKeyDictionary[Viewer, Session] = WeakKeyDictionary()
