@@ -288,9 +288,9 @@ def test_devices_are_listed_after_the_panel_is_seen(panel, qtbot):
     assert panel.setup.device.itemText(0).startswith("automatic: ")
 
 
-@pytest.mark.parametrize("answer", ["Close", "Cancel"])
+@pytest.mark.parametrize("by", ["hand", "script"])
 def test_closing_napari_asks_saves_and_ends(
-    make_napari_viewer, qtbot, tiny_particles, tiny_settings, slow, monkeypatch, answer
+    make_napari_viewer, qtbot, tiny_particles, tiny_settings, slow, monkeypatch, by
 ):
     viewer = make_napari_viewer(show=True)
     session = session_of(viewer)
@@ -299,28 +299,35 @@ def test_closing_napari_asks_saves_and_ends(
     particles.opener.open_files([tiny_particles.particles])
     panel, window = reveal(viewer, "Run"), particles.window()
     qtbot.waitUntil(panel.start.isEnabled, timeout=PATIENCE)
-    asked = []
+    asked, answers = [], []
 
     def question(*args):
         asked.append(args[2])
-        return getattr(QMessageBox.StandardButton, answer)
+        return getattr(QMessageBox.StandardButton, answers.pop())
 
     monkeypatch.setattr(QMessageBox, "question", question)
     panel.start.click()
     wait_for(qtbot, panel, "running")
     qtbot.waitUntil(lambda: session.status.step > 1, timeout=PATIENCE)
     thread, folder = session.thread_of_run, session.folder
-    before = time.monotonic()
-    if answer == "Cancel":
+    if by == "hand":
+        answers[:] = ["Close", "Close", "Cancel"]
         assert not window.close()
-        assert thread.is_alive()
-        session.close()
-    else:
-        viewer.close()
+        with monkeypatch.context() as napari:  # which may ask for itself
+            napari.setattr(type(window), "closeEvent", lambda window, event: event.ignore())
+            assert not window.close()
+        assert not thread.stop.is_set()
+        step = session.status.step
+        qtbot.waitUntil(lambda: session.status.step > step or not thread.is_alive(), timeout=PATIENCE)  # still watched
+    before = time.monotonic()
+    if by == "hand":
+        assert window.close()
+    viewer.close()  # a script cannot be asked
     took = time.monotonic() - before
-    assert "can be resumed" in asked[0]
-    if answer == "Close":
-        assert took < 2 or os.getloadavg()[0] > os.cpu_count(), f"{took:.1f} s"
+    assert len(asked) == (3 if by == "hand" else 0)
+    assert all("can be resumed" in text for text in asked)
+    assert thread.stop.is_set()
+    assert took < 2 or os.getloadavg()[0] > os.cpu_count(), f"{took:.1f} s"
     thread.join(20)
     assert folder.newest_checkpoint() is not None
     assert folder.read_status().state in ("stopped", "finished")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
 
 from napari_cryospin.widgets.session import Session
@@ -28,13 +28,16 @@ class Guard(QObject):
         window.installEventFilter(self)
 
     def eventFilter(self, window: QObject | None, event: QEvent | None) -> bool:
-        if event is None or event.type() != QEvent.Type.Close:
+        if window is None or event is None or event.type() != QEvent.Type.Close:
             return False
-        if self.session.driven_here and not self.may_close():
+        if self.session.driven_here and not taken_apart(window) and not self.may_close():
             event.ignore()
             return True
-        self.session.close()
-        return False
+        # napari may ask for itself, and be told to stay open: the run ends only where the window really closes.
+        window.event(event)
+        if event.isAccepted():
+            self.session.close()
+        return True
 
     def may_close(self) -> bool:
         """Ask whether a run that goes on may be ended."""
@@ -46,6 +49,16 @@ class Guard(QObject):
             QMessageBox.StandardButton.Cancel,
         )
         return answer == QMessageBox.StandardButton.Close
+
+
+def taken_apart(window: QObject) -> bool:
+    """Whether `viewer.close()`, called by a script, has taken the canvas away: nothing is left to be kept open."""
+    centre = window.centralWidget() if isinstance(window, QMainWindow) else None
+    if centre is None:
+        return False
+    return all(
+        part.isHidden() for part in centre.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
+    )
 
 
 def guard(window: QWidget | None, session: Session) -> None:
