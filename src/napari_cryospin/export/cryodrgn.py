@@ -47,10 +47,11 @@ def export_cryodrgn(results: RunResults, out: Path, options: ExportOptions, prog
 def _one_frame(results: RunResults) -> tuple[int, float]:
     """Box and pixel size (A) of all images: cryoDRGN takes no mixed ones."""
     particles = results.particles
+    box, pixel_size = int(particles.box_sizes[0]), float(particles.pixel_sizes[0])
+    if box and (particles.box_sizes == box).all() and np.abs(particles.pixel_sizes - pixel_size).max() < 1e-6:
+        return box, pixel_size
     kinds = np.unique(np.stack((particles.box_sizes, particles.pixel_sizes), axis=-1).round(6), axis=0)
     if len(kinds) > 1:
         found = ", ".join(f"{box:g} px at {pixel_size:g} A" for box, pixel_size in kinds[:4])
         raise ValueError(f"{particles.source}: found images of {found}; cryoDRGN expects one box and pixel size")
-    if kinds[0, 0] == 0:
-        raise ValueError(f"{particles.source}: box not known, as the stacks are missing; needed for shifts of cryoDRGN")
-    return int(kinds[0, 0]), float(particles.pixel_sizes[0])
+    raise ValueError(f"{particles.source}: box not known, as the stacks are missing; needed for shifts of cryoDRGN")

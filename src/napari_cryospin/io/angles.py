@@ -1,4 +1,4 @@
-"""Between RELION's Euler angles and rotation matrices."""
+"""Between RELION's Euler angles, cryoSPARC's rotation vectors and rotation matrices."""
 
 from __future__ import annotations
 
@@ -6,18 +6,46 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
+CHUNK = 10_000
+"""Rotations that scipy gets at a time: it lets no other thread go on meanwhile, and a window would stand still."""
+
 
 def rotation_from_euler(angles: ArrayLike) -> NDArray[np.float64]:
     """`(..., 3, 3)` rotations, map's frame to image's frame, from RELION's angles.
+
+    Written out rather than by scipy, during which no other thread goes on.
 
     Parameters
     ----------
     angles
         Degrees `(..., 3)`: rot, tilt, psi.
     """
-    angles = np.asarray(angles, dtype=np.float64)
-    matrices = Rotation.from_euler("ZYZ", angles.reshape(-1, 3), degrees=True).as_matrix()
-    return matrices.swapaxes(-1, -2).reshape(*angles.shape, 3)
+    rot, tilt, psi = np.moveaxis(np.radians(np.asarray(angles, dtype=np.float64)), -1, 0)
+    cos_rot, cos_tilt, cos_psi = np.cos(rot), np.cos(tilt), np.cos(psi)
+    sin_rot, sin_tilt, sin_psi = np.sin(rot), np.sin(tilt), np.sin(psi)
+    a = np.empty((*rot.shape, 3, 3))
+    a[..., 0, 0] = cos_rot * cos_tilt * cos_psi - sin_rot * sin_psi
+    a[..., 0, 1] = sin_rot * cos_tilt * cos_psi + cos_rot * sin_psi
+    a[..., 0, 2] = -sin_tilt * cos_psi
+    a[..., 1, 0] = -cos_rot * cos_tilt * sin_psi - sin_rot * cos_psi
+    a[..., 1, 1] = -sin_rot * cos_tilt * sin_psi + cos_rot * cos_psi
+    a[..., 1, 2] = sin_tilt * sin_psi
+    a[..., 2, 0] = cos_rot * sin_tilt
+    a[..., 2, 1] = sin_rot * sin_tilt
+    a[..., 2, 2] = cos_tilt
+    return a
+
+
+def rotation_from_rotvec(vectors: NDArray) -> NDArray[np.float64]:
+    """`(n, 3, 3)` rotations, map's frame to image's frame, from cryoSPARC's poses `(n, 3)`."""
+    parts = np.split(vectors, range(CHUNK, len(vectors), CHUNK))
+    return np.concatenate([Rotation.from_rotvec(part).as_matrix() for part in parts]).swapaxes(-1, -2)
+
+
+def rotvec_from_rotation(rotations: NDArray) -> NDArray[np.float64]:
+    """cryoSPARC's poses `(n, 3)` of `(n, 3, 3)` rotations from the map's frame to the image's frame."""
+    parts = np.split(rotations.swapaxes(-1, -2), range(CHUNK, len(rotations), CHUNK))
+    return np.concatenate([Rotation.from_matrix(part).as_rotvec() for part in parts])
 
 
 def euler_from_rotation(rotations: ArrayLike) -> NDArray[np.float64]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
+from napari_cryospin.io.angles import rotation_from_rotvec
 from napari_cryospin.io.files import check_is_file
 from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
@@ -195,7 +195,7 @@ def _ctf(table: CsTable) -> tuple[CtfParameters | None, tuple[str, ...]]:
 def _rotations(table: CsTable) -> NDArray[np.float64] | None:
     if not table.has("alignments3D/pose"):
         return None
-    return Rotation.from_rotvec(table.numbers("alignments3D/pose")).as_matrix().swapaxes(-1, -2)
+    return rotation_from_rotvec(table.numbers("alignments3D/pose"))
 
 
 def _shifts(table: CsTable, pixel_sizes: NDArray[np.float64]) -> NDArray[np.float64] | None:

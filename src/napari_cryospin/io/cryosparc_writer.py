@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation
 
+from napari_cryospin.io.angles import rotvec_from_rotation
 from napari_cryospin.io.cryosparc import CTF_FIELDS, CsTable
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.particles import Particles
@@ -132,7 +132,7 @@ def _alignments(
     values = {
         "split": (half_sets - 1).astype(np.uint32),
         "shift": (shifts / particles.pixel_sizes[:, None]).astype(single),
-        "pose": Rotation.from_matrix(rotations.swapaxes(-1, -2)).as_rotvec().astype(single),
+        "pose": rotvec_from_rotation(rotations).astype(single),
         "psize_A": particles.pixel_sizes.astype(single),
         "error": errors.astype(single),
         "error_min": errors.astype(single),

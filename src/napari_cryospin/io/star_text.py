@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from napari_cryospin.io.files import atomic_write
 
-CHUNK = 50_000
-"""Rows at a time."""
+CHUNK = 10_000
+"""Rows at a time; few enough that other threads, a window's among them, do not wait long for their turn."""
 QUOTED = re.compile(r"\"(.*?)\"(?=\s|$)|'(.*?)'(?=\s|$)|(\S+)")
 VERSION = "# version "
 """Comment by which RELION tells the age of a file."""
