@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_cryospin.io.angles import euler_from_rotation, rotation_from_euler
+from napari_cryospin.io.angles import (
+    CHUNK,
+    euler_from_rotation,
+    rotation_from_euler,
+    rotation_from_rotvec,
+    rotvec_from_rotation,
+)
 
 MATRIX = [
     [-0.279453821, 0.923720837, -0.262002630],
@@ -28,7 +34,7 @@ def test_matrix_of_the_conventions() -> None:
     ],
 )
 def test_cryosparc_poses_of_the_conventions(rotation_vector: list[float], angles: list[float]) -> None:
-    rotation = Rotation.from_rotvec(rotation_vector).as_matrix().T
+    rotation = rotation_from_rotvec(np.array([rotation_vector]))[0]
     np.testing.assert_allclose(euler_from_rotation(rotation), angles, atol=1e-6)
 
 
@@ -38,6 +44,14 @@ def test_round_trip_and_scipy() -> None:
     np.testing.assert_allclose(rotation_from_euler(angles), rotations, atol=1e-12)
     scipys = Rotation.from_matrix(rotations.swapaxes(-1, -2)).as_euler("ZYZ", degrees=True)
     np.testing.assert_allclose(angles, scipys, atol=1e-8)
+
+
+@pytest.mark.parametrize("count", [1, CHUNK, CHUNK + 3])
+def test_cryosparc_poses_of_many_particles_are_scipys(count: int) -> None:
+    poses = Rotation.random(count, random_state=2)
+    rotations = rotation_from_rotvec(poses.as_rotvec())
+    np.testing.assert_allclose(rotations, poses.as_matrix().swapaxes(-1, -2), atol=1e-12)
+    np.testing.assert_allclose(rotvec_from_rotation(rotations), poses.as_rotvec(), atol=1e-7)
 
 
 @pytest.mark.parametrize("angles", [[25.0, 0.0, 40.0], [25.0, 180.0, 40.0], [0.0, 0.0, 0.0]])
