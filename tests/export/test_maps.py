@@ -123,6 +123,19 @@ def test_padding_moves_and_scales_nothing(make_run):
         original_box_map(density(N), 3.0, particles, float("nan"))
 
 
+def test_a_box_that_nobody_knows_costs_the_reference_alone(make_run, tmp_path):
+    """A STAR file of RELION 3.0 does not say it, and the stack is gone."""
+    folder, star = make_run(False), tmp_path / "particles.star"
+    names = "".join(f"_rln{name}\n" for name in ("ImageName", "DetectorPixelSize"))
+    star.write_text(f"data_\nloop_\n{names}" + "".join(f"{row}@gone.mrcs 2.0\n" for row in (1, 2, 3, 4)))
+    source = json.loads((folder.path / "input.json").read_text()) | {"particles": str(star), "pixel_size": None}
+    (folder.path / "input.json").write_text(json.dumps(source))
+    exported = export(folder.path, "maps", tmp_path / "out")
+    assert (tmp_path / "out" / "map.mrc").is_file()
+    assert not (tmp_path / "out" / "reference.mrc").exists()
+    assert any("no reference.mrc" in note for note in exported.notes)
+
+
 def test_the_series_is_the_history_on_one_grid(make_run, tmp_path):
     export_maps(make_run(False), tmp_path / "out", ExportOptions(), quiet)
     for epoch in (1, 2, 3):
@@ -142,6 +155,9 @@ def test_deposition_has_what_emdb_asks_for(make_run, tmp_path):
     }
     primary, _ = read_map(tmp_path / "emdb" / "map.mrc")
     np.testing.assert_allclose(primary, 2 * density(N))  # the sharpened one
+    assert exported.notes[-1] == "map.mrc is the map weighted by the FSC and low-passed"  # no B-factor was found
+    by_hand = export_emdb(make_run_again(tmp_path), tmp_path / "emdb", ExportOptions(b_factor=-90), quiet)
+    assert by_hand.notes[-1] == "map.mrc is the sharpened map, B-factor -90.0 A^2"
 
 
 def test_what_is_missing_without_half_sets_is_said(make_run, tmp_path):

@@ -130,5 +130,5 @@ def _sharpened_by_hand(
     )
     end = f", low-passed at {found.low_pass:.2f} A" if np.isfinite(found.low_pass) else ", not low-passed"
     notes = [note for note in figures["notes"] if not note.startswith("not sharpened")]
-    notes.append(f"map_sharpened.mrc: B-factor {found.b_factor:.1f} A^2{end}")
+    notes.append(f"sharpened map: B-factor {found.b_factor:.1f} A^2{end}")
     return found.sharpened, figures | {"b_factor": found.b_factor, "low_pass_angstrom": low_pass, "notes": notes}

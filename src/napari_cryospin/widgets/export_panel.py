@@ -240,7 +240,7 @@ class ExportPanel(Panel):
 
     def export(self) -> None:
         """Write for the chosen program."""
-        exporter, out = EXPORTERS[self._name], Path(self.place.text().strip()).expanduser()
+        exporter, out = EXPORTERS[self._name], Path(self.place.text().strip()).expanduser().absolute()
         if exporter.suffix and out.suffix.lower() != exporter.suffix:
             out = out.with_name(out.name + exporter.suffix)
         run: RunFolder | RunResults | None = self.session.folder
