@@ -167,8 +167,9 @@ class _Loop:
         self.paused = True
         self.publisher.say("paused", id=command.id)
         self.publisher.status("paused")
-        if self.reconstruction.step:
-            self.publisher.snapshot()  # while nothing moves, the present is looked at
+        if self.reconstruction.step:  # while nothing moves, the present is looked at
+            self.publisher.snapshot()
+            self.publisher.history()
 
     def resume(self, command: Command) -> None:
         if not self.paused:
@@ -177,6 +178,7 @@ class _Loop:
         self.publisher.say("resumed", id=command.id)
 
     def switch(self, command: Command) -> None:
+        self.publisher.history()  # the encoder's last candidates are looked at ever after
         self.reconstruction.switch_to_auto_decoding(command.reason)
         self.publisher.advice = (False, "")
         self.publisher.checkpoint()

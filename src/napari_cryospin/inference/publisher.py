@@ -85,6 +85,7 @@ class Publisher:
         self.newest: dict[str, float] = {}  # value of every metric
         self.losses: list[float] = []  # since the last line of metrics
         self.shown: tuple[int, Stage] | None = None  # step and stage of the last snapshot
+        self.kept = -1  # epoch of the last history
         self.advice = (False, "")
 
     @property
@@ -122,9 +123,7 @@ class Publisher:
         self.say("epoch", epoch=self.reconstruction.epoch, **metrics)
         # Whoever goes back in time wants every epoch; what it costs is saved on snapshots.
         if self._due("history") or self.reconstruction.finished:
-            with self.budget.spending("history"):
-                self.channel.history(self.reconstruction.epoch, self.reconstruction.history())
-            self.last["history"] = time.monotonic()
+            self.history()
 
     def _halves(self, metrics: Mapping[str, float]) -> dict[str, Any]:
         """Gold-standard FSC of half sets, where there are any, and as often as its budget admits."""
@@ -166,6 +165,15 @@ class Publisher:
                 self.channel.snapshot(self.reconstruction.snapshot())
             self.shown = present
         self.last["snapshot"] = time.monotonic()
+
+    def history(self) -> None:
+        """Keep the epoch that has just ended, unless it is kept already; nothing in the middle of one."""
+        epoch = self.reconstruction.epoch
+        if self.reconstruction.epoch_ended and epoch != self.kept:
+            with self.budget.spending("history"):
+                self.channel.history(epoch, self.reconstruction.history())
+            self.kept = epoch
+            self.last["history"] = time.monotonic()
 
     def checkpoint(self, state: dict[str, Any] | None = None) -> None:
         """Write the reconstruction's state, or the one given."""
