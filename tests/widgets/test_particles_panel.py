@@ -67,6 +67,17 @@ def test_particles_are_opened_judged_and_shown(panel, qtbot, tiny_particles):
     assert panel.session.particle == 15
 
 
+def test_no_line_of_the_card_is_cut(panel, qtbot, tiny_particles):
+    panel.open_files([tiny_particles.particles])
+    wait_for_card(qtbot, panel)
+    panel.resize(330, 400)
+    panel.show()
+    qtbot.waitUntil(lambda: panel.card.width() > 100)
+    rows = panel.card.rows.values()
+    qtbot.waitUntil(lambda: all(row.height() >= row.heightForWidth(row.width()) for row in rows))
+    assert any(row.height() > 1.5 * row.fontMetrics().height() for row in rows)  # some take two lines
+
+
 def test_a_choice_changes_the_card_and_the_next_run(panel, qtbot, tiny_particles):
     panel.open_files([tiny_particles.particles])
     wait_for_card(qtbot, panel)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cryospin.widgets.look import ERROR, GOOD, WARNING, button, gib, text_label, tint
 
@@ -23,18 +23,21 @@ class CardView(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        form = QFormLayout()
+        # Not a form layout: it gives text that wraps too little height, and cuts it.
+        form = QGridLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setVerticalSpacing(3)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setColumnStretch(1, 1)
         self.rows = {name: text_label() for name in ROWS}
         self.invert = button("Invert the contrast", "Multiply the images by -1", self.inversion_wanted.emit)
         for name, label in self.rows.items():
             title = QLabel(name)
             title.setEnabled(False)
-            form.addRow(title, label)
+            row = form.rowCount()
+            form.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
+            form.addWidget(label, row, 1)
             if name == "contrast":
-                form.addRow("", self.invert)
+                form.addWidget(self.invert, row + 1, 1)
         self.verdict = text_label(bold=True)
         self.problems, self.notes = text_label(colour=ERROR), text_label()
         self.notes.setEnabled(False)
