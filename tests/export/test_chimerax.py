@@ -10,7 +10,7 @@ import pytest
 
 from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.export import chimerax_program
-from napari_cryospin.export.chimerax import Look, camera_matrix, export_chimerax, quoted
+from napari_cryospin.export.chimerax import Look, camera_matrix, export_chimerax, quoted, script_text
 from napari_cryospin.export.chimerax_program import find_chimerax
 from napari_cryospin.export.chimerax_remote import ChimeraXError, ChimeraXRemote, LiveModel
 from napari_cryospin.export.options import ExportOptions
@@ -78,6 +78,38 @@ def test_script_shows_what_was_exported_at_the_window_s_level(run, tmp_path):
     assert "color #112233" in text
     assert f"view matrix camera {camera_matrix(rotation_from_euler((30, 50, 70)), 16, 2.0)}\n" in text
     assert mrcfile.validate(tmp_path / "out" / "map.mrc")
+
+
+NUMBER = r"-?[\d.]+(e[-+]\d+)?"
+DOCUMENTED = {
+    "close.html": r"close #\d+",
+    "hide.html": r"(hide|show) #\d+(-\d+)? models",
+    "info.html": "info models",
+    "lighting.html": "lighting soft",
+    "open.html": r'open "[^"\n]+"( name \S+| vseries true)?',
+    "view.html": rf"view (#\d+|matrix camera {NUMBER}(,{NUMBER}){{11}})",
+    "volume.html": rf"volume #\d+ style surface level {NUMBER} step 1 color #[\da-f]{{6}}",
+    "volume.html#add": r"volume add #\d+,\d+ onGrid #\d+ scaleFactors 0,1 inPlace true",
+    "volume.html#new": rf'volume new "[^"]+" size \d+ gridSpacing {NUMBER} valueType float32 modelId #\d+',
+    "vseries.html": r"vseries play #\d+ normalize true",
+}
+"""Page of ChimeraX's documentation (docs/user/commands) -> the form of a command as it is there, of those in use."""
+
+
+def test_no_command_but_those_of_the_documentation(run, tmp_path, fake_chimerax):
+    script = export_chimerax(run, tmp_path / "out", ExportOptions(), quiet).paths[0]
+    maps = [tmp_path / "out" / "map.mrc"] * 3
+    lines = script_text(maps, script, sorted((tmp_path / "out" / "series").iterdir()), Look()).splitlines()
+    told = [line.split(": ", 1)[1].split("; ") for line in lines[1:] if line.startswith("#")]
+    commands = [line for line in lines if not line.startswith("#")] + [command for part in told for command in part]
+    live = LiveModel(ChimeraXRemote(fake_chimerax.server_port))
+    for shown in (snapshot(step=1), snapshot(step=2), snapshot(step=3, box=8)):
+        live.show(shown)
+    commands += fake_chimerax.commands
+    forms = {page: re.compile(form) for page, form in DOCUMENTED.items()}
+    used = {command: [page for page, form in forms.items() if form.fullmatch(command)] for command in commands}
+    assert [command for command, pages in used.items() if not pages] == []
+    assert {page for pages in used.values() for page in pages} == set(DOCUMENTED)
 
 
 def test_series_is_named_so_that_chimerax_tells_its_order(run, tmp_path):
