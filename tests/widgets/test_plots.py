@@ -5,14 +5,15 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPointF, Qt
+from qtpy.QtCore import QEvent, QObject, QPointF, Qt
 from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_cryospin.evaluation.sphere_cells import direction_of, pixel_of
 from napari_cryospin.widgets.colours import Theme
 from napari_cryospin.widgets.curve_plot import BarPlot, Curve, CurvePlot, Mark
 from napari_cryospin.widgets.multiples import Multiples
-from napari_cryospin.widgets.plots import Redraw
+from napari_cryospin.widgets.redraw import Redraw
 from napari_cryospin.widgets.sphere_map import SphereMaps, arrange, prepare, round_up
 
 DARK = Theme(background="#262930", foreground="#414851", text="#f0f1f2", highlight="#6a7380", dark=True)
@@ -130,6 +131,47 @@ def test_what_is_hidden_is_not_drawn_until_it_is_seen(qtbot, plot):
         redraw.ask()
     qtbot.wait(200)
     assert len(drawn) == 2  # often asked, drawn once
+
+
+def test_news_of_several_panels_are_drawn_with_one_painting_of_the_window(qtbot):
+    window = QWidget()
+    qtbot.addWidget(window)
+    row, painted = QHBoxLayout(window), []
+    plots = [CurvePlot(str(number)) for number in range(4)]
+    for plot in plots:
+        row.addWidget(plot)
+    window.resize(900, 220)
+    window.show()
+    qtbot.waitExposed(window)
+
+    def draw() -> None:
+        for plot in plots:
+            x = np.arange(3.0)
+            plot.set_curves([Curve(name="loss", x=x, y=x + len(painted))])
+            plot.set_range(x=(0, 3 + len(painted)), y=(0, 9))
+
+    redraw = Redraw(window, draw, news_every=0)
+    redraw.ask_for_news()
+    qtbot.wait(300)
+    count = Paintings(painted)
+    window.installEventFilter(count)
+    redraw.ask_for_news()
+    qtbot.waitUntil(lambda: bool(painted))
+    qtbot.wait(300)
+    assert len(painted) == 1
+
+
+class Paintings(QObject):
+    """Notes each painting of a window."""
+
+    def __init__(self, painted: list[int]) -> None:
+        super().__init__()
+        self.painted = painted
+
+    def eventFilter(self, window: QObject | None, event: QEvent | None) -> bool:
+        if event is not None and event.type() == QEvent.Type.UpdateRequest:
+            self.painted.append(1)
+        return False
 
 
 @pytest.mark.parametrize(

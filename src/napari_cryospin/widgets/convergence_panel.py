@@ -18,8 +18,9 @@ from napari_cryospin.widgets.colours import theme_of
 from napari_cryospin.widgets.curve_plot import Curve, CurvePlot, Mark
 from napari_cryospin.widgets.multiples import Multiples
 from napari_cryospin.widgets.panel import Panel
-from napari_cryospin.widgets.plots import ACCENT, QUIET, SECOND, Redraw
+from napari_cryospin.widgets.plots import ACCENT, QUIET, SECOND
 from napari_cryospin.widgets.progress import Along, Clock, newest, newest_line, series
+from napari_cryospin.widgets.redraw import Redraw
 from napari_cryospin.widgets.worker import Worker
 
 if TYPE_CHECKING:

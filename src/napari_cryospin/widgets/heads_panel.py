@@ -16,8 +16,8 @@ from napari_cryospin.widgets.curve_plot import BarPlot, Curve, CurvePlot, Mark
 from napari_cryospin.widgets.half_choice import HalfChoice
 from napari_cryospin.widgets.multiples import Multiples
 from napari_cryospin.widgets.panel import Panel
-from napari_cryospin.widgets.plots import Redraw
 from napari_cryospin.widgets.progress import Clock, newest, series, shares
+from napari_cryospin.widgets.redraw import Redraw
 from napari_cryospin.widgets.sphere_map import SphereMaps, prepare
 from napari_cryospin.widgets.worker import Worker
 
@@ -94,7 +94,7 @@ class HeadsPanel(Panel):
         self.multiples.arranged.connect(self._tell)
         session.theme_changed.connect(self._paint)
         for signal in (session.snapshot_arrived, session.metrics_arrived, session.epochs_changed, session.epoch_shown):
-            signal.connect(self._tell)
+            signal.connect(self._hear)
         session.particles_changed.connect(self._tell)
         session.run_changed.connect(self._forget)
         session.closing.connect(self._worker.end)
@@ -109,12 +109,24 @@ class HeadsPanel(Panel):
         self._tell()
 
     def _tell(self, _: Any = None) -> None:
-        """Something is new: draw it soon."""
+        """Something else is wanted: draw it soon."""
+        if self._has_content():
+            self.redraw.ask()
+
+    def _hear(self, _: Any = None) -> None:
+        """Something is new."""
+        if self._has_content():
+            if self.session.live and self.session.shown_epoch is None:
+                self.redraw.ask_for_news()
+            else:
+                self.redraw.ask()
+
+    def _has_content(self) -> bool:
         if self._share() is None:
             self.show_empty()
-            return
+            return False
         self.show_content()
-        self.redraw.ask()
+        return True
 
     # What is known
 

@@ -13,6 +13,7 @@ from napari_cryospin.widgets.colours import theme_of
 from napari_cryospin.widgets.live_map import live_map_of
 from napari_cryospin.widgets.map_controls import MapControls
 from napari_cryospin.widgets.panel import Panel
+from napari_cryospin.widgets.redraw import lay_out
 from napari_cryospin.widgets.slices import Slices
 from napari_cryospin.widgets.time_slider import TimeSlider
 
@@ -41,6 +42,7 @@ class LiveMapPanel(Panel):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty=START)
         self.live = live_map_of(napari_viewer)
+        self._height = -1  # of the content, when the window was last told
         self._make_time_row()
         self.controls = MapControls(self.live)
         self.slices = Slices()
@@ -145,11 +147,11 @@ class LiveMapPanel(Panel):
         if picture is None:
             return
         self.show_content()
-        self.caption.setStyleSheet("")
         self._caption(describe(self.session, picture))
         self.controls.show_picture(picture)
         if self.slices.isVisible():
             self._fill_slices(picture)
+        lay_out()
 
     def _show_failure(self, text: str) -> None:
         self.play.setChecked(False)
@@ -203,7 +205,10 @@ class LiveMapPanel(Panel):
     def eventFilter(self, inner: QObject | None, event: QEvent | None) -> bool:
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
             self._arrange()
-            self.updateGeometry()  # the scroll area in between does not pass it on
+            height = self.content.sizeHint().height()
+            if height != self._height:  # another text in the same place is no matter for the window
+                self._height = height
+                self.updateGeometry()  # the scroll area in between does not pass it on
         return False
 
     def sizeHint(self) -> QSize:

@@ -29,7 +29,9 @@ def text_label(text: str = "", colour: str = "", bold: bool = False) -> QLabel:
 def tint(label: QLabel, colour: str = "", bold: bool = False) -> None:
     """Colour a label's text; nothing given: as the theme has it."""
     style = (f"color: {colour};" if colour else "") + ("font-weight: bold;" if bold else "")
-    label.setStyleSheet(f"QLabel {{ {style} }}" if style else "")
+    style = f"QLabel {{ {style} }}" if style else ""
+    if style != label.styleSheet():  # Qt takes up the same style anew, and paints the window for it
+        label.setStyleSheet(style)
 
 
 def button(text: str, tip: str, slot: Callable[[], None] | None = None) -> QPushButton:

@@ -17,8 +17,8 @@ from napari_cryospin.runs.messages import Snapshot
 from napari_cryospin.widgets.colours import theme_of
 from napari_cryospin.widgets.half_choice import HalfChoice
 from napari_cryospin.widgets.panel import Panel
-from napari_cryospin.widgets.plots import Redraw
 from napari_cryospin.widgets.progress import newest
+from napari_cryospin.widgets.redraw import Redraw
 from napari_cryospin.widgets.sphere_map import SphereMaps, prepare
 from napari_cryospin.widgets.worker import Worker
 
@@ -91,9 +91,9 @@ class OrientationsPanel(Panel):
         self.log.toggled.connect(self._show)
         self.half.currentIndexChanged.connect(self._tell)
         session.theme_changed.connect(self._paint)
-        session.snapshot_arrived.connect(self._tell)
+        session.snapshot_arrived.connect(self._hear)
         session.epoch_shown.connect(self._tell)
-        session.epochs_changed.connect(self._tell)
+        session.epochs_changed.connect(self._hear)
         session.particle_chosen.connect(self._follow)
         session.run_changed.connect(self._forget)
         session.closing.connect(self._worker.end)
@@ -106,12 +106,24 @@ class OrientationsPanel(Panel):
         self._tell()
 
     def _tell(self, _: Any = None) -> None:
-        """Something is new: count and draw it soon."""
+        """Something else is wanted: count and draw it soon."""
+        if self._has_content():
+            self.redraw.ask()
+
+    def _hear(self, _: Any = None) -> None:
+        """Something is new."""
+        if self._has_content():
+            if self.session.live:
+                self.redraw.ask_for_news()
+            else:
+                self.redraw.ask()
+
+    def _has_content(self) -> bool:
         if self.session.snapshot is None:
             self.show_empty()
-            return
+            return False
         self.show_content()
-        self.redraw.ask()
+        return True
 
     def draw(self) -> None:
         """Have the directions counted that are to be seen, unless they are."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyqtgraph as pg
 from napari.utils.notifications import show_error, show_info
 from numpy.typing import NDArray
-from qtpy.QtCore import QElapsedTimer, QEvent, QObject, QPointF, QRectF, Qt, QTimer, Signal
+from qtpy.QtCore import QPointF, QRectF, Qt, QTimer, Signal
 from qtpy.QtGui import QAction, QFont, QImage, QPainter, QResizeEvent
 from qtpy.QtSvg import QSvgGenerator
-from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton, QToolTip, QWidget
+from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton, QToolTip
 
 from napari_cryospin.widgets.colours import Theme
 
@@ -26,59 +25,7 @@ PAPER = Theme(background="#FFFFFF", foreground="#D0D0D0", text="#202020", highli
 """Of pictures that are saved: they go into papers and slides."""
 POINTS = 8  # of the text
 HEAD = 18  # pixels above a plot, for its title and its menu
-NEWS_EVERY = 2500  # ms between two drawings of what a run that goes on has to tell
 ENLARGED = 3  # pixels of a saved picture to one of the screen's
-
-
-class Redraw(QObject):
-    """Draws a widget soon after it is asked to, not too often, and never while the widget is hidden.
-
-    Parameters
-    ----------
-    widget
-        What is drawn; also the parent.
-    draw
-        Draws it.
-    every
-        ms between two drawings at the least.
-    """
-
-    def __init__(self, widget: QWidget, draw: Callable[[], None], every: int = 200) -> None:
-        super().__init__(widget)
-        self._widget, self._draw, self._every = widget, draw, every
-        self._wanted = False
-        self._since = QElapsedTimer()
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._due)
-        widget.installEventFilter(self)
-
-    def ask(self) -> None:
-        """Have it drawn; when it is hidden: as soon as it is seen again."""
-        self._wanted = True
-        if self._widget.isVisible():
-            passed = self._since.elapsed() if self._since.isValid() else self._every
-            wait = max(0, self._every - passed)
-            if not self._timer.isActive() or self._timer.remainingTime() > wait:
-                self._timer.start(wait)
-
-    def ask_for_news(self) -> None:
-        """Have it drawn because a run goes on: rarely, for drawing takes the processor from the run."""
-        self._wanted = True
-        if self._widget.isVisible() and not self._timer.isActive():
-            passed = self._since.elapsed() if self._since.isValid() else NEWS_EVERY
-            self._timer.start(max(0, NEWS_EVERY - passed))
-
-    def _due(self) -> None:
-        if self._wanted and self._widget.isVisible():
-            self._wanted = False
-            self._draw()
-            self._since.start()
-
-    def eventFilter(self, widget: QObject | None, event: QEvent | None) -> bool:
-        if event is not None and event.type() == QEvent.Type.Show and self._wanted:
-            self._timer.start(0)
-        return False
 
 
 class Plot(pg.PlotWidget):
@@ -107,8 +54,8 @@ class Plot(pg.PlotWidget):
         self._note.setFont(font())
         self.plotItem.vb.sigResized.connect(self._centre_note)
         self.scene().sigMouseMoved.connect(self._hover)
-        # By itself each scene has its view painted at once, and OpenGL canvases make that a painting of the whole window,
-        # five times for five plots. With a timer all of them are painted together.
+        # By itself each scene has its view painted at once, and each time that is a painting of the whole window (see
+        # `redraw`): five for five plots. With a timer all of them are painted together.
         self.setViewportUpdateMode(self.ViewportUpdateMode.NoViewportUpdate)
         self._paint_soon = QTimer(self)
         self._paint_soon.setSingleShot(True)

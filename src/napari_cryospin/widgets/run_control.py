@@ -35,6 +35,7 @@ class RunControl(QObject):
     """
 
     changed = Signal()
+    progressed = Signal()  # a new status, all else as before
     refused = Signal(str)  # why a request was refused
 
     def __init__(self, session: Session, parent: QObject) -> None:
@@ -43,6 +44,7 @@ class RunControl(QObject):
         self.requests: dict[str, CommandKind] = {}  # command id -> what was asked
         self.beginning = False  # a start was asked for
         self.gone = False
+        self._told: Phase | None = None  # when the last status was heard
         self.job: str | None = None
         self.worker = Worker("cryospin-run-control", self)
         self.worker.answered.connect(self._hear)
@@ -170,7 +172,7 @@ class RunControl(QObject):
 
     def _forget(self) -> None:
         self.requests.clear()
-        self.gone, self.job = False, None
+        self.gone, self.job, self._told = False, None, None
         if self.session.folder is not None and self.session.status is not None:
             self._check()
         self.changed.emit()
@@ -182,7 +184,8 @@ class RunControl(QObject):
             self.gone = False
         else:
             self._check()
-        self.changed.emit()
+        same, self._told = self._told == self.phase, self.phase
+        (self.progressed if same else self.changed).emit()
 
     def _take_events(self, events: tuple[Event, ...]) -> None:
         for event in events:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout
 from napari_cryospin.widgets.look import ERROR, WARNING, Fold, button, text_label
 from napari_cryospin.widgets.panel import Panel
 from napari_cryospin.widgets.preferences import recall, remember
+from napari_cryospin.widgets.redraw import Redraw, lay_out
 from napari_cryospin.widgets.run_control import RunControl
 from napari_cryospin.widgets.run_setup import RunSetup
 from napari_cryospin.widgets.run_state import Phase, RunState
@@ -19,6 +20,8 @@ from napari_cryospin.widgets.switch_box import SwitchBox
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
+
+PROGRESS_EVERY = 900  # ms between two looks at how far a run is
 
 
 class RunPanel(Panel):
@@ -35,7 +38,9 @@ class RunPanel(Panel):
         self.control = RunControl(self.session, self)
         self._phase: Phase | None = None
         self._build()
+        self.redraw = Redraw(self, self.refresh, news_every=PROGRESS_EVERY)
         self.control.changed.connect(self.refresh)
+        self.control.progressed.connect(self.redraw.ask_for_news)
         self.control.refused.connect(self._say_refused)
         self.session.particles_changed.connect(self.refresh)
         self.session.events_arrived.connect(self._heard)  # a failure's event may come after the thread's end was told
@@ -135,6 +140,7 @@ class RunPanel(Panel):
             asked = control.requested(kind)
             widget.setText(f"{title} requested..." if asked else title)
             widget.setEnabled(not asked and phase != "starting")
+        lay_out()
 
     def _pausing(self, phase: Phase) -> tuple:
         return ("resume", self.pause, "Resume") if phase == "paused" else ("pause", self.pause, "Pause")
