@@ -101,6 +101,7 @@ def told_run(tmp_path) -> RunFolder:
             "map": np.zeros((16, 16, 16), np.float16), "pixel_size": np.array(4.0), "epoch": np.array(epoch),
             "stage": np.array(stage), "indices": np.arange(400) + 1000, "half_sets": np.zeros(400, np.int8),
             "rotations": rotations.astype(np.float32), "best_head": best.astype(np.int16),
+            "winning_head": np.where(np.arange(400) % 4, best, 3).astype(np.int16),
             "candidate_rotations": np.repeat(rotations[:, None], 3, 1).astype(np.float16),
         }  # fmt: skip
         folder.write_history(epoch, arrays)

@@ -1,11 +1,14 @@
 """The heads panel in a real viewer: who wins how much, where on the sphere, and how far heads are off."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from napari_cryospin.evaluation.sphere_cells import healpix_cells
-from napari_cryospin.widgets.heads_panel import HeadsPanel, head_maps
+from napari_cryospin.widgets.heads_panel import HeadsPanel
+from napari_cryospin.widgets.heads_source import head_maps
 from napari_cryospin.widgets.session import session_of
 
 
@@ -41,6 +44,23 @@ def test_bars_curves_and_spheres_of_a_run(panel, qtbot, told_run):
     assert np.nanmin(panel.spheres.values[0][z < -0.7]) == 100
     assert np.nanmax(panel.spheres.values[2][z < -0.7]) == 0
     assert "After the switch" in panel.caption.text()
+
+
+def test_each_half_has_bars_of_its_own(panel, qtbot, told_run):
+    snapshot, path = told_run.newest_snapshot(), told_run.history_paths()[6]
+    halves = np.repeat([1, 2], 200).astype(np.int8)
+    with np.load(path) as file:
+        history = {name: file[name] for name in file.files}
+    best = np.where(halves == 1, 0, np.arange(400) % 2 + 1)  # head 1 wins all of half 1, the others share half 2
+    told_run.write_history(6, history | {"half_sets": halves, "best_head": best.astype(np.int16)})
+    told_run.write_snapshot(dataclasses.replace(snapshot, half_sets=halves))
+    panel.session.watch(told_run)
+    qtbot.waitUntil(lambda: panel.bars.title.endswith("half 1"), timeout=10_000)
+    assert_allclose(panel.bars.values, [100, 0, 0, 25])
+    assert panel.over.title.endswith("both halves")
+    panel.half.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: panel.bars.title.endswith("half 2"), timeout=10_000)
+    assert_allclose(panel.bars.values, [0, 50, 50, 25])
 
 
 def test_another_epoch_is_shown(panel, qtbot, told_run):

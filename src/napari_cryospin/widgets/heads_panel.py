@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,37 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
 
-from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.widgets.colours import SAMPLE, head_colour, theme_of
 from napari_cryospin.widgets.curve_plot import BarPlot, Curve, CurvePlot, Mark
 from napari_cryospin.widgets.half_choice import HalfChoice
+from napari_cryospin.widgets.heads_source import HeadMaps, head_maps
 from napari_cryospin.widgets.multiples import Multiples
 from napari_cryospin.widgets.panel import Panel
+from napari_cryospin.widgets.plots import Plot
 from napari_cryospin.widgets.progress import Clock, newest, series, shares
 from napari_cryospin.widgets.redraw import Redraw
-from napari_cryospin.widgets.sphere_map import SphereMaps, prepare
+from napari_cryospin.widgets.sphere_map import SphereMaps
 from napari_cryospin.widgets.worker import Worker
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+WON, OVER = "Particles won (%)", "Over the epochs (%)"
 WINS, ERRORS = "Where each head wins (% of the particles seen from there)", "Mean rotation error of each head (°)"
 AFTER_SWITCH = "After the switch: heads as the encoder left them"
 WORST = 90.0  # degrees: end of the colour scale of errors
-NO_TRUTH = "the true poses of these particles are not known"
-NO_FRAME = "too few poses agree with the truth yet"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class HeadMaps:
-    """What a history says of the heads over the sphere."""
-
-    path: Path
-    epoch: int
-    errors: bool
-    half: int
-    values: NDArray[np.float64]  # (heads, cells): % or degrees
-    note: str = ""  # why there are none
 
 
 class HeadsPanel(Panel):
@@ -54,8 +41,8 @@ class HeadsPanel(Panel):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty="Start a run, or open one: what its heads win appears here.")
-        self.bars = BarPlot("Particles won (%)", "head", self._bar_tip)
-        self.over = CurvePlot("Over the epochs (%)", from_zero=True)
+        self.bars = BarPlot(WON, "head", self._bar_tip)
+        self.over = CurvePlot(OVER, from_zero=True)
         self.over.set_x_name("epoch")
         self.spheres = SphereMaps(WINS, self._describe)
         self.plots = (self.bars, self.over, self.spheres)
@@ -139,8 +126,17 @@ class HeadsPanel(Panel):
         found = [newest(metrics, name, session.shown_epoch) for name in [*names, "sample_share"]]
         return None if not names or None in found else 100 * np.array(found, dtype=np.float64)
 
+    def _shown_share(self) -> NDArray[np.float64] | None:
+        """As `_share`, of the half that is looked at as soon as its epoch is read: each half has heads of its own."""
+        maps, half = self.maps, self.half.half
+        return maps.share if half and maps is not None and maps.half == half else self._share()
+
+    def _title(self, name: str, half: int) -> str:
+        """A plot's title, with the half sets that it tells of, where there are any."""
+        return name if not self.half.half else f"{name}, half {half}" if half else f"{name}, both halves"
+
     def _bar_tip(self, bar: int) -> str:
-        share = self._share()
+        share = self._shown_share()
         if share is None:
             return ""
         if bar == len(share) - 1:
@@ -158,28 +154,35 @@ class HeadsPanel(Panel):
 
     def draw(self) -> None:
         """Draw the plots that are seen."""
-        share = self._share()
-        if share is None:
+        if self._share() is None:
             return
         if self.session.snapshot is not None:
             self.half.offer(self.session.snapshot.half_sets)
         shown = self.multiples.shown
-        heads = len(share) - 1
+        if self.spheres in shown or self.half.half:
+            self._ask_maps()
         if self.bars in shown:
-            sampled = share[-1] > 0  # a bar of its own where the method draws samples
-            names = [str(head + 1) for head in range(heads)] + (["sample"] if sampled else [])
-            colours = [head_colour(head) for head in range(heads)] + [SAMPLE]
-            self.bars.set_bars(names, share[: len(names)], colours[: len(names)], apart=int(sampled))
+            self._draw_bars()
         if self.over in shown:
             self._draw_over()
         if self.spheres in shown:
-            self._ask_maps()
             self._draw_maps()
         self.caption.setText(self._caption())
         self.caption.setToolTip(self.caption.text())
 
+    def _draw_bars(self) -> None:
+        share = self._shown_share()
+        assert share is not None
+        heads, sampled = len(share) - 1, share[-1] > 0  # a bar of its own where the method draws samples
+        names = [str(head + 1) for head in range(heads)] + (["sample"] if sampled else [])
+        colours = [head_colour(head) for head in range(heads)] + [SAMPLE]
+        self.bars.set_bars(names, share[: len(names)], colours[: len(names)], apart=int(sampled))
+        maps = self.maps
+        retitle(self.bars, self._title(WON, 0 if maps is None or share is not maps.share else maps.half))
+
     def _draw_over(self) -> None:
         session = self.session
+        retitle(self.over, self._title(OVER, 0))
         clock, curves = Clock(session.metrics, session.status), []
         for name in [*shares(session.metrics), "sample_share"]:
             x, y = series(session.metrics, name, "epoch", clock)
@@ -218,8 +221,7 @@ class HeadsPanel(Panel):
 
     def _draw_maps(self) -> None:
         maps, wanted = self.maps, self._wants_errors
-        if self.spheres.title != (title := ERRORS if wanted else WINS):
-            self.spheres.set_title(title)
+        retitle(self.spheres, ERRORS if wanted else WINS)
         if maps is None or (maps.errors, maps.half) != (wanted, self.half.half):
             self.spheres.set_note("after the first epoch" if not self.session.epochs else "a moment...")
             return
@@ -234,43 +236,7 @@ class HeadsPanel(Panel):
         return "   ".join(parts)
 
 
-def head_maps(folder: RunFolder, epoch: int, errors: bool, half: int, truth: Path | None) -> HeadMaps:
-    """Make the maps of one epoch (and half, 0: there are none). Takes a while: in a worker's thread."""
-    from napari_cryospin.evaluation.head_maps import grid_for, mean_errors, win_shares
-
-    values, note = np.zeros((0, 12)), ""
-    with np.load(folder.history_paths()[epoch]) as file:
-        history = {name: file[name] for name in ("indices", "half_sets", "rotations", "best_head")}
-        history["candidates"] = file["candidate_rotations"]
-    members = history["half_sets"] == half
-    history = {name: values[members] for name, values in history.items()}
-    candidates = history["candidates"]
-    nside = grid_for(len(candidates), finest=4)
-    if not candidates.shape[1]:
-        note = "this method has no encoder"
-    elif not errors:
-        values = 100 * win_shares(history["best_head"], history["rotations"], candidates.shape[1], nside)
-    elif truth is None:
-        note = NO_TRUTH
-    elif (true := true_rotations(folder, history, truth)) is None:
-        note = NO_FRAME
-    else:
-        values = mean_errors(candidates, true, nside)
-    prepare(nside)
-    return HeadMaps(path=folder.path, epoch=epoch, errors=errors, half=half, values=values, note=note)
-
-
-def true_rotations(folder: RunFolder, history: dict[str, NDArray], truth: Path) -> NDArray[np.float64] | None:
-    """`(n, 3, 3)` true rotations in the frame of an epoch's poses; None: too few agree."""
-    # Here: it loads torch.
-    from napari_cryospin.evaluation.against_truth import true_rotations_in_frame
-    from napari_cryospin.io.open import open_particles
-
-    source = folder.source
-    return true_rotations_in_frame(
-        indices=history["indices"],
-        rotations=history["rotations"],
-        half_sets=history["half_sets"],
-        truth=open_particles(truth, require_stacks=False),
-        particles=open_particles(source.particles, **source.options, require_stacks=False),
-    )
+def retitle(plot: Plot, title: str) -> None:
+    """Give a plot a title, where it has another one: that costs a layout."""
+    if plot.title != title:
+        plot.set_title(title)
