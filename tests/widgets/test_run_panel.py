@@ -215,6 +215,7 @@ def test_a_finished_run_is_watched(panel, qtbot, finished_run, said):
     assert panel.control.switched is not None
     assert not panel.switch.button.isEnabled()
     assert panel.go_on.isHidden()
+    assert said == []  # it finished long ago
     panel.control.attach(finished_run.path.parent)
     assert "no run in this folder" in said[-1]
 

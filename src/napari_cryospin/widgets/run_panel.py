@@ -37,6 +37,7 @@ class RunPanel(Panel):
         super().__init__(napari_viewer)
         self.control = RunControl(self.session, self)
         self._phase: Phase | None = None
+        self._watched = False  # its status was known when the phase was told
         self._build()
         self.redraw = Redraw(self, self.refresh, news_every=PROGRESS_EVERY)
         self.control.changed.connect(self.refresh)
@@ -156,6 +157,7 @@ class RunPanel(Panel):
     def _tell_change(self, phase: Phase) -> None:
         """Once for each change: notifications, and the set-up folded away while a run goes on."""
         before, self._phase = self._phase, phase
+        watched, self._watched = self._watched, self.session.status is not None
         if phase == before:
             return
         was_alive = before in LIVE
@@ -168,7 +170,7 @@ class RunPanel(Panel):
         status = self.session.status
         if phase == "failed" and was_alive and status is not None:
             show_error(f"The run failed: {status.message}")
-        elif phase == "finished" and was_alive and status is not None:
-            show_info(f"The run finished: {self.state.where.text() or status.message}")
+        elif phase == "finished" and was_alive and watched:
+            show_info(f"The run finished: {self.state.where.text()}")
         elif phase == "gone":
             self.state.say("Nobody drives this run any more. Continue lets it go on from its newest checkpoint.", ERROR)
