@@ -267,6 +267,17 @@ def test_time_slider_goes_back_and_follows_again(live, folder, qtbot):
     assert panel.caption.text() == "Epoch 6  ·  auto-encoding  ·  step 60  ·  20.5 Å"
 
 
+def test_at_the_end_of_a_run_the_resolution_is_that_of_its_results(live, folder, qtbot):
+    panel = LiveMapPanel(live.test_viewer)
+    qtbot.addWidget(panel)
+    folder.write_status(Status(state="running", step=1, resolution=None))
+    qtbot.waitUntil(lambda: panel.now.text() == "Now")
+    assert panel.caption.text().endswith("step 1  ·  20.5 Å")
+    folder.write_status(Status(state="finished", step=1, resolution=9.0))
+    qtbot.waitUntil(lambda: panel.now.text() == "End")
+    assert panel.caption.text().endswith("step 1  ·  9.0 Å")
+
+
 def test_playing_shows_every_epoch_and_ends_at_the_present(live, folder, qtbot):
     for epoch in (1, 2, 3):
         write_epoch(folder, epoch, phantom(scale=epoch))

@@ -60,6 +60,7 @@ class LiveMapPanel(Panel):
         for signal in (session.epochs_changed, session.events_arrived, session.epoch_shown):
             signal.connect(self._show_time)
         session.run_changed.connect(self._new_run)
+        session.status_changed.connect(self._show_state)
         session.theme_changed.connect(self._follow_theme)
         self.live.drawn.connect(self._show_picture)
         self.live.failed.connect(self._show_failure)
@@ -85,8 +86,8 @@ class LiveMapPanel(Panel):
         for part in (self.play, self.time, self.now):
             row.addWidget(part)
         self.top = QBoxLayout(QBoxLayout.Direction.LeftToRight)
-        self.top.addLayout(row, 1)
-        self.top.addWidget(self.caption, 1)
+        self.top.addLayout(row, 4)
+        self.top.addWidget(self.caption, 5)
         self._pace = QTimer(self)
         self._pace.setSingleShot(True)
         self._pace.setInterval(PACE)
@@ -114,8 +115,16 @@ class LiveMapPanel(Panel):
         session = self.session
         self.time.show_run(session.epochs, switched_after(session), session.shown_epoch)
         self.now.setEnabled(session.shown_epoch is not None)
-        self.now.setText("Now" if session.live else "End")
+        self._show_state()
         self.play.setEnabled(bool(session.epochs))
+
+    def _show_state(self, _: object = None) -> None:
+        """At the end of a run there is no now, and its results may know the resolution better than its last map did."""
+        text = "Now" if self.session.live else "End"
+        if self.now.text() != text:
+            self.now.setText(text)
+            if self.live.picture is not None:
+                self._caption(describe(self.session, self.live.picture))
 
     def _follow_run(self) -> None:
         self.play.setChecked(False)
@@ -231,7 +240,9 @@ def describe(session: Session, picture: MapPicture) -> str:
     snapshot, epoch = picture.source.snapshot, picture.source.epoch
     if snapshot is not None:
         where = {"step": snapshot.step, "stage": snapshot.stage, "resolution": snapshot.resolution}
-        epoch = snapshot.epoch
+        epoch, status = snapshot.epoch, session.status
+        if status is not None and status.resolution is not None and status.step == snapshot.step:
+            where["resolution"] = status.resolution
     else:
         ended = (line for line in session.metrics if line.get("epoch_ended") and line.get("epoch") == epoch)
         where = next(ended, {})
