@@ -21,6 +21,8 @@ from napari_cryospin.widgets.posterior_legend import PosteriorLegend
 from napari_cryospin.widgets.posterior_saving import SaveButton
 from napari_cryospin.widgets.posterior_source import Detail, Look, Moment, PosteriorSource
 from napari_cryospin.widgets.posterior_words import EMPTY, note_of, scene_of, title_of, waiting_for
+from napari_cryospin.widgets.redraw import lay_out
+from napari_cryospin.widgets.torch_threads import compute_alone
 from napari_cryospin.widgets.worker import Worker
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from napari_cryospin.runs.messages import Status
 
-EVERY, MOST = 2.0, 15.0  # s between two looks at new maps of a run that goes on, at the least and at the most
+EVERY, MOST = 3.0, 15.0  # s between two looks at new maps of a run that goes on, at the least and at the most
 PAINTING = 30  # ms that painting the posterior has before its details are computed
 SHARE = 0.03  # of the time that following the run may take
 
@@ -156,7 +158,7 @@ class PosteriorPanel(Panel):
         """Go on to the newest map."""
         if self.isVisible() and self._stale and self.session.shown_epoch is None:
             self._moment = None
-            self.ask()
+            self.ask(following=self.look is not None)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
@@ -181,8 +183,8 @@ class PosteriorPanel(Panel):
                 self._moment = Moment(session.snapshot.epoch, session.snapshot)
         return self._moment
 
-    def ask(self) -> None:
-        """Have the chosen particle looked at; what was asked before is given up."""
+    def ask(self, following: bool = False) -> None:
+        """Have the chosen particle looked at, in one go where nobody waits; what was asked before is given up."""
         moment, source, particle = self._now(), self.source, self.session.particle
         if not self.isVisible() or moment is None or source is None:
             self._stale = True
@@ -190,7 +192,14 @@ class PosteriorPanel(Panel):
         self._cancelled.set()
         self._cancelled = cancelled = threading.Event()
         self._stale = False
-        self._worker.ask("look", lambda: (cancelled, source.look(particle, moment, cancelled)))
+        busy = self.session.live
+
+        def look() -> tuple[threading.Event, Look | Detail]:
+            compute_alone(busy)
+            found = source.look(particle, moment, cancelled)
+            return cancelled, source.detail(found, cancelled) if following else found
+
+        self._worker.ask("detail" if following else "look", look)
 
     def _answered(self, kind: str, answer: tuple[threading.Event, Any]) -> None:
         cancelled, found = answer
@@ -198,9 +207,13 @@ class PosteriorPanel(Panel):
             return
         if kind == "look":
             self._show_look(found)
+            self._draw(scene_of(found, None))
             self._paint_first.start(PAINTING)
         else:
+            if self.look is not found.look:
+                self._show_look(found.look)
             self._show_detail(found)
+        lay_out()
 
     def _ask_detail(self) -> None:
         source, look, cancelled = self.source, self.look, self._cancelled
@@ -229,7 +242,6 @@ class PosteriorPanel(Panel):
         self.picker.show_particle(look.particle)
         self.title.setText(title_of(look))
         self.note.setText(note_of(look, ""))
-        self._draw(scene_of(look, None))
         if look.particle != self._faced and not self.link.isChecked():
             self._show_front(look)
 
