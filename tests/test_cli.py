@@ -1,9 +1,10 @@
 """The command line: what it answers, with which exit status, and how fast the light commands start."""
 
+import dataclasses
 import json
+import logging
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -12,14 +13,17 @@ import pytest
 
 import napari_cryospin
 from napari_cryospin.cli import COMMANDS, main
+from napari_cryospin.cli.console import progress_shown
 from napari_cryospin.cli.demo import simulated
+from napari_cryospin.inference.run import reconstruct
 from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.physics.simulate import SimulationSettings
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.launch import RunThread
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.source import RunInput
-from napari_cryospin.settings import PRESETS, Settings
+from napari_cryospin.settings import PRESETS, MachineSettings, Settings
 
 
 @pytest.fixture
@@ -45,6 +49,21 @@ def test_help_names_every_command(capsys):
     shown = capsys.readouterr().out
     assert all(f"  {name}" in shown for name in COMMANDS)
     assert main([]) == 2
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("napari-cryospin 0")
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [("run", "PARTICLES"), ("inspect", "FILE"), ("simulate", "MAP OUT"), ("send", "RUN {pause,"), ("status", "RUN")],
+)
+def test_help_names_what_is_asked_for(command, line, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert line in " ".join(capsys.readouterr().out.split("\n\n")[0].split())
 
 
 def test_unknown_command(capsys):
@@ -83,26 +102,30 @@ def test_nothing_is_sent_to_a_run_that_nobody_drives(run, capsys):
     assert list((run.path / "commands").glob("*.json")) == []
 
 
-@pytest.mark.parametrize(("answer", "code"), [("switched", 0), ("refused", 2)])
-def test_send_reports_the_answer(run, capsys, answer, code):
-    ready, done = threading.Event(), threading.Event()
-
-    def drive():
-        with run.driving():
-            ready.set()
-            while not done.is_set():
-                for command in run.take_commands():
-                    detail = {"id": command.id, "reason": "because"}
-                    run.append_event(Event(kind=answer, step=12, detail=detail))
-                time.sleep(0.02)
-
-    thread = threading.Thread(target=drive)
+def test_a_run_answers_every_command(tmp_path, stack, capsys):
+    settings = dataclasses.replace(PRESETS["paper-cpu"], machine=MachineSettings(device="cpu"))
+    schedule = dataclasses.replace(settings.schedule, epochs=100_000, switch="by-hand")
+    settings = dataclasses.replace(settings, schedule=schedule)
+    run = RunFolder.create(tmp_path / "run", RunInput(particles=stack), settings)
+    run.append_event(Event(kind="stopped", step=3))  # of an earlier part of the run: no answer
+    thread = RunThread(lambda stop: reconstruct(run, stop=stop))
     thread.start()
-    ready.wait(5)
-    assert main(["send", str(run.path), "switch"]) == code
-    done.set()
-    thread.join()
-    assert f"{answer} at step 12: because" in capsys.readouterr().out
+    while not any(event.kind == "started" for event in run.read_events()):
+        assert thread.is_alive()
+        time.sleep(0.05)
+    sent = ["pause", "resume", "resume", "pause", "pause", "save", "switch", "switch", "stop"]
+    expected = [0, 0, 2, 0, 2, 0, 0, 2, 0]
+    try:
+        assert [main(["send", str(run.path), command]) for command in sent] == expected
+    finally:
+        thread.stop.set()
+        thread.join()
+    shown = capsys.readouterr().out.splitlines()
+    kinds = ["paused", "resumed", "refused", "paused", "refused", "saved", "switched", "refused", "stopped"]
+    assert [line.split()[0] for line in shown] == kinds
+    assert shown[4].endswith(": the run is paused already")
+    assert shown[6].endswith(": by hand: command line")
+    assert shown[8] == f"stopped at step {run.read_status().step}"
 
 
 def test_light_commands_do_not_load_torch(run, stack):
@@ -142,7 +165,15 @@ def test_flags_override_the_preset(stack, capsys):
 @pytest.mark.parametrize("command", ["inspect", "run"])
 @pytest.mark.parametrize(
     ("options", "named"),
-    [(["--box", "31"], "even"), (["--box", "8"], "16"), (["--box", "64"], "64"), (["--preset", "fast"], "quick")],
+    [
+        (["--box", "31"], "even"),
+        (["--box", "8"], "16"),
+        (["--box", "64"], "64"),
+        (["--preset", "fast"], "quick"),
+        (["--max-shift", "999"], "half of the box, 32 A"),
+        (["--mask-radius", "1"], "3 to 64 A"),
+        (["--data-dir", "nowhere"], "no such folder"),
+    ],
 )
 def test_impossible_settings_are_status_2_and_no_traceback(command, options, named, stack, tmp_path, capsys):
     out = ["-o", str(tmp_path / "run")] if command == "run" else []
@@ -170,6 +201,51 @@ def test_bad_particle_files_are_one_clear_line(content, named, tmp_path, capsys)
     assert named in error
     assert "particles.star" in error
     assert error.count("\n") == 1
+
+
+LIMITED = """
+import resource, signal, sys
+from napari_cryospin.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit on the size of files")
+@pytest.mark.parametrize(("limit", "suffix"), [(8_000, ".npz"), (300_000, ".pt")])
+def test_a_full_disk_under_way_is_one_clear_line_and_status_1(limit, suffix, stack, tmp_path):
+    run = tmp_path / "run"
+    tiny = ["--epochs", "2", "--switch", "1", "--decoding-epochs", "1", "--device", "cpu", "--threads", "1"]
+    command = [sys.executable, "-c", LIMITED, str(limit), "run", str(stack), "-o", str(run), *tiny]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stdout + result.stderr
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("the run failed")]
+    assert f"{run}/" in line
+    assert f"{suffix}: file too large" in line
+    assert not [path for path in run.rglob("*") if path.suffix in (".part", ".pt")]
+    assert RunFolder(run).read_status().state == "failed"
+
+
+def test_simulate_replaces_simulations_only(stack, capsys):
+    sample = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
+    before = stack.read_text()
+    assert main(["simulate", str(sample), str(stack.with_suffix("")), "--count", "2", "--box", "16"]) == 2
+    assert "is no simulation" in capsys.readouterr().err
+    assert stack.read_text() == before
+    for _ in range(2):
+        assert main(["simulate", str(sample), str(stack.with_name("new")), "--count", "2", "--box", "16"]) == 0
+
+
+def test_beside_a_bar_only_warnings_are_shown(monkeypatch, capsys):
+    for terminal, shown in ((True, ["careful"]), (False, ["by the way", "careful"])):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        with progress_shown():
+            logging.getLogger("napari_cryospin.anything").info("by the way")
+            logging.getLogger("napari_cryospin.anything").warning("careful")
+        lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
+        assert [line for line in lines if line in ("by the way", "careful")] == shown
 
 
 def test_a_run_never_overwrites_another(run, stack, capsys):

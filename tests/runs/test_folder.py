@@ -193,3 +193,11 @@ def test_the_log_is_the_runs_own(run):
     text = (run.path / "log.txt").read_text()
     assert "half sets differ" in text
     assert "nobody" not in text
+
+
+@pytest.mark.parametrize("name", ["input", "settings", "status"])
+@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', "{"])
+def test_a_damaged_file_is_named(run, name, content):
+    (run.path / f"{name}.json").write_text(content)
+    with pytest.raises(ValueError, match=f"{name}.json: not written by a run, or damaged"):
+        {"input": lambda: run.source, "settings": lambda: run.settings, "status": run.read_status}[name]()

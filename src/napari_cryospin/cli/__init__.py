@@ -9,11 +9,12 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import tyro
 
-from napari_cryospin.cli.console import preset_in, say
+from napari_cryospin.cli.console import preset_in, say, wording
 from napari_cryospin.cli.units import registry
 from napari_cryospin.settings import PRESETS
 
@@ -54,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(usage())
         return 0 if arguments else 2
     name, *rest = arguments
+    if name == "--version":
+        say(f"{PROGRAM} {version(PROGRAM)}")
+        return 0
     if name not in COMMANDS:
         return complain(f"no command {name!r}; expected one of {', '.join(COMMANDS)}")
     logging.captureWarnings(True)
@@ -62,8 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     try:
         return tyro.cli(function_of(name, rest), args=rest, prog=f"{PROGRAM} {name}", registry=registry)
+    except BrokenPipeError:  # whoever reads has seen enough: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except BAD_INPUT as error:
-        return complain(str(error))
+        return complain(wording(error))
     except KeyboardInterrupt:
         return 130
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from napari_cryospin.runs.messages import Status
 from napari_cryospin.settings import PRESETS
@@ -28,6 +27,13 @@ def say(text: str) -> None:
     """A line of output."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def wording(error: BaseException) -> str:
+    """An error as a user reads it: of the system's, the file and what is wrong with it, without the number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return str(error)
 
 
 def preset_in(arguments: Sequence[str]) -> str:
@@ -68,20 +74,25 @@ def describe(status: Status) -> str:
     return ", ".join(parts)
 
 
+class LinesAboveBar(logging.Handler):
+    """Writes to stderr without tearing a bar that stands there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
 @contextlib.contextmanager
 def progress_shown() -> Iterator[Progress]:
     """Progress, and on stderr what the package logs: all of it, or beside a bar warnings only."""
     package = logging.getLogger("napari_cryospin")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler = LinesAboveBar()
     handler.setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
     before = package.level
     package.setLevel(logging.INFO)
     package.addHandler(handler)
     progress = Progress()
     try:
-        with logging_redirect_tqdm([package]):
-            yield progress
+        yield progress
     finally:
         progress.bar.close()
         package.removeHandler(handler)

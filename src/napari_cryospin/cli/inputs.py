@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from napari_cryospin.cli.console import say
 from napari_cryospin.io.open import open_particles
@@ -15,7 +16,7 @@ from napari_cryospin.settings import Settings
 
 
 def inspect(
-    particles: Positional[Path],
+    particles: Annotated[Positional[Path], arg(metavar="FILE")],
     settings: OmitArgPrefixes[Settings],
     options: OmitArgPrefixes[InputOptions] = InputOptions(),  # noqa: B008 (frozen)
 ) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from napari_cryospin import report
 from napari_cryospin.cli.console import say
@@ -19,7 +20,7 @@ from napari_cryospin.runs.folder import RunFolder
 
 
 def evaluate(
-    run: Positional[Path],
+    run: Annotated[Positional[Path], arg(metavar="RUN")],
     truth: Path | None = None,
     map: Path | None = None,
     symmetry: str = "C1",
@@ -41,7 +42,7 @@ def evaluate(
         raise ValueError("evaluate: neither --truth nor --map given; expected at least one")
     folder = RunFolder(run)
     results = folder.path / "results"
-    found = evaluate_results(results, truth, map, symmetry)
+    found = evaluate_results(results, truth, map, symmetry, folder.source.data_dir)
     found.save(results / "evaluation.json")
     say(found.text())
     for path in draw(folder, found):
@@ -49,7 +50,12 @@ def evaluate(
     return 0
 
 
-def posterior(run: Positional[Path], particle: int, truth: Path | None = None, out: Path | None = None) -> int:
+def posterior(
+    run: Annotated[Positional[Path], arg(metavar="RUN")],
+    particle: int,
+    truth: Path | None = None,
+    out: Path | None = None,
+) -> int:
     """Posterior of one particle's view direction under the run's map, with the heads' candidates: figure and .npz.
 
     Parameters
@@ -64,7 +70,9 @@ def posterior(run: Positional[Path], particle: int, truth: Path | None = None, o
         Where to write, without suffix. Default: posterior_PARTICLE in the run's results/.
     """
     folder = RunFolder(run)
-    for path in write_posterior(folder, particle, truth, out or folder.path / "results" / f"posterior_{particle}"):
+    out = out or folder.path / "results" / f"posterior_{particle}"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for path in write_posterior(folder, particle, truth, out):
         say(f"wrote {path}")
     return 0
 
@@ -83,7 +91,7 @@ def write_posterior(folder: RunFolder, particle: int, truth: Path | None, out: P
     true_rotations = None
     if truth is not None:
         poses = (state.indices, state.rotations, state.half_sets)
-        true_rotations = true_rotations_in_frame(*poses, open_particles(truth), particles)
+        true_rotations = true_rotations_in_frame(*poses, open_particles(truth, data_dir=source.data_dir), particles)
         if true_rotations is None:
             say("too few poses agree with the truth yet: it is not drawn")
     title = f"particle {particle}: view direction, entropy {found.entropy:.2f} nats"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from napari_cryospin.cli.console import describe, progress_shown, say, stop_on_signal
+from napari_cryospin.cli.console import describe, progress_shown, say, stop_on_signal, wording
 from napari_cryospin.cli.inputs import checked_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
@@ -16,7 +16,7 @@ from napari_cryospin.settings import Settings
 
 
 def run(
-    particles: Positional[Path],
+    particles: Annotated[Positional[Path], arg(metavar="PARTICLES")],
     out: Annotated[Path, arg(aliases=["-o"])],
     settings: OmitArgPrefixes[Settings],
     options: OmitArgPrefixes[InputOptions] = InputOptions(),  # noqa: B008 (frozen)
@@ -39,7 +39,7 @@ def run(
     return go_on(RunFolder.create(out, source, settings), opened)
 
 
-def resume(run: Positional[Path]) -> int:
+def resume(run: Annotated[Positional[Path], arg(metavar="RUN")]) -> int:
     """Go on with a run from its newest checkpoint.
 
     Parameters
@@ -57,8 +57,10 @@ def go_on(folder: RunFolder, particles: Particles | None = None) -> int:
     with stop_on_signal() as stop, progress_shown() as progress:
         try:
             reconstruct(folder, particles, stop=stop, on_status=progress)
-        except (RuntimeError, ArithmeticError, MemoryError) as error:
-            say(f"the run failed: {error}\nthe traceback is in {folder.path / 'events.jsonl'}")
+        except (FileNotFoundError, FileExistsError):  # stacks that are gone, another driver: it never began
+            raise
+        except (RuntimeError, ArithmeticError, MemoryError, OSError) as error:
+            say(f"the run failed: {wording(error)}\nthe traceback is in {folder.path / 'events.jsonl'}")
             return 1
     status = folder.read_status()
     say(f"{status.state} after {status.elapsed:.0f} s, epoch {status.epoch}/{status.epochs}, {describe(status)}")

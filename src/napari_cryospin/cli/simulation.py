@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from napari_cryospin.cli.console import say
+from napari_cryospin.evaluation.simulation import SUFFIXES
 from napari_cryospin.evaluation.simulation import simulate as simulate_files
 from napari_cryospin.physics.simulate import SimulationSettings
 
 
 def simulate(
-    map: Positional[Path],
-    out: Positional[Path],
+    map: Annotated[Positional[Path], arg(metavar="MAP")],
+    out: Annotated[Positional[Path], arg(metavar="OUT")],
     simulation: OmitArgPrefixes[SimulationSettings] = SimulationSettings(),  # noqa: B008 (frozen)
     pixel_size: float | None = None,
 ) -> int:
@@ -24,12 +26,17 @@ def simulate(
     map
         Map (.mrc), protein positive.
     out
-        Where to write, without suffix.
+        Where to write, without suffix; an earlier simulation of that name is replaced.
     simulation
         What to simulate.
     pixel_size
         Of the map, in A. Default: the header's.
     """
+    if not out.name:
+        raise ValueError(f"{out}: is a folder; expected a file's name, without suffix")
+    stack, star, truth = (out.with_name(out.name + suffix) for suffix in SUFFIXES)
+    if not truth.exists() and (star.exists() or stack.exists()):
+        raise FileExistsError(f"{star if star.exists() else stack}: exists, and is no simulation; choose another OUT")
     out.parent.mkdir(parents=True, exist_ok=True)
     files = simulate_files(map, out, simulation, pixel_size=pixel_size)
     say(f"{simulation.count:,} images at {files.pixel_size:.4g} A, noise variance {files.noise_variance:.4g}")

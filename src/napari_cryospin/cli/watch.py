@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from napari_cryospin.cli.console import describe, say
 from napari_cryospin.runs.folder import RunFolder
@@ -16,7 +16,7 @@ LIVE = ("starting", "running", "paused")
 
 
 def send(
-    run: Positional[Path],
+    run: Annotated[Positional[Path], arg(metavar="RUN")],
     command: Positional[Literal["pause", "resume", "switch", "save", "stop"]],
     wait: float = 10.0,
 ) -> int:
@@ -36,12 +36,14 @@ def send(
         raise ValueError(f"{run}: nobody drives this run ({folder.read_status().state}); `resume` goes on with it")
     kind: CommandKind = command
     sent = Command(kind=kind, reason="by hand: command line")
+    earlier = len(folder.read_events())
     folder.send(sent)
     until = time.monotonic() + wait
     while time.monotonic() < until:
-        answer = answer_to(sent, folder.read_events())
+        answer = answer_to(sent, folder.read_events()[earlier:])
         if answer is not None:
-            say(f"{answer.kind} at step {answer.step}" + (f": {answer.detail['reason']}" if answer.detail else ""))
+            reason = answer.detail.get("reason")
+            say(f"{answer.kind} at step {answer.step}" + (f": {reason}" if reason else ""))
             return 2 if answer.kind == "refused" else 0
         time.sleep(0.1)
     say("sent; no answer yet")
@@ -49,14 +51,13 @@ def send(
 
 
 def answer_to(command: Command, events: list[Event]) -> Event | None:
-    """The event that a command led to."""
-    for event in reversed(events):
-        if event.detail.get("id") == command.id or (command.kind == "stop" and event.kind == "stopped"):
-            return event
-    return None
+    """The event that a command led to, among those that came after it was sent."""
+    obeyed = (event for event in events if event.detail.get("id") == command.id)
+    ended = (event for event in events if command.kind == "stop" and event.kind == "stopped")
+    return next(obeyed, None) or next(ended, None)
 
 
-def status(run: Positional[Path], json: bool = False) -> int:
+def status(run: Annotated[Positional[Path], arg(metavar="RUN")], json: bool = False) -> int:
     """How a run stands.
 
     Parameters
@@ -72,13 +73,14 @@ def status(run: Positional[Path], json: bool = False) -> int:
         say(now.to_json())
         return 0
     say(f"{now.state}: {now.stage}, epoch {now.epoch}/{now.epochs}, step {now.step}, {100 * now.progress:.0f} %")
-    say(describe(now))
+    if known := describe(now):
+        say(known)
     if now.state in LIVE and not folder.is_driven():
         say("its process is gone: `napari-cryospin resume` goes on from the newest checkpoint")
     if now.switch_reason:
-        say(f"switch: {'ready' if now.switch_ready else 'not yet'} ({now.switch_reason})")
+        say(f"switch {now.switch_reason}")
     if now.message:
         say(now.message)
-    for event in folder.read_events()[-5:]:
+    for event in [event for event in folder.read_events() if event.kind != "epoch"][-5:]:
         say(f"  step {event.step}: {event.kind} {event.detail.get('reason', '')}".rstrip())
     return 0

@@ -207,7 +207,13 @@ def compare_maps(
     return MapComparison(density=aligned, truth=cropped, pixel_size=pixel_size, curves=curves, hand_flipped=flipped)
 
 
-def evaluate_results(results: Path, truth: Path | None, reference: Path | None, symmetry: str = "C1") -> TruthReport:
+def evaluate_results(
+    results: Path,
+    truth: Path | None,
+    reference: Path | None,
+    symmetry: str = "C1",
+    data_dir: Path | None = None,
+) -> TruthReport:
     """Compare what lies in a run's results folder with the truth.
 
     Parameters
@@ -220,10 +226,13 @@ def evaluate_results(results: Path, truth: Path | None, reference: Path | None, 
         True map.
     symmetry
         Point group of the true map.
+    data_dir
+        A further folder to look for stacks in.
     """
     poses = comparison = None
     if truth is not None:
-        poses = compare_poses(open_particles(results / "particles.star"), open_particles(truth), symmetry)
+        found, known = (open_particles(path, data_dir=data_dir) for path in (results / "particles.star", truth))
+        poses = compare_poses(found, known, symmetry)
     if reference is not None:
         comparison = compare_maps(*read_map(results / "map.mrc"), *read_map(reference), poses)
     rotations, shifts = poses or (None, None)

@@ -24,6 +24,10 @@ from napari_cryospin.physics.simulate import Projections, SimulationSettings, dr
 _CHUNK = 2**22  # pixels at a time
 
 
+SUFFIXES = (".mrcs", ".star", "_truth.star")
+"""Of the stack, the particles and their truth."""
+
+
 @dataclass(frozen=True)
 class SimulatedFiles:
     """What `simulate` wrote."""
@@ -70,7 +74,7 @@ def simulate(
     rotations = draw_rotations(settings, poses)
     shifts = poses.normal(0, settings.shift_sd, (settings.count, 2))
     ctf = draw_ctf(settings, filters, None if settings.ctf_table is None else _read_ctf_table(settings.ctf_table))
-    stack, star, truth = (out.with_name(out.name + suffix) for suffix in (".mrcs", ".star", "_truth.star"))
+    stack, star, truth = (out.with_name(out.name + suffix) for suffix in SUFFIXES)
     projections = Projections(density, pixel_size)
     with atomic_write(stack) as part:
         variance = _write_clean(part, projections, pixel_size, rotations, shifts, ctf)
@@ -106,7 +110,7 @@ def _read_ctf_table(path: Path) -> NDArray[np.float64]:
     try:
         table = np.load(check_is_file(path), allow_pickle=False)["ctf"]
     except (ValueError, KeyError, IndexError) as error:
-        raise ValueError(f"{path}: no CTF table: {error}; expected .npz with `ctf` (n, 9)") from error
+        raise ValueError(f"{path}: no CTF table; expected .npz with `ctf` (n, 9)") from error
     if table.ndim != 2 or table.shape[1] != 9 or not len(table) or not np.isfinite(table).all():
         raise ValueError(f"{path}: `ctf` has shape {table.shape}; expected finite numbers (n, 9), n > 0")
     return table[:, 2:].astype(np.float64)

@@ -65,8 +65,8 @@ class FolderChannel:
         self.folder.write_history(epoch, arrays)
 
     def checkpoint(self, step: int, state: Mapping[str, Any]) -> None:
-        with self.folder.writing_checkpoint(step) as part:
-            torch.save(dict(state), part)
+        with self.folder.writing_checkpoint(step) as part, part.open("wb") as file:  # a full disk is then named
+            torch.save(dict(state), file)
 
     def results(self, results: Results) -> None:
         write_results(self.folder.path / "results", results, self.particles)

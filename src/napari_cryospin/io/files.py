@@ -41,12 +41,28 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     part = path.with_name(path.name + ".part")
     try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        with naming(path):
+            yield part
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give the errors that the system raises without a file's name, such as that of a full disk, this one.
+
+    Also where a library makes something else of such an error, as torch does.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__
+        if isinstance(cause, OSError) and cause.errno is not None and cause.filename is None:
+            raise OSError(cause.errno, cause.strerror, str(path)) from error
+        raise
 
 
 def check_is_file(path: Path | str) -> Path:

@@ -15,9 +15,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -29,6 +29,8 @@ from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+Parsed = TypeVar("Parsed")
 
 KEPT_SNAPSHOTS = 3
 KEPT_CHECKPOINTS = 2
@@ -76,11 +78,18 @@ class RunFolder:
 
     @property
     def source(self) -> RunInput:
-        return RunInput.from_json((self.path / "input.json").read_text())
+        return self._read("input.json", RunInput.from_json)
 
     @property
     def settings(self) -> Settings:
-        return Settings.from_json((self.path / "settings.json").read_text())
+        return self._read("settings.json", Settings.from_json)
+
+    def _read(self, name: str, parse: Callable[[str], Parsed]) -> Parsed:
+        path = self.path / name
+        try:
+            return parse(path.read_text())
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{path}: not written by a run, or damaged ({error})") from error
 
     # Who drives it
 
@@ -132,7 +141,7 @@ class RunFolder:
         _write_text(self.path / "status.json", status.to_json())
 
     def read_status(self) -> Status:
-        return Status(**json.loads((self.path / "status.json").read_text()))
+        return self._read("status.json", lambda text: Status(**json.loads(text)))
 
     def append_event(self, event: Event) -> None:
         append_line(self.path / "events.jsonl", event.to_json())

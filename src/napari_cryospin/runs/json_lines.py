@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from napari_cryospin.io.files import naming
+
 
 def append_line(path: Path, line: str) -> None:
     """Add one record."""
-    with path.open("a") as file:
+    with naming(path), path.open("a") as file:
         file.write(line + "\n")
 
 
