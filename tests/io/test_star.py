@@ -168,3 +168,16 @@ def test_many_rows_take_no_memory_of_images(write_star: Write, optics: pd.DataFr
     tracemalloc.stop()
     assert peak < 10 * path.stat().st_size  # the text and the columns, nothing that grows with the box
     assert len(particles) == 21000
+
+
+def test_line_ends_and_byte_order_mark_of_windows(
+    write_star: Callable[..., Path], optics: pd.DataFrame, rows: pd.DataFrame
+) -> None:
+    path = write_star({"optics": optics, "particles": rows})
+    expected = read_particles(path)
+    text = path.read_text()
+    path.write_bytes(b"\xef\xbb\xbf" + text[text.index("data_optics") :].replace("\n", "\r\n").encode())
+    found = read_particles(path)
+    np.testing.assert_array_equal(found.pixel_sizes, expected.pixel_sizes)
+    np.testing.assert_array_equal(found.rotations, expected.rotations)
+    assert found.stacks == expected.stacks

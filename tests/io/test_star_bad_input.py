@@ -171,3 +171,8 @@ def test_options_that_do_not_fit(star: Path) -> None:
         open_particles(star, passthrough=[star])
     with pytest.raises(ValueError, match="pixel-size"):
         open_particles(star, pixel_size=1.0)
+
+
+def test_volts_are_no_kilovolts(refused: Callable[..., str]) -> None:
+    assert "rlnVoltage: found 300000, expected a voltage above 0 kV" in refused({"rlnVoltage": 300000.0})
+    assert "rlnVoltage: found 0, expected" in refused({"rlnVoltage": 0.0})

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_cryospin.io.angles import rotation_from_rotvec
 from napari_cryospin.io.files import check_is_file
-from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
+from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, check_voltage, locate_images
 from napari_cryospin.io.mrc import open_stack
 from napari_cryospin.particles import CtfParameters, Particles
 
@@ -134,7 +134,7 @@ def _load(path: Path) -> NDArray[Any]:
         with path.open("rb") as file:
             part = np.lib.format.read_array(file, allow_pickle=False, max_header_size=2**30)
     except ValueError as error:
-        raise ValueError(f"{path}: not a readable .cs file: {error}") from error
+        raise ValueError(f"{path}: not a readable .cs file (a table of numbers and text in numpy's layout)") from error
     if "uid" not in _fields(part) or part.ndim != 1:
         raise ValueError(f"{path}: found fields {_fields(part)}, expected a table with the field uid")
     if len(part) == 0:
@@ -181,7 +181,7 @@ def _ctf(table: CsTable) -> tuple[CtfParameters | None, tuple[str, ...]]:
     if not table.has("ctf/df1_A"):
         return None, ("CTF is off: no file has ctf/ fields; a passthrough file (--passthrough) may",)
     values = {name: table.numbers(field, default) / unit for name, (field, unit, default) in CTF_FIELDS.items()}
-    check_column(values["voltage"], values["voltage"] > 0, table.path, "ctf/accel_kv", "a voltage above 0 kV")
+    check_voltage(values["voltage"], table.path, "ctf/accel_kv")
     unused = [
         field
         for field, neutral in (("ctf/scale", 1.0), ("ctf/bfactor", 0.0))

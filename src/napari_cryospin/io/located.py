@@ -14,6 +14,8 @@ from napari_cryospin.io.files import find_stacks
 from napari_cryospin.io.mrc import stack_header
 
 SMALLEST_BOX = 16
+HIGHEST_VOLTAGE = 3000.0  # kV
+VOLTAGE = f"a voltage above 0 kV, at most {HIGHEST_VOLTAGE:g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,11 @@ def _check_boxes(boxes: NDArray[Any], source: Path) -> None:
 def check_pixel_sizes(pixel_sizes: NDArray[np.float64], source: Path, field: str) -> NDArray[np.float64]:
     """The pixel sizes themselves (A), if all are above 0."""
     return check_column(pixel_sizes, pixel_sizes > 0, source, field, "a pixel size above 0 A")
+
+
+def check_voltage(voltage: NDArray[np.float64], source: Path, field: str) -> NDArray[np.float64]:
+    """The voltages themselves (kV), if all can be a microscope's; volts cannot."""
+    return check_column(voltage, (voltage > 0) & (voltage <= HIGHEST_VOLTAGE), source, field, VOLTAGE)
 
 
 def check_column(

@@ -57,6 +57,8 @@ def open_particles(
         Names file, row, field, what was found and what was expected. `MissingStacksError` lists all missing stacks.
     """
     path = check_is_file(path)
+    if data_dir is not None and not Path(data_dir).is_dir():
+        raise FileNotFoundError(f"{data_dir}: no such folder (--data-dir)")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {', '.join(SUFFIXES)}")

@@ -12,6 +12,10 @@ from napari_cryospin.settings import Settings
 
 DEFAULT_BOX = 128
 GIB = 2.0**30
+PROGRAM = 0.5
+"""GiB of Python with all that a run loads."""
+BYTES_A_PIXEL = {"small": 600, "vgg16": 2400}
+"""Of an image that goes through the encoder, all layers together, as measured; by its trunk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,8 @@ class PreflightCard:
     """None: not judged, as no image could be read."""
     memory: float
     """GiB that prepared images and volume will take."""
+    memory_in_all: float
+    """GiB that a run will take: these, the program, and the work on a batch."""
     problems: tuple[str, ...]
     """Why a run is impossible; empty: it is possible."""
     notes: tuple[str, ...]
@@ -64,7 +70,7 @@ class PreflightCard:
             ("CTF", self.ctf),
             ("poses", self.poses),
             ("contrast", str(self.contrast) if self.contrast else "not judged"),
-            ("memory", f"about {_size(self.memory)} for prepared images and volume"),
+            ("memory", f"about {_size(self.memory_in_all)}; prepared images and volume {_size(self.memory)} of it"),
             *(("note", note) for note in self.notes),
             *(("PROBLEM", problem) for problem in self.problems),
         ]
@@ -91,6 +97,8 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
         problems.append(f"box {working_box} px is larger than the particles' {box} px; expected at most that (--box)")
     if settings.preparation.half_sets and used < 2:
         problems.append(f"half sets of {used} particle; expected at least 2")
+    problems += _radii(settings, side)
+    held = memory(used, working_box, settings) if box else 0.0
     contrast = None
     if not missing:
         try:
@@ -109,7 +117,8 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
         ctf=_ctf(particles),
         poses=_poses(particles),
         contrast=contrast,
-        memory=memory(used, working_box, settings) if box else 0.0,
+        memory=held,
+        memory_in_all=held + PROGRAM + encoder_memory(used, working_box, settings),
         problems=tuple(problems),
         notes=tuple(_notes(particles, contrast, kinds)),
     )
@@ -132,6 +141,26 @@ def memory(count: int, box: int, settings: Settings) -> float:
     copies = 2 * 4  # mantissa and exponent; value, gradient and Adam's two moments of each
     halves = 2 if settings.preparation.half_sets else 1
     return min(images, settings.preparation.cache) + halves * copies * 4 * grid**3 / GIB
+
+
+def encoder_memory(count: int, box: int, settings: Settings) -> float:
+    """GiB of a batch on its way through the encoder and back; parameters as those of `memory`."""
+    if settings.method == "search":
+        return 0.0
+    batch = min(count, settings.schedule.batch_size, settings.encoder.encoder_batch)
+    side = min(box, settings.encoder.encoder_box)
+    return batch * side**2 * BYTES_A_PIXEL[settings.encoder.trunk] / GIB
+
+
+def _radii(settings: Settings, side: float) -> list[str]:
+    """What is wrong with lengths (A) that are given, for a box of this side (A); 0: not known."""
+    mask, shift = settings.preparation.mask_radius, settings.encoder.max_shift
+    problems = []
+    if side and mask is not None and not side / 20 <= mask <= side:
+        problems.append(f"mask radius {mask:g} A; expected {side / 20:.0f} to {side:.0f} A, the box (--mask-radius)")
+    if side and settings.encoder.shifts and shift is not None and shift > side / 2:
+        problems.append(f"largest shift {shift:g} A; expected at most half of the box, {side / 2:.0f} A (--max-shift)")
+    return problems
 
 
 def _size(gib: float) -> str:

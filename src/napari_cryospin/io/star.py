@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_cryospin.io.angles import euler_from_rotation, rotation_from_euler
 from napari_cryospin.io.files import find_by_name
-from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
+from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, check_voltage, locate_images
 from napari_cryospin.io.mrc import open_stack
 from napari_cryospin.io.star_optics import CTF_COLUMNS, PHASE_FLIPPED, PREMULTIPLIED, new_table, with_optics
 from napari_cryospin.io.star_table import STACK_FORMAT, StarTable, read_star
@@ -157,7 +157,7 @@ def _ctf(table: StarTable) -> CtfParameters | None:
     if not (table.has("rlnDefocusU") or table.has("rlnDefocusV")):
         return None
     values = {name: table.numbers(column, default) for name, (column, default) in CTF_COLUMNS.items()}
-    check_column(values["voltage"], values["voltage"] > 0, table.path, "rlnVoltage", "a voltage above 0 kV")
+    check_voltage(values["voltage"], table.path, "rlnVoltage")
     return CtfParameters(**values)
 
 

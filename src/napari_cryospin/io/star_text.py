@@ -121,7 +121,7 @@ def read_blocks(path: Path, progress: Share = ignored) -> tuple[dict[str, Block]
     """
     readers: list[_Reader] = []
     age, done, size = None, 0, path.stat().st_size
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:  # some editors on Windows put a mark in front
         for number, text in enumerate(file):
             done += len(text)
             if number % CHUNK == 0:
