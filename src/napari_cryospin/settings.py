@@ -104,7 +104,7 @@ class ScheduleSettings:
     """How long, in which steps, and when to switch."""
 
     epochs: Annotated[int, Range(1, 100000)] = 20
-    """Passes over the particles in all, both stages together."""
+    """Passes over the particles in all, both stages together; before the switch, where `decoding_epochs` is given."""
     decoding_epochs: Annotated[int | None, Range(1, 100000)] = None
     """Epochs after the switch at most, whenever that was. Default: up to `epochs`."""
     switch: Literal["by-hand", "automatic"] | int = 7
