@@ -55,11 +55,11 @@ def test_each_half_has_bars_of_its_own(panel, qtbot, told_run):
     told_run.write_history(6, history | {"half_sets": halves, "best_head": best.astype(np.int16)})
     told_run.write_snapshot(dataclasses.replace(snapshot, half_sets=halves))
     panel.session.watch(told_run)
-    qtbot.waitUntil(lambda: panel.bars.title.endswith("half 1"), timeout=10_000)
+    qtbot.waitUntil(lambda: panel.bars.title.startswith("Half 1"), timeout=10_000)
     assert_allclose(panel.bars.values, [100, 0, 0, 25])
-    assert panel.over.title.endswith("both halves")
+    assert panel.over.title.startswith("Both halves")
     panel.half.setCurrentIndex(1)
-    qtbot.waitUntil(lambda: panel.bars.title.endswith("half 2"), timeout=10_000)
+    qtbot.waitUntil(lambda: panel.bars.title.startswith("Half 2"), timeout=10_000)
     assert_allclose(panel.bars.values, [0, 50, 50, 25])
 
 

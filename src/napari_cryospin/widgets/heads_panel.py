@@ -24,7 +24,7 @@ from napari_cryospin.widgets.worker import Worker
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-WON, OVER = "Particles won (%)", "Over the epochs (%)"
+WON, OVER, BOTH = "Particles won (%)", "Over the epochs (%)", "Both halves (%)"  # longer ones would widen the plots
 WINS, ERRORS = "Where each head wins (% of the particles seen from there)", "Mean rotation error of each head (°)"
 AFTER_SWITCH = "After the switch: heads as the encoder left them"
 WORST = 90.0  # degrees: end of the colour scale of errors
@@ -131,10 +131,6 @@ class HeadsPanel(Panel):
         maps, half = self.maps, self.half.half
         return maps.share if half and maps is not None and maps.half == half else self._share()
 
-    def _title(self, name: str, half: int) -> str:
-        """A plot's title, with the half sets that it tells of, where there are any."""
-        return name if not self.half.half else f"{name}, half {half}" if half else f"{name}, both halves"
-
     def _bar_tip(self, bar: int) -> str:
         share = self._shown_share()
         if share is None:
@@ -177,12 +173,13 @@ class HeadsPanel(Panel):
         names = [str(head + 1) for head in range(heads)] + (["sample"] if sampled else [])
         colours = [head_colour(head) for head in range(heads)] + [SAMPLE]
         self.bars.set_bars(names, share[: len(names)], colours[: len(names)], apart=int(sampled))
-        maps = self.maps
-        retitle(self.bars, self._title(WON, 0 if maps is None or share is not maps.share else maps.half))
+        of_half = self.maps is not None and share is self.maps.share
+        whose = f"Half {self.half.half}" if of_half else "Both halves"
+        retitle(self.bars, f"{whose}: won (%)" if self.half.half else WON)
 
     def _draw_over(self) -> None:
         session = self.session
-        retitle(self.over, self._title(OVER, 0))
+        retitle(self.over, BOTH if self.half.half else OVER)
         clock, curves = Clock(session.metrics, session.status), []
         for name in [*shares(session.metrics), "sample_share"]:
             x, y = series(session.metrics, name, "epoch", clock)
