@@ -12,6 +12,7 @@ from qtpy.QtCore import QCoreApplication, QElapsedTimer, QEvent, QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
 NEWS_EVERY = 2000  # ms between two drawings of what a run that goes on has to tell
+LEVELS = 6  # of widgets within widgets: each call of Qt's lays out one of them
 ALONE = 700  # ms after which it is drawn although nothing more was heard
 
 
@@ -78,4 +79,5 @@ class Redraw(QObject):
 
 def lay_out() -> None:
     """Have everything put in its place now: Qt would paint once before, and once afterwards."""
-    QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
+    for _ in range(LEVELS):
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)

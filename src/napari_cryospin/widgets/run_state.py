@@ -72,8 +72,10 @@ class RunState(QWidget):
         self.where.setText("" if folder is None else str(folder))
         if status is None:
             return
+        self.bar.setUpdatesEnabled(False)  # or it paints itself, and the whole window with it, at once
         self.bar.setValue(round(1000 * status.progress))
         self.bar.setFormat(f"{100 * status.progress:.0f} %")
+        self.bar.setUpdatesEnabled(True)
         for name, text in texts(status, phase).items():
             self.rows[name].setText(text)
         if phase == "failed":
