@@ -17,6 +17,7 @@ from napari_cryospin.evaluation.against_truth import (
 from napari_cryospin.evaluation.hand import HAND_FLIP, flip_hand
 from napari_cryospin.evaluation.map_alignment import apply_alignment
 from napari_cryospin.evaluation.simulation import simulate
+from napari_cryospin.io.files import MissingStacksError
 from napari_cryospin.io.mrc import read_map, write_map
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.io.star import write_particles
@@ -100,6 +101,17 @@ def test_a_folder_of_results_is_compared_as_a_whole(truth, flipped, tmp_path):
     assert report.map.at_nyquist_share(0.5) > 0.98  # two interpolations
     assert report.numbers["hand_flipped"] == flipped
     assert "rotation error median degrees" in report.text()
+
+
+def test_the_truth_may_lie_elsewhere(truth, tmp_path):
+    write_particles(tmp_path / "particles.star", truth, truth.rotations, truth.shifts)
+    moved = tmp_path / "elsewhere" / "truth.star"
+    moved.parent.mkdir()
+    moved.write_text(truth.source.read_text())
+    with pytest.raises(MissingStacksError, match=r"truth\.star"):
+        evaluate_results(tmp_path, moved, None)
+    report = evaluate_results(tmp_path, moved, None, data_dir=truth.source.parent)
+    assert report.numbers["rotation_error_median_degrees"] < 1e-2
 
 
 def test_maps_of_other_sizes_are_refused(truth):

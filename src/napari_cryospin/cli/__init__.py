@@ -50,7 +50,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: 0 done, 1 failed under way, 2 bad input or an impossible request, 130 stopped by Ctrl-C.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return obey(list(sys.argv[1:] if arguments is None else arguments))
+    except BrokenPipeError:  # whoever reads has seen enough: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except BAD_INPUT as error:
+        return complain(wording(error))
+    except KeyboardInterrupt:
+        return 130
+
+
+def obey(arguments: list[str]) -> int:
+    """Run a command, or say what there is."""
     if not arguments or arguments[0] in ("-h", "--help"):
         say(usage())
         return 0 if arguments else 2
@@ -64,15 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that spin long while they wait slow a busy machine down a hundredfold; a short spin costs nothing on an
     # idle one. Read once, when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
-    try:
-        return tyro.cli(function_of(name, rest), args=rest, prog=f"{PROGRAM} {name}", registry=registry)
-    except BrokenPipeError:  # whoever reads has seen enough: `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except BAD_INPUT as error:
-        return complain(wording(error))
-    except KeyboardInterrupt:
-        return 130
+    return tyro.cli(function_of(name, rest), args=rest, prog=f"{PROGRAM} {name}", registry=registry)
 
 
 def function_of(name: str, arguments: Sequence[str]) -> Callable[..., int]:

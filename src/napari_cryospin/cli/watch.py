@@ -76,7 +76,8 @@ def status(run: Annotated[Positional[Path], arg(metavar="RUN")], json: bool = Fa
     if known := describe(now):
         say(known)
     if now.state in LIVE and not folder.is_driven():
-        say("its process is gone: `napari-cryospin resume` goes on from the newest checkpoint")
+        where = "begins anew" if folder.newest_checkpoint() is None else "goes on from the last checkpoint"
+        say(f"its process is gone: `napari-cryospin resume` {where}")
     if now.switch_reason:
         say(f"switch {now.switch_reason}")
     if now.message:

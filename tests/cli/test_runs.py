@@ -1,4 +1,4 @@
-"""The command line: what it answers, with which exit status, and how fast the light commands start."""
+"""Runs by the command line: what is shown, asked and answered, and what a full disk leaves."""
 
 import dataclasses
 import json
@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 import napari_cryospin
-from napari_cryospin.cli import COMMANDS, main
+from napari_cryospin.cli import main
 from napari_cryospin.cli.console import progress_shown
 from napari_cryospin.cli.demo import simulated
 from napari_cryospin.inference.run import reconstruct
-from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.physics.simulate import SimulationSettings
 from napari_cryospin.runs.folder import RunFolder
@@ -24,59 +23,6 @@ from napari_cryospin.runs.launch import RunThread
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, MachineSettings, Settings
-
-
-@pytest.fixture
-def run(tmp_path) -> RunFolder:
-    return RunFolder.create(tmp_path / "run", RunInput(particles=Path("particles.star")), Settings())
-
-
-@pytest.fixture
-def stack(tmp_path) -> Path:
-    """Six noise images with a CTF."""
-    rng = np.random.default_rng(0)
-    write_stack(tmp_path / "images.mrcs", rng.normal(size=(6, 32, 32)).astype(np.float32), 2.0)
-    names = "ImageName ImagePixelSize ImageSize Voltage SphericalAberration AmplitudeContrast DefocusU DefocusV "
-    names += "DefocusAngle"
-    header = "".join(f"_rln{name} #{number}\n" for number, name in enumerate(names.split(), start=1))
-    rows = "".join(f"{i + 1}@images.mrcs 2.0 32 300 2.7 0.1 15000 14000 35\n" for i in range(6))
-    (tmp_path / "particles.star").write_text(f"data_particles\nloop_\n{header}{rows}")
-    return tmp_path / "particles.star"
-
-
-def test_help_names_every_command(capsys):
-    assert main(["--help"]) == 0
-    shown = capsys.readouterr().out
-    assert all(f"  {name}" in shown for name in COMMANDS)
-    assert main([]) == 2
-
-
-def test_version(capsys):
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("napari-cryospin 0")
-
-
-@pytest.mark.parametrize(
-    ("command", "line"),
-    [("run", "PARTICLES"), ("inspect", "FILE"), ("simulate", "MAP OUT"), ("send", "RUN {pause,"), ("status", "RUN")],
-)
-def test_help_names_what_is_asked_for(command, line, capsys):
-    with pytest.raises(SystemExit):
-        main([command, "--help"])
-    assert line in " ".join(capsys.readouterr().out.split("\n\n")[0].split())
-
-
-def test_unknown_command(capsys):
-    assert main(["recontsruct"]) == 2
-    assert "no command 'recontsruct'" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("command", ["status", "resume"])
-def test_a_folder_without_a_run_is_one_line_and_status_2(command, tmp_path, capsys):
-    assert main([command, str(tmp_path)]) == 2
-    error = capsys.readouterr().err
-    assert "no run in this folder" in error
-    assert error.count("\n") == 1
 
 
 def test_status_tells_of_a_run_whose_process_is_gone(run, capsys):
@@ -87,8 +33,42 @@ def test_status_tells_of_a_run_whose_process_is_gone(run, capsys):
     shown = capsys.readouterr().out
     assert "auto-encoding, epoch 3/20, step 70" in shown
     assert "12.3 A" in shown
-    assert "its process is gone" in shown
+    assert "its process is gone: `napari-cryospin resume` begins anew" in shown
     assert "not yet" in shown
+
+
+def test_status_names_the_checkpoint_and_no_epoch(run, capsys):
+    run.write_status(Status(state="running"))
+    run.append_event(Event(kind="paused", step=1))
+    for step in range(2, 9):
+        run.append_event(Event(kind="epoch", step=step))
+    with run.writing_checkpoint(8) as part:
+        part.write_bytes(b"state")
+    assert main(["status", str(run.path)]) == 0
+    shown = capsys.readouterr().out
+    assert "goes on from the last checkpoint" in shown
+    assert "step 1: paused" in shown
+    assert ": epoch" not in shown
+
+
+def test_the_bar_shows_stage_loss_resolution_and_time_left(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with progress_shown() as progress:
+        progress(
+            Status(
+                state="running",
+                stage="auto-decoding",
+                epoch=3,
+                epochs=9,
+                progress=0.25,
+                elapsed=60,
+                loss=0.5,
+                resolution=7,
+            )
+        )
+    shown = capsys.readouterr().err
+    for text in ("auto-decoding 3/9", "25 %", "loss 0.5", "7.0 A", "03:00 left"):
+        assert text in shown
 
 
 def test_status_as_json(run, capsys):
@@ -126,81 +106,6 @@ def test_a_run_answers_every_command(tmp_path, stack, capsys):
     assert shown[4].endswith(": the run is paused already")
     assert shown[6].endswith(": by hand: command line")
     assert shown[8] == f"stopped at step {run.read_status().step}"
-
-
-def test_light_commands_do_not_load_torch(run, stack):
-    code = "import sys; from napari_cryospin.cli import main; main(sys.argv[1:]); assert 'torch' not in sys.modules"
-    for arguments in (["status", str(run.path)], ["send", str(run.path), "stop"], ["inspect", str(stack)]):
-        subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
-
-
-def test_inspect_prints_the_card(stack, capsys):
-    assert main(["inspect", str(stack)]) == 0
-    shown = capsys.readouterr().out
-    for text in ("6", "32 px at 2 A", "CTF"):
-        assert text in shown
-
-
-def test_inspect_names_all_missing_stacks_and_says_that_a_run_is_impossible(stack, capsys):
-    stack.with_name("images.mrcs").unlink()
-    assert main(["inspect", str(stack)]) == 2
-    assert "images.mrcs" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("command", ["run", "inspect"])
-def test_help_shows_settings_with_units_and_the_defaults_of_the_preset(command, capsys):
-    for preset, heads in (("quick", PRESETS["quick"].encoder.heads), ("paper-experimental", 15)):
-        with pytest.raises(SystemExit):
-            main([command, "--preset", preset, "--help"])
-        shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-        assert "Radius of the soft circular mask. Default: 0.46 of the box. Unit: A. (default: None)" in shown
-        assert f"(M). (default: {heads})" in shown
-
-
-def test_flags_override_the_preset(stack, capsys):
-    assert main(["inspect", str(stack), "--preset", "paper-cpu", "--box", "16", "--half-sets"]) == 0
-    assert "16 px at 4 A" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("command", ["inspect", "run"])
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        (["--box", "31"], "even"),
-        (["--box", "8"], "16"),
-        (["--box", "64"], "64"),
-        (["--preset", "fast"], "quick"),
-        (["--max-shift", "999"], "half of the box, 32 A"),
-        (["--mask-radius", "1"], "3 to 64 A"),
-        (["--data-dir", "nowhere"], "no such folder"),
-    ],
-)
-def test_impossible_settings_are_status_2_and_no_traceback(command, options, named, stack, tmp_path, capsys):
-    out = ["-o", str(tmp_path / "run")] if command == "run" else []
-    try:
-        code = main([command, str(stack), *out, *options])
-    except SystemExit as exit_:  # the parser's own complaint
-        code = exit_.code
-    shown = capsys.readouterr()
-    assert code == 2
-    assert named in shown.out + shown.err
-    assert "Traceback" not in shown.err
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("content", "named"),
-    [(None, "no such file"), ("", "particles.star"), ("data_\nloop_\n_rlnVoltage #1\n300\n", "rlnImageName")],
-)
-def test_bad_particle_files_are_one_clear_line(content, named, tmp_path, capsys):
-    path = tmp_path / "particles.star"
-    if content is not None:
-        path.write_text(content)
-    assert main(["run", str(path), "-o", str(tmp_path / "run")]) == 2
-    error = capsys.readouterr().err
-    assert named in error
-    assert "particles.star" in error
-    assert error.count("\n") == 1
 
 
 LIMITED = """
