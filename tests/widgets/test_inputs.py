@@ -78,6 +78,7 @@ def test_a_layer_reads_only_what_is_looked_at(tiny_particles):
     low, high = keywords["contrast_limits"]
     assert kind == "image"
     assert 0.95 < np.mean((images > low) & (images < high)) < 1
+    assert set(keywords["units"]) == {"angstrom"}  # as the map's: napari warns where layers differ
     assert keywords["scale"][1] == pytest.approx(particles.pixel_sizes[0])
 
 

@@ -10,6 +10,7 @@ from qtpy.QtGui import QDropEvent
 
 from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.widgets import opener, samples
+from napari_cryospin.widgets.card import in_window
 from napari_cryospin.widgets.particles_panel import ParticlesPanel
 from napari_cryospin.widgets.session import session_of
 from napari_cryospin.widgets.workspace import reveal
@@ -65,6 +66,11 @@ def test_particles_are_opened_judged_and_shown(panel, qtbot, tiny_particles):
     qtbot.waitUntil(lambda: list(panel.gallery.rows) == [*range(12, 24)], timeout=PATIENCE)
     panel.gallery.mosaic.clicked.emit(15)
     assert panel.session.particle == 15
+
+
+def test_the_card_speaks_of_the_window_and_not_of_the_command_line():
+    assert in_window("1 of 2 stacks missing (--data-dir): a A.mrcs") == "1 of 2 stacks missing: a A.mrcs"
+    assert in_window("the header says 0 A a pixel; 3.5 A is used") == "the header says 0 Å a pixel; 3.5 Å is used"
 
 
 def test_no_line_of_the_card_is_cut(panel, qtbot, tiny_particles):
@@ -171,6 +177,7 @@ def test_files_and_runs_can_be_dropped(viewer, qtbot, tiny_particles, finished_r
     assert panel.session.folder.path == finished_run.path
     qtbot.waitUntil(lambda: panel.session.status is not None, timeout=PATIENCE)
     assert reveal(viewer, "Run").control.phase == "finished"
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=PATIENCE)  # its map
 
 
 def test_napari_opens_particles_in_the_workspace_and_as_a_layer(viewer, qtbot, tiny_particles, said):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
@@ -59,11 +60,17 @@ class CardView(QWidget):
         self.invert.setVisible(black or inverted)
         self.verdict.setText("Not ready for a run" if card.problems else "Ready for a run")
         tint(self.verdict, ERROR if card.problems else GOOD, bold=True)
-        self.problems.setText("\n".join(card.problems))
+        self.problems.setText(in_window("\n".join(card.problems)))
+        self.problems.setToolTip(self.problems.text())  # a long name without blanks cannot wrap
         self.problems.setVisible(bool(card.problems))
         self.find_folder.setVisible(any("missing" in problem for problem in card.problems))
-        self.notes.setText("\n".join(card.notes))
+        self.notes.setText(in_window("\n".join(card.notes)))
         self.notes.setVisible(bool(card.notes))
+
+
+def in_window(text: str) -> str:
+    """A text without the command line's options, which have buttons and fields here, and with its Angstroms."""
+    return re.sub(r"(?<=\d) A\b", " Å", re.sub(r" \(--[a-z-]+\)", "", text))
 
 
 def texts(card: PreflightCard) -> dict[str, str]:

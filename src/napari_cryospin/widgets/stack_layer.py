@@ -66,7 +66,7 @@ def stack_layer(particles: Particles) -> LayerData:
         "colormap": "gray",
         "contrast_limits": (float(images.mean()) - spread, float(images.mean()) + spread),
         "scale": (1.0, size, size),
-        "units": ("pixel", "angstrom", "angstrom"),
+        "units": ("angstrom",) * 3,  # of the first axis too: napari warns again and again where layers differ
     }
     return stack, keywords, "image"  # type: ignore[return-value]
 
@@ -76,3 +76,4 @@ def add_stack_layer(viewer: Viewer, particles: Particles) -> None:
     stack, keywords, _ = stack_layer(particles)
     viewer.dims.ndisplay = 2
     viewer.add_image(stack, **keywords)
+    viewer.reset_view(reset_camera_angle=False)  # what was seen before, a map, say, had another size
