@@ -256,9 +256,9 @@ PRESETS: dict[str, Settings] = {
     ),
     "paper-cpu": Settings(
         preset="paper-cpu",
-        # The paper's larger number of heads: with seven most small runs stay at a poor map (docs/benchmarks.md).
+        # The paper's larger number of heads: with seven, most small runs stay at a poor map (docs/benchmarks.md).
         encoder=EncoderSettings(heads=15, encoder_box=32, shifts=False),
-        volume=VolumeSettings(volume_learning_rate=0.02, first_band=4, growth_steps=2000),
+        volume=VolumeSettings(first_band=4, growth_steps=2000),
         schedule=ScheduleSettings(epochs=80, switch=70),
     ),
 }
