@@ -68,7 +68,7 @@ def test_figures_tell_even_from_preferred_directions(panel, qtbot, told_run):
     top = snapshot.rotations[np.abs(snapshot.rotations[:, 2, 2]) > 0.97]
     rotations = top[np.arange(400) % len(top)]
     told_run.write_snapshot(dataclasses.replace(snapshot, step=62, rotations=rotations))
-    qtbot.waitUntil(lambda: panel.found is not even, timeout=5000)
+    qtbot.waitUntil(lambda: panel.found is not even, timeout=20_000)
     assert panel.found.efficiency < 0.7 * even.efficiency
     assert (panel.found.counts == 0).mean() > 0.5
     assert "empty cells" in words_of(panel.found)

@@ -25,7 +25,7 @@ from napari_cryospin.widgets.worker import Worker
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-EVERY = 1000  # ms between two countings of a run that goes on
+EVERY, NEWS_EVERY = 1000, 5000  # ms between two countings: when something is asked for, and of a run that goes on
 MOST = 20_000  # particles that the sampling of Fourier space is judged by
 NAME = "Particles seen from each direction"
 
@@ -78,7 +78,7 @@ class OrientationsPanel(Panel):
         self.content.addWidget(self.sphere, 1)
         self.found: Directions | None = None
         self._asked: object = None
-        self.redraw = Redraw(self, self.draw, every=EVERY)
+        self.redraw = Redraw(self, self.draw, every=EVERY, news_every=NEWS_EVERY)
         self._worker = Worker("cryospin-orientations", self)
         self._worker.answered.connect(self._take)
         self._worker.failed.connect(self._lost)

@@ -25,6 +25,7 @@ PAPER = Theme(background="#FFFFFF", foreground="#D0D0D0", text="#202020", highli
 """Of pictures that are saved: they go into papers and slides."""
 POINTS = 8  # of the text
 HEAD = 18  # pixels above a plot, for its title and its menu
+SETTLED = 5  # ms after a change until a plot is painted: ranges follow data, and places of items follow ranges
 ENLARGED = 3  # pixels of a saved picture to one of the screen's
 
 
@@ -59,6 +60,7 @@ class Plot(pg.PlotWidget):
         self.setViewportUpdateMode(self.ViewportUpdateMode.NoViewportUpdate)
         self._paint_soon = QTimer(self)
         self._paint_soon.setSingleShot(True)
+        self._paint_soon.setInterval(SETTLED)
         self._paint_soon.timeout.connect(self.viewport().update)
         self.scene().changed.connect(self._scene_changed)
         self.menu_button = QToolButton(self)
@@ -141,7 +143,8 @@ class Plot(pg.PlotWidget):
     def _scene_changed(self, places: list[QRectF]) -> None:
         if places:
             self.scene().prepareForPaint()  # what this changes would have to be painted once more
-            self._paint_soon.start(0)
+            if not self._paint_soon.isActive():
+                self._paint_soon.start()
 
     def _centre_note(self) -> None:
         area = self.plotItem.vb.boundingRect()

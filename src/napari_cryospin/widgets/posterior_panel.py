@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 EVERY, MOST = 3.0, 15.0  # s between two looks at new maps of a run that goes on, at the least and at the most
 PAINTING = 30  # ms that painting the posterior has before its details are computed
-SHARE = 0.03  # of the time that following the run may take
+SHARE = 0.02  # of the time that following the run may take
 
 
 class PosteriorPanel(Panel):
