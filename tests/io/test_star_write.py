@@ -51,6 +51,15 @@ def test_selection_keeps_its_rows(star: Path, images: np.ndarray) -> None:
     np.testing.assert_array_equal(read_particles(out).read_images([0, 1]), images[[5, 2]])
 
 
+def test_one_half_set_is_none(write_star: Write, optics: pd.DataFrame, rows: pd.DataFrame) -> None:
+    path = write_star({"optics": optics, "particles": rows.assign(rlnRandomSubset=[1, 2, 1])})
+    out = path.parent / "out.star"
+    for chosen, kept in (([0, 1], True), ([0, 2], False)):
+        particles = read_particles(path).select(chosen)
+        write_particles(out, particles, particles.rotations, particles.shifts)
+        assert ("rlnRandomSubset" in texts(out)) == kept
+
+
 def test_relion30_stays_30(write_star: Write, optics: pd.DataFrame, rows: pd.DataFrame) -> None:
     microscope = {name: optics[name][0] for name in ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")}
     flat = rows.drop(columns=["rlnOpticsGroup", "rlnOriginXAngst", "rlnOriginYAngst"]).assign(

@@ -16,12 +16,13 @@ from napari_cryospin.io.located import both_half_sets, check_column, check_pixel
 from napari_cryospin.io.mrc import open_stack
 from napari_cryospin.io.star_optics import CTF_COLUMNS, PHASE_FLIPPED, PREMULTIPLIED, new_table, with_optics
 from napari_cryospin.io.star_table import STACK_FORMAT, StarTable, read_star
-from napari_cryospin.io.star_text import Share, ignored
+from napari_cryospin.io.star_text import Share, column_floats, ignored
 from napari_cryospin.particles import CtfParameters, Particles
 
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ORIGINS_PX = ("rlnOriginX", "rlnOriginY")
 ORIGINS_ANGST = ("rlnOriginXAngst", "rlnOriginYAngst")
+SUBSET = "rlnRandomSubset"
 POSTERIOR_COLUMNS = {
     "max_probability": "rlnMaxValueProbDistribution",
     "significant_samples": "rlnNrOfSignificantSamples",
@@ -66,7 +67,7 @@ def read_particles(
     )
     pixel_sizes = _pixel_sizes(table)
     ctf = _ctf(table)
-    subsets = table.numbers("rlnRandomSubset") if table.has("rlnRandomSubset") else np.zeros(len(table))
+    subsets = table.numbers(SUBSET, 0.0)
     return Particles(
         **vars(located),
         pixel_sizes=pixel_sizes,
@@ -99,7 +100,8 @@ def write_particles(
     """Write particles with new poses: same rows, all other columns as they were read.
 
     Poses are those of the particles' own boxes and pixel sizes, whatever they were cropped to on the way. Stacks that
-    could not be found from the new file's place by their old name get absolute paths.
+    could not be found from the new file's place by their old name get absolute paths. rlnRandomSubset is left out
+    where the rows are of one half set, and those of the file of two.
 
     Parameters
     ----------
@@ -137,6 +139,9 @@ def write_particles(
     # RELION takes every shift as 0 where origins in pixels stand beside optics groups.
     unwanted = [name for name in dropped if name not in columns] + ([] if flat else list(ORIGINS_PX))
     rows = table.particles.drop(columns=unwanted, errors="ignore").assign(**columns)
+    # RELION makes half sets of its own where there are none, and stops at a file that has one of them only.
+    if particles.half_sets is not None and SUBSET in rows and both_half_sets(column_floats(rows[SUBSET])) is None:
+        rows = rows.drop(columns=SUBSET)
     dataclasses.replace(table, particles=rows).write(path, progress)
 
 
