@@ -303,8 +303,9 @@ def test_an_exception_becomes_a_failed_event_with_the_traceback_and_is_raised():
     assert failed.step == 7
     assert failed.detail["error"] == "RuntimeError: CUDA out of memory"
     assert "in advance" in failed.detail["traceback"]
-    assert channel.said["status"][-1].state == "failed"
-    assert "CUDA" in channel.said["status"][-1].message
+    status = channel.said["status"][-1]
+    assert (status.state, status.step, status.epochs) == ("failed", 7, FakeReconstruction().epochs)
+    assert "CUDA" in status.message
 
 
 def test_a_loss_that_is_not_finite_fails():

@@ -106,6 +106,23 @@ def test_a_killed_and_resumed_run_is_as_if_never_stopped(preset, killed_at, half
     assert steps == sorted(steps)
 
 
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(particles, tmp_path, caplog):
+    settings = tiny("paper-cpu")
+    whole, folder = (new_run(tmp_path / name, particles, settings) for name in ("whole", "damaged"))
+    reconstruct(whole)
+    reconstruct(folder)
+    newest = folder.checkpoints()[0]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    reconstruct(folder)
+    assert f"{newest} is damaged" in caplog.text
+    for expected, found in zip(outcome(whole), outcome(folder), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    for path in folder.checkpoints():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"\.pt: damaged, and so are all"):
+        reconstruct(folder)
+
+
 @pytest.mark.parametrize("images_before", [0, 3, 30, 60])
 def test_a_run_broken_off_anywhere_goes_on_as_if_never_stopped(images_before, particles, tmp_path, monkeypatch):
     settings = tiny("quick")

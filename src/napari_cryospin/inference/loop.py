@@ -65,7 +65,7 @@ def drive(
     try:
         _Loop(reconstruction, channel, publisher, settings, stop or threading.Event(), hurry or threading.Event()).run()
     except BaseException as error:
-        report_failure(channel, error, Status(state="failed", step=reconstruction.step, epoch=reconstruction.epoch))
+        report_failure(channel, error, publisher.present("failed"))
         raise
 
 

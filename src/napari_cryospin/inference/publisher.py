@@ -140,9 +140,13 @@ class Publisher:
 
     def status(self, state: State, message: str = "") -> None:
         self.last["status"] = time.monotonic()
+        self.channel.status(self.present(state, message))
+
+    def present(self, state: State, message: str = "") -> Status:
+        """How the run stands."""
         reconstruction = self.reconstruction
         ready, reason = self.advice
-        status = Status(
+        return Status(
             state=state,
             stage=reconstruction.stage,
             step=reconstruction.step,
@@ -155,7 +159,6 @@ class Publisher:
             message=message,
             **_plain({name: self.newest.get(name) for name in ("loss", "resolution")}),
         )
-        self.channel.status(status)
 
     def snapshot(self) -> None:
         """Publish the present, unless it was published already."""

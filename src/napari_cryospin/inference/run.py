@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -79,12 +80,30 @@ def prepare(
     for note in particles.notes:
         logger.info("%s", note)
     reconstruction = Reconstruction(particles, folder.settings, hurry)
-    path = folder.newest_checkpoint()
-    if path is None:
-        return particles, reconstruction, {}
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    reconstruction.load_state_dict(checkpoint["reconstruction"])
+    checkpoint = load_checkpoint(folder)
+    if checkpoint:
+        reconstruction.load_state_dict(checkpoint["reconstruction"])
     return particles, reconstruction, checkpoint
+
+
+def load_checkpoint(folder: RunFolder) -> dict[str, Any]:
+    """The newest checkpoint that can be read; empty where there is none.
+
+    Raises
+    ------
+    ValueError
+        There are checkpoints, but none of them can be read.
+    """
+    paths = folder.checkpoints()
+    for path in paths:
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).partition(". ")[0] or "it is empty"
+            logger.warning("%s is damaged, the checkpoint before is tried: %s", path, reason)
+    if paths:
+        raise ValueError(f"{paths[0]}: damaged, and so are all checkpoints before; start a new run")
+    return {}
 
 
 def use_threads(settings: Settings) -> None:

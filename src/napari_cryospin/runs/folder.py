@@ -213,8 +213,12 @@ class RunFolder:
             yield part
         _keep_newest(self.path / "checkpoints", "*.pt", KEPT_CHECKPOINTS)
 
+    def checkpoints(self) -> list[Path]:
+        """Newest first."""
+        return sorted((self.path / "checkpoints").glob("*.pt"), key=lambda path: int(path.stem), reverse=True)
+
     def newest_checkpoint(self) -> Path | None:
-        return max((self.path / "checkpoints").glob("*.pt"), default=None, key=lambda path: int(path.stem))
+        return next(iter(self.checkpoints()), None)
 
     def rewind(self, step: int, epoch: int) -> None:
         """Forget metrics, snapshots and history later than the checkpoint from which the run goes on."""
