@@ -86,5 +86,5 @@ def texts(card: PreflightCard) -> dict[str, str]:
         "CTF": card.ctf.replace(" A,", " Å,"),
         "poses": card.poses.replace(" A ", " Å "),
         "contrast": str(card.contrast).replace("+-", "±") if card.contrast else "not judged",
-        "memory": f"about {gib(card.memory)} for prepared images and volume",
+        "memory": f"about {gib(card.memory_in_all)}; images and volume {gib(card.memory)} of it",
     }
