@@ -32,13 +32,15 @@ class Stage:
         self.session = session_of(self.viewer)
         self.panel = PosteriorPanel(self.viewer)
         self.viewer.window.add_dock_widget(self.panel, area="right")
-        self.draws = 0
-        self.panel.views.sphere.canvas.events.draw.connect(self._count)
+        self.old: object = None  # what was looked at before
+        self.drawn: tuple[float, float] | None = None  # wall and processor seconds when the next one was first drawn
+        self.panel.views.sphere.canvas.events.draw.connect(self._note)
         self.session.watch(RunFolder(run))
         self.wait(lambda: self.panel.detail is not None)
 
-    def _count(self, _: object) -> None:
-        self.draws += 1
+    def _note(self, _: object) -> None:
+        if self.drawn is None and self.panel.look is not self.old:
+            self.drawn = time.perf_counter(), time.process_time()
 
     def wait(self, ready: Callable[[], bool]) -> None:
         """Let the window work until something is so."""
@@ -51,15 +53,13 @@ class Stage:
 
     def timed(self, act: Callable[[], object]) -> tuple[float, float, float]:
         """Wall and processor seconds from an act to its posterior drawn; wall seconds to the candidates."""
-        old = self.panel.look
+        self.old, self.drawn = self.panel.look, None
         wall, processor = time.perf_counter(), time.process_time()
         act()
-        self.wait(lambda: self.panel.look is not old)
-        draws = self.draws
-        self.wait(lambda: self.draws > draws)
-        drawn = time.perf_counter() - wall, time.process_time() - processor
+        self.wait(lambda: self.drawn is not None)
+        assert self.drawn is not None
         self.wait(lambda: self.panel.detail is not None and self.panel.detail.look is self.panel.look)
-        return *drawn, time.perf_counter() - wall
+        return self.drawn[0] - wall, self.drawn[1] - processor, time.perf_counter() - wall
 
 
 def told(title: str, times: list[tuple[float, float, float]]) -> None:

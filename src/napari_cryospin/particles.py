@@ -14,6 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+MAPPED = 32
+"""Images that are read through one memory map of their stack."""
+
 Group = TypeVar("Group", "CtfParameters", "Particles")
 
 
@@ -133,12 +136,14 @@ class Particles:
         if len(boxes) > 1:
             raise ValueError(f"{self.source}: particles with boxes of {boxes.tolist()} px; expected one box at a time")
         images = np.empty((len(rows), *boxes.repeat(2)), dtype=np.float32)
+        order = np.lexsort((self.slice_index[rows], self.stack_index[rows]))
         for stack in np.unique(self.stack_index[rows]):
-            # Maps live no longer than this call, so that the pages they touched do not add up in memory.
-            stored = self.open_stack(self.stacks[stack])
-            members = np.flatnonzero(self.stack_index[rows] == stack)
-            members = members[np.argsort(self.slice_index[rows[members]])]
-            images[members] = stored[self.slice_index[rows[members]]]
+            members = order[self.stack_index[rows[order]] == stack]
+            for start in range(0, len(members), MAPPED):
+                # Each map lives for a few images: the pages they touch, up to 2 MB each, must not add up in memory.
+                stored = self.open_stack(self.stacks[stack])
+                part = members[start : start + MAPPED]
+                images[part] = stored[self.slice_index[rows[part]]]
         self._check_images(images, rows)
         images *= self.contrast[rows, None, None]
         return images
