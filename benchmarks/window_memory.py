@@ -87,9 +87,11 @@ def main() -> None:
         wait(lambda: live.picture is not None)
         measured = feed(folder, viewer, options.snapshots)
         viewer.close()
-    warm = measured[min(len(measured), WARM // 50) - 1]
-    growth = 100 * (measured[-1] / warm - 1)
-    print(f"from {warm:.0f} MiB after {WARM} updates to {measured[-1]:.0f} MiB: {growth:+.1f} %")
+    # Medians: now and then a posterior is being computed at that moment.
+    warm = measured[min(len(measured), WARM // 50) - 1 :]
+    before, after = np.median(warm[:5]), np.median(warm[-5:])
+    growth = 100 * (after / before - 1)
+    print(f"from {before:.0f} MiB after {WARM} updates to {after:.0f} MiB: {growth:+.1f} % (at most {max(warm):.0f} MiB)")
     if options.out:
         figures = {"mebibytes": measured, "every": 50, "growth_percent": growth}
         options.out.write_text(json.dumps(figures, indent=2))

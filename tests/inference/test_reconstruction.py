@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_cryospin.inference import auto_decoding
 from napari_cryospin.inference.devices import choose_device
 from napari_cryospin.inference.reconstruction import Reconstruction
 from napari_cryospin.particles import Particles
@@ -88,6 +89,26 @@ def unexplained(reconstruction: Reconstruction) -> float:
     batch = fit.batch(torch.arange(len(fit)), 4)
     model = fit.project(batch, fit.poses.rotations, fit.poses.shifts)
     return float(((batch.images - model).abs().square() / fit.background[fit.shell[: len(batch.points)]]).mean())
+
+
+def test_poses_are_refined_at_the_full_band_before_a_run_ends(particles, monkeypatch):
+    monkeypatch.setattr(auto_decoding, "STILL", 180.0)  # degrees: only the band lets it go on
+    settings = tiny("quick")
+    schedule = dataclasses.replace(settings.schedule, epochs=40)
+    volume = dataclasses.replace(settings.volume, first_band=4, encoding_band=4)
+    posterior = dataclasses.replace(settings.posterior, mates=False)
+    settings = dataclasses.replace(settings, schedule=schedule, volume=volume, posterior=posterior)
+    reconstruction = Reconstruction(particles, settings)
+    bands = []
+    while not reconstruction.finished:
+        metrics = reconstruction.advance()
+        bands.append(metrics["band"])
+        if reconstruction.epoch_ended and reconstruction.epoch == 1:
+            reconstruction.switch_to_auto_decoding("by hand")
+    full = reconstruction.fits[0].full_band
+    assert bands[0] == 4
+    assert bands[-1] == full == 7
+    assert bands.count(full) == COUNT // BATCH  # one epoch
 
 
 @pytest.mark.parametrize("preset", ["quick", "paper-cpu"])

@@ -149,7 +149,7 @@ class ClosedFormDecoding:
         assert isinstance(volume, WienerVolume)
         metrics: dict[str, float] = {}
         self.epochs += 1
-        fit.band = self.next_band
+        refined, fit.band = fit.band, self.next_band
         if self.searching:
             metrics["searched_changed"] = search_again(fit)
             self.searching = metrics["searched_changed"] > SETTLED and self.epochs < MOST_SEARCHES
@@ -158,7 +158,7 @@ class ClosedFormDecoding:
         volume.solve()
         testing = self.searching or (self.mates is not None and not self.mates.over)
         still = sum(self.turned) <= STILL * len(self.turned)
-        self.settled = fit.band == fit.full_band and still and not testing
+        self.settled = refined == fit.full_band and still and not testing
         self.turned = []
         if self.epochs >= SETTLING_EPOCHS and not self.searching:
             self.next_band = min(int(fit.band * BAND_GROWTH) + 1, fit.full_band)
