@@ -91,7 +91,7 @@ def main() -> None:
     warm = measured[min(len(measured), WARM // 50) - 1 :]
     before, after = np.median(warm[:5]), np.median(warm[-5:])
     growth = 100 * (after / before - 1)
-    print(f"from {before:.0f} MiB after {WARM} updates to {after:.0f} MiB: {growth:+.1f} % (at most {max(warm):.0f} MiB)")
+    print(f"from {before:.0f} MiB after {WARM} updates to {after:.0f}: {growth:+.1f} %, at most {max(warm):.0f} MiB")
     if options.out:
         figures = {"mebibytes": measured, "every": 50, "growth_percent": growth}
         options.out.write_text(json.dumps(figures, indent=2))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari_cryospin.runs.messages import Event, Snapshot, Status
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, Settings
 from napari_cryospin.widgets import preferences, samples
-from napari_cryospin.widgets.session import Session
+from napari_cryospin.widgets.session import Session, _sessions
 
 DATA = Path(samples.DATA)
 
@@ -29,6 +30,23 @@ def own_choices(tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "COUNT", 40)
     yield
     gc.collect()  # napari's fixture asks that no viewer is left, and looks at young garbage only
+
+
+@pytest.fixture
+def make_napari_viewer(make_napari_viewer):
+    """napari's, whose sessions are closed before their viewers: an answer that comes late finds nothing to draw on."""
+    made = []
+
+    def make(*arguments, **keywords):
+        viewer = make_napari_viewer(*arguments, **keywords)
+        made.append(weakref.ref(viewer))
+        return viewer
+
+    yield make
+    for viewer in made:
+        session = None if viewer() is None else _sessions.get(viewer())
+        if session is not None:
+            session.close()
 
 
 @pytest.fixture
