@@ -162,6 +162,19 @@ def alone(particles: Path, folder: Path, epochs: int, watch=None) -> float:
     return run.read_status().elapsed
 
 
+def closed_in_mid_run(viewer, session, run) -> float:
+    """Seconds that closing the window takes while its thread drives a run, which is saved and ended."""
+    session.start(run)
+    wait(120, lambda: session.status is not None and session.status.epoch >= 1)
+    thread, began = session.thread_of_run, time.perf_counter()
+    viewer.close()
+    thread.join()
+    took = time.perf_counter() - began
+    assert run.newest_checkpoint() is not None
+    assert run.read_status().state == "stopped"
+    return took
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("particles", type=Path, help=".star, 64 px")
@@ -218,7 +231,10 @@ def main() -> None:
 
     if options.epochs:
         watched = alone(options.particles, work / "watched", options.epochs, session.watch)
-        viewer.close()
+    results["close_s"] = closed_in_mid_run(
+        viewer, session, RunFolder.create(work / "closed", source, settings_for(1000))
+    )
+    if options.epochs:
         unwatched = alone(options.particles, work / "unwatched", options.epochs)
         results |= {"run_watched_s": watched, "run_unwatched_s": unwatched, "slowed_by": watched / unwatched - 1}
     options.out.write_text(json.dumps(results, indent=2))

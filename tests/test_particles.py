@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from napari_cryospin.io.mrc import open_stack, write_stack
+import napari_cryospin.particles
 from napari_cryospin.particles import CtfParameters, Particles, no_images
 
 COUNT = 8
@@ -43,7 +44,11 @@ def particles(tmp_path: Path, stored: np.ndarray) -> Particles:
     )
 
 
-def test_images_come_in_the_order_asked_for(particles: Particles, stored: np.ndarray) -> None:
+@pytest.mark.parametrize("mapped", [1, 2, 32])
+def test_images_come_in_the_order_asked_for(
+    particles: Particles, stored: np.ndarray, mapped: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(napari_cryospin.particles, "MAPPED", mapped)
     indices = [7, 0, 3, 3, 5, 1]
     images = particles.read_images(indices)
     assert images.dtype == np.float32
