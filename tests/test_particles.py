@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_cryospin.io.mrc import open_stack, write_stack
 import napari_cryospin.particles
+from napari_cryospin.io.mrc import open_stack, write_stack
 from napari_cryospin.particles import CtfParameters, Particles, no_images
 
 COUNT = 8
