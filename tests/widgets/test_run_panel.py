@@ -296,9 +296,7 @@ def test_devices_are_listed_after_the_panel_is_seen(panel, qtbot):
 
 
 @pytest.mark.parametrize("by", ["hand", "script"])
-def test_closing_napari_asks_saves_and_ends(
-    make_napari_viewer, qtbot, tiny_particles, long_settings, monkeypatch, by
-):
+def test_closing_napari_asks_saves_and_ends(make_napari_viewer, qtbot, tiny_particles, long_settings, monkeypatch, by):
     viewer = make_napari_viewer(show=True)
     session = session_of(viewer)
     session.set_settings(long_settings)
