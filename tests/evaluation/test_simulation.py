@@ -95,6 +95,27 @@ def test_map_and_ctf_table_from_files(tmp_path):
     assert len(np.unique(particles.optics_groups)) == 2
 
 
+@pytest.mark.parametrize("count", [50, 300])
+def test_orientations_are_those_of_a_table(tmp_path, count):
+    """Each row once where there are enough, else some again; the table's own images need not be there."""
+    source = simulate(phantom(), tmp_path / "source", dataclasses.replace(SETTINGS, count=100), pixel_size=2.0)
+    source.stack.unlink()
+    given = read_particles(source.truth, require_stacks=False).rotations
+    settings = dataclasses.replace(SETTINGS, count=count, orientation_table=source.truth)
+    drawn = read_particles(simulate(phantom(), tmp_path / "drawn", settings, pixel_size=2.0).truth).rotations
+    same = np.abs(drawn[:, None] - given).max((2, 3)) < 1e-6
+    assert (same.sum(1) == 1).all()
+    times = same.sum(0)
+    assert times.max() == 1 if count == 50 else (times.max() > 1 and (times > 0).sum() > 80)
+
+
+def test_orientations_of_particles_without_poses_are_refused(tmp_path):
+    blind = simulate(phantom(), tmp_path / "blind", SETTINGS, pixel_size=2.0).particles
+    with pytest.raises(ValueError, match=r"blind\.star: has no poses"):
+        simulate(phantom(), tmp_path / "new", SimulationSettings(orientation_table=blind), pixel_size=2.0)
+    assert not (tmp_path / "new.mrcs").exists()
+
+
 def test_without_ctf_the_file_says_nothing_of_it(tmp_path):
     files = simulate(phantom(), tmp_path / "sim", dataclasses.replace(SETTINGS, ctf=False), pixel_size=2.0)
     assert read_particles(files.particles).ctf is None

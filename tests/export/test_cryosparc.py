@@ -93,7 +93,7 @@ def test_from_relion(shared_data, make_run, tmp_path):
     run = make_run(source, range(5), settings=settings, options=options)
     out = tmp_path / "out"
     _, data = export(run, "cryosparc", out).paths
-    old, new = open_particles(source, **options), open_particles(data)
+    old, new = open_particles(source, **options), open_particles(data.with_suffix(".csg"))
     found = Dataset.load(data)
     assert len(set(found["uid"])) == 5
     assert all(str(path).startswith(">stacks/") and str(path).endswith(".mrc") for path in found["blob/path"])

@@ -70,6 +70,48 @@ def test_passthrough_is_joined_by_uid(project: Path, blob: dict[str, Any], align
     np.testing.assert_array_equal(particles.select([2]).table.column("alignments3D/shift"), [[0, 9]])
 
 
+SHEET = """
+group: {{description: All particles, name: particles, title: Particles, type: particle}}
+results:
+  alignments3D: {{metafile: '>b.cs', num_items: 4, type: particle.alignments3D}}
+  blob: {{metafile: '{blob}', num_items: 4, type: particle.blob}}
+version: v4.4.1
+"""
+
+
+def test_a_group_is_its_files(project: Path, blob: dict[str, Any], alignments: dict[str, Any]) -> None:
+    """Whichever comes first in the sheet, and whether named from beside it or from the project above."""
+    save(project / "a.cs", blob)
+    save(project / "b.cs", alignments)
+    expected = open_particles(project / "a.cs", passthrough=[project / "b.cs"])
+    for name in (">a.cs", f"{project.name}/a.cs"):
+        (project / "g.csg").write_text(SHEET.format(blob=name))
+        particles = open_particles(project / "g.csg")
+        np.testing.assert_array_equal(particles.shifts, expected.shifts)
+        np.testing.assert_array_equal(particles.slice_index, expected.slice_index)
+        assert particles.source == project / "a.cs"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "results: {blob: {metafile: '>x.cs'}, ctf: {metafile: J1/y.cs}}",
+            "neither beside it nor above: x.cs, J1/y",
+        ),
+        ("results: {movie: {metafile: '>x.cs'}}", "found the results movie, expected blob"),
+        ("results: {blob: 3}", "not a readable .csg"),
+        ("a list of: [", "not a readable .csg"),
+        ("text", "not a readable .csg"),
+        ("", "not a readable .csg"),
+    ],
+)
+def test_bad_groups(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "g.csg").write_text(text)
+    with pytest.raises((ValueError, FileNotFoundError), match=f"g.csg: .*{message}"):
+        open_particles(tmp_path / "g.csg")
+
+
 def test_particle_that_passthrough_lacks(project: Path, blob: dict[str, Any], alignments: dict[str, Any]) -> None:
     fewer = {name: values[:-1] for name, values in alignments.items()}
     path, other = save(project / "a.cs", blob), save(project / "b.cs", fewer)

@@ -162,7 +162,7 @@ def test_folder_and_unknown_type(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing.star"):
         open_particles(tmp_path / "nothing.star")
     (tmp_path / "a.txt").touch()
-    with pytest.raises(ValueError, match=r"type '.txt', expected one of .star, .cs, .mrcs, .mrc"):
+    with pytest.raises(ValueError, match=r"type '.txt', expected one of .star, .cs, .csg, .mrcs, .mrc"):
         open_particles(tmp_path / "a.txt")
 
 

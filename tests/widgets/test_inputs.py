@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from napari_cryospin.io.mrc import mrc_header, read_map, write_stack
+from napari_cryospin.particles import Particles
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.widgets.inputs import PixelSizeNeededError, open_source, source_of
-from napari_cryospin.widgets.stack_layer import LazyStack, stack_layer
+from napari_cryospin.widgets.stack_layer import LazyStack, add_stack_layer, stack_layer
 from napari_cryospin.widgets.writer import write_map_layer
 
 
@@ -107,3 +108,26 @@ def test_napari_saves_a_layer_as_a_map(tmp_path, make_napari_viewer):
     layer = viewer.add_image(np.ones((8, 8, 8), np.float32), scale=(3.0,) * 3)
     layer.save(str(tmp_path / "saved.mrc"), plugin="napari-cryospin")
     assert mrc_header(tmp_path / "saved.mrc").voxel_size[0] == pytest.approx(3.0)
+
+
+def test_images_are_not_read_as_a_volume(make_napari_viewer, tiny_particles, monkeypatch):
+    """Turning to 3D, as a map does, would have napari read the whole stack."""
+    particles = open_source(RunInput(particles=tiny_particles.particles)).particles
+    viewer, most = make_napari_viewer(), []
+    read = Particles.read_images
+    monkeypatch.setattr(Particles, "read_images", lambda one, rows: most.append(len(rows)) or read(one, rows))
+    add_stack_layer(viewer, particles)
+    (layer,) = viewer.layers
+    most.clear()
+    for shown in (True, False, True):  # as it is; hidden before; shown again while in 3D
+        layer.visible = shown
+        viewer.dims.ndisplay = 3
+        layer.visible = True
+        assert not layer.visible
+        viewer.dims.ndisplay = 2
+    layer.visible = True
+    viewer.dims.set_current_step(0, 7)
+    np.testing.assert_array_equal(layer._slice.image.raw, read(particles, [7])[0])
+    assert set(most) == {1}
+    viewer.layers.clear()
+    viewer.dims.ndisplay = 3

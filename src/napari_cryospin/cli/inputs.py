@@ -25,7 +25,7 @@ def inspect(
     Parameters
     ----------
     particles
-        Particles: .star, .cs, .mrcs or .mrc.
+        Particles: .star, .cs, .csg, .mrcs or .mrc.
     settings
         Settings of the run to be judged.
     options

@@ -26,7 +26,7 @@ def run(
     Parameters
     ----------
     particles
-        Particles: .star, .cs, .mrcs or .mrc.
+        Particles: .star, .cs, .csg, .mrcs or .mrc.
     out
         Folder of the run; map and poses will be in its results/.
     settings

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_cryospin.io.files import atomic_write, check_is_file
 from napari_cryospin.io.mrc import mrc_header, read_map
+from napari_cryospin.io.open import open_particles
 from napari_cryospin.io.star import ANGLES, ORIGINS_ANGST, write_particles
 from napari_cryospin.io.star_table import read_star
 from napari_cryospin.particles import CtfParameters, Particles
@@ -66,12 +67,13 @@ def simulate(
     Raises
     ------
     ValueError
-        The map is no even cube, smaller than the box, or without a pixel size; the CTF table is none.
+        The map is no even cube, smaller than the box, or without a pixel size; a table is none.
     """
     settings, out = settings or SimulationSettings(), Path(out)
     density, pixel_size = _map_at_box(source, pixel_size, settings.box)
     poses, filters, noise = np.random.default_rng(settings.seed).spawn(3)
-    rotations = draw_rotations(settings, poses)
+    table = None if settings.orientation_table is None else _read_orientations(settings.orientation_table)
+    rotations = draw_rotations(settings, poses, table)
     shifts = poses.normal(0, settings.shift_sd, (settings.count, 2))
     ctf = draw_ctf(settings, filters, None if settings.ctf_table is None else _read_ctf_table(settings.ctf_table))
     stack, star, truth = (out.with_name(out.name + suffix) for suffix in SUFFIXES)
@@ -114,6 +116,14 @@ def _read_ctf_table(path: Path) -> NDArray[np.float64]:
     if table.ndim != 2 or table.shape[1] != 9 or not len(table) or not np.isfinite(table).all():
         raise ValueError(f"{path}: `ctf` has shape {table.shape}; expected finite numbers (n, 9), n > 0")
     return table[:, 2:].astype(np.float64)
+
+
+def _read_orientations(path: Path) -> NDArray[np.float64]:
+    """`(k, 3, 3)` rotations of particles, whose images need not be there."""
+    rotations = open_particles(path, require_stacks=False).rotations
+    if rotations is None:
+        raise ValueError(f"{path}: has no poses; expected particles with angles to draw from (--orientation-table)")
+    return rotations
 
 
 def _chunks(count: int, box: int) -> Iterator[slice]:

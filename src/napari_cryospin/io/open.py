@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_cryospin.io import cryodrgn, cryosparc, star
+from napari_cryospin.io.cryosparc_group import group_files
 from napari_cryospin.io.files import check_is_file
 from napari_cryospin.io.located import check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import mrc_header, open_stack, stack_header
@@ -16,7 +17,7 @@ from napari_cryospin.io.star_text import Share, ignored
 from napari_cryospin.particles import Particles
 
 STACKS = (".mrcs", ".mrc")
-SUFFIXES = (".star", ".cs", *STACKS)
+SUFFIXES = (".star", ".cs", ".csg", *STACKS)
 EQUAL = 0.01
 """Sizes that differ by less than this share are the same; files round them differently."""
 
@@ -37,11 +38,11 @@ def open_particles(
     Parameters
     ----------
     path
-        .star (RELION), .cs (cryoSPARC), .mrcs or .mrc (a bare stack).
+        .star (RELION), .cs or .csg (cryoSPARC), .mrcs or .mrc (a bare stack).
     data_dir
         A further folder to look for stacks in.
     passthrough
-        cryoSPARC files with further fields, joined by uid.
+        cryoSPARC files with further fields, joined by uid. A .csg names those of its group itself.
     ctf, poses
         cryoDRGN pickles, for a bare stack or in place of what `path` says.
     pixel_size
@@ -62,8 +63,11 @@ def open_particles(
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {', '.join(SUFFIXES)}")
+    if suffix == ".csg":
+        path, further = group_files(path)
+        passthrough, suffix = (*further, *passthrough), ".cs"
     if passthrough and suffix != ".cs":
-        raise ValueError(f"{path}: passthrough files go with a .cs file only")
+        raise ValueError(f"{path}: passthrough files go with a .cs or .csg file only")
     if pixel_size is not None and suffix not in STACKS:
         raise ValueError(f"{path}: says its pixel size itself; --pixel-size is for a bare stack")
     if suffix == ".star":

@@ -14,6 +14,8 @@ DEFAULT_BOX = 128
 GIB = 2.0**30
 PROGRAM = 0.5
 """GiB of Python with all that a run loads."""
+FEW = 500
+"""Particles: from fewer, runs have not been seen to find maps reliably (docs/benchmarks.md)."""
 BYTES_A_PIXEL = {"small": 600, "vgg16": 2400}
 """Of an image that goes through the encoder, all layers together, as measured; by its trunk."""
 
@@ -120,7 +122,7 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
         memory=held,
         memory_in_all=held + PROGRAM + encoder_memory(used, working_box, settings),
         problems=tuple(problems),
-        notes=tuple(_notes(particles, contrast, kinds)),
+        notes=tuple(_notes(particles, used, contrast, kinds)),
     )
 
 
@@ -202,8 +204,10 @@ def _poses(particles: Particles) -> str:
     return ", ".join(parts)
 
 
-def _notes(particles: Particles, contrast: Contrast | None, kinds: np.ndarray) -> list[str]:
+def _notes(particles: Particles, used: int, contrast: Contrast | None, kinds: np.ndarray) -> list[str]:
     notes = list(particles.notes)
+    if used < FEW:
+        notes.append(f"only {used} particle{'s' if used > 1 else ''}: a map of fewer than {FEW} is not to be trusted")
     if (particles.contrast < 0).any():
         notes.append(
             f"the file says that protein is dark in {(particles.contrast < 0).sum():,} images: these are inverted"

@@ -31,9 +31,11 @@ class SimulationSettings:
     noise: Literal["white", "coloured"] = "white"
     """Noise of equal power at all frequencies, or of four times more at the lowest than at the highest."""
     orientations: Literal["uniform", "preferred"] = "uniform"
-    """View directions: uniform on the sphere, or about the map's z axis."""
+    """View directions: uniform on the sphere, or about the map's z axis. See also the orientation table."""
     concentration: Annotated[float, Range(0.01, 1000)] = 2.0
     """Concentration of preferred view directions (von Mises-Fisher's kappa)."""
+    orientation_table: Path | None = None
+    """Orientations to draw from instead: particles with poses (.star, .cs), of a refinement say."""
     shift_sd: Annotated[float, Range(0, 1e4), Unit("A")] = 0.0
     """Standard deviation of the shifts along x and along y."""
     ctf: bool = True
@@ -61,8 +63,17 @@ class SimulationSettings:
             raise ValueError(f"settings: defocus_low is {self.defocus_low:g}, above defocus_high {self.defocus_high:g}")
 
 
-def draw_rotations(settings: SimulationSettings, rng: np.random.Generator) -> NDArray[np.float64]:
-    """`(n, 3, 3)` RELION's A."""
+def draw_rows(count: int, rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """`(count,)` of so many rows of a table, each at most once where there are enough."""
+    return rng.choice(rows, count, replace=count > rows)
+
+
+def draw_rotations(
+    settings: SimulationSettings, rng: np.random.Generator, table: NDArray | None = None
+) -> NDArray[np.float64]:
+    """`(n, 3, 3)` RELION's A: rows of a table `(k, 3, 3)`, or from the distribution that the settings name."""
+    if table is not None:
+        return table[draw_rows(settings.count, len(table), rng)].astype(np.float64)
     share, rot, psi = rng.random((3, settings.count))
     cos_tilt = 2 * share - 1
     if settings.orientations == "preferred":  # inverse of the distribution function of von Mises-Fisher on the sphere
@@ -78,7 +89,7 @@ def draw_ctf(settings: SimulationSettings, rng: np.random.Generator, table: NDAr
         return None
     n = settings.count
     if table is not None:
-        columns = table[rng.choice(len(table), n, replace=n > len(table))].T.astype(np.float64)
+        columns = table[draw_rows(n, len(table), rng)].T.astype(np.float64)
     else:
         middle, half = rng.uniform(settings.defocus_low, settings.defocus_high, n), rng.normal(0, 100, n)
         fixed = (settings.voltage, settings.spherical_aberration, settings.amplitude_contrast, 0.0)

@@ -30,7 +30,7 @@ class RunInput(InputOptions):
     """All that is needed to open a run's particles again."""
 
     particles: Path
-    """Particles: .star, .cs, .mrcs or .mrc."""
+    """Particles: .star, .cs, .csg, .mrcs or .mrc."""
 
     @property
     def options(self) -> dict[str, Any]:

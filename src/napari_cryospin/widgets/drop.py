@@ -14,7 +14,7 @@ from napari_cryospin.widgets.look import button, text_label
 WHAT_TO_DO = """Drop particles here
 
 .star (RELION)
-.cs with its passthrough files (cryoSPARC)
+.csg, or .cs with its passthrough files (cryoSPARC)
 .mrcs, alone or with cryoDRGN's .pkl
 or the folder of a run
 

@@ -18,7 +18,7 @@ from napari_cryospin.settings import Settings
 if TYPE_CHECKING:
     from napari_cryospin.io.preflight import PreflightCard
 
-TABLES, STACKS, PICKLE = (".star", ".cs"), (".mrcs", ".mrc"), ".pkl"
+TABLES, STACKS, PICKLE = (".star", ".cs", ".csg"), (".mrcs", ".mrc"), ".pkl"
 EXPECTED = ", ".join((*TABLES, *STACKS))
 TRUTH = "_truth.star"
 
@@ -76,7 +76,7 @@ def source_of(paths: Sequence[Path]) -> RunInput:
 
 def _kind(path: Path) -> str:
     suffix, name = path.suffix.lower(), path.name.lower()
-    if suffix == ".star":
+    if suffix in (".star", ".csg"):
         return "table"
     if suffix == ".cs":
         return "passthrough" if "passthrough" in name else "table"

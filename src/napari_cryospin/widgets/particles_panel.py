@@ -90,7 +90,7 @@ class ParticlesPanel(Panel):
 
     def _top(self) -> QHBoxLayout:
         row = QHBoxLayout()
-        tip = "Open .star, .cs with its passthrough files, .mrcs alone or with .pkl"
+        tip = "Open .star, .csg, .cs with its passthrough files, .mrcs alone or with .pkl"
         row.addWidget(button("Open...", tip, self.opener.choose))
         tip = "Add files to these particles: passthrough .cs, CTF or poses .pkl"
         self.add = button("Add...", tip, self.opener.choose_more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 
 from napari_cryospin.particles import Particles
@@ -71,9 +72,35 @@ def stack_layer(particles: Particles) -> LayerData:
     return stack, keywords, "image"  # type: ignore[return-value]
 
 
+class ShownStack(LazyStack):
+    """Images as a layer of a viewer: what is asked for in 3D, all images as one volume, is answered by the first.
+
+    napari draws in 3D before a plugin can hide the layer, and a stack is often larger than the memory.
+    """
+
+    def __init__(self, particles: Particles, viewer: Viewer) -> None:
+        super().__init__(particles)
+        self.viewer = viewer
+
+    def __getitem__(self, key: Any) -> NDArray[np.float32]:
+        volume = isinstance(key, tuple) and len(key) == self.ndim and key[0] == slice(None)
+        return super().__getitem__((slice(1), *key[1:]) if volume and self.viewer.dims.ndisplay == 3 else key)
+
+
 def add_stack_layer(viewer: Viewer, particles: Particles) -> None:
-    """Show a particle set as a layer, in 2D."""
-    stack, keywords, _ = stack_layer(particles)
+    """Show a particle set as a layer, in 2D; it is hidden in 3D."""
+    _, keywords, _ = stack_layer(particles)
     viewer.dims.ndisplay = 2
-    viewer.add_image(stack, **keywords)
+    layer = viewer.add_image(ShownStack(particles, viewer), **keywords)
+
+    def hide_in_3d(_: Any = None) -> None:
+        if layer not in viewer.layers:
+            viewer.dims.events.ndisplay.disconnect(hide_in_3d)
+            layer.events.visible.disconnect(hide_in_3d)
+        elif viewer.dims.ndisplay == 3 and layer.visible:
+            layer.visible = False
+            show_info(f"{layer.name}: hidden, as particle images are shown in 2D only.")
+
+    viewer.dims.events.ndisplay.connect(hide_in_3d)
+    layer.events.visible.connect(hide_in_3d)
     viewer.reset_view(reset_camera_angle=False)  # what was seen before, a map, say, had another size

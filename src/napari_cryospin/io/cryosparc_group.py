@@ -1,0 +1,43 @@
+"""The sheet of a cryoSPARC result group (.csg): which .cs files hold its particles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from napari_cryospin.io.files import check_is_file, find_by_name
+
+IMAGES = "blob"
+"""The result that says where the images are; the file that holds it is not passed through."""
+
+
+def group_files(path: Path | str) -> tuple[Path, tuple[Path, ...]]:
+    """The .cs file with a group's images, and the files with further fields of the same particles.
+
+    Parameters
+    ----------
+    path
+        .csg, as cryoSPARC keeps it in a job's folder and exports it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The sheet is none of particles, or files that it names are missing: all of them are listed.
+    """
+    path = check_is_file(path)
+    try:
+        results = yaml.safe_load(path.read_text(encoding="utf-8"))["results"]
+        names = {result: str(entry["metafile"]).removeprefix(">") for result, entry in results.items()}
+    except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a readable .csg file (YAML, each of its `results` with a `metafile`)") from error
+    if IMAGES not in names:
+        found = ", ".join(map(str, names)) or "none"
+        raise ValueError(f"{path}: found the results {found}, expected {IMAGES} among them: particles with images")
+    ordered = dict.fromkeys([names[IMAGES], *names.values()])
+    files = {name: find_by_name(name, path) for name in ordered}
+    missing = [name for name, file in files.items() if file is None]
+    if missing:
+        raise FileNotFoundError(f"{path}: names files that are neither beside it nor above: {', '.join(missing)}")
+    images, *further = [file for file in files.values() if file is not None]
+    return images, tuple(further)
