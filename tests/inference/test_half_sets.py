@@ -12,7 +12,7 @@ from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.evaluation.map_alignment import apply_alignment
 from napari_cryospin.evaluation.pose_error import angle_between
 from napari_cryospin.inference.devices import choose_devices
-from napari_cryospin.inference.half_sets import align_halves, poses_in_frame
+from napari_cryospin.inference.half_sets import align_halves, poses_in_frame, worse_half
 from napari_cryospin.inference.outcome import make_results
 from napari_cryospin.inference.pose_refinement import refine_poses
 from napari_cryospin.inference.precision import angular_precision
@@ -159,6 +159,17 @@ def test_precision_is_the_error_that_is_met(reconstruction):
     assert np.isfinite(expected).all()
 
     assert np.sqrt(np.mean(met**2)) == pytest.approx(np.sqrt(np.mean(expected**2)), rel=0.2)
+
+
+def test_a_half_that_failed_is_named():
+    errors = np.random.default_rng(0).normal(1000, 50, (2, 800))
+    assert worse_half(*errors) == ""
+    assert worse_half(np.full(3, np.nan), errors[1]) == ""  # stopped before all were seen
+    assert "half 1 explains its images worse than half 2 (mean error 2." in worse_half(errors[0] + 25, errors[1])
+    assert "half 2 explains" in worse_half(errors[0], errors[1] * 1.1)
+    assert worse_half(errors[0] + 5, errors[1]) == ""  # chance
+    many = np.repeat(errors, 1000, axis=1)
+    assert worse_half(many[0] * 1.001, many[1]) == ""  # no chance, but the noise of the halves may differ by as much
 
 
 def test_two_devices_by_name():

@@ -20,6 +20,8 @@ SURE = 1.15
 """An alignment counts as found where the maps agree over this many times as many shells as in the other hand."""
 LEAST_AGREEMENT = 5.0
 """Shells (area under the FSC) over which the halves must agree: maps of noise can be turned to agree in a few."""
+UNEQUAL, STRIKING = 0.003, 6.0
+"""Halves are unequal where their mean errors differ by more than this share, and by so many standard errors."""
 WORSE = 0.9
 """A refined alignment that agrees over less than this share of the shells of the one before is searched for anew."""
 
@@ -81,6 +83,31 @@ def align_halves(
     fine, hand = 2 if exact else 1, found.hand_flipped
     moved = apply_alignment(second, found.rotation, found.shift, pixel_size, hand_flipped=hand, oversampling=fine)
     return AlignedHalves(found, moved)
+
+
+def worse_half(first: NDArray, second: NDArray) -> str:
+    """What is to be said where one half explains its images worse than the other, as chance would not have it; or "".
+
+    The halves are alike, and so are their errors, unless one of them has settled on a wrong map.
+
+    Parameters
+    ----------
+    first, second
+        `(n,)` errors of each half's images at their poses; nan: not known yet.
+    """
+    first, second = first[np.isfinite(first)], second[np.isfinite(second)]
+    if not (len(first) and len(second)):
+        return ""
+    means = np.array([np.mean(first), np.mean(second)])
+    spread = np.hypot(np.std(first) / np.sqrt(len(first)), np.std(second) / np.sqrt(len(second)))
+    apart = abs(means[0] - means[1])
+    if not apart > max(UNEQUAL * means.min(), STRIKING * spread):
+        return ""
+    worse = 1 if means[0] > means[1] else 2
+    return (
+        f"half {worse} explains its images worse than half {3 - worse} (mean error {100 * apart / means.min():.1f} % "
+        f"higher): its map and poses are likely to be wrong; run again with another seed, or with more particles"
+    )
 
 
 class HalfSetMonitor:

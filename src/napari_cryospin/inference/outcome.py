@@ -12,7 +12,7 @@ from torch import Tensor
 from napari_cryospin.evaluation.map_filter import low_pass
 from napari_cryospin.evaluation.postprocess import postprocess
 from napari_cryospin.inference.fit import Fit
-from napari_cryospin.inference.half_sets import AlignedHalves, align_halves, poses_in_frame
+from napari_cryospin.inference.half_sets import AlignedHalves, align_halves, poses_in_frame, worse_half
 from napari_cryospin.inference.posterior_statistics import posterior_statistics
 from napari_cryospin.inference.precision import angular_precision
 from napari_cryospin.models.wiener_volume import WienerVolume
@@ -130,7 +130,8 @@ def make_results(reconstruction: Reconstruction) -> Results:
         count = len(fits[0])
         rotations[count:], shifts[count:] = poses_in_frame(rotations[count:], shifts[count:], halves.alignment)
         maps = (maps[0], halves.second)
-        found, resolution = _combined(maps, pixel_size, halves, min(fit.band for fit in fits))
+        unequal = worse_half(*(fit.error.cpu().numpy() for fit in fits))
+        found, resolution = _combined(maps, pixel_size, halves, min(fit.band for fit in fits), unequal)
     density = maps[0] if not found else found.pop("map")
     return Results(
         map=density,
@@ -160,11 +161,11 @@ def _posterior(reconstruction: Reconstruction) -> dict[str, np.ndarray]:
 
 
 def _combined(
-    maps: tuple[np.ndarray, ...], pixel_size: float, halves: AlignedHalves, band: int
+    maps: tuple[np.ndarray, ...], pixel_size: float, halves: AlignedHalves, band: int, unequal: str
 ) -> tuple[dict[str, Any], float]:
     """What the two halves tell together: fields of the results, and the resolution in A."""
     found = postprocess(maps[0], maps[1], pixel_size, band=band)
-    notes = (halves.warning,) if halves.failed else (*([halves.warning] if halves.warning else []), *found.notes)
+    notes = tuple(filter(None, (unequal, halves.warning, *(() if halves.failed else found.notes))))
     for note in notes:
         log.warning("%s", note)
     table = {"frequency": found.curves["corrected"].frequency}
