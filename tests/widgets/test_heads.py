@@ -43,7 +43,8 @@ def test_bars_curves_and_spheres_of_a_run(panel, qtbot, told_run):
     assert np.nanmin(panel.spheres.values[2][z > 0.7]) == 100
     assert np.nanmin(panel.spheres.values[0][z < -0.7]) == 100
     assert np.nanmax(panel.spheres.values[2][z < -0.7]) == 0
-    assert "After the switch" in panel.caption.text()
+    assert "as at the switch" in panel.caption.text()
+    assert "as the encoder left them" in panel.caption.toolTip()
 
 
 def test_each_half_has_bars_of_its_own(panel, qtbot, told_run):

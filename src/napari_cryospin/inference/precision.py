@@ -9,7 +9,7 @@ from napari_cryospin.inference.fit import Fit
 from napari_cryospin.inference.pose_refinement import pose_information
 from napari_cryospin.models.wiener_volume import WienerVolume, gradient_lattices
 
-MOST = 2000
+MOST = 1000
 """Particles that are looked at, evenly spread over the fit: enough for a figure a direction."""
 BATCH = 100
 

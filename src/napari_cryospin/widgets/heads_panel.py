@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 WON, OVER, BOTH = "Particles won (%)", "Over the epochs (%)", "Both halves (%)"  # longer ones would widen the plots
 WINS, ERRORS = "Where each head wins (% of the particles seen from there)", "Mean rotation error of each head (°)"
-AFTER_SWITCH = "After the switch: heads as the encoder left them"
+AFTER_SWITCH, IN_FULL = "as at the switch", "After the switch the heads stay as the encoder left them."
 WORST = 90.0  # degrees: end of the colour scale of errors
 
 
@@ -164,7 +164,7 @@ class HeadsPanel(Panel):
         if self.spheres in shown:
             self._draw_maps()
         self.caption.setText(self._caption())
-        self.caption.setToolTip(self.caption.text())
+        self.caption.setToolTip(IN_FULL if AFTER_SWITCH in self.caption.text() else self.caption.text())
 
     def _draw_bars(self) -> None:
         share = self._shown_share()
@@ -230,7 +230,7 @@ class HeadsPanel(Panel):
         parts = [] if self.maps is None else [f"epoch {self.maps.epoch}"]
         if any(event.kind == "switched" for event in self.session.events):
             parts.append(AFTER_SWITCH)
-        return "   ".join(parts)
+        return ", ".join(parts)
 
 
 def retitle(plot: Plot, title: str) -> None:
