@@ -18,6 +18,7 @@ from napari_cryospin.inference.pose_refinement import refine_poses
 from napari_cryospin.inference.precision import angular_precision
 from napari_cryospin.inference.reconstruction import Reconstruction
 from napari_cryospin.inference.switching import remake_volume
+from napari_cryospin.physics.fourier import band_size
 from napari_cryospin.physics.map_crop import fourier_pad_map
 from napari_cryospin.physics.simulate import Projections
 from napari_cryospin.settings import PRESETS
@@ -159,6 +160,24 @@ def test_precision_is_the_error_that_is_met(reconstruction):
     assert np.isfinite(expected).all()
 
     assert np.sqrt(np.mean(met**2)) == pytest.approx(np.sqrt(np.mean(expected**2)), rel=0.2)
+
+
+def test_images_that_hold_more_than_the_map_explains_are_told_of(reconstruction, monkeypatch):
+    """Nothing is claimed before the end; then the worse half counts."""
+    assert np.isnan(make_results(reconstruction).error_over_noise)
+    monkeypatch.setattr(Reconstruction, "finished", True)
+    first, second = reconstruction.fits
+    noise = first.noise_error(band_size(first.images.points, first.band))
+    kept = [fit.error.clone() for fit in reconstruction.fits]
+    first.error[:], second.error[:] = noise, 1.2 * noise
+    results = make_results(reconstruction)
+    assert results.error_over_noise == pytest.approx(1.2)
+    assert results.notes[0].startswith("the images differ from the map by 20 % more than the noise")
+    assert "half 2 explains its images worse" in results.notes[1]
+    second.error[:] = 1.01 * noise
+    assert not any("differ from the map" in note for note in make_results(reconstruction).notes)
+    for fit, error in zip(reconstruction.fits, kept, strict=True):
+        fit.error[:] = error
 
 
 def test_a_half_that_failed_is_named():

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TOO_LARGE = 1.05
+"""Error over noise from which it is said that something is wrong (docs/half_sets.md has the figures behind it)."""
+
 
 @torch.no_grad()
 def fit_map(fit: Fit, filtered: bool = True) -> np.ndarray:
@@ -124,6 +127,8 @@ def make_results(reconstruction: Reconstruction) -> Results:
     maps = tuple(fit_map(fit, filtered=False) for fit in fits)
     rotations, shifts = (values.astype(np.float64) for values in _poses(fits))
     resolution = reconstruction.resolution
+    told = reconstruction.finished and reconstruction.settings.volume.loss == "squared"
+    error = max(error_over_noise(fit) for fit in fits) if told else float("nan")
     found: dict[str, Any] = {}
     if len(maps) == 2:
         halves = align_halves(*maps, pixel_size)
@@ -132,13 +137,17 @@ def make_results(reconstruction: Reconstruction) -> Results:
         maps = (maps[0], halves.second)
         unequal = worse_half(*(fit.error.cpu().numpy() for fit in fits))
         found, resolution = _combined(maps, pixel_size, halves, min(fit.band for fit in fits), unequal)
-    density = maps[0] if not found else found.pop("map")
+    if error > TOO_LARGE:
+        found["notes"] = (_unexplained(error), *found.get("notes", ()))
+        log.warning("%s", found["notes"][0])
+    density = found.pop("map", maps[0])
     return Results(
         map=density,
         filtered_map=low_pass(density, pixel_size, resolution),
         half_maps=maps if len(maps) == 2 else (),
         pixel_size=pixel_size,
         resolution=resolution,
+        error_over_noise=error,
         indices=reconstruction.indices,
         rotations=rotations,
         shifts=shifts,
@@ -150,6 +159,18 @@ def make_results(reconstruction: Reconstruction) -> Results:
         stage=reconstruction.stage,
         posterior=_posterior(reconstruction),
         **found,
+    )
+
+
+def error_over_noise(fit: Fit) -> float:
+    """Mean error of the images at their poses, over that of the noise alone: 1 where the map explains all but noise."""
+    return float(fit.error.nanmean()) / fit.noise_error(band_size(fit.images.points, fit.band))
+
+
+def _unexplained(error: float) -> str:
+    return (
+        f"the images differ from the map by {100 * (error - 1):.0f} % more than the noise of their background: poses "
+        f"are likely to be wrong (run again with another seed, or with more particles), or the particles are not all alike"
     )
 
 

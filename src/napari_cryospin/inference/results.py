@@ -107,6 +107,7 @@ def figures(results: Results, directions: OrientationDistribution) -> dict[str, 
         "fourier_space_sampled": directions.sampled,
         "sampled_at_angstrom": len(results.map) * results.pixel_size / directions.shell,
         "precision_degrees": float(np.median(precision)) if len(precision) else None,
+        "error_over_noise": results.error_over_noise if np.isfinite(results.error_over_noise) else None,
         "notes": [*results.notes, *([] if results.half_maps else [NO_HALVES])],
     }
 

@@ -179,6 +179,7 @@ class Results:
     mask: np.ndarray | None = None  # (z, y, x) float32, 0 to 1: of the FSC
     pixel_size: float  # A
     resolution: float  # A; nan where it could not be estimated
+    error_over_noise: float = float("nan")  # 1: the map explains all but the noise; nan: the run is not over
     fsc: Mapping[str, np.ndarray] | None = None  # (shells,): frequency in 1/A, unmasked, ..., corrected
     guinier: Mapping[str, np.ndarray] | None = None  # (shells,): square in 1/A^2, log_amplitude
     b_factor: float = 0.0  # A^2, of the sharpened map; negative sharpens
