@@ -170,7 +170,7 @@ def error_over_noise(fit: Fit) -> float:
 def _unexplained(error: float) -> str:
     return (
         f"the images differ from the map by {100 * (error - 1):.0f} % more than the noise of their background: poses "
-        f"are likely to be wrong (run again with another seed, or with more particles), or the particles are not all alike"
+        f"are likely to be wrong (run again with another seed, or with more particles), or particles are not all alike"
     )
 
 
