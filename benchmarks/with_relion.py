@@ -29,6 +29,9 @@ from napari_cryospin.io.mrc import read_map
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
 
+COARSE = 30
+"""A: what RELION's short refinement is limited to at first."""
+
 
 def relion(program: str, *flags: object) -> None:
     """Run one of RELION's programs; what it says is shown where it fails."""
@@ -42,13 +45,15 @@ def export(run: Path, target: str, out: Path) -> Path:
     return out
 
 
-def same(first: Path, second: Path) -> dict[str, float]:
-    """How far two maps are the same as they lie: least FSC up to shares of Nyquist, and the factor between them."""
+def same(first: Path, second: Path, resolutions: tuple[float, ...] = ()) -> dict[str, float]:
+    """How far two maps are the same as they lie: least FSC up to resolutions (A), and the factor between them.
+
+    Resolutions by default: a half and four fifths of Nyquist.
+    """
     (a, size), (b, _) = read_map(first), read_map(second)
-    values, nyquist = fsc(a, b, size).values, len(a) // 2
-    found = {
-        f"least FSC to {share:.0%} of Nyquist": float(values[: int(share * nyquist) + 1].min()) for share in (0.5, 0.8)
-    }
+    values, extent = fsc(a, b, size).values, len(a) * size
+    finest = resolutions or (4 * size, 2.5 * size)
+    found = {f"least FSC to {to:.1f} A": float(values[: int(extent / to) + 1].min()) for to in finest}
     return found | {"factor": float((a * b).sum() / (b * b).sum())}
 
 
@@ -63,19 +68,10 @@ def reconstructed(run: Path, particles: Path, out: Path) -> dict[str, dict[str, 
 
 def refined(run: Path, particles: Path, maps: Path, diameter: float, out: Path) -> dict[str, float]:
     """What two iterations near our poses, with our reference, make of poses and map."""
-    flags = ["--i", particles, "--o", out / "run", "--ref", maps / "reference.mrc", "--firstiter_cc", "--ini_high", 30]
-    flags += [
-        "--ctf",
-        "--iter",
-        2,
-        "--particle_diameter",
-        diameter,
-        "--flatten_solvent",
-        "--zero_mask",
-        "--norm",
-        "--scale",
-    ]
+    flags = ["--i", particles, "--o", out / "run", "--ref", maps / "reference.mrc", "--ctf", "--iter", 2, "--norm"]
+    flags += ["--firstiter_cc", "--ini_high", COARSE, "--flatten_solvent", "--zero_mask", "--scale"]
     flags += ["--healpix_order", 3, "--oversampling", 1, "--sigma_ang", 2, "--offset_range", 3, "--offset_step", 1]
+    flags += ["--particle_diameter", diameter]
     relion("refine", *flags, "--dont_combine_weights_via_disc", "--pool", 10, "--j", 2, "--random_seed", 1)
     ours, theirs = open_particles(particles), open_particles(out / "run_it002_data.star")
     assert ours.rotations is not None
@@ -85,7 +81,7 @@ def refined(run: Path, particles: Path, maps: Path, diameter: float, out: Path) 
     moved = np.linalg.norm(ours.shifts[order[0]] - theirs.shifts[order[1]], axis=1)
     moves = {"median turn (degrees)": float(np.median(turned)), "within 10 degrees": float((turned < 10).mean())}
     moves["median move (A)"] = float(np.median(moved))
-    return moves | same(out / "run_it002_class001.mrc", run / "results" / "map.mrc")
+    return moves | same(out / "run_it002_class001.mrc", run / "results" / "map.mrc", (COARSE * 1.2,))
 
 
 def post_processed(run: Path, out: Path) -> dict[str, float]:
@@ -95,10 +91,10 @@ def post_processed(run: Path, out: Path) -> dict[str, float]:
     relion("postprocess", *halves, "--o", out / "postprocess", "--force_mask")
     theirs, ours = starfile.read(out / "postprocess.star"), starfile.read(results / "fsc.star")
     found = {"resolution, RELION (A)": float(theirs["general"]["rlnFinalResolution"])}
-    found["resolution, ours (A)"] = json.loads((results / "postprocess.json").read_text())["resolution_angstrom"]
+    said = json.loads((results / "postprocess.json").read_text())
+    found["resolution, ours (A)"], shells = said["resolution_angstrom"], said["shells"]  # beyond, ours claims nothing
     for curve in ("UnmaskedMaps", "MaskedMaps", "Corrected"):
         name = f"rlnFourierShellCorrelation{curve}"
-        shells = min(len(theirs["fsc"]), len(ours["fsc"]))
         apart = np.abs(theirs["fsc"][name].to_numpy()[:shells] - ours["fsc"][name].to_numpy()[:shells])
         found[f"largest difference, {curve}"] = float(apart.max())
     return found
