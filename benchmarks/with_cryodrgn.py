@@ -57,12 +57,10 @@ def main() -> None:
     found = {"least FSC to 90 % of Nyquist": float(values[: int(0.45 * len(density)) + 1].min())}
 
     frame = ("--Apix", mrc_header(stack).voxel_size[0], "-D", int(particles.box_sizes[0]))
-    for name in ("pose", "ctf"):
-        command(program, f"parse_{name}_star", star, "-o", out / f"{name}.pkl", *frame)
-        pairs = zip(
-            unpickled(out / f"{name}.pkl"), unpickled(ours / f"{name.replace('pose', 'poses')}.pkl"), strict=True
-        )
-        found[f"largest difference, {name}.pkl"] = max(float(np.abs(a - b).max()) for a, b in pairs)
+    for name, file in (("pose", "poses.pkl"), ("ctf", "ctf.pkl")):
+        command(program, f"parse_{name}_star", star, "-o", out / file, *frame)
+        pairs = zip(unpickled(out / file), unpickled(ours / file), strict=True)
+        found[f"largest difference, {file}"] = max(float(np.abs(a - b).max()) for a, b in pairs)
     print(json.dumps(found, indent=2))
 
 
