@@ -30,7 +30,7 @@ log = logging.getLogger("screenshots")
 LONGEST = 3600  # s that the script waits for anything
 GROWN = 10  # epochs after which all shells that the posterior wants are looked at
 LOOKED_AT = 10  # uncertain particles, until one has two modes
-LARGEST = 290_000  # bytes of a picture, before its colours are made fewer
+LARGEST = 500_000  # bytes of a picture, before its colours are made fewer
 
 
 class Tour:
@@ -135,6 +135,7 @@ class Tour:
         panel = self.run_panel()
         panel.setup.folder.setText(str(self.work / name))
         panel.start.click()
+        self.wait(lambda: self.session.folder is not None and self.session.folder.path.name == name)
         self.wait(lambda: bool(self.session.epochs))
 
     def run_panel(self) -> RunPanel:
