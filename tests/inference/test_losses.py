@@ -8,7 +8,9 @@ import torch
 from napari_cryospin.inference.auto_encoding import AutoEncoding
 from napari_cryospin.inference.batches import PreparedImages
 from napari_cryospin.inference.fit import Fit
-from napari_cryospin.inference.losses import candidate_errors, take, winner_takes_all
+from napari_cryospin.inference.losses import candidate_errors, take, teaching_loss, winner_takes_all
+from napari_cryospin.inference.near_symmetry import with_mates
+from napari_cryospin.physics.so3 import exponential_map, random_rotations
 from napari_cryospin.settings import PRESETS
 
 
@@ -64,3 +66,22 @@ def test_one_graph_for_the_winner_gives_the_plain_minimum(kind, make_phantom, si
     for parameter, expected in zip(parameters, plain, strict=True):
         scale = float(expected.abs().max()) + 1e-6
         torch.testing.assert_close(parameter.grad, expected, atol=2e-4 * scale, rtol=1e-3)
+
+
+def test_teaching_pulls_the_nearest_head_to_the_nearest_mate():
+    generator = torch.Generator().manual_seed(4)
+    heads = random_rotations(15, generator).reshape(5, 3, 3, 3).requires_grad_()
+    turn = exponential_map(torch.tensor([0.0, 0.0, 2 * torch.pi / 3]))
+    mates, none = torch.stack((turn, turn @ turn)), torch.zeros(0, 3, 3)
+    small = exponential_map(0.1 * torch.randn(5, 3, generator=generator))
+    drawn = heads[:, 1].detach() @ small @ turn  # the second head's proposal, nearly, but another mate of it
+    shifts = torch.zeros(5, 3, 2)
+    loss = teaching_loss(heads, shifts, with_mates(drawn, mates), shifts[:, 0], 0.0)
+    expected = (small - torch.eye(3)).square().sum((-2, -1)).mean()
+    assert float(loss.detach()) == pytest.approx(float(expected), rel=1e-4)
+    (gradient,) = torch.autograd.grad(loss, heads)
+    assert gradient[:, 1].abs().amin(0).max() > 0
+    assert not gradient[:, [0, 2]].any()
+    assert teaching_loss(heads, shifts, with_mates(drawn, none), shifts[:, 0], 0.0) > 10 * loss
+    further = teaching_loss(heads, shifts, with_mates(drawn, mates), shifts[:, 0] + 2, 10.0)
+    assert float((further - loss).detach()) == pytest.approx(0.3 * 2 * 0.2**2, rel=1e-3)

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from napari_cryospin.inference.auto_encoding import AutoEncoding
 from napari_cryospin.inference.batches import PreparedImages
 from napari_cryospin.inference.fit import Fit
 from napari_cryospin.inference.mates import MateTest, near_symmetries
-from napari_cryospin.inference.switching import remake_volume
+from napari_cryospin.inference.switching import agreement, remake_volume
 from napari_cryospin.physics.fourier import half_plane, map_to_hartley
 from napari_cryospin.physics.slicing import central_slices
 from napari_cryospin.physics.so3 import exponential_map, random_rotations, rotation_distance
@@ -89,3 +90,26 @@ def test_the_test_waits_for_fine_poses_and_ends(make_phantom, simulate):
     assert test.over
     assert not test.due()
     assert torch.equal(fit.poses.rotations, before)
+
+
+def test_an_epoch_ends_with_a_look_for_near_symmetries(simulate):
+    """Which of the mates a head proposes does not matter then."""
+    particles = simulate(symmetric_map(3), count=200, snr=5.0).particles
+    settings = PRESETS["quick"]
+    fit = Fit(PreparedImages(particles, settings.preparation, torch.arange(200)), settings, torch.Generator())
+    fit.poses.set(torch.arange(200), torch.from_numpy(particles.rotations).float(), torch.zeros(200, 2))
+    fit.volume.forget(0)
+    remake_volume(fit)
+    stage = AutoEncoding(fit)
+    stage.end_epoch()
+    assert len(fit.near_symmetries) == 0  # only the first shells are looked at yet
+    fit.band = fit.encoding_band
+    remake_volume(fit, fit.band)
+    fit.candidates[:] = (fit.poses.rotations @ about(120.0))[:, None]
+    assert agreement(fit, torch.arange(200), fit.poses.rotations) == 0
+    stage.end_epoch()
+    assert len(fit.near_symmetries) == 2
+    assert agreement(fit, torch.arange(200), fit.poses.rotations) == 1
+    other = Fit(fit.images, settings, torch.Generator())
+    other.load_state_dict(fit.state_dict())
+    assert torch.equal(other.near_symmetries, fit.near_symmetries)

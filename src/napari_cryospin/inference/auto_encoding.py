@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.inference.fit import Batch, Fit
-from napari_cryospin.inference.losses import candidate_errors, take, winner_takes_all, with_candidate
+from napari_cryospin.inference.losses import candidate_errors, take, teaching_loss, winner_takes_all, with_candidate
+from napari_cryospin.inference.near_symmetry import near_symmetries, with_mates
 from napari_cryospin.inference.sampling import sample_poses
 from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.wiener_volume import WienerVolume
@@ -92,7 +93,9 @@ class AutoEncoding:
             _, winner = winner_takes_all(errors)
         loss = self._reconstruction_loss(batch, all_rotations, all_shifts, winner)
         if sampled is not None and self.settings.posterior.teaching:
-            loss = loss + self.settings.posterior.teaching * self._teaching_loss(rotations, shifts, sampled)
+            targets = with_mates(sampled[0], fit.near_symmetries)
+            taught = teaching_loss(rotations, shifts, targets, sampled[1], fit.max_shift)
+            loss = loss + self.settings.posterior.teaching * taught
         assert self.optimiser is not None
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -124,14 +127,6 @@ class AutoEncoding:
         points = len(batch.points) if self.settings.volume.loss == "squared" else 1
         return errors.sum() / (len(winner) * points)
 
-    def _teaching_loss(self, rotations: Tensor, shifts: Tensor, sampled: tuple[Tensor, Tensor]) -> Tensor:
-        """Squared distance between the posterior sample and the nearest head's pose: multi-choice learning."""
-        distance = (rotations - sampled[0][:, None]).square().sum((-2, -1))
-        if self.fit.max_shift:
-            apart = (shifts - sampled[1][:, None]) / self.fit.max_shift
-            distance = distance + apart.square().sum(-1)
-        return distance.min(-1).values.mean()
-
     @torch.no_grad()
     def _average(self, batch: Batch, rotations: Tensor, shifts: Tensor) -> None:
         """Closed-form volume step: add the images at their winning poses to the running average."""
@@ -154,10 +149,16 @@ class AutoEncoding:
         fit.poses.set(rows.to(fit.device), rotations, shifts)
 
     def end_epoch(self) -> dict[str, float]:
-        """Put the map where the particles' shifts are least: those of an eccentric map may lie out of range."""
-        if self.fit.max_shift and isinstance(self.fit.volume, WienerVolume):
-            return {"centred": centre_map(self.fit)}
-        return {}
+        """Put the map where the particles' shifts are least: those of an eccentric map may lie out of range. Then look
+        for its near-symmetries, as soon as it shows all that this stage looks at."""
+        fit = self.fit
+        metrics = {}
+        if fit.max_shift and isinstance(fit.volume, WienerVolume):
+            metrics["centred"] = centre_map(fit)
+        if fit.encoder is not None and fit.band == fit.encoding_band:
+            lattice = fit.volume.hartley(fit.band).detach()
+            fit.near_symmetries = near_symmetries(lattice, fit.settings.volume.padding, fit.band)
+        return metrics
 
     def state_dict(self) -> dict[str, Any]:
         optimiser = self.optimiser.state_dict() if self.optimiser is not None else None

@@ -76,6 +76,9 @@ class Fit:
         `(n, heads, 3, 3)`, `(n, heads, 2)` last proposals of the heads.
     entropy : Tensor
         `(n,)` nats, of the grid posterior when it was last computed, nan before.
+    near_symmetries : Tensor
+        `(m, 3, 3)` rotations under which the map looked nearly the same at the end of the last epoch; none before the
+        band is as far as it goes before the switch.
     """
 
     def __init__(self, images: PreparedImages, settings: Settings, generator: torch.Generator) -> None:
@@ -124,6 +127,7 @@ class Fit:
         self.candidates = torch.eye(3).repeat(n, heads, 1, 1)
         self.candidate_shifts = torch.zeros(n, heads, 2)
         self.agreed: list[float] = []  # share of particles that the heads agree on, epoch by epoch
+        self.near_symmetries = torch.zeros(0, 3, 3, device=self.device)
         self.folds = (torch.randperm(n, generator=generator) % 2).to(self.device)
 
     def __len__(self) -> int:
@@ -179,7 +183,8 @@ class Fit:
         self.residual = torch.where(fresh, mean, blended)
 
     def state_dict(self) -> dict[str, Any]:
-        names = ("residual", "winner", "best_head", "error", "entropy", "candidates", "candidate_shifts")
+        names = ["residual", "winner", "best_head", "error", "entropy", "candidates", "candidate_shifts"]
+        names += ["near_symmetries"]
         return {
             "band": self.band,
             "agreed": self.agreed,

@@ -9,6 +9,10 @@ from torch import Tensor
 
 Loss = Literal["squared", "absolute"]
 
+SHIFT_TEACHING = 0.3
+"""Weight of shifts beside rotations in teaching, where both are of the order of 1: with more, the nearest head is the
+one of the nearest shift, and rotations are learned later."""
+
 
 def candidate_errors(predicted: Tensor, images: Tensor, weights: Tensor, loss: Loss = "squared") -> Tensor:
     """Error of each candidate of each image.
@@ -42,6 +46,35 @@ def winner_takes_all(errors: Tensor) -> tuple[Tensor, Tensor]:
     """Smallest error of each image and which candidate has it (Eqs 5, 6): two tensors `(b,)`."""
     best, winner = errors.min(dim=-1)
     return best, winner
+
+
+def teaching_loss(rotations: Tensor, shifts: Tensor, targets: Tensor, target_shifts: Tensor, extent: float) -> Tensor:
+    """Mean squared distance of a pose from the nearest head's proposal: multi-choice learning (not in the paper).
+
+    Of a pose and its mates the one nearest to a head is what is taught: which of them was drawn is chance, and heads
+    that are pulled to and fro between mates hardly learn.
+
+    Parameters
+    ----------
+    rotations, shifts : Tensor
+        `(b, m, 3, 3)`, `(b, m, 2)` what the heads propose.
+    targets : Tensor
+        `(b, k, 3, 3)` rotations that explain an image equally well.
+    target_shifts : Tensor
+        `(b, 2)`.
+    extent : float
+        Largest shift; 0: centred particles.
+
+    Returns
+    -------
+    Tensor
+        Scalar: squared Frobenius distance, and squared distance of shifts in units of `extent`.
+    """
+    distance = (rotations[:, :, None] - targets[:, None]).square().sum((-2, -1)).amin(-1)
+    if extent:
+        apart = (shifts - target_shifts[:, None]) / extent
+        distance = distance + SHIFT_TEACHING * apart.square().sum(-1)
+    return distance.amin(-1).mean()
 
 
 def with_candidate(rotations: Tensor, shifts: Tensor, further: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:

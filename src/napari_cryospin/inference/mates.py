@@ -56,7 +56,7 @@ class MateTest:
         volume = fit.volume
         assert isinstance(volume, WienerVolume)
         lattice = volume.hartley() if self.rounds else self._present(volume)
-        mates = near_symmetries(lattice, volume.padding, min(fit.band, 10))
+        mates = near_symmetries(lattice, volume.padding, fit.band)
         if not len(mates):
             self.over = True
             return {"mates": 0.0}

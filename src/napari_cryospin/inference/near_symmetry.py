@@ -18,6 +18,8 @@ COARSE_BAND, CANDIDATES = 6, 8
 """Shells whose peaks a grid of 15 degrees cannot miss, and how many of these peaks are looked at closely."""
 REACH, STEP = 12.0, 3.0
 """A peak is looked at closely within this turn about each of three axes, in such steps, degrees."""
+BAND = 10
+"""Shells that are compared, at most: what only finer detail tells apart is near."""
 
 
 @torch.no_grad()
@@ -31,7 +33,7 @@ def near_symmetries(hartley: Tensor, padding: int, band: int, most: int = 3) -> 
     padding : int
         Its oversampling.
     band : int
-        Shells to compare.
+        Shells that the map has; no more than `BAND` are compared.
     most : int
         Largest number of rotations to return.
 
@@ -40,6 +42,7 @@ def near_symmetries(hartley: Tensor, padding: int, band: int, most: int = 3) -> 
     Tensor
         `(m, 3, 3)` rotations `Q`, best first: the map at `Q x` is nearly the map at `x`.
     """
+    band = min(band, BAND)
     grid = _large(grid_rotations(4, 24).reshape(-1, 3, 3).to(hartley.device))
     coarse = _self_correlation(hartley, padding, min(band, COARSE_BAND), grid)
     line = torch.arange(-REACH, REACH + STEP / 2, STEP).deg2rad()
@@ -56,6 +59,12 @@ def near_symmetries(hartley: Tensor, padding: int, band: int, most: int = 3) -> 
         if len(kept) < most and all(float(rotation_distance(rotation, other)) > SMALLEST_TURN for other in kept):
             kept.append(rotation)
     return torch.stack(kept) if kept else torch.zeros(0, 3, 3, device=hartley.device)
+
+
+def with_mates(rotations: Tensor, symmetries: Tensor) -> Tensor:
+    """`(..., 3, 3)` poses to `(..., 1 + m, 3, 3)`: each with its mates under `(m, 3, 3)` near-symmetries."""
+    identity = torch.eye(3, device=symmetries.device)[None]
+    return rotations[..., None, :, :] @ torch.cat((identity, symmetries))
 
 
 def _large(rotations: Tensor) -> Tensor:

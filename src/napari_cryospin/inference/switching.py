@@ -8,7 +8,7 @@ from torch import Tensor
 from napari_cryospin.inference.auto_encoding import insert_images
 from napari_cryospin.inference.fit import Fit
 from napari_cryospin.inference.losses import candidate_errors, take, with_candidate
-from napari_cryospin.inference.near_symmetry import near_symmetries
+from napari_cryospin.inference.near_symmetry import with_mates
 from napari_cryospin.inference.pose_refinement import refine_poses
 from napari_cryospin.inference.sampling import PoseSearch
 from napari_cryospin.models.wiener_volume import WienerVolume
@@ -41,10 +41,8 @@ def agreement(fit: Fit, rows: Tensor, rotations: Tensor) -> float:
     rotations : Tensor
         `(b, 3, 3)` their poses.
     """
-    padding, band = fit.settings.volume.padding, min(fit.band, fit.encoding_band, LOOKED_BAND)
-    turns = near_symmetries(fit.volume.hartley(band).detach(), padding, band)
-    mates = rotations[:, None] @ torch.cat((torch.eye(3, device=fit.device)[None], turns))
-    apart = rotation_distance(fit.candidates[rows, :, None], mates.cpu()[:, None])
+    mates = with_mates(rotations, fit.near_symmetries).cpu()
+    apart = rotation_distance(fit.candidates[rows, :, None], mates[:, None])
     return float((apart.amin((1, 2)) < NEAR).float().mean())
 
 

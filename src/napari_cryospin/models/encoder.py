@@ -16,6 +16,8 @@ GAUSSIAN_SCALES = (0.0, 1.0, 2.0, 4.0, 8.0)
 
 VGG16_CHANNELS = (40, 80, 160, 256, 256)
 """Channels a level: VGG16 layout (2, 2, 3, 3, 3 convolutions), narrower than stock (sizes of paper, Table 2)."""
+FIRST_SHIFTS = 0.1
+"""Scale of the weights from which shifts are learned: proposals at the ends of the range, where tanh is flat, last."""
 
 
 class GaussianBank(nn.Module):
@@ -98,6 +100,8 @@ class Encoder(nn.Module):
             self.trunk = _convolutions((32, 64, 128, 128), (1, 1, 2, 2))
             self.pool, features, hidden = nn.AdaptiveAvgPool2d(2), 128 * 4, (128,)
         self.pose = PoseHeads(heads, features, hidden, outputs)
+        with torch.no_grad():
+            self.pose.weights[-1][..., 6:] *= FIRST_SHIFTS
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
