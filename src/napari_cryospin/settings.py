@@ -104,9 +104,10 @@ class ScheduleSettings:
     """How long, in which steps, and when to switch."""
 
     epochs: Annotated[int, Range(1, 100000)] = 20
-    """Passes over the particles in all, both stages together; before the switch, where `decoding_epochs` is given."""
+    """Passes over the particles in all, both stages together."""
     decoding_epochs: Annotated[int | None, Range(1, 100000)] = None
-    """Epochs after the switch at most, whenever that was. Default: up to `epochs`."""
+    """Epochs after the switch at most, no more than half of `epochs`: an automatic switch leaves time for these, and a
+    late switch by hand is followed by as many. Default: up to `epochs`."""
     switch: Literal["by-hand", "automatic"] | int = 7
     """Switch to auto-decoding: by hand, automatic, or after so many epochs."""
     batch_size: Annotated[int, Range(1, 65536)] = 64
@@ -117,6 +118,11 @@ class ScheduleSettings:
     """Pose steps to each volume step while auto-decoding (appendix A)."""
     pose_learning_rate: Annotated[float, Range(0, 10)] = 0.05
     """Adam step of the poses: radian for rotations, pixels of the working box for shifts."""
+
+    @property
+    def epochs_kept(self) -> int:
+        """Epochs that an automatic switch keeps for the second stage."""
+        return max(1, min(self.decoding_epochs or 1, self.epochs // 2))
 
 
 @dataclass(frozen=True, kw_only=True)

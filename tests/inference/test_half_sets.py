@@ -18,7 +18,6 @@ from napari_cryospin.inference.pose_refinement import refine_poses
 from napari_cryospin.inference.precision import angular_precision
 from napari_cryospin.inference.reconstruction import Reconstruction
 from napari_cryospin.inference.switching import remake_volume
-from napari_cryospin.physics.fourier import band_size
 from napari_cryospin.physics.map_crop import fourier_pad_map
 from napari_cryospin.physics.simulate import Projections
 from napari_cryospin.settings import PRESETS
@@ -132,6 +131,7 @@ def test_live_comparison_is_the_gold_standard(reconstruction):
 
 
 def test_results_have_one_frame_and_the_combined_map_is_better(reconstruction, make_phantom):
+    reconstruction.compare_halves()  # the live figure, to be compared with
     results = make_results(reconstruction)
     assert results.notes == () or "laid" not in " ".join(results.notes)
     truth = make_phantom(N, 4.0).numpy().ravel()
@@ -167,17 +167,19 @@ def test_images_that_hold_more_than_the_map_explains_are_told_of(reconstruction,
     assert np.isnan(make_results(reconstruction).error_over_noise)
     monkeypatch.setattr(Reconstruction, "finished", True)
     first, second = reconstruction.fits
-    noise = first.noise_error(band_size(first.images.points, first.band))
-    kept = [fit.error.clone() for fit in reconstruction.fits]
-    first.error[:], second.error[:] = noise, 1.2 * noise
+    noise = first.noise_error(200)
+    kept = [(fit.error.clone(), fit.points_seen.clone()) for fit in reconstruction.fits]
+    every = torch.arange(len(first))
+    first.note_error(every, torch.full((len(first),), noise), 200)  # of whatever band they were
+    second.note_error(every, torch.full((len(first),), 1.2 * noise), 200)
     results = make_results(reconstruction)
     assert results.error_over_noise == pytest.approx(1.2)
     assert results.notes[0].startswith("the images differ from the map by 20 % more than the noise")
     assert "half 2 explains its images worse" in results.notes[1]
     second.error[:] = 1.01 * noise
     assert not any("differ from the map" in note for note in make_results(reconstruction).notes)
-    for fit, error in zip(reconstruction.fits, kept, strict=True):
-        fit.error[:] = error
+    for fit, (error, points) in zip(reconstruction.fits, kept, strict=True):
+        fit.error[:], fit.points_seen[:] = error, points
 
 
 def test_a_half_that_failed_is_named():

@@ -243,6 +243,20 @@ def test_in_the_middle_of_an_epoch_the_switch_opens_a_new_one(particles):
     assert reconstruction.step - steps == COUNT // BATCH  # all particles once more
 
 
+@pytest.mark.parametrize(
+    ("epochs", "decoding", "kept"), [(40, 16, 16), (10, 16, 5), (2, 16, 1), (1, 16, 1), (20, None, 1)]
+)
+def test_an_automatic_switch_keeps_epochs_for_decoding(epochs, decoding, kept, particles):
+    settings = tiny("quick")
+    schedule = dataclasses.replace(settings.schedule, epochs=epochs, decoding_epochs=decoding, switch="automatic")
+    reconstruction = Reconstruction(particles, dataclasses.replace(settings, schedule=schedule))
+    reconstruction.epoch = max(1, epochs - kept) - 1
+    run(reconstruction, reconstruction.epoch + 1)
+    assert reconstruction.switch_advice() == (True, "ready: the epochs planned for the encoder are over")
+    reconstruction.switch_to_auto_decoding("automatic")
+    assert reconstruction.epochs == (max(2, epochs) if decoding else epochs)
+
+
 def test_without_a_cache_the_run_is_the_same(particles):
     maps = []
     for cache in (4.0, 0.0):

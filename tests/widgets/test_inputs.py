@@ -131,3 +131,5 @@ def test_images_are_not_read_as_a_volume(make_napari_viewer, tiny_particles, mon
     assert set(most) == {1}
     viewer.layers.clear()
     viewer.dims.ndisplay = 3
+    layer.visible = True
+    assert layer.visible  # removed, it is nobody's business any more

@@ -61,7 +61,7 @@ class GradientDecoding:
         self.optimiser.zero_grad(set_to_none=True)
         (errors.mean() / points).backward()
         self.optimiser.step()
-        fit.error[rows] = errors.detach().to(fit.error)
+        fit.note_error(rows, errors, len(batch.points))
         return {
             "loss": float(errors.detach().mean()) / fit.noise_error(len(batch.points)),
             "pose_change": float(rotation_distance(before, fit.poses.rotations[where]).mean()),
@@ -136,7 +136,7 @@ class ClosedFormDecoding:
         rotations, shifts, errors = refine_poses(self.lattices, volume.padding, before, stored, *data, steps=steps)
         shifts = fit.poses.shifts[where] if shifts is None else shifts.clamp(-fit.max_shift, fit.max_shift)
         fit.poses.set(where, rotations, shifts)
-        fit.error[rows] = errors.to(fit.error)
+        fit.note_error(rows, errors, len(batch.points))
         insert_images(fit, wide, rotations, shifts)
         self.turned.append(float(rotation_distance(before, rotations).mean()))
         loss = float(errors.mean()) / fit.noise_error(len(batch.points))

@@ -145,7 +145,7 @@ class AutoEncoding:
         fit.winner[rows] = winner.to(fit.winner)
         if heads:
             fit.best_head[rows] = errors[:, :heads].argmin(-1).to(fit.best_head)
-        fit.error[rows] = best.to(fit.error)
+        fit.note_error(rows, best, len(batch.points))
         fit.poses.set(rows.to(fit.device), rotations, shifts)
 
     def end_epoch(self) -> dict[str, float]:

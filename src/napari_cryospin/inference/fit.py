@@ -72,6 +72,8 @@ class Fit:
         `(n,)` which head was the best among the heads; -1: none yet.
     error : Tensor
         `(n,)` squared error of that pose when it was last looked at, nan before.
+    points_seen : Tensor
+        `(n,)` number of half-plane points in that error.
     candidates, candidate_shifts : Tensor
         `(n, heads, 3, 3)`, `(n, heads, 2)` last proposals of the heads.
     entropy : Tensor
@@ -123,6 +125,7 @@ class Fit:
         self.winner = torch.full((n,), -1, dtype=torch.int16)
         self.best_head = torch.full((n,), -1, dtype=torch.int16)
         self.error = torch.full((n,), torch.nan)
+        self.points_seen = torch.full((n,), torch.nan)
         self.entropy = torch.full((n,), torch.nan)
         self.candidates = torch.eye(3).repeat(n, heads, 1, 1)
         self.candidate_shifts = torch.zeros(n, heads, 2)
@@ -171,6 +174,17 @@ class Fit:
         """
         return points * float(self.images.mask.square().mean()) if self.settings.volume.loss == "squared" else 1.0
 
+    def note_error(self, rows: Tensor, errors: Tensor, points: int) -> None:
+        """Write down the `(b,)` errors, summed over so many points, of some particles."""
+        self.error[rows] = errors.detach().to(self.error)
+        self.points_seen[rows] = points
+
+    def error_over_noise(self) -> float:
+        """Mean error of the images at their poses over that of the noise: 1 where the map explains all but noise."""
+        if self.settings.volume.loss == "absolute":
+            return float(self.error.nanmean())
+        return float((self.error / self.points_seen).nanmean()) / self.noise_error(1)
+
     def observe_residual(self, batch: Batch, model: Tensor, rate: float = 0.3) -> None:
         """Update what the volume leaves unexplained, shell by shell, from images and their best models."""
         power = (batch.images - model).abs().square().mean(0)
@@ -183,8 +197,8 @@ class Fit:
         self.residual = torch.where(fresh, mean, blended)
 
     def state_dict(self) -> dict[str, Any]:
-        names = ["residual", "winner", "best_head", "error", "entropy", "candidates", "candidate_shifts"]
-        names += ["near_symmetries"]
+        names = ["residual", "winner", "best_head", "error", "points_seen", "entropy", "candidates"]
+        names += ["candidate_shifts", "near_symmetries"]
         return {
             "band": self.band,
             "agreed": self.agreed,

@@ -117,7 +117,7 @@ class MateTest:
             errors = torch.where(better, other[2], errors)
             every.append(other[2])
         fit.poses.set(where, best, moved if best_shifts is None else best_shifts)
-        fit.error[rows] = errors.to(fit.error)
+        fit.note_error(rows, errors, len(batch.points))
         insert_images(fit, fit.batch(rows), best, fit.poses.shifts[where])
         first, second = torch.stack(every).topk(2, dim=0, largest=False).values
         return int((errors < every[0]).sum()), (second - first).cpu()

@@ -16,7 +16,6 @@ from napari_cryospin.inference.half_sets import AlignedHalves, align_halves, pos
 from napari_cryospin.inference.posterior_statistics import posterior_statistics
 from napari_cryospin.inference.precision import angular_precision
 from napari_cryospin.models.wiener_volume import WienerVolume
-from napari_cryospin.physics.fourier import band_size
 from napari_cryospin.runs.messages import Results, Snapshot
 
 if TYPE_CHECKING:
@@ -77,7 +76,6 @@ def make_snapshot(reconstruction: Reconstruction, ready: bool, reason: str) -> S
     fits = reconstruction.fits
     maps = tuple(fit_map(fit) for fit in fits)
     rotations, shifts = _poses(fits)
-    points = band_size(fits[0].images.points, fits[0].band)
     return Snapshot(
         step=reconstruction.step,
         epoch=reconstruction.epoch,
@@ -89,7 +87,7 @@ def make_snapshot(reconstruction: Reconstruction, ready: bool, reason: str) -> S
         shifts=shifts,
         winning_head=_joined(fits, "winner").numpy(),
         head_share=make_head_share(fits),
-        loss=float(_joined(fits, "error").nanmean()) / fits[0].noise_error(points),
+        loss=float(torch.tensor([fit.error_over_noise() for fit in fits]).nanmean()),
         resolution=reconstruction.resolution,
         switch_ready=ready,
         switch_reason=reason,
@@ -128,7 +126,7 @@ def make_results(reconstruction: Reconstruction) -> Results:
     rotations, shifts = (values.astype(np.float64) for values in _poses(fits))
     resolution = reconstruction.resolution
     told = reconstruction.finished and reconstruction.settings.volume.loss == "squared"
-    error = max(error_over_noise(fit) for fit in fits) if told else float("nan")
+    error = max(fit.error_over_noise() for fit in fits) if told else float("nan")
     found: dict[str, Any] = {}
     if len(maps) == 2:
         halves = align_halves(*maps, pixel_size)
@@ -160,11 +158,6 @@ def make_results(reconstruction: Reconstruction) -> Results:
         posterior=_posterior(reconstruction),
         **found,
     )
-
-
-def error_over_noise(fit: Fit) -> float:
-    """Mean error of the images at their poses, over that of the noise alone: 1 where the map explains all but noise."""
-    return float(fit.error.nanmean()) / fit.noise_error(band_size(fit.images.points, fit.band))
 
 
 def _unexplained(error: float) -> str:

@@ -87,7 +87,7 @@ class Reconstruction:
         """Epochs planned in all, as far as is known now."""
         schedule = self.settings.schedule
         if self.switched_at is not None and schedule.decoding_epochs is not None:
-            return self.switched_at + schedule.decoding_epochs
+            return self.switched_at + schedule.epochs_kept
         return schedule.epochs
 
     @property
@@ -221,7 +221,7 @@ class Reconstruction:
 
     def _advise(self) -> tuple[bool, str]:
         schedule = self.settings.schedule
-        if self.epoch >= schedule.epochs - (schedule.decoding_epochs or 1):
+        if self.epoch >= schedule.epochs - schedule.epochs_kept:
             return True, "ready: the epochs planned for the encoder are over"
         answers = [advice(fit) for fit in self.fits]
         return next((answer for answer in answers if not answer[0]), answers[0])

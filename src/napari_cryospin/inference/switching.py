@@ -102,7 +102,8 @@ def choose_poses(fit: Fit) -> None:
         errors = candidate_errors(models, batch.images, batch.weights, kind)
         best, winner = errors.min(-1)
         fit.poses.set(where, take(rotations, winner), take(shifts, winner))
-        fit.winner[rows], fit.error[rows] = winner.to(fit.winner), best.to(fit.error)
+        fit.winner[rows] = winner.to(fit.winner)
+        fit.note_error(rows, best, len(batch.points))
         if heads:
             fit.best_head[rows] = errors[:, :heads].argmin(-1).to(fit.best_head)
     if isinstance(fit.volume, WienerVolume):
