@@ -52,7 +52,7 @@ class PreparationSettings:
     noise: Literal["white", "coloured"] = "coloured"
     """Noise variance: one for all frequencies, or one a shell."""
     cache: Annotated[float, Range(0, 1e4), Unit("GiB")] = 4.0
-    """Memory for prepared images; what does not fit is prepared anew in every epoch."""
+    """Memory for prepared images; where they do not all fit, they are prepared anew in every epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +184,11 @@ class Settings:
                 f"settings: volume_update is {volume}, pose_update {poses}; "
                 "expected wiener with gauss-newton, or adam twice"
             )
+        if poses == "gauss-newton" and self.volume.loss == "absolute":
+            raise ValueError("settings: loss is absolute; expected squared, which gauss-newton poses are steps of")
+        switch, epochs = self.schedule.switch, self.schedule.epochs
+        if isinstance(switch, int) and switch >= epochs and self.method != "fully-amortized":
+            raise ValueError(f"settings: switch is {switch}; expected fewer than the {epochs} epochs in all")
         if self.method == "search" and not (volume == "wiener" and self.posterior.posterior_sample):
             raise ValueError("settings: method is search; expected volume_update wiener and posterior_sample with it")
 

@@ -67,7 +67,6 @@ def make_run(tmp_path):
                 indices=np.arange(4),
                 rotations=rotation_from_euler(rng.uniform(-90, 90, (4, 3))),
                 shifts=np.zeros((4, 2)),
-                log_likelihood=np.zeros(4),
                 winning_head=np.zeros(4),
                 epoch=3,
             )

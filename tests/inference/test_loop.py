@@ -101,7 +101,7 @@ class FakeReconstruction:
         poses = {"rotations": np.zeros((N, 3, 3)), "shifts": np.zeros((N, 2)), "winning_head": np.zeros(N)}
         maps = {"map": np.zeros((4, 4, 4)), "filtered_map": np.zeros((4, 4, 4)), "pixel_size": 2.0}
         maps["resolution"] = self.resolution - 1  # better than in any epoch
-        return Results(**maps, **poses, indices=np.arange(N), log_likelihood=np.zeros(N))
+        return Results(**maps, **poses, indices=np.arange(N))
 
     def state_dict(self):
         assert not self.inside_a_step

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_cryospin.io.cryodrgn import load_arrays
 from napari_cryospin.io.open import open_particles
+from napari_cryospin.io.pickled_arrays import load_arrays
 
 CTF_ROW = [32, 1.0, 15000, 14000, 35, 300, 2.7, 0.1, 90]  # box and pixel size before cropping to 16 px
 
@@ -112,7 +112,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path, protocol: int) -> None:
     mark = tmp_path / "mark"
     for content in (Evil(mark), (np.zeros((6, 3, 3)), Evil(mark)), np.array([Evil(mark)], dtype=object)):
         path = save(tmp_path / "evil.pkl", content, protocol)
-        with pytest.raises(ValueError, match=r"evil.pkl: .*only numpy arrays are admitted"):
+        with pytest.raises(ValueError, match=r"evil.pkl: .*only (numpy arrays|arrays of numbers) are admitted"):
             load_arrays(path)
     assert not mark.exists()
 
@@ -124,10 +124,39 @@ def test_nothing_else_is_looked_up(tmp_path: Path, name: str) -> None:
         load_arrays(tmp_path / "a.pkl")
 
 
-@pytest.mark.parametrize("content", [{"a": 1}, [1.0, 2.0], "text", np.array(["a"]), (np.zeros(3), None)])
+@pytest.mark.parametrize(
+    "content", [{"a": 1}, [1.0, 2.0], "text", np.array(["a"]), (np.zeros(3), None), (), np.array(np.nan)]
+)
 def test_no_arrays_of_numbers(tmp_path: Path, content: Any) -> None:
     with pytest.raises(ValueError, match=r"a.pkl: found .* expected an array of numbers"):
         load_arrays(save(tmp_path / "a.pkl", content))
+
+
+class Call:
+    """Pickled as a call of a function with arguments."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call
+
+
+def test_what_a_pickle_says_of_memory_is_not_believed(tmp_path: Path) -> None:
+    """Objects at addresses from the file; more numbers than there are bytes, or fewer; a buffer that is a number."""
+    frombuffer = np._core.numeric._frombuffer
+    number, objects = np.dtype("f8"), np.dtype("O")
+    for content in (
+        Call(np.ndarray, (1,), objects, b"AAAAAAAA"),
+        Call(np.ndarray, Call(np.ndarray, (1,), objects, b"AAAAAAAA"), number),
+        Call(frombuffer, b"AAAAAAAA", objects, (1,), "C"),
+        Call(frombuffer, 10**13, number, (10**13,), "C"),
+        Call(frombuffer, b"AAAAAAAA", number, (2,), "C"),
+        np.array([None]),
+    ):
+        for protocol in (2, 5):
+            with pytest.raises(ValueError, match=r"a.pkl: not a readable pickle"):
+                load_arrays(save(tmp_path / "a.pkl", content, protocol))
 
 
 @pytest.mark.parametrize("content", [b"", b"no pickle", b"\x80\x04\x95"])

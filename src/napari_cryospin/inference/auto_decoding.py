@@ -61,9 +61,9 @@ class GradientDecoding:
         self.optimiser.zero_grad(set_to_none=True)
         (errors.mean() / points).backward()
         self.optimiser.step()
-        fit.note_error(rows, errors, len(batch.points))
+        fit.note_error(batch, model.detach())
         return {
-            "loss": float(errors.detach().mean()) / fit.noise_error(len(batch.points)),
+            "loss": float(fit.error[rows].mean()),
             "pose_change": float(rotation_distance(before, fit.poses.rotations[where]).mean()),
         }
 
@@ -133,14 +133,15 @@ class ClosedFormDecoding:
         stored = fit.poses.shifts[where] if fit.max_shift else None
         data = (batch.images, batch.ctf, batch.weights, batch.points, fit.images.extent)
         steps = self.settings.schedule.pose_steps
-        rotations, shifts, errors = refine_poses(self.lattices, volume.padding, before, stored, *data, steps=steps)
+        rotations, shifts, _ = refine_poses(self.lattices, volume.padding, before, stored, *data, steps=steps)
         shifts = fit.poses.shifts[where] if shifts is None else shifts.clamp(-fit.max_shift, fit.max_shift)
         fit.poses.set(where, rotations, shifts)
-        fit.note_error(rows, errors, len(batch.points))
+        model = fit.project(batch, rotations, shifts)
+        fit.note_error(batch, model)
+        fit.observe_residual(batch, model)
         insert_images(fit, wide, rotations, shifts)
         self.turned.append(float(rotation_distance(before, rotations).mean()))
-        loss = float(errors.mean()) / fit.noise_error(len(batch.points))
-        return {"loss": loss, "pose_change": self.turned[-1], "band": float(fit.band)}
+        return {"loss": float(fit.error[rows].mean()), "pose_change": self.turned[-1], "band": float(fit.band)}
 
     def end_epoch(self) -> dict[str, float]:
         """Make the new volume; let the band grow; test mates once poses are fine."""

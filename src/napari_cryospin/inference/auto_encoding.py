@@ -48,19 +48,17 @@ class AutoEncoding:
         batch = fit.batch(rows)
         sampled = sample_poses(fit, batch) if self.settings.posterior.posterior_sample else None
         size = self.settings.encoder.encoder_batch if isinstance(fit.volume, WienerVolume) else len(rows)
-        losses, rotations, shifts = [], [], []
+        rotations, shifts = [], []
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
             chosen = None if sampled is None else (sampled[0][part], sampled[1][part])
-            loss, rotation, shift = self._encode(batch.part(part), chosen)
-            losses.append(loss * len(rotation))
+            rotation, shift = self._encode(batch.part(part), chosen)
             rotations.append(rotation)
             shifts.append(shift)
         if isinstance(fit.volume, WienerVolume):
             self._average(batch, torch.cat(rotations), torch.cat(shifts))
         self.steps += 1
-        loss = sum(losses) / len(rows) / fit.noise_error(len(batch.points))
-        return {"loss": loss, "band": float(fit.band)}
+        return {"loss": float(fit.error[rows].mean()), "band": float(fit.band)}
 
     def _grow_band(self) -> None:
         """First a few steps on few shells, then more: what is seen first must be right before more is looked at."""
@@ -74,16 +72,16 @@ class AutoEncoding:
         if isinstance(fit.volume, WienerVolume) and fit.volume.band != fit.band:
             fit.volume.set_band(fit.band)
 
-    def _encode(self, batch: Batch, sampled: tuple[Tensor, Tensor] | None) -> tuple[float, Tensor, Tensor]:
-        """Propose, compare, learn: mean loss, and the winning poses `(b, 3, 3)`, `(b, 2)`."""
+    def _encode(self, batch: Batch, sampled: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """Propose, compare, learn: the winning poses `(b, 3, 3)`, `(b, 2)`."""
         fit, kind = self.fit, self.settings.volume.loss
         if fit.encoder is None:
             assert sampled is not None, "a method without heads needs the posterior sample"
             with torch.no_grad():
-                model = fit.project(batch, *sampled)
-                errors = candidate_errors(model[:, None], batch.images, batch.weights, kind)
-            self._note(batch, errors, *sampled)
-            return float(errors.mean()), *sampled
+                models = fit.project(batch, *sampled)[:, None]
+                errors = candidate_errors(models, batch.images, batch.weights, kind)
+            self._note(batch, models, errors, *sampled)
+            return sampled
         fit.encoder.train()
         rotations, shifts = fit.encoder(fit.encoder_images(batch.rows))
         all_rotations, all_shifts = with_candidate(rotations, shifts, sampled)
@@ -103,8 +101,8 @@ class AutoEncoding:
         fit.candidates[batch.rows] = rotations.detach().cpu()
         fit.candidate_shifts[batch.rows] = shifts.detach().cpu()
         best_rotations, best_shifts = take(all_rotations.detach(), winner), take(all_shifts.detach(), winner)
-        self._note(batch, errors, best_rotations, best_shifts)
-        return float(take(errors, winner).mean()), best_rotations, best_shifts
+        self._note(batch, models, errors, best_rotations, best_shifts)
+        return best_rotations, best_shifts
 
     def _reconstruction_loss(self, batch: Batch, rotations: Tensor, shifts: Tensor, winner: Tensor) -> Tensor:
         """Mean error of the winners; where the volume learns by gradients too, it learns from the same graph.
@@ -137,15 +135,15 @@ class AutoEncoding:
         insert_images(fit, batch, rotations, shifts)
         fit.volume.solve()
 
-    def _note(self, batch: Batch, errors: Tensor, rotations: Tensor, shifts: Tensor) -> None:
+    def _note(self, batch: Batch, models: Tensor, errors: Tensor, rotations: Tensor, shifts: Tensor) -> None:
         """Write down who won, and with what."""
         fit, rows = self.fit, batch.rows
         heads = 0 if fit.encoder is None else fit.encoder.heads
-        best, winner = errors.min(-1)
+        winner = errors.argmin(-1)
+        fit.note_error(batch, take(models, winner))
         fit.winner[rows] = winner.to(fit.winner)
         if heads:
             fit.best_head[rows] = errors[:, :heads].argmin(-1).to(fit.best_head)
-        fit.note_error(rows, best, len(batch.points))
         fit.poses.set(rows.to(fit.device), rotations, shifts)
 
     def end_epoch(self) -> dict[str, float]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.inference.batches import MASK_EDGE, PreparedImages
+from napari_cryospin.inference.losses import candidate_errors
 from napari_cryospin.models.encoder import Encoder
 from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.pose_table import PoseTable
@@ -71,9 +72,8 @@ class Fit:
     best_head : Tensor
         `(n,)` which head was the best among the heads; -1: none yet.
     error : Tensor
-        `(n,)` squared error of that pose when it was last looked at, nan before.
-    points_seen : Tensor
-        `(n,)` number of half-plane points in that error.
+        `(n,)` error of that pose when it was last looked at, over that of the background's noise (1: nothing but noise
+        is left); nan before.
     candidates, candidate_shifts : Tensor
         `(n, heads, 3, 3)`, `(n, heads, 2)` last proposals of the heads.
     entropy : Tensor
@@ -87,8 +87,8 @@ class Fit:
         self.images, self.settings, self.generator = images, settings, generator
         self.device = images.device
         self.full_band = images.box_size // 2 - 1
-        self.band = min(settings.volume.first_band or self.full_band, self.full_band)
         self.encoding_band = min(settings.volume.encoding_band or self.full_band, self.full_band)
+        self.band = min(settings.volume.first_band or self.encoding_band, self.encoding_band)
         padding = settings.volume.padding
         self.projector = Projector(points=images.points, extent=images.extent, padding=padding).to(self.device)
         self.shell = images.shell.to(self.device)
@@ -125,7 +125,6 @@ class Fit:
         self.winner = torch.full((n,), -1, dtype=torch.int16)
         self.best_head = torch.full((n,), -1, dtype=torch.int16)
         self.error = torch.full((n,), torch.nan)
-        self.points_seen = torch.full((n,), torch.nan)
         self.entropy = torch.full((n,), torch.nan)
         self.candidates = torch.eye(3).repeat(n, heads, 1, 1)
         self.candidate_shifts = torch.zeros(n, heads, 2)
@@ -174,16 +173,12 @@ class Fit:
         """
         return points * float(self.images.mask.square().mean()) if self.settings.volume.loss == "squared" else 1.0
 
-    def note_error(self, rows: Tensor, errors: Tensor, points: int) -> None:
-        """Write down the `(b,)` errors, summed over so many points, of some particles."""
-        self.error[rows] = errors.detach().to(self.error)
-        self.points_seen[rows] = points
-
-    def error_over_noise(self) -> float:
-        """Mean error of the images at their poses over that of the noise: 1 where the map explains all but noise."""
-        if self.settings.volume.loss == "absolute":
-            return float(self.error.nanmean())
-        return float((self.error / self.points_seen).nanmean()) / self.noise_error(1)
+    def note_error(self, batch: Batch, model: Tensor) -> None:
+        """Write down how far the images are from their `(b, p)` models, in units of the background's noise alone: what
+        the volume does not explain raises `noise`, which must not hide it here."""
+        weights = 1 / self.background[self.shell[: len(batch.points)]]
+        errors = candidate_errors(model[:, None], batch.images, weights, self.settings.volume.loss)[:, 0]
+        self.error[batch.rows] = (errors / self.noise_error(len(batch.points))).to(self.error)
 
     def observe_residual(self, batch: Batch, model: Tensor, rate: float = 0.3) -> None:
         """Update what the volume leaves unexplained, shell by shell, from images and their best models."""
@@ -197,8 +192,8 @@ class Fit:
         self.residual = torch.where(fresh, mean, blended)
 
     def state_dict(self) -> dict[str, Any]:
-        names = ["residual", "winner", "best_head", "error", "points_seen", "entropy", "candidates"]
-        names += ["candidate_shifts", "near_symmetries"]
+        names = ["residual", "winner", "best_head", "error", "entropy", "candidates", "candidate_shifts"]
+        names += ["near_symmetries"]
         return {
             "band": self.band,
             "agreed": self.agreed,

@@ -35,6 +35,8 @@ ALIKE = 5.0
 """Nats by which the best mate must be ahead, in the mean, for more rounds to be worth their time."""
 BAND = 20
 """Shells that are compared at most: enough to tell mates apart, and far cheaper than all."""
+MOST = 3
+"""Mates that are tested: each costs as much as a refinement of all poses."""
 
 
 class MateTest:
@@ -56,7 +58,7 @@ class MateTest:
         volume = fit.volume
         assert isinstance(volume, WienerVolume)
         lattice = volume.hartley() if self.rounds else self._present(volume)
-        mates = near_symmetries(lattice, volume.padding, fit.band)
+        mates = near_symmetries(lattice, volume.padding, fit.band, most=MOST)
         if not len(mates):
             self.over = True
             return {"mates": 0.0}
@@ -116,8 +118,7 @@ class MateTest:
                 best_shifts = torch.where(better[:, None], other[1], best_shifts)
             errors = torch.where(better, other[2], errors)
             every.append(other[2])
-        fit.poses.set(where, best, moved if best_shifts is None else best_shifts)
-        fit.note_error(rows, errors, len(batch.points))
+        fit.poses.set(where, best, moved if best_shifts is None else best_shifts.clamp(-fit.max_shift, fit.max_shift))
         insert_images(fit, fit.batch(rows), best, fit.poses.shifts[where])
         first, second = torch.stack(every).topk(2, dim=0, largest=False).values
         return int((errors < every[0]).sum()), (second - first).cpu()

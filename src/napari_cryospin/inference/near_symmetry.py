@@ -14,8 +14,12 @@ CORRELATION = 0.75
 """Self-correlation of the map from which a rotation counts as a near-symmetry."""
 POINTS = 800
 """Points in Fourier space, drawn at random, at which a map is compared with itself."""
-COARSE_BAND, CANDIDATES = 6, 8
+MOST = 11
+"""Largest number of rotations: as many as C12 and D6 have."""
+COARSE_BAND, CANDIDATES = 6, 16
 """Shells whose peaks a grid of 15 degrees cannot miss, and how many of these peaks are looked at closely."""
+FAINT = 0.3
+"""Self-correlation on the coarse grid below which there is no peak to look at."""
 REACH, STEP = 12.0, 3.0
 """A peak is looked at closely within this turn about each of three axes, in such steps, degrees."""
 BAND = 10
@@ -23,7 +27,7 @@ BAND = 10
 
 
 @torch.no_grad()
-def near_symmetries(hartley: Tensor, padding: int, band: int, most: int = 3) -> Tensor:
+def near_symmetries(hartley: Tensor, padding: int, band: int, most: int = MOST) -> Tensor:
     """Rotations under which a map looks nearly the same.
 
     Parameters
@@ -76,7 +80,7 @@ def _peaks(rotations: Tensor, correlation: Tensor, most: int) -> list[Tensor]:
     """Best rotations `(3, 3)`, apart from each other."""
     left = correlation.clone()
     peaks: list[Tensor] = []
-    while len(peaks) < most and float(left.max()) > -1:
+    while len(peaks) < most and float(left.max()) > FAINT:
         peaks.append(rotations[left.argmax()])
         left[rotation_distance(rotations, peaks[-1]) < SMALLEST_TURN] = -1
     return peaks

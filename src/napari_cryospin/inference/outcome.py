@@ -87,7 +87,7 @@ def make_snapshot(reconstruction: Reconstruction, ready: bool, reason: str) -> S
         shifts=shifts,
         winning_head=_joined(fits, "winner").numpy(),
         head_share=make_head_share(fits),
-        loss=float(torch.tensor([fit.error_over_noise() for fit in fits]).nanmean()),
+        loss=float(_joined(fits, "error").nanmean()),
         resolution=reconstruction.resolution,
         switch_ready=ready,
         switch_reason=reason,
@@ -126,7 +126,7 @@ def make_results(reconstruction: Reconstruction) -> Results:
     rotations, shifts = (values.astype(np.float64) for values in _poses(fits))
     resolution = reconstruction.resolution
     told = reconstruction.finished and reconstruction.settings.volume.loss == "squared"
-    error = max(fit.error_over_noise() for fit in fits) if told else float("nan")
+    error = max(float(fit.error.nanmean()) for fit in fits) if told else float("nan")
     found: dict[str, Any] = {}
     if len(maps) == 2:
         halves = align_halves(*maps, pixel_size)
@@ -150,7 +150,6 @@ def make_results(reconstruction: Reconstruction) -> Results:
         rotations=rotations,
         shifts=shifts,
         precision=torch.cat([angular_precision(fit) for fit in fits]).numpy(),
-        log_likelihood=-_joined(fits, "error").numpy(),
         winning_head=_joined(fits, "winner").numpy(),
         half_sets=reconstruction.half_sets,
         epoch=reconstruction.epoch,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 import threading
 from typing import Any
@@ -55,8 +56,10 @@ class Reconstruction:
         self.generator = torch.Generator().manual_seed(settings.machine.seed)
         halves = choose_rows(particles, settings, self.generator)
         devices = choose_devices(settings.machine.device, len(halves))
+        preparation = settings.preparation
+        preparation = dataclasses.replace(preparation, cache=preparation.cache / len(halves))
         images = [
-            PreparedImages(particles, settings.preparation, rows, device, hurry=hurry)
+            PreparedImages(particles, preparation, rows, device, hurry=hurry)
             for rows, device in zip(halves, devices, strict=True)
         ]
         self.fits = [Fit(part, settings, self.generator) for part in images]
@@ -146,7 +149,8 @@ class Reconstruction:
         self.epoch += 1
         for stage in self.stages:
             for name, value in stage.end_epoch().items():
-                self.sums[name], self.counts[name] = value, 1
+                self.sums[name] = self.sums.get(name, 0.0) + value
+                self.counts[name] = self.counts.get(name, 0) + 1
         self.resolution = self._measure_resolution()
         if self.switched_at is None and self.settings.method != "fully-amortized":
             self.advice = self._advise()

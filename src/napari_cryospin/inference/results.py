@@ -59,7 +59,6 @@ def write_particle_files(folder: Path, results: Results, particles: Particles) -
     with atomic_write(folder / PARTICLES_FILE) as part, part.open("wb") as file:
         np.savez(file, allow_pickle=False, epoch=results.epoch, stage=results.stage, **arrays)
     columns = {column: arrays[name] for name, column in POSTERIOR_COLUMNS.items() if name in arrays}
-    columns = {"rlnLogLikeliContribution": results.log_likelihood[order]} | columns
     if results.half_sets is not None:
         columns["rlnRandomSubset"] = arrays["half_sets"]
     used = particles.select(arrays["indices"])

@@ -18,7 +18,7 @@ ENTROPY = 0.5
 """Median entropy of the particles' posteriors, nats, below which the poses count as certain."""
 NEAR = 30.0
 """A head agrees with the posterior where its pose is nearer than this, degrees."""
-AGREEMENT = 0.82
+AGREEMENT = 0.84
 """Share of particles whose nearest head must agree."""
 PATIENCE, GAIN = 4, 0.02
 """The heads learn no more where so many epochs raised the share that agrees by no more than this."""
@@ -84,9 +84,10 @@ def _looked_at(fit: Fit) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def choose_poses(fit: Fit) -> None:
-    """Best candidate of every particle into the pose table (Eq. 6), and where it is asked for, the best of a search.
+    """Best candidate of every particle into the pose table (Eq. 6).
 
-    The encoder is left as it stands and proposes once more, for all particles.
+    The encoder is left as it stands and proposes once more, for all particles. Where posterior samples compete, the
+    pose that a particle has does so as well, and where it is asked for, the best of a search.
     """
     size = fit.settings.schedule.batch_size
     searches = fit.settings.posterior.search_at_switch
@@ -98,12 +99,16 @@ def choose_poses(fit: Fit) -> None:
         rotations, shifts = _proposals(fit, rows)
         heads = rotations.shape[1]
         rotations, shifts = with_candidate(rotations, shifts, None if search is None else search.best(batch))
+        if fit.settings.posterior.posterior_sample:
+            stored = fit.poses.rotations[where], fit.poses.shifts[where]
+            rotations, shifts = with_candidate(rotations, shifts, stored)
         models, kind = fit.project(batch, rotations, shifts), fit.settings.volume.loss
         errors = candidate_errors(models, batch.images, batch.weights, kind)
-        best, winner = errors.min(-1)
+        winner = errors.argmin(-1)
         fit.poses.set(where, take(rotations, winner), take(shifts, winner))
-        fit.winner[rows] = winner.to(fit.winner)
-        fit.note_error(rows, best, len(batch.points))
+        new = (winner < heads + (search is not None)).cpu()  # else it is still he whom the stored pose was from
+        fit.winner[rows] = torch.where(new, winner.cpu().to(fit.winner), fit.winner[rows])
+        fit.note_error(batch, take(models, winner))
         if heads:
             fit.best_head[rows] = errors[:, :heads].argmin(-1).to(fit.best_head)
     if isinstance(fit.volume, WienerVolume):
@@ -163,7 +168,7 @@ def search_again(fit: Fit) -> float:
             steps=fit.settings.schedule.pose_steps,
         )
         better = refined[2] < here
-        shifts = found_shifts if refined[1] is None else refined[1]
+        shifts = found_shifts if refined[1] is None else refined[1].clamp(-fit.max_shift, fit.max_shift)
         fit.poses.set(where[better], refined[0][better], shifts[better])
         changed += int(better.sum())
     if changed:

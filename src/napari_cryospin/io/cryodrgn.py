@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cryospin.io.files import atomic_write, check_is_file
+from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.located import HIGHEST_VOLTAGE, VOLTAGE
+from napari_cryospin.io.pickled_arrays import load_arrays
 from napari_cryospin.particles import CtfParameters
 
 COLUMNS = (
@@ -24,59 +24,6 @@ COLUMNS = (
     "phase_shift",
 )
 """What follows box and pixel size in a row of CTF parameters; units are ours."""
-
-
-class NumpyUnpickler(pickle.Unpickler):
-    """Unpickler that builds containers, numbers, text and numpy arrays, and refuses to look up anything else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """What an admitted global stands for; pickles of numpy 1 and 2 name the same things differently."""
-        if module.startswith("numpy.core."):
-            module = module.replace("numpy.core.", "numpy._core.")
-        match module, name:
-            case "numpy", "ndarray":
-                return np.ndarray
-            case "numpy", "dtype":
-                return np.dtype
-            case "numpy._core.multiarray", "_reconstruct":
-                return _empty_array
-            case "numpy._core.numeric", "_frombuffer":
-                return _array_from_buffer
-            case "_codecs", "encode":
-                return _bytes_from_text
-        raise pickle.UnpicklingError(f"it names {module}.{name}; only numpy arrays are admitted")
-
-
-def load_arrays(path: Path | str) -> tuple[NDArray[np.float64], ...]:
-    """The arrays of a pickle that holds one, or a tuple or list of them.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        No such file, or it holds anything but arrays of numbers.
-    """
-    path = check_is_file(path)
-    try:
-        found = NumpyUnpickler(io.BytesIO(path.read_bytes())).load()
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        KeyError,
-        OverflowError,
-    ) as error:
-        raise ValueError(f"{path}: not a readable pickle: {error}") from error
-    arrays = found if isinstance(found, tuple | list) else (found,)
-    if not all(isinstance(array, np.ndarray) and array.dtype.kind in "fiu" for array in arrays):
-        raise ValueError(f"{path}: found {type(found).__name__}, expected an array of numbers or a tuple of them")
-    for array in arrays:
-        if not np.isfinite(array).all():
-            row = int((~np.isfinite(array)).reshape(len(array), -1).any(-1).argmax())
-            raise ValueError(f"{path}: row {row + 1}: found a value that is no number")
-    return tuple(array.astype(np.float64) for array in arrays)
 
 
 def read_poses(path: Path | str, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
@@ -152,27 +99,3 @@ def _write(path: Path, content: Any) -> None:
 def _check_shape(path: Path | str, what: str, array: NDArray[Any], expected: tuple[int, ...]) -> None:
     if array.shape != expected:
         raise ValueError(f"{path}: {what}: found an array of {array.shape}, expected {expected}")
-
-
-def _empty_array(kind: object, shape: tuple[int, ...], type_code: bytes) -> NDArray[Any]:
-    """An array that the pickle goes on to fill."""
-    if kind is not np.ndarray or shape != (0,):
-        raise pickle.UnpicklingError("an array that is not pickled in numpy's way")
-    return np.empty(shape, dtype=np.int8)
-
-
-def _array_from_buffer(
-    buffer: bytes, dtype: Any, shape: tuple[int, ...], order: Any, axes: tuple[int, ...] | None = None
-) -> NDArray[Any]:
-    """An array of pickle protocol 5; numpy's own function also takes other buffers."""
-    values = np.frombuffer(bytes(buffer), dtype=dtype)
-    if axes is not None:
-        return values.reshape(shape).transpose(axes)
-    return values.reshape(shape, order=order)
-
-
-def _bytes_from_text(text: str, encoding: str) -> bytes:
-    """How pickle protocol 2 and older write bytes."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes encoded as {encoding}")
-    return text.encode("latin1")

@@ -127,7 +127,7 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
 
 
 def memory(count: int, box: int, settings: Settings) -> float:
-    """GiB of prepared images (their half plane, complex64, as far as they are cached) and of the volume.
+    """GiB of prepared images (their half plane, complex64, where they are kept: all or none) and of the volume.
 
     Parameters
     ----------
@@ -142,7 +142,8 @@ def memory(count: int, box: int, settings: Settings) -> float:
     grid = settings.volume.padding * box + 1
     copies = 2 * 4  # mantissa and exponent; value, gradient and Adam's two moments of each
     halves = 2 if settings.preparation.half_sets else 1
-    return min(images, settings.preparation.cache) + halves * copies * 4 * grid**3 / GIB
+    kept = images if images <= settings.preparation.cache else 0.0
+    return kept + halves * copies * 4 * grid**3 / GIB
 
 
 def encoder_memory(count: int, box: int, settings: Settings) -> float:

@@ -189,7 +189,6 @@ class Results:
     rotations: np.ndarray  # (n, 3, 3) float64
     shifts: np.ndarray  # (n, 2) float64, A
     precision: np.ndarray | None = None  # (n,) float32, degrees: expected error of the rotation; nan: not looked at
-    log_likelihood: np.ndarray  # (n,) float64
     winning_head: np.ndarray  # (n,) int16: 0..M-1 a head, M the posterior sample, -1 none
     half_sets: np.ndarray | None = None  # (n,) int8: 1 / 2, where half sets were reconstructed
     epoch: int = 0  # epochs finished
@@ -200,5 +199,5 @@ class Results:
         _freeze_maps(self, "half_maps")
         optional = [name for name in ("sharpened_map", "mask", "precision") if getattr(self, name) is not None]
         _freeze(self, dict.fromkeys(("map", "filtered_map", *optional), np.float32))
-        _freeze(self, dict.fromkeys(("rotations", "shifts", "log_likelihood"), np.float64))
+        _freeze(self, dict.fromkeys(("rotations", "shifts"), np.float64))
         _freeze(self, {"indices": np.int64, "winning_head": np.int16})

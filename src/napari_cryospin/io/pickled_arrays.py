@@ -1,0 +1,123 @@
+"""Arrays of numbers out of a pickle, without running code or trusting lengths and types that the pickle states.
+
+Nothing of numpy's own is handed to the pickle: numpy believes what its pickles say, down to the address of an object.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cryospin.io.files import check_is_file
+
+MALFORMED = (ValueError, TypeError, AttributeError)
+"""What the steps of a pickle raise where they do not fit each other."""
+NDARRAY = object()
+"""Stands for the class `numpy.ndarray`, which pickles name and need not have."""
+
+
+class _NumberType:
+    """A type of numbers: what a pickle may make of `numpy.dtype`."""
+
+    def __init__(self, code: str, *_: Any) -> None:
+        self.dtype = np.dtype(str(code))
+        if self.dtype.hasobject or self.dtype.names is not None or self.dtype.subdtype is not None:
+            raise pickle.UnpicklingError(f"an array of {code}; only arrays of numbers are admitted")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        order = state[1]
+        if order in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array:
+    """An array that a pickle goes on to fill (protocols up to 4)."""
+
+    def __init__(self, kind: object, *_: Any) -> None:
+        if kind is not NDARRAY:
+            raise pickle.UnpicklingError("an array that is not pickled in numpy's way")
+        self.values = np.empty(0)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, kind, fortran, content = state
+        self.values = _from_bytes(content, kind, shape, "F" if fortran else "C").values
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> _Array:
+        made = cls(NDARRAY)
+        made.values = values
+        return made
+
+
+def _from_bytes(
+    content: bytes, kind: _NumberType, shape: tuple[int, ...], order: Any, axes: tuple[int, ...] | None = None
+) -> _Array:
+    """An array of just the bytes that are there (as a whole in protocol 5)."""
+    if not (isinstance(content, bytes | bytearray) and isinstance(kind, _NumberType)):
+        raise pickle.UnpicklingError(f"an array of {type(content).__name__}; only arrays of numbers are admitted")
+    if len(content) != math.prod(shape) * kind.dtype.itemsize:
+        raise pickle.UnpicklingError(f"{len(content)} bytes for an array of {shape} numbers of {kind.dtype}")
+    values = np.frombuffer(bytes(content), dtype=kind.dtype)
+    if axes is not None:
+        return _Array.of(values.reshape(shape).transpose(axes))
+    return _Array.of(values.reshape(shape, order=order))
+
+
+def _bytes_from_text(text: str, encoding: str) -> bytes:
+    """How pickle protocol 2 and older write bytes."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"bytes encoded as {encoding}")
+    return text.encode("latin1")
+
+
+class NumpyUnpickler(pickle.Unpickler):
+    """Unpickler that builds containers, numbers, text and arrays of numbers, and refuses to look up anything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What an admitted global stands for; pickles of numpy 1 and 2 name the same things differently."""
+        if module.startswith("numpy.core."):
+            module = module.replace("numpy.core.", "numpy._core.")
+        match module, name:
+            case "numpy", "ndarray":
+                return NDARRAY
+            case "numpy", "dtype":
+                return _NumberType
+            case "numpy._core.multiarray", "_reconstruct":
+                return _Array
+            case "numpy._core.numeric", "_frombuffer":
+                return _from_bytes
+            case "_codecs", "encode":
+                return _bytes_from_text
+        raise pickle.UnpicklingError(f"it names {module}.{name}; only numpy arrays are admitted")
+
+
+def load_arrays(path: Path | str) -> tuple[NDArray[np.float64], ...]:
+    """The arrays of a pickle that holds one, or a tuple or list of them: of one dimension at least, and finite.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        No such file, or it holds anything but arrays of numbers.
+    """
+    path = check_is_file(path)
+    try:
+        found = NumpyUnpickler(io.BytesIO(path.read_bytes())).load()
+    except (pickle.UnpicklingError, EOFError, LookupError, ArithmeticError, MemoryError, *MALFORMED) as error:
+        raise ValueError(f"{path}: not a readable pickle: {error}") from error
+    parts = found if isinstance(found, tuple | list) else (found,)
+    arrays = [part.values for part in parts if isinstance(part, _Array)]
+    wanted = bool(parts) and len(arrays) == len(parts)
+    if not wanted or not all(array.dtype.kind in "fiu" and array.ndim for array in arrays):
+        named = "an array" if isinstance(found, _Array) else type(found).__name__
+        raise ValueError(f"{path}: found {named}, expected an array of numbers or a tuple of them")
+    for array in arrays:
+        if not np.isfinite(array).all():
+            row = int((~np.isfinite(array)).reshape(len(array), -1).any(-1).argmax())
+            raise ValueError(f"{path}: row {row + 1}: found a value that is no number")
+    return tuple(array.astype(np.float64) for array in arrays)
