@@ -61,6 +61,21 @@ def whole_stack() -> None:
     print(f"5,000 images, nside 4 x 24, band 11, templates included: {seconds(search):.3f} s")
 
 
+def fine_grid() -> None:
+    """nside 8 x 48 in-plane angles, band 16: slices once a map, then image by image."""
+    hartley = fourier.map_to_hartley(torch.from_numpy(read_map(MAP)[0]).float(), 2)
+    generator = torch.Generator().manual_seed(0)
+    points, grid = fourier.half_plane(64, 16), so3_grid.grid_rotations(8, 48)
+    image = torch.randn(1, len(points), dtype=torch.complex64, generator=generator)
+    ctf, weights = torch.randn(1, len(points), generator=generator), torch.ones(len(points))
+    templates = make_templates(hartley, grid, points, 2)
+    print(
+        f"nside 8 x 48, band 16: slices {seconds(lambda: make_templates(hartley, grid, points, 2)):.2f} s a map,",
+        end=" ",
+    )
+    print(f"then {1000 * seconds(lambda: log_likelihoods(templates, image, ctf, weights), 20):.1f} ms an image")
+
+
 def one_particle(particles: Particles, max_shift: float) -> None:
     """Posterior, zoom and candidates, with a new particle each time."""
     density, pixel_size = read_map(MAP)
@@ -102,6 +117,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     torch.set_num_threads(parser.parse_args().threads)
     whole_stack()
+    fine_grid()
     with tempfile.TemporaryDirectory() as folder:
         files = simulate(MAP, Path(folder) / "particles", SimulationSettings(count=40, snr=0.1, shift_sd=5.0))
         particles = open_particles(files.truth)

@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 import napari
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
+from napari_cryospin.cli.console import describe, say
 from napari_cryospin.cli.demo import COUNT, simulated, summarise
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.physics.simulate import SimulationSettings
@@ -21,6 +23,7 @@ from napari_cryospin.widgets.workspace import open_workspace
 from take_screenshots import Tour
 
 SIZE = (1600, 1000)
+TELL_EVERY = 5000  # ms
 
 
 def start(session: Session, particles: Path, truth: Path, folder: Path, by_hand: bool) -> None:
@@ -38,6 +41,14 @@ def unattended(session: Session, tour: Tour) -> None:
     def state() -> tuple[str, str]:
         return (session.status.state, session.status.stage) if session.status is not None else ("", "")
 
+    def tell() -> None:
+        status = session.status
+        if status is not None and status.state == "running":
+            say(f"{status.stage}, epoch {status.epoch}/{status.epochs}, {describe(status)}")
+
+    telling = QTimer()
+    telling.timeout.connect(tell)
+    telling.start(TELL_EVERY)
     tour.tab("Run")
     tour.wait(lambda: len(session.epochs) >= 3)
     tour.take("1_auto_encoding")

@@ -28,6 +28,14 @@ def test_paper_presets_add_nothing_to_the_paper():
         assert (settings.volume.volume_update, settings.schedule.pose_update) == ("adam", "adam")
         assert settings.posterior == PosteriorSettings()
         assert (settings.volume.padding, settings.schedule.pose_steps, settings.schedule.batch_size) == (1, 5, 64)
+    assert PRESETS["paper-synthetic"].volume == PRESETS["paper-experimental"].volume == VolumeSettings()
+    # What docs/method.md says that small stacks on a CPU need beside it, and no more.
+    paper, cpu = PRESETS["paper-synthetic"], PRESETS["paper-cpu"]
+    assert cpu.volume == VolumeSettings(first_band=4, growth_steps=2000)
+    assert cpu.schedule == dataclasses.replace(paper.schedule, epochs=80, switch=70)
+    assert cpu.encoder == dataclasses.replace(
+        paper.encoder, heads=15, trunk="small", encoder_box=32, encoder_learning_rate=1e-3
+    )
 
 
 @pytest.mark.parametrize(

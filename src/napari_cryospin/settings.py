@@ -42,7 +42,7 @@ class PreparationSettings:
     box: Annotated[int | None, Range(16, 1024), Unit("px")] = None
     """Working box, even; images are Fourier-cropped to it. Default: the input's box, at most 128."""
     mask_radius: Annotated[float | None, Range(1, 1e5), Unit("A")] = None
-    """Radius of the soft circular mask. Default: 0.46 of the box."""
+    """Radius (not diameter) of the soft circular mask. Default: 0.46 of the box."""
     subset: Annotated[int | None, Range(1, 10**9)] = None
     """Use this many particles, drawn at random. Default: all."""
     half_sets: bool = False
@@ -176,6 +176,9 @@ class Settings:
         box = self.preparation.box
         if box is not None and box % 2:
             raise ValueError(f"settings: box is {box}; expected an even number of pixels")
+        bands = self.volume.first_band, self.volume.encoding_band
+        if None not in bands and bands[0] > bands[1]:  # type: ignore[operator]
+            raise ValueError(f"settings: first_band is {bands[0]}; expected at most encoding_band, {bands[1]} shells")
         if isinstance(self.schedule.switch, int) and self.schedule.switch < 1:
             raise ValueError(f"settings: switch is {self.schedule.switch}; expected by-hand, automatic or epochs >= 1")
         volume, poses = self.volume.volume_update, self.schedule.pose_update
@@ -253,7 +256,7 @@ PRESETS: dict[str, Settings] = {
         encoder=EncoderSettings(encoder_box=24, encoder_input="phase-flipped", encoder_batch=50),
         volume=VolumeSettings(volume_update="wiener", padding=2, first_band=4, encoding_band=11),
         schedule=ScheduleSettings(
-            epochs=40, decoding_epochs=16, switch="automatic", batch_size=500, pose_update="gauss-newton", pose_steps=3
+            epochs=44, decoding_epochs=20, switch="automatic", batch_size=500, pose_update="gauss-newton", pose_steps=3
         ),
         posterior=PosteriorSettings(posterior_sample=True, teaching=0.3, search_at_switch=True, mates=True),
     ),
@@ -273,4 +276,5 @@ PRESETS: dict[str, Settings] = {
         schedule=ScheduleSettings(epochs=80, switch=70),
     ),
 }
-"""Full sets of settings. quick: the fastest way to the right answer we know. The others: the paper, nothing added."""
+"""Full sets of settings. quick: the fastest way to the right answer we know. paper-synthetic, paper-experimental: the
+paper, nothing added. paper-cpu: the paper, and what small stacks need to converge on a CPU."""

@@ -70,7 +70,7 @@ def test_help_shows_settings_with_units_and_the_defaults_of_the_preset(command, 
         with pytest.raises(SystemExit):
             main([command, "--preset", preset, "--help"])
         shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-        assert "Radius of the soft circular mask. Default: 0.46 of the box. Unit: A. (default: None)" in shown
+        assert "Radius (not diameter) of the soft circular mask. Default: 0.46 of the box. Unit: A. (default: None)" in shown
         assert f"(M). (default: {heads})" in shown
 
 
@@ -88,7 +88,11 @@ def test_flags_override_the_preset(stack, capsys):
         (["--box", "64"], "64"),
         (["--preset", "fast"], "quick"),
         (["--max-shift", "999"], "half of the box, 32 A"),
-        (["--mask-radius", "1"], "3 to 64 A"),
+        (["--mask-radius", "1"], "3 to 32 A"),
+        (["--mask-radius", "40"], "a radius, no diameter"),
+        (["--switch", "44"], "switch is 44"),
+        (["--loss", "absolute"], "expected squared"),
+        (["--first-band", "12"], "first_band is 12"),
         (["--data-dir", "nowhere"], "no such folder"),
     ],
 )

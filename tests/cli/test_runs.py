@@ -14,7 +14,8 @@ import pytest
 import napari_cryospin
 from napari_cryospin.cli import main
 from napari_cryospin.cli.console import progress_shown
-from napari_cryospin.cli.demo import simulated
+from napari_cryospin.cli.demo import SAMPLE_MAP, simulated
+from napari_cryospin.evaluation.simulation import simulate
 from napari_cryospin.inference.run import reconstruct
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.physics.simulate import SimulationSettings
@@ -208,12 +209,41 @@ def test_demo_finds_the_truth(tmp_path, capsys):
 
 
 def test_demo_replaces_an_earlier_demo(tmp_path):
+    simulated(tmp_path, SimulationSettings(count=6, box=32))
     RunFolder.create(tmp_path / "run", RunInput(particles=tmp_path / "particles.star"), Settings())
     files = simulated(tmp_path, SimulationSettings(count=4, box=32))
     assert not (tmp_path / "run").exists()
     assert len(open_particles(files.particles)) == 4
 
 
-def test_demo_leaves_the_runs_of_others_alone(run, capsys):
-    assert main(["demo", "--output", str(run.path.parent)]) == 2
+def test_demo_leaves_the_files_of_others_alone(tmp_path, capsys):
+    """Even where they have the names of its own, as the README's particles.star."""
+    files = simulate(SAMPLE_MAP, tmp_path / "particles", SimulationSettings(count=4, box=32))
+    RunFolder.create(tmp_path / "run", RunInput(particles=files.particles), Settings())
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert main(["demo", "--output", str(tmp_path)]) == 2
     assert "choose another --output" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_finished_run_has_nothing_to_go_on_with(run, capsys):
+    run.write_status(Status(state="finished"))
+    (run.path / "results" / "map.mrc").write_bytes(b"")
+    assert main(["resume", str(run.path)]) == 0
+    assert "has finished; map and poses" in capsys.readouterr().out
+    assert main(["send", str(run.path), "stop"]) == 2
+    assert "goes on with it" not in capsys.readouterr().err
+
+
+def test_resume_finds_particles_that_were_moved(stack, tmp_path, capsys):
+    run = tmp_path / "run"
+    tiny = ["--switch", "1", "--device", "cpu", "--threads", "1", "--no-shifts"]
+    assert main(["run", str(stack), "-o", str(run), "--epochs", "2", *tiny]) == 0
+    RunFolder(run).write_status(Status(state="stopped"))
+    (tmp_path / "moved").mkdir()
+    for path in stack.parent.glob("particles*"):
+        path.rename(tmp_path / "moved" / path.name)
+    assert main(["resume", str(run)]) == 2
+    assert "particles.star" in capsys.readouterr().err
+    assert main(["resume", str(run), "--particles", str(tmp_path / "moved" / stack.name)]) == 0
+    assert RunFolder(run).source.particles == tmp_path / "moved" / stack.name

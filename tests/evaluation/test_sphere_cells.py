@@ -18,6 +18,7 @@ def test_angles_and_directions_are_inverse_and_find_the_pixel_of_the_conventions
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     np.testing.assert_allclose(direction_of(*rot_tilt_of(vectors).T), vectors, atol=1e-12)
     assert pixel_of(direction_of(30, 50), 8) == 114
+    assert healpy.ring2nest(8, 114) == 38
     np.testing.assert_array_equal(pixel_of(vectors, 8), healpy.vec2pix(8, *vectors.T))
 
 

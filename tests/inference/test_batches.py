@@ -45,6 +45,14 @@ def test_background_gets_zero_mean_and_unit_variance(make_phantom, simulate):
     torch.testing.assert_close(prepared.coefficients(torch.arange(20)), plain, atol=1e-4, rtol=0)
 
 
+def test_an_image_without_bounds_is_named(make_phantom, simulate):
+    particles = simulate(make_phantom(32), count=4, snr=0.5).particles
+    images = particles.read_images(np.arange(4)).copy()
+    images[2, 3, 3] = 1e30
+    with pytest.raises(ValueError, match=r"memory.mrcs, image 3 \(particle 3\): grey values vary without bounds"):
+        prepare(dataclasses.replace(particles, open_stack=lambda path: images))
+
+
 def test_mask_is_soft_and_centred(make_phantom, simulate):
     mask = circular_mask(32, 10.0, 2.0)
     assert mask[16, 16] == 1

@@ -103,7 +103,7 @@ def reconstruction(make_phantom, simulate) -> Reconstruction:
         quick,
         encoder=dataclasses.replace(quick.encoder, heads=2, shifts=False),
         preparation=dataclasses.replace(quick.preparation, half_sets=True),
-        volume=dataclasses.replace(quick.volume, first_band=N // 2 - 1),
+        volume=dataclasses.replace(quick.volume, first_band=N // 2 - 1, encoding_band=N // 2 - 1),
         machine=dataclasses.replace(quick.machine, device="cpu"),
     )
     made = Reconstruction(particles, settings)
@@ -196,3 +196,8 @@ def test_two_devices_by_name():
     assert choose_devices("cpu, cpu", 1) == [cpu]
     with pytest.raises(ValueError, match="cannot be used"):
         choose_devices("cpu,abacus", 2)
+    for name in ("cuda:77", "meta", "cpu:3"):
+        with pytest.raises(ValueError, match=f"device '{name}' cannot be used; found here: cpu"):
+            choose_devices(name, 1)
+    with pytest.raises(ValueError, match="found 3; expected one, or two"):
+        choose_devices("cpu,cpu,cpu", 2)

@@ -9,6 +9,7 @@ import torch
 
 from napari_cryospin.inference import auto_decoding
 from napari_cryospin.inference.devices import choose_device
+from napari_cryospin.inference.outcome import make_results
 from napari_cryospin.inference.reconstruction import Reconstruction
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.messages import RefusedError
@@ -255,6 +256,25 @@ def test_an_automatic_switch_keeps_epochs_for_decoding(epochs, decoding, kept, p
     assert reconstruction.switch_advice() == (True, "ready: the epochs planned for the encoder are over")
     reconstruction.switch_to_auto_decoding("automatic")
     assert reconstruction.epochs == (max(2, epochs) if decoding else epochs)
+
+
+@pytest.mark.parametrize("half_sets", [False, True])
+def test_results_leave_out_what_was_not_looked_at(half_sets, particles):
+    reconstruction = Reconstruction(particles, tiny("quick", half_sets=half_sets))
+    step(reconstruction)
+    looked_at = torch.cat([fit.winner for fit in reconstruction.fits]).numpy() >= 0
+    results = make_results(reconstruction)
+    assert 0 < len(results.indices) < COUNT
+    np.testing.assert_array_equal(results.indices, reconstruction.indices[looked_at])
+    assert {len(values) for values in results.posterior.values()} == {len(results.indices)}
+    assert len(results.rotations) == len(results.shifts) == len(results.winning_head) == len(results.indices)
+    assert f"{COUNT - len(results.indices)} of {COUNT} particles were not looked at yet" in results.notes[0]
+
+
+def test_a_range_of_no_shifts_is_none(particles):
+    settings = tiny("quick")
+    settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, max_shift=0.0))
+    assert Reconstruction(particles, settings).fits[0].max_shift == 0
 
 
 def test_without_a_cache_the_run_is_the_same(particles):

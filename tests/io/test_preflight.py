@@ -95,6 +95,12 @@ def test_constant_image_is_a_problem(star: Path, images: np.ndarray) -> None:
     assert "stack.mrcs: image 3 (particle 1): all pixels are 7" in card.problems[0]
 
 
+def test_a_subset_of_more_than_there_are_is_said(star: Path) -> None:
+    card = preflight(open_particles(star), with_box(subset=1000))
+    assert card.used == 3
+    assert "subset of 1,000: there are 3 particles; all of them are used" in card.notes
+
+
 def test_memory() -> None:
     """Half a plane of complex64 an image, where the cache holds them all; volume and its Adam moments."""
     volume = 8 * 4 * (with_box().volume.padding * 64 + 1) ** 3 / 2**30

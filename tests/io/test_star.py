@@ -57,7 +57,14 @@ def test_relion30_is_the_same(write_star: Write, flat: pd.DataFrame, star: Path)
 
 def test_magnification_is_10000_where_absent(write_star: Write, flat: pd.DataFrame) -> None:
     path = write_star({"": flat.drop(columns="rlnMagnification")})
-    np.testing.assert_allclose(read_particles(path).pixel_sizes, 5.0)
+    particles = read_particles(path)
+    np.testing.assert_allclose(particles.pixel_sizes, 5.0)
+    assert "no rlnMagnification: 10000 is taken, RELION's default" in particles.notes
+
+
+def test_what_is_not_used_is_said(write_star: Write, optics: pd.DataFrame, rows: pd.DataFrame) -> None:
+    tilted = optics.assign(rlnBeamTiltX=0.1, rlnBeamTiltY=0.0, rlnMagMat00=1.0, rlnMagMat11=1.02)
+    assert "not used: rlnBeamTiltX, rlnMagMat11" in read_particles(write_star({"optics": tilted, "particles": rows})).notes
 
 
 def test_blocks_in_another_order(write_star: Write, optics: pd.DataFrame, rows: pd.DataFrame) -> None:

@@ -176,3 +176,10 @@ def test_options_that_do_not_fit(star: Path) -> None:
 def test_volts_are_no_kilovolts(refused: Callable[..., str]) -> None:
     assert "rlnVoltage: found 300000, expected a voltage above 0 kV" in refused({"rlnVoltage": 300000.0})
     assert "rlnVoltage: found 0, expected" in refused({"rlnVoltage": 0.0})
+
+
+def test_ctf_in_other_units(refused: Callable[..., str]) -> None:
+    percent = refused({"rlnAmplitudeContrast": 10.0})
+    assert "rlnAmplitudeContrast: found 10, expected an amplitude contrast of 0 to 1, as a fraction" in percent
+    assert "row 1, rlnDefocusU: found 1e+12, expected a defocus in A" in refused(rlnDefocusU=1e12)
+    assert "expected a spherical aberration in mm" in refused({"rlnSphericalAberration": 2.7e7})

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from napari_cryospin.io.angles import rotation_from_euler
 from napari_cryospin.particles import CtfParameters
 from napari_cryospin.physics.ctf import PARAMETERS, ctf
 from napari_cryospin.physics.simulate import Projections, SimulationSettings, draw_ctf, draw_rotations, noise_images
@@ -108,3 +109,18 @@ def test_noise_has_the_variance_and_the_spectrum(coloured):
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SimulationSettings(**wrong)
+
+
+def test_a_map_mirrored_in_z_shows_the_same_images_at_the_other_poses():
+    """`D A D` with `D = diag(1, 1, -1)`: rot + 180, psi + 180; the roll keeps the centre at `n // 2`."""
+    density = torch.from_numpy(gaussians(32, BLOBS))
+    angles = np.random.default_rng(2).uniform(0, 150, (5, 3))
+    mirror = np.diag([1.0, 1.0, -1.0])
+    rotations = rotation_from_euler(angles)
+    other = mirror @ rotations @ mirror
+    np.testing.assert_allclose(rotation_from_euler(angles + np.array([180, 0, 180])), other, atol=1e-12)
+    before = Projections(density, 2.0)(rotations, np.zeros((5, 2)))
+    after = Projections(density.flip(0).roll(1, 0), 2.0)(other, np.zeros((5, 2)))
+    torch.testing.assert_close(after, before, atol=1e-3 * float(before.max()), rtol=0)
+    wrong = Projections(density.flip(0), 2.0)(other, np.zeros((5, 2)))
+    assert float((wrong - before).abs().max()) > 0.05 * float(before.max())

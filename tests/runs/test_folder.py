@@ -62,6 +62,9 @@ def test_the_folder_of_another_run_is_refused(run, tmp_path):
         RunFolder.create(tmp_path / "file", RunInput(particles=Path("other.star")), SETTINGS)
     with pytest.raises(FileNotFoundError, match="no run in this folder"):
         RunFolder(tmp_path)
+    with pytest.raises(FileExistsError, match="holds other files"):
+        RunFolder.create(tmp_path, RunInput(particles=Path("other.star")), SETTINGS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "run"]
 
 
 def test_a_run_that_failed_at_its_start_may_be_replaced(run):
@@ -107,6 +110,14 @@ def test_a_torn_last_line_is_left_out_and_then_cut(run):
     with run.driving():
         run.append_event(Event(kind="continued", step=4))
     assert [event.kind for event in run.read_events()] == ["started", "continued"]
+
+
+def test_a_damaged_line_is_named(run):
+    run.append_event(Event(kind="started", step=0))
+    with (run.path / "events.jsonl").open("a") as file:
+        file.write("garbage\n")
+    with pytest.raises(ValueError, match=r"events.jsonl: line 2: found 'garbage', expected a record"):
+        run.read_events()
 
 
 def test_only_the_newest_snapshots_and_checkpoints_are_kept(run):

@@ -20,6 +20,8 @@ from napari_cryospin.settings import Settings
 
 COUNT = 2000
 """Images that the demo simulates unless told otherwise, here and in the window."""
+MARK = "demo.txt"
+"""Beside what a demo wrote: the next one may replace it."""
 SAMPLE_MAP = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
 
 
@@ -54,12 +56,15 @@ def demo(
 def simulated(output: Path, settings: SimulationSettings) -> SimulatedFiles:
     """Make room in the output folder and simulate."""
     stem = output / "particles"
-    earlier = output / "run"
+    mark, earlier = output / MARK, output / "run"
+    if output.exists() and not mark.is_file() and any(output.iterdir()):
+        raise FileExistsError(f"{output}: holds other files than a demo's; choose another --output")
     if earlier.exists():
-        if RunFolder(earlier).source.particles != stem.with_suffix(".star").absolute():
-            raise FileExistsError(f"{earlier}: holds another run than a demo's; choose another --output")
+        if RunFolder(earlier).is_driven():
+            raise FileExistsError(f"{earlier}: the demo before is going on there; stop it, or choose another --output")
         shutil.rmtree(earlier)
     output.mkdir(parents=True, exist_ok=True)
+    mark.write_text("Written by the demo of napari-cryospin. The next demo in this folder replaces all of it.\n")
     say(f"simulating {settings.count:,} images of a spliceosome, signal to noise {settings.snr:g}")
     return simulate(SAMPLE_MAP, stem, settings)
 

@@ -15,8 +15,10 @@ from napari_cryospin.evaluation.against_truth import THRESHOLD, TruthReport, eva
 from napari_cryospin.inference.map_state import MapState
 from napari_cryospin.inference.particle_view import ParticleView
 from napari_cryospin.io.files import atomic_write
+from napari_cryospin.io.npz import open_npz
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.run_particles import open_run_particles
 
 
 def evaluate(
@@ -82,8 +84,7 @@ def write_posterior(folder: RunFolder, particle: int, truth: Path | None, out: P
     snapshot = folder.newest_snapshot()
     if snapshot is None:
         raise ValueError(f"{folder.path}: no map in this run yet; the first comes after its first steps")
-    source = folder.source
-    particles = open_particles(source.particles, **source.options)
+    particles = open_run_particles(folder)
     state = MapState.of_snapshot(snapshot)
     found = ParticleView(particles, folder.settings).posterior(particle, state)
     row = state.row(particle)
@@ -91,7 +92,9 @@ def write_posterior(folder: RunFolder, particle: int, truth: Path | None, out: P
     true_rotations = None
     if truth is not None:
         poses = (state.indices, state.rotations, state.half_sets)
-        true_rotations = true_rotations_in_frame(*poses, open_particles(truth, data_dir=source.data_dir), particles)
+        true_rotations = true_rotations_in_frame(
+            *poses, open_particles(truth, data_dir=folder.source.data_dir), particles
+        )
         if true_rotations is None:
             say("too few poses agree with the truth yet: it is not drawn")
     title = f"particle {particle}: view direction, entropy {found.entropy:.2f} nats"
@@ -104,7 +107,7 @@ def write_posterior(folder: RunFolder, particle: int, truth: Path | None, out: P
         None if true_rotations is None else true_rotations[row],
         title,
     )
-    numbers = out.with_suffix(".npz")
+    numbers = out.with_name(out.name + ".npz")
     with atomic_write(numbers) as part, part.open("wb") as file:
         np.savez(
             file,
@@ -115,7 +118,7 @@ def write_posterior(folder: RunFolder, particle: int, truth: Path | None, out: P
             rotation=state.rotations[row],
             shift=state.shifts[row],
         )
-    return [report.save(figure, out.with_suffix(".png")), numbers]
+    return [report.save(figure, out.with_name(out.name + ".png")), numbers]
 
 
 def _candidates(folder: RunFolder, row: int) -> tuple[NDArray[np.float32], int]:
@@ -123,7 +126,7 @@ def _candidates(folder: RunFolder, row: int) -> tuple[NDArray[np.float32], int]:
     paths = folder.history_paths()
     if not paths:
         return np.zeros((0, 3, 3), np.float32), -1
-    with np.load(paths[max(paths)], allow_pickle=False) as file:
+    with open_npz(paths[max(paths)]) as file:
         return file["candidate_rotations"][row].astype(np.float32), int(file["best_head"][row])
 
 

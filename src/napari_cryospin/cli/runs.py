@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,10 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from napari_cryospin.cli.console import describe, progress_shown, say, stop_on_signal, wording
 from napari_cryospin.cli.inputs import checked_particles
+from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.run_particles import remember
 from napari_cryospin.runs.source import InputOptions, RunInput
 from napari_cryospin.settings import Settings
 
@@ -34,20 +37,42 @@ def run(
     options
         What is needed beside the particles' file.
     """
+    from napari_cryospin.inference.devices import choose_devices  # torch
+
     source = RunInput(particles=particles, **vars(options))
     opened = checked_particles(source, settings)
+    choose_devices(settings.machine.device, 2 if settings.preparation.half_sets else 1)
     return go_on(RunFolder.create(out, source, settings), opened)
 
 
-def resume(run: Annotated[Positional[Path], arg(metavar="RUN")]) -> int:
+def resume(
+    run: Annotated[Positional[Path], arg(metavar="RUN")],
+    particles: Path | None = None,
+    data_dir: Path | None = None,
+) -> int:
     """Go on with a run from its newest checkpoint.
 
     Parameters
     ----------
     run
         Folder of the run.
+    particles
+        Where the particles' file is now, if it was moved; the run remembers it.
+    data_dir
+        Where the image stacks are now, if they were moved; the run remembers it.
     """
-    return go_on(RunFolder(run))
+    folder = RunFolder(run)
+    opened = None
+    if particles is not None or data_dir is not None:
+        known = folder.source
+        source = dataclasses.replace(known, particles=particles or known.particles, data_dir=data_dir or known.data_dir)
+        opened = open_particles(source.particles, **source.options)
+        remember(folder, opened)
+        folder.move_input(source)
+    if folder.read_status().state == "finished" and (folder.path / "results" / "map.mrc").exists():
+        say(f"the run has finished; map and poses: {folder.path / 'results'}")
+        return 0
+    return go_on(folder, opened)
 
 
 def go_on(folder: RunFolder, particles: Particles | None = None) -> int:
@@ -63,6 +88,8 @@ def go_on(folder: RunFolder, particles: Particles | None = None) -> int:
             say(f"the run failed: {wording(error)}\nthe traceback is in {folder.path / 'events.jsonl'}")
             return 1
     status = folder.read_status()
-    say(f"{status.state} after {status.elapsed:.0f} s, epoch {status.epoch}/{status.epochs}, {describe(status)}")
-    say(f"map and poses: {folder.path / 'results'}")
+    parts = f"{status.state} after {status.elapsed:.0f} s", f"epoch {status.epoch}/{status.epochs}", describe(status)
+    say(", ".join(filter(None, parts)))
+    results = folder.path / "results"
+    say(f"map and poses: {results}" if (results / "map.mrc").exists() else "no map and no poses yet: no step was done")
     return 130 if stop.is_set() and status.state == "stopped" else 0

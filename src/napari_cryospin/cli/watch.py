@@ -33,7 +33,10 @@ def send(
     """
     folder = RunFolder(run)
     if not folder.is_driven():
-        raise ValueError(f"{run}: nobody drives this run ({folder.read_status().state}); `resume` goes on with it")
+        state = folder.read_status().state
+        raise ValueError(
+            f"{run}: nobody drives this run ({state})" + ("; `resume` goes on with it" * (state != "finished"))
+        )
     kind: CommandKind = command
     sent = Command(kind=kind, reason="by hand: command line")
     earlier = len(folder.read_events())

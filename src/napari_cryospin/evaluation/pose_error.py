@@ -64,7 +64,7 @@ class ShiftErrors(_Errors):
 def symmetry_matrices(symmetry: str) -> Array:
     """`(k, 3, 3)` rotations of a point group `Cn` or `Dn` (axis z, two-fold of `Dn` along x, as in RELION)."""
     name = symmetry.strip().upper()
-    if not re.fullmatch(r"[CD][1-9]\d*", name):
+    if not re.fullmatch(r"[CD][1-9]\d?", name):
         raise ValueError(f"symmetry: {symmetry!r}; expected Cn or Dn, such as C1, C3, D2")
     return np.asarray(Rotation.create_group(name).as_matrix(), dtype=np.float64)
 

@@ -13,12 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_cryospin.io.files import atomic_write, check_is_file
+from napari_cryospin.io.files import atomic_write
+from napari_cryospin.io.located import check_ctf
 from napari_cryospin.io.mrc import mrc_header, read_map
+from napari_cryospin.io.npz import open_npz
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.io.star import ANGLES, ORIGINS_ANGST, write_particles
 from napari_cryospin.io.star_table import read_star
 from napari_cryospin.particles import CtfParameters, Particles
+from napari_cryospin.physics.ctf import PARAMETERS
 from napari_cryospin.physics.map_crop import fourier_crop_map
 from napari_cryospin.physics.simulate import Projections, SimulationSettings, draw_ctf, draw_rotations, noise_images
 
@@ -99,7 +102,7 @@ def _map_at_box(source: Path | str | NDArray, pixel_size: float | None, box: int
     n = density.shape[-1]
     if density.shape != (n, n, n) or n % 2:
         raise ValueError(f"{name}: shape {density.shape}; expected a cube with an even number of pixels")
-    if not pixel_size or pixel_size < 0:
+    if not pixel_size or not 0 < pixel_size < np.inf:
         raise ValueError(f"{name}: pixel size {pixel_size}; expected Angstrom above 0")
     if box is not None and box > n:
         raise ValueError(f"{name}: box of {n} px; expected at least the {box} px to simulate")
@@ -110,12 +113,15 @@ def _map_at_box(source: Path | str | NDArray, pixel_size: float | None, box: int
 def _read_ctf_table(path: Path) -> NDArray[np.float64]:
     """`(k, 7)` defocus u, v, angle, voltage, Cs, amplitude contrast and phase of a table of nine columns."""
     try:
-        table = np.load(check_is_file(path), allow_pickle=False)["ctf"]
-    except (ValueError, KeyError, IndexError) as error:
+        with open_npz(path) as file:
+            table = file["ctf"]
+    except ValueError as error:
         raise ValueError(f"{path}: no CTF table; expected .npz with `ctf` (n, 9)") from error
-    if table.ndim != 2 or table.shape[1] != 9 or not len(table) or not np.isfinite(table).all():
-        raise ValueError(f"{path}: `ctf` has shape {table.shape}; expected finite numbers (n, 9), n > 0")
-    return table[:, 2:].astype(np.float64)
+    if table.dtype.kind not in "fiu" or table.ndim != 2 or table.shape[1] != 9 or not len(table):
+        raise ValueError(f"{path}: `ctf` is {table.dtype}, shape {table.shape}; expected numbers (n, 9), n > 0")
+    table = table[:, 2:].astype(np.float64)
+    check_ctf(dict(zip(PARAMETERS, table.T, strict=False)), path)
+    return table
 
 
 def _read_orientations(path: Path) -> NDArray[np.float64]:

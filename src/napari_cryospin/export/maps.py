@@ -12,9 +12,9 @@ from napari_cryospin.evaluation.map_filter import low_pass
 from napari_cryospin.export.options import Exported, ExportOptions, Progress
 from napari_cryospin.export.run_maps import FIGURES, read_maps, read_series, write_figures
 from napari_cryospin.io.mrc import write_map
-from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.run_particles import open_run_particles
 
 TABLES = ("fsc.csv", "fsc.star", "fsc.xml", "guinier.csv", "orientations.csv")
 REFERENCE = "reference.mrc"
@@ -54,8 +54,7 @@ def export_maps(folder: RunFolder, out: Path, options: ExportOptions, progress: 
         write_map(paths[-1], density, found.pixel_size)
     progress(0.4, f"writing {REFERENCE}")
     cut = options.low_pass or found.figures["resolution_angstrom"] or float("nan")
-    source = folder.source
-    particles = open_particles(source.particles, **source.options, require_stacks=False)
+    particles = open_run_particles(folder, require_stacks=False)
     if (particles.box_sizes > 0).any():
         paths.append(out / REFERENCE)
         write_map(paths[-1], *original_box_map(found.maps["map"], found.pixel_size, particles, cut))

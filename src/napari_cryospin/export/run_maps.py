@@ -15,6 +15,7 @@ from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.evaluation.postprocess import postprocess
 from napari_cryospin.export.options import ExportOptions
 from napari_cryospin.io.mrc import read_map
+from napari_cryospin.io.npz import open_npz
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import PARTICLES_FILE
 
@@ -93,14 +94,14 @@ def has_newest_results(folder: RunFolder) -> bool:
     particles = folder.path / "results" / PARTICLES_FILE
     if not particles.is_file():
         return False
-    with np.load(particles, allow_pickle=False) as file:
+    with open_npz(particles) as file:
         return int(file["epoch"]) >= max(folder.history_paths(), default=0)
 
 
 def read_series(folder: RunFolder, options: ExportOptions) -> Iterator[tuple[int, NDArray[np.float32], float]]:
     """Number, `(z, y, x)` map and pixel size (A) of each of the run's epochs; of half sets the first half's map."""
     for epoch, path in sorted(folder.history_paths().items()):
-        with np.load(path, allow_pickle=False) as arrays:
+        with open_npz(path) as arrays:
             density, pixel_size = arrays["map"].astype(np.float32), float(arrays["pixel_size"])
         yield epoch, flip_hand(density) if options.flip_hand else density, pixel_size
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from napari_cryospin.evaluation.hand import HAND_FLIP
 from napari_cryospin.io.angles import euler_from_rotation
-from napari_cryospin.io.open import open_particles
+from napari_cryospin.io.npz import open_npz
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import PARTICLES_FILE
+from napari_cryospin.runs.run_particles import open_run_particles
 
 COLUMNS = {
     "entropy": "nats, of the posterior over rotations",
@@ -80,15 +81,13 @@ class RunResults:
         """The same with the run's input open; stacks may be missing."""
         if self.opened is not None:
             return self
-        source = self.folder.source
-        text = f"reading {source.particles.name}"
+        text = f"reading {self.folder.source.particles.name}"
         progress(0.0, text)
-        opened = open_particles(
-            source.particles,
-            **source.options,
-            require_stacks=False,
-            progress=lambda share: progress(share, text),
-        )
+
+        def reading(share: float) -> None:
+            progress(share, text)
+
+        opened = open_run_particles(self.folder, require_stacks=False, progress=reading)
         return dataclasses.replace(self, opened=opened)
 
     @property
@@ -177,7 +176,7 @@ def open_results(run: Path | RunFolder, particles: Particles | None = None) -> R
 
 
 def _load(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as file:
+    with open_npz(path) as file:
         return {name: file[name] for name in file.files}
 
 

@@ -24,8 +24,9 @@ STILL = 0.2
 """Mean turn of the poses in an epoch, degrees, below which the full band has nothing more to give."""
 SETTLED = 0.002
 """Share of particles whose pose a search changes below which it is not repeated."""
-MOST_SEARCHES = 4
-"""Epochs at whose end a search is made, at most."""
+MOST_SEARCHES = 8
+"""Epochs at whose end a search is made, at most. A symmetric map that came out a little twisted needs as many: it must
+not see more shells, nor have its mates tested, before it has relaxed."""
 SETTLING_EPOCHS = 2
 """Epochs at the band of the switch before it grows."""
 

@@ -200,11 +200,14 @@ class PreparedImages:
         mean = (images * background).sum((-2, -1), keepdim=True) / total
         images = images - mean
         variance = (images.square() * background).sum((-2, -1), keepdim=True) / total
-        if not bool((variance > 0).all()):
-            row = int(indices[int((variance.flatten() <= 0).nonzero()[0])])
+        good = (variance > 0) & variance.isfinite() & images.isfinite().all(-1).all(-1)[:, None, None]
+        if not bool(good.all()):
+            place = int((~good).flatten().nonzero()[0])
+            row, found = int(indices[place]), float(variance.flatten()[place])
             stack = self.particles.stacks[self.particles.stack_index[row]]
             where = f"{stack}, image {self.particles.slice_index[row] + 1} (particle {row + 1})"
-            raise ValueError(f"{where}: grey values do not vary outside the mask; expected noise")
+            what = "do not vary outside the mask" if found == 0 else f"vary without bounds (variance {found:g})"
+            raise ValueError(f"{where}: grey values {what}; expected noise")
         images = images / variance.sqrt()
         return -images if self.settings.invert_contrast else images
 

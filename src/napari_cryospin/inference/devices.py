@@ -23,6 +23,8 @@ def choose_devices(name: str, count: int) -> list[torch.device]:
     if name == "auto" and 1 < count <= torch.cuda.device_count():
         return [torch.device("cuda", index) for index in range(count)]
     devices = [choose_device(part.strip()) for part in name.split(",")]
+    if len(devices) > 2:
+        raise ValueError(f"device {name!r}: found {len(devices)}; expected one, or two for the two half sets")
     return [devices[index % len(devices)] for index in range(count)]
 
 
@@ -36,10 +38,8 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        found = "cpu" + (", cuda" if torch.cuda.is_available() else "")
-        raise ValueError(f"device {name!r} cannot be used ({error}); found here: {found}") from error
-    return device
+    there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    if name not in there and not (name == "cuda" and "cuda:0" in there):
+        raise ValueError(f"device {name!r} cannot be used; found here: {', '.join(there)}")
+    return torch.device(name)

@@ -96,7 +96,8 @@ class Fit:
         self.residual = torch.zeros_like(self.background)
         shifts = settings.encoder.shifts
         default = MAX_SHIFT * images.extent
-        self.max_shift = (settings.encoder.max_shift or default) if shifts else 0.0
+        given = settings.encoder.max_shift
+        self.max_shift = (default if given is None else given) if shifts else 0.0
         self.volume: HartleyVolume | WienerVolume
         if settings.volume.volume_update == "wiener":
             self.volume = WienerVolume(

@@ -197,12 +197,16 @@ class _Loop:
         self.publisher.status("stopped")
 
     def end(self) -> None:
-        """Checkpoint, last snapshot and results; the last word is said when all are written."""
+        """Checkpoint, last snapshot and results; the last word is said when all are written.
+
+        Before the first step there is nothing to write.
+        """
         self.publisher.checkpoint()
-        self.publisher.snapshot()
-        results = self.reconstruction.results()
-        self.publisher.newest["resolution"] = results.resolution
-        self.channel.results(results)
+        if self.reconstruction.step:
+            self.publisher.snapshot()
+            results = self.reconstruction.results()
+            self.publisher.newest["resolution"] = results.resolution
+            self.channel.results(results)
         for command in self.channel.commands():
             self.publisher.say("refused", command=command.kind, id=command.id, reason="the run has ended")
         state: Literal["finished", "stopped"] = "finished" if self.reconstruction.finished else "stopped"

@@ -5,6 +5,10 @@ and reconstructions settle with a share of the particles at the wrong mate. The 
 each image, being part of that average, votes for where it already is. Two things break the tie: the images of one fold
 are compared with a volume made from the other fold alone, so that none votes for itself; and the folds take turns, so
 that a small chance difference between the mates grows from turn to turn.
+
+As long as mates differ by a few nats only, one of them is drawn with its probability. Always the best would sort the
+particles of an exactly symmetric map by chance, and what it sorts by then grows as well: a map with copies unlike each
+other, each made of other views.
 """
 
 from __future__ import annotations
@@ -17,9 +21,10 @@ from torch import Tensor
 
 from napari_cryospin.inference.auto_encoding import insert_images
 from napari_cryospin.inference.fit import Fit
+from napari_cryospin.inference.losses import take
 from napari_cryospin.inference.near_symmetry import near_symmetries
+from napari_cryospin.inference.pose_posterior import sample
 from napari_cryospin.inference.pose_refinement import refine_poses
-from napari_cryospin.inference.switching import remake_volume
 from napari_cryospin.models.wiener_volume import WienerVolume
 
 log = logging.getLogger(__name__)
@@ -29,10 +34,10 @@ FIRST_BAND = 14
 SETTLED = 0.005
 """Share of particles that still change below which the test is over."""
 ROUNDS = 6
-"""Most rounds of the test. Where more than `UNSETTLED` of the particles still change then, the symmetry is exact."""
-UNSETTLED = 0.1
-ALIKE = 5.0
-"""Nats by which the best mate must be ahead, in the mean, for more rounds to be worth their time."""
+"""Most rounds of the test."""
+ALIKE, GROWING = 5.0, 1.5
+"""Nats by which the best mate must be ahead, in the mean, for mates to be told apart; with fewer, the symmetry is exact
+unless they are this factor above those of the round before."""
 BAND = 20
 """Shells that are compared at most: enough to tell mates apart, and far cheaper than all."""
 MOST = 3
@@ -47,7 +52,6 @@ class MateTest:
         self.rounds = 0
         self.over = False
         self.share = self.difference = 0.0
-        self.before: tuple[Tensor, Tensor] | None = None
 
     def due(self) -> bool:
         return not self.over and self.fit.band >= min(FIRST_BAND, self.fit.full_band)
@@ -62,8 +66,6 @@ class MateTest:
         if not len(mates):
             self.over = True
             return {"mates": 0.0}
-        if self.before is None:
-            self.before = fit.poses.rotations.clone(), fit.poses.shifts.clone()
         changed, differences = 0, []
         for fold in (0, 1):
             lattices = volume.gradient_lattices(volume.average(volume.sums[1 - fold]))
@@ -84,21 +86,13 @@ class MateTest:
     def _judge(self, share: float, difference: float) -> None:
         self.rounds += 1
         log.info("mates: %.1f %% of the particles changed; mates differ by %.1f nats", 100 * share, difference)
-        # Where the particles do not settle, the symmetry is exact: it does not matter which mate is taken.
-        alike = share < UNSETTLED and difference < ALIKE
-        self.over = share < SETTLED or alike or self.rounds >= ROUNDS
-        exact = self.over and share > UNSETTLED
-        if exact and self.before is not None:
-            every = torch.arange(len(self.fit), device=self.fit.device)
-            self.fit.poses.set(every, *self.before)
-            remake_volume(self.fit)
+        exact = self.rounds > 1 and difference < ALIKE and difference < GROWING * self.difference
+        self.over = share < SETTLED or exact or self.rounds >= ROUNDS
         self.share, self.difference = share, difference
-        if self.over:
-            self.before = None
 
     def _compare(self, rows: Tensor, mates: Tensor, lattices: Tensor) -> tuple[int, Tensor]:
-        """Refine each particle at its pose and at its mates, and keep the best: how many changed, and by how many nats
-        the best is ahead of the next."""
+        """Refine each particle at its pose and at its mates, and keep one: how many changed, and by how many nats the
+        best is ahead of the next."""
         fit = self.fit
         volume = fit.volume
         assert isinstance(volume, WienerVolume)
@@ -108,27 +102,24 @@ class MateTest:
         moved = fit.poses.shifts[where]
         shifts = moved if fit.max_shift else None
         steps = fit.settings.schedule.pose_steps
-        best, best_shifts, errors = refine_poses(lattices, volume.padding, start, shifts, *data, steps=steps)
-        every = [errors]
-        for mate in mates:
-            other = refine_poses(lattices, volume.padding, start @ mate, shifts, *data, steps=steps + 1)
-            better = other[2] < errors
-            best = torch.where(better[:, None, None], other[0], best)
-            if best_shifts is not None and other[1] is not None:
-                best_shifts = torch.where(better[:, None], other[1], best_shifts)
-            errors = torch.where(better, other[2], errors)
-            every.append(other[2])
-        fit.poses.set(where, best, moved if best_shifts is None else best_shifts.clamp(-fit.max_shift, fit.max_shift))
-        insert_images(fit, fit.batch(rows), best, fit.poses.shifts[where])
-        first, second = torch.stack(every).topk(2, dim=0, largest=False).values
-        return int((errors < every[0]).sum()), (second - first).cpu()
+        found = [refine_poses(lattices, volume.padding, start, shifts, *data, steps=steps)]
+        found += [
+            refine_poses(lattices, volume.padding, start @ mate, shifts, *data, steps=steps + 1) for mate in mates
+        ]
+        errors = torch.stack([error for _, _, error in found], dim=1)  # (b, mates), nats
+        chosen = sample(-errors, fit.generator) if self.difference < ALIKE else errors.argmin(1)
+        rotations = take(torch.stack([rotation for rotation, _, _ in found], dim=1), chosen)
+        if shifts is not None:
+            moved = take(torch.stack([shift for _, shift, _ in found if shift is not None], dim=1), chosen)
+            moved = moved.clamp(-fit.max_shift, fit.max_shift)
+        fit.poses.set(where, rotations, moved)
+        insert_images(fit, fit.batch(rows), rotations, moved)
+        first, second = errors.topk(2, dim=1, largest=False).values.unbind(1)
+        return int((chosen != 0).sum()), (second - first).cpu()
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("rounds", "over", "share", "difference", "before")}
+        return {name: getattr(self, name) for name in ("rounds", "over", "share", "difference")}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
-        if self.before is not None:
-            rotations, shifts = self.before
-            self.before = rotations.to(self.fit.device), shifts.to(self.fit.device)

@@ -139,6 +139,10 @@ def make_results(reconstruction: Reconstruction) -> Results:
         found["notes"] = (_unexplained(error), *found.get("notes", ()))
         log.warning("%s", found["notes"][0])
     density = found.pop("map", maps[0])
+    seen = np.isfinite(_joined(fits, "error").numpy())  # the others have the pose that they were given at random
+    if not seen.all():
+        left_out = f"{(~seen).sum():,} of {len(seen):,} particles were not looked at yet: they are left out"
+        found["notes"] = (left_out, *found.get("notes", ()))
     return Results(
         map=density,
         filtered_map=low_pass(density, pixel_size, resolution),
@@ -146,15 +150,15 @@ def make_results(reconstruction: Reconstruction) -> Results:
         pixel_size=pixel_size,
         resolution=resolution,
         error_over_noise=error,
-        indices=reconstruction.indices,
-        rotations=rotations,
-        shifts=shifts,
-        precision=torch.cat([angular_precision(fit) for fit in fits]).numpy(),
-        winning_head=_joined(fits, "winner").numpy(),
-        half_sets=reconstruction.half_sets,
+        indices=reconstruction.indices[seen],
+        rotations=rotations[seen],
+        shifts=shifts[seen],
+        precision=torch.cat([angular_precision(fit) for fit in fits]).numpy()[seen],
+        winning_head=_joined(fits, "winner").numpy()[seen],
+        half_sets=None if reconstruction.half_sets is None else reconstruction.half_sets[seen],
         epoch=reconstruction.epoch,
         stage=reconstruction.stage,
-        posterior=_posterior(reconstruction),
+        posterior={name: values[seen] for name, values in _posterior(reconstruction).items()},
         **found,
     )
 

@@ -29,12 +29,12 @@ from napari_cryospin.inference.view_results import (
     shortest_turns,
 )
 from napari_cryospin.io.angles import euler_from_rotation
-from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.physics import fourier
 from napari_cryospin.physics.slicing import central_slices, shift_phases
 from napari_cryospin.physics.so3_grid import direction_pixel, rotation_from_angles
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.run_particles import open_run_particles
 from napari_cryospin.settings import Settings
 
 ZOOM_IN_PLANE, ZOOM_STEP = 31, 0.75
@@ -66,8 +66,7 @@ class ParticleView:
     @classmethod
     def of_run(cls, folder: RunFolder, *, device: str = "cpu") -> ParticleView:
         """View of a run that is known by its folder; its input is opened."""
-        source = folder.source
-        return cls(open_particles(source.particles, **source.options), folder.settings, device=device)
+        return cls(open_run_particles(folder), folder.settings, device=device)
 
     @torch.no_grad()
     def prepare(self, state: MapState, half: int = 0, cancelled: threading.Event | None = None) -> MapModel:

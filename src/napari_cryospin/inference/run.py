@@ -14,10 +14,10 @@ from napari_cryospin.inference.batches import Interrupted
 from napari_cryospin.inference.folder_channel import FolderChannel
 from napari_cryospin.inference.loop import drive, report_failure
 from napari_cryospin.inference.reconstruction import Reconstruction
-from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Status
+from napari_cryospin.runs.run_particles import open_run_particles, remember
 from napari_cryospin.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -75,14 +75,20 @@ def prepare(
 ) -> tuple[Particles, Reconstruction, dict[str, Any]]:
     """A run as its newest checkpoint has it: input, reconstruction, and the checkpoint (empty where there is none)."""
     if particles is None:
-        source = folder.source
-        particles = open_particles(source.particles, **source.options)
+        particles = open_run_particles(folder)
+    remember(folder, particles)
     for note in particles.notes:
         logger.info("%s", note)
     reconstruction = Reconstruction(particles, folder.settings, hurry)
     checkpoint = load_checkpoint(folder)
     if checkpoint:
-        reconstruction.load_state_dict(checkpoint["reconstruction"])
+        try:
+            reconstruction.load_state_dict(checkpoint["reconstruction"])
+        except (RuntimeError, LookupError, TypeError) as error:
+            raise ValueError(
+                f"{folder.path / 'checkpoints'}: not of the particles and settings that this folder names "
+                f"({folder.source.particles}): files of another run?"
+            ) from error
     return particles, reconstruction, checkpoint
 
 
@@ -98,7 +104,7 @@ def load_checkpoint(folder: RunFolder) -> dict[str, Any]:
     for path in paths:
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
             reason = str(error).partition(". ")[0] or "it is empty"
             logger.warning("%s is damaged, the checkpoint before is tried: %s", path, reason)
     if paths:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.io.files import atomic_write
-from napari_cryospin.io.located import HIGHEST_VOLTAGE, VOLTAGE
+from napari_cryospin.io.located import check_ctf
 from napari_cryospin.io.pickled_arrays import load_arrays
 from napari_cryospin.particles import CtfParameters
 
@@ -64,13 +64,13 @@ def read_ctf(path: Path | str, count: int) -> tuple[CtfParameters, NDArray[np.fl
     table = load_arrays(path)[0]
     _check_shape(path, "CTF parameters", table, (count, 2 + len(COLUMNS)))
     box, pixel_size = table[:, 0], table[:, 1]
-    voltage = table[:, 2 + COLUMNS.index("voltage")]
-    bad = (box <= 0) | (pixel_size <= 0) | (voltage <= 0) | (voltage > HIGHEST_VOLTAGE)
+    bad = (box <= 0) | (pixel_size <= 0)
     if bad.any():
         row = int(bad.argmax())
-        found = f"box {box[row]:g}, pixel size {pixel_size[row]:g} A, {voltage[row]:g} kV"
-        raise ValueError(f"{path}: row {row + 1}: found {found}, expected numbers above 0, and {VOLTAGE}")
+        found = f"box {box[row]:g}, pixel size {pixel_size[row]:g} A"
+        raise ValueError(f"{path}: row {row + 1}: found {found}, expected numbers above 0")
     values = dict(zip(COLUMNS, table[:, 2:].T.copy(), strict=True))
+    check_ctf(values, path)
     return CtfParameters(**values, scale=np.ones(count), b_factor=np.zeros(count)), box * pixel_size
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_cryospin.io.angles import rotation_from_rotvec
 from napari_cryospin.io.files import check_is_file
-from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, check_voltage, locate_images
+from napari_cryospin.io.located import both_half_sets, check_column, check_ctf, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
 from napari_cryospin.particles import CtfParameters, Particles
 
@@ -37,6 +37,8 @@ class CsTable:
     path: Path
     parts: tuple[NDArray[Any], ...]
     """Structured arrays `(n,)`, in the order of the first."""
+    further: tuple[Path, ...] = ()
+    """Files of the parts after the first."""
 
     def __len__(self) -> int:
         return len(self.parts[0])
@@ -61,7 +63,14 @@ class CsTable:
             return np.full(len(self), default)
         values = self.column(field).astype(np.float64)
         rows = values.reshape(len(self), -1).sum(-1)
-        check_column(rows, np.isfinite(rows), self.path, field, "a number")
+        bad = ~np.isfinite(rows)
+        part = next(number for number, part in enumerate(self.parts) if field in _fields(part))
+        if part and bad.any():
+            uid = self.parts[part]["uid"][bad.argmax()]
+            raise ValueError(
+                f"{self.further[part - 1]}: uid {uid}, {field}: found {rows[bad.argmax()]:g}, expected a number"
+            )
+        check_column(rows, ~bad, self.path, field, "a number")
         return values
 
 
@@ -161,7 +170,7 @@ def _read_table(path: Path, passthrough: Sequence[Path]) -> CsTable:
                 f"{other}: {int(missing.sum())} particles of {path} are not in it; the first has uid {uid}"
             )
         parts.append(part[rows])
-    return CsTable(path=path, parts=tuple(parts))
+    return CsTable(path=path, parts=tuple(parts), further=tuple(map(Path, passthrough)))
 
 
 def _boxes(table: CsTable) -> NDArray[Any] | None:
@@ -181,7 +190,7 @@ def _ctf(table: CsTable) -> tuple[CtfParameters | None, tuple[str, ...]]:
     if not table.has("ctf/df1_A"):
         return None, ("CTF is off: no file has ctf/ fields; a passthrough file (--passthrough) may",)
     values = {name: table.numbers(field, default) / unit for name, (field, unit, default) in CTF_FIELDS.items()}
-    check_voltage(values["voltage"], table.path, "ctf/accel_kv")
+    check_ctf(values, table.path, {name: field for name, (field, *_) in CTF_FIELDS.items()})
     unused = [
         field
         for field, neutral in (("ctf/scale", 1.0), ("ctf/bfactor", 0.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,14 @@ from napari_cryospin.io.files import find_stacks
 from napari_cryospin.io.mrc import stack_header
 
 SMALLEST_BOX = 16
-HIGHEST_VOLTAGE = 3000.0  # kV
-VOLTAGE = f"a voltage above 0 kV, at most {HIGHEST_VOLTAGE:g}"
+CTF_LIMITS = {
+    "defocus_u": (-1e5, 1e6, "a defocus in A, at most 1000000 (100 um)"),
+    "defocus_v": (-1e5, 1e6, "a defocus in A, at most 1000000 (100 um)"),
+    "voltage": (1e-3, 3000.0, "a voltage above 0 kV, at most 3000"),
+    "spherical_aberration": (-100.0, 100.0, "a spherical aberration in mm, at most 100"),
+    "amplitude_contrast": (0.0, 1.0, "an amplitude contrast of 0 to 1, as a fraction"),
+}
+"""Least and largest value of CTF parameters that can be a microscope's, and how that is said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,13 +106,20 @@ def check_pixel_sizes(pixel_sizes: NDArray[np.float64], source: Path, field: str
     return check_column(pixel_sizes, pixel_sizes > 0, source, field, "a pixel size above 0 A")
 
 
-def check_voltage(voltage: NDArray[np.float64], source: Path, field: str) -> NDArray[np.float64]:
-    """The voltages themselves (kV), if all can be a microscope's; volts cannot."""
-    return check_column(voltage, (voltage > 0) & (voltage <= HIGHEST_VOLTAGE), source, field, VOLTAGE)
+def check_ctf(
+    values: Mapping[str, NDArray[np.float64]], source: Path | str, columns: Mapping[str, str] | None = None
+) -> None:
+    """Refuse CTF parameters (by the names of `CtfParameters`) that are no microscope's, as in another unit.
+
+    `columns`: what the file calls them.
+    """
+    for name, (low, high, expected) in CTF_LIMITS.items():
+        column = values[name]
+        check_column(column, (column >= low) & (column <= high), source, (columns or {}).get(name, name), expected)
 
 
 def check_column(
-    values: NDArray[Any], good: NDArray[np.bool_], source: Path, field: str, expected: str
+    values: NDArray[Any], good: NDArray[np.bool_], source: Path | str, field: str, expected: str
 ) -> NDArray[Any]:
     """A column itself, if all its values are good; else an error that names the first that is not."""
     bad = ~(good & np.isfinite(values))

@@ -122,7 +122,7 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
         memory=held,
         memory_in_all=held + PROGRAM + encoder_memory(used, working_box, settings),
         problems=tuple(problems),
-        notes=tuple(_notes(particles, used, contrast, kinds)),
+        notes=tuple(_notes(particles, used, settings.preparation.subset, contrast, kinds)),
     )
 
 
@@ -159,8 +159,9 @@ def _radii(settings: Settings, side: float) -> list[str]:
     """What is wrong with lengths (A) that are given, for a box of this side (A); 0: not known."""
     mask, shift = settings.preparation.mask_radius, settings.encoder.max_shift
     problems = []
-    if side and mask is not None and not side / 20 <= mask <= side:
-        problems.append(f"mask radius {mask:g} A; expected {side / 20:.0f} to {side:.0f} A, the box (--mask-radius)")
+    if side and mask is not None and not side / 20 <= mask <= side / 2:
+        expected = f"{side / 20:.0f} to {side / 2:.0f} A, half of the box"
+        problems.append(f"mask radius {mask:g} A; expected {expected}: a radius, no diameter (--mask-radius)")
     if side and settings.encoder.shifts and shift is not None and shift > side / 2:
         problems.append(f"largest shift {shift:g} A; expected at most half of the box, {side / 2:.0f} A (--max-shift)")
     return problems
@@ -205,10 +206,14 @@ def _poses(particles: Particles) -> str:
     return ", ".join(parts)
 
 
-def _notes(particles: Particles, used: int, contrast: Contrast | None, kinds: np.ndarray) -> list[str]:
+def _notes(
+    particles: Particles, used: int, subset: int | None, contrast: Contrast | None, kinds: np.ndarray
+) -> list[str]:
     notes = list(particles.notes)
     if used < FEW:
         notes.append(f"only {used} particle{'s' if used > 1 else ''}: a map of fewer than {FEW} is not to be trusted")
+    if (subset or 0) > len(particles):
+        notes.append(f"subset of {subset:,}: there are {len(particles):,} particles; all of them are used")
     if (particles.contrast < 0).any():
         notes.append(
             f"the file says that protein is dark in {(particles.contrast < 0).sum():,} images: these are inverted"

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_cryospin.io.angles import euler_from_rotation, rotation_from_euler
 from napari_cryospin.io.files import find_by_name
-from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, check_voltage, locate_images
+from napari_cryospin.io.located import both_half_sets, check_column, check_ctf, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
 from napari_cryospin.io.star_optics import CTF_COLUMNS, PHASE_FLIPPED, PREMULTIPLIED, new_table, with_optics
 from napari_cryospin.io.star_table import STACK_FORMAT, StarTable, read_star
@@ -29,6 +29,15 @@ POSTERIOR_COLUMNS = {
     "log_likelihood": "rlnLogLikeliContribution",
 }
 """Columns that say how well a pose is known, by our name."""
+ABERRATIONS = {
+    "rlnBeamTiltX": 0.0,
+    "rlnBeamTiltY": 0.0,
+    "rlnMagMat00": 1.0,
+    "rlnMagMat01": 0.0,
+    "rlnMagMat10": 0.0,
+    "rlnMagMat11": 1.0,
+}
+"""Columns of what RELION reckons with and a run does not, and the value that means: none."""
 StarForm = Literal["same", "3.1"]
 """Version of RELION to write for: that of the input, or 3.1 and later (optics groups, shifts in Angstrom)."""
 
@@ -162,7 +171,7 @@ def _ctf(table: StarTable) -> CtfParameters | None:
     if not (table.has("rlnDefocusU") or table.has("rlnDefocusV")):
         return None
     values = {name: table.numbers(column, default) for name, (column, default) in CTF_COLUMNS.items()}
-    check_voltage(values["voltage"], table.path, "rlnVoltage")
+    check_ctf(values, table.path, {name: column for name, (column, _) in CTF_COLUMNS.items()})
     return CtfParameters(**values)
 
 
@@ -194,6 +203,11 @@ def _notes(table: StarTable, ctf: CtfParameters | None) -> tuple[str, ...]:
         notes.append("CTF is off: the STAR file has no defocus")
     if table.optics is not None and table.has(*ORIGINS_PX) and not table.has(*ORIGINS_ANGST):
         notes.append("rlnOriginX/Y beside optics groups are read as pixels; RELION itself takes these shifts as 0")
+    if not (table.has("rlnImagePixelSize") or table.has("rlnMagnification")):
+        notes.append("no rlnMagnification: 10000 is taken, RELION's default")
+    unused = [name for name, none in ABERRATIONS.items() if table.has(name) and (table.numbers(name) != none).any()]
+    if unused:
+        notes.append(f"not used: {', '.join(unused)}")
     return tuple(notes)
 
 

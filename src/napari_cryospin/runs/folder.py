@@ -2,7 +2,7 @@
 
 ::
 
-    settings.json  input.json  status.json  events.jsonl  metrics.jsonl  log.txt
+    settings.json  input.json  particles.json  status.json  events.jsonl  metrics.jsonl  log.txt
     snapshots/000001230.npz (newest few)    checkpoints/000001200.pt    history/epoch_0007.npz
     commands/<time>-<id>-switch.json (then commands/done/)              results/
 
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 Parsed = TypeVar("Parsed")
 
+PARTICLES_MARK = "particles.json"
+"""What a run remembers its particles by: how many, and which images in which order."""
 KEPT_SNAPSHOTS = 3
 KEPT_CHECKPOINTS = 2
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -58,15 +60,20 @@ class RunFolder:
         Raises
         ------
         FileExistsError
-            The folder holds a run already. (One that failed before its first checkpoint is replaced.)
+            The folder holds a run already, or other files. (A run that failed before its first checkpoint is replaced.)
         """
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise FileExistsError(f"{path}: is a file; expected a folder for the run")
         if (path / "input.json").is_file():
             _refuse_another_run(cls(path))
+        elif path.exists() and any(path.iterdir()):
+            raise FileExistsError(
+                f"{path.absolute()}: holds other files; expected a new or an empty folder for the run"
+            )
         for name in ("snapshots", "checkpoints", "history", "commands/done", "results"):
             (path / name).mkdir(parents=True, exist_ok=True)
+        (path / PARTICLES_MARK).unlink(missing_ok=True)
         for name in ("events.jsonl", "metrics.jsonl", "log.txt"):
             (path / name).write_text("")
         _write_text(path / "settings.json", settings.to_json())
@@ -83,6 +90,10 @@ class RunFolder:
     @property
     def settings(self) -> Settings:
         return self._read("settings.json", Settings.from_json)
+
+    def move_input(self, source: RunInput) -> None:
+        """Note where the run's input is now."""
+        _write_text(self.path / "input.json", source.to_json())
 
     def _read(self, name: str, parse: Callable[[str], Parsed]) -> Parsed:
         path = self.path / name

@@ -18,9 +18,20 @@ def append_line(path: Path, line: str) -> None:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The records, but for a last line that has no end yet."""
-    text = path.read_text() if path.exists() else ""
-    return (json.loads(line) for line in re.findall(r"(.+)\n", text))
+    """The records, but for a last line that has no end yet.
+
+    Raises
+    ------
+    ValueError
+        Names file and line of what is no record.
+    """
+    text = path.read_text(errors="replace") if path.exists() else ""
+    for number, line in enumerate(re.findall(r"(.*)\n", text), start=1):
+        if line:
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{path}: line {number}: found {line[:40]!r}, expected a record (JSON)") from error
 
 
 def cut_torn_line(path: Path) -> None:

@@ -6,13 +6,14 @@ import dataclasses
 import json
 import time
 import uuid
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
 import numpy as np
+
+from napari_cryospin.io.npz import open_npz
 
 Stage = Literal["auto-encoding", "auto-decoding"]
 State = Literal["starting", "running", "paused", "finished", "stopped", "failed"]
@@ -159,12 +160,12 @@ class Snapshot:
             The file is not a snapshot, or it is torn.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open_npz(path) as file:
                 values = {name: file[name] for name in file.files}
             half_maps = tuple(values.pop("half_maps", ()))
             numbers = {name: value.item() for name, value in values.items() if value.ndim == 0}
             return cls(**{**values, **numbers}, half_maps=half_maps)
-        except (zipfile.BadZipFile, ValueError, TypeError, EOFError) as error:
+        except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: not a snapshot of a run ({error})") from error
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cryospin.io.npz import open_npz
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.widgets.sphere_map import prepare
 
@@ -33,7 +34,7 @@ def head_maps(folder: RunFolder, epoch: int, errors: bool, half: int, truth: Pat
     from napari_cryospin.evaluation.head_maps import grid_for, mean_errors, win_shares
 
     values, note = np.zeros((0, 12)), ""
-    with np.load(folder.history_paths()[epoch]) as file:
+    with open_npz(folder.history_paths()[epoch]) as file:
         history = {name: file[name] for name in ("indices", "half_sets", "rotations", "best_head", "winning_head")}
         history["candidates"] = file["candidate_rotations"]
     members = history["half_sets"] == half
@@ -67,12 +68,12 @@ def true_rotations(folder: RunFolder, history: dict[str, NDArray], truth: Path) 
     # Here: it loads torch.
     from napari_cryospin.evaluation.against_truth import true_rotations_in_frame
     from napari_cryospin.io.open import open_particles
+    from napari_cryospin.runs.run_particles import open_run_particles
 
-    source = folder.source
     return true_rotations_in_frame(
         indices=history["indices"],
         rotations=history["rotations"],
         half_sets=history["half_sets"],
         truth=open_particles(truth, require_stacks=False),
-        particles=open_particles(source.particles, **source.options, require_stacks=False),
+        particles=open_run_particles(folder, require_stacks=False),
     )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.evaluation.hand import flip_hand
+from napari_cryospin.io.npz import open_npz
 from napari_cryospin.runs.messages import Snapshot
 from napari_cryospin.widgets.isosurface import MapStatistics, Mesh, isosurface
 
@@ -143,6 +144,6 @@ class MapReader:
 
 
 def _read_epoch(path: Path) -> _Maps:
-    with np.load(path, allow_pickle=False) as file:  # only what is asked for is read
+    with open_npz(path) as file:  # only what is asked for is read
         maps = file["half_maps"] if "half_maps" in file.files else file["map"][None]
         return _Maps(tuple(np.asarray(density, np.float32) for density in maps), float(file["pixel_size"]))

@@ -12,6 +12,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy
 
 from napari_cryospin.evaluation.head_maps import direction_counts, grid_for
+from napari_cryospin.io.npz import open_npz
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Snapshot
 from napari_cryospin.widgets.colours import theme_of
@@ -200,7 +201,7 @@ def of_history(
     folder: RunFolder, epoch: int, half: int, of: object, resolution: float | None, pixel_size: float, box: int
 ) -> Directions:
     """Count the view directions of an epoch."""
-    with np.load(folder.history_paths()[epoch]) as file:
+    with open_npz(folder.history_paths()[epoch]) as file:
         poses = {name: file[name] for name in ("indices", "rotations", "half_sets")}
     return count(poses, half, of, epoch, resolution, pixel_size, box)
 

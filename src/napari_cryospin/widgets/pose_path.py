@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cryospin.io.npz import open_npz
+
 
 @dataclass(frozen=True, eq=False)
 class PosePath:
@@ -66,5 +68,5 @@ class PathBook:
 
 
 def _read(path: Path) -> tuple[NDArray[np.float32], bool]:
-    with np.load(path, allow_pickle=False) as arrays:
+    with open_npz(path) as arrays:
         return arrays["rotations"][:, 2].astype(np.float32), str(arrays["stage"]) == "auto-decoding"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.evaluation.sphere_cells import healpix_cells
+from napari_cryospin.io.npz import open_npz
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Snapshot
 from napari_cryospin.widgets.candidate_strip import Candidate
@@ -203,8 +204,8 @@ class PosteriorSource:
         if not kept:
             return None
         if self._history is None or self._history[0] != kept[-1]:
-            with np.load(paths[kept[-1]], allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            with open_npz(paths[kept[-1]]) as file:
+                arrays: dict[str, Any] = {name: file[name] for name in file.files}
             arrays["candidate_epoch"] = self._last_encoding(kept[-1], str(arrays["stage"]))
             self._history = kept[-1], arrays
         return self._history[1]
@@ -235,11 +236,11 @@ class PosteriorSource:
     def _find_truth(self, state: MapState) -> tuple[NDArray | None, str]:
         from napari_cryospin.evaluation.against_truth import true_rotations_in_frame
         from napari_cryospin.io.open import open_particles
+        from napari_cryospin.runs.run_particles import open_run_particles
 
         assert self.truth is not None
         try:
-            truth, source = open_particles(self.truth), self.folder.source
-            particles = open_particles(source.particles, **source.options)
+            truth, particles = open_particles(self.truth), open_run_particles(self.folder)
             found = true_rotations_in_frame(state.indices, state.rotations, state.half_sets, truth, particles)
         except (OSError, ValueError) as error:
             return None, str(error)

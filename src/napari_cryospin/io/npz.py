@@ -1,0 +1,39 @@
+"""Arrays of an .npz file, with errors that name it."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+
+from napari_cryospin.io.files import check_is_file
+
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError)
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[NpzFile]:
+    """The arrays of a file, each read when it is asked for.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is no such file, it is damaged, or an array that is asked for is not in it.
+    """
+    check_is_file(path)
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (*DAMAGED, ValueError) as error:
+        raise ValueError(f"{path}: not a readable .npz file, or damaged") from error
+    if not isinstance(found, NpzFile):
+        raise ValueError(f"{path}: one array alone; expected an .npz file")
+    with found:
+        try:
+            yield found
+        except DAMAGED as error:
+            raise ValueError(f"{path}: damaged, or not of the kind expected ({error})") from error
