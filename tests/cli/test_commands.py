@@ -70,7 +70,10 @@ def test_help_shows_settings_with_units_and_the_defaults_of_the_preset(command, 
         with pytest.raises(SystemExit):
             main([command, "--preset", preset, "--help"])
         shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-        assert "Radius (not diameter) of the soft circular mask. Default: 0.46 of the box. Unit: A. (default: None)" in shown
+        assert (
+            "Radius (not diameter) of the soft circular mask. Default: 0.46 of the box. Unit: A. (default: None)"
+            in shown
+        )
         assert f"(M). (default: {heads})" in shown
 
 

@@ -64,7 +64,9 @@ def test_magnification_is_10000_where_absent(write_star: Write, flat: pd.DataFra
 
 def test_what_is_not_used_is_said(write_star: Write, optics: pd.DataFrame, rows: pd.DataFrame) -> None:
     tilted = optics.assign(rlnBeamTiltX=0.1, rlnBeamTiltY=0.0, rlnMagMat00=1.0, rlnMagMat11=1.02)
-    assert "not used: rlnBeamTiltX, rlnMagMat11" in read_particles(write_star({"optics": tilted, "particles": rows})).notes
+    assert (
+        "not used: rlnBeamTiltX, rlnMagMat11" in read_particles(write_star({"optics": tilted, "particles": rows})).notes
+    )
 
 
 def test_blocks_in_another_order(write_star: Write, optics: pd.DataFrame, rows: pd.DataFrame) -> None:
