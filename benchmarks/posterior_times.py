@@ -44,13 +44,18 @@ def seconds(function: Callable[[], object], repeats: int = 5) -> float:
     return statistics.median(times)
 
 
+def noise_images(count: int, band: int) -> tuple[torch.Tensor, ...]:
+    """Lattice of the map, points of the band, and images, CTFs and weights at these."""
+    hartley = fourier.map_to_hartley(torch.from_numpy(read_map(MAP)[0]).float(), 2)
+    generator, points = torch.Generator().manual_seed(0), fourier.half_plane(64, band)
+    images = torch.randn(count, len(points), dtype=torch.complex64, generator=generator)
+    return hartley, points, images, torch.randn(count, len(points), generator=generator), torch.ones(len(points))
+
+
 def whole_stack() -> None:
     """5,000 images on the grid of the search."""
-    hartley = fourier.map_to_hartley(torch.from_numpy(read_map(MAP)[0]).float(), 2)
-    generator = torch.Generator().manual_seed(0)
-    points, grid = fourier.half_plane(64, 11), so3_grid.grid_rotations(4, 24)
-    images = torch.randn(5000, len(points), dtype=torch.complex64, generator=generator)
-    ctf, weights = torch.randn(5000, len(points), generator=generator), torch.ones(len(points))
+    hartley, points, images, ctf, weights = noise_images(5000, 11)
+    grid = so3_grid.grid_rotations(4, 24)
 
     def search() -> None:
         coarse = make_templates(hartley, grid, points, 2)
@@ -63,17 +68,12 @@ def whole_stack() -> None:
 
 def fine_grid() -> None:
     """nside 8 x 48 in-plane angles, band 16: slices once a map, then image by image."""
-    hartley = fourier.map_to_hartley(torch.from_numpy(read_map(MAP)[0]).float(), 2)
-    generator = torch.Generator().manual_seed(0)
-    points, grid = fourier.half_plane(64, 16), so3_grid.grid_rotations(8, 48)
-    image = torch.randn(1, len(points), dtype=torch.complex64, generator=generator)
-    ctf, weights = torch.randn(1, len(points), generator=generator), torch.ones(len(points))
+    hartley, points, image, ctf, weights = noise_images(1, 16)
+    grid = so3_grid.grid_rotations(8, 48)
     templates = make_templates(hartley, grid, points, 2)
-    print(
-        f"nside 8 x 48, band 16: slices {seconds(lambda: make_templates(hartley, grid, points, 2)):.2f} s a map,",
-        end=" ",
-    )
-    print(f"then {1000 * seconds(lambda: log_likelihoods(templates, image, ctf, weights), 20):.1f} ms an image")
+    once = seconds(lambda: make_templates(hartley, grid, points, 2))
+    each = seconds(lambda: log_likelihoods(templates, image, ctf, weights), 20)
+    print(f"nside 8 x 48, band 16: slices {once:.2f} s a map, then {1000 * each:.1f} ms an image")
 
 
 def one_particle(particles: Particles, max_shift: float) -> None:

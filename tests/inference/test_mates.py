@@ -113,3 +113,26 @@ def test_an_epoch_ends_with_a_look_for_near_symmetries(simulate):
     other = Fit(fit.images, settings, torch.Generator())
     other.load_state_dict(fit.state_dict())
     assert torch.equal(other.near_symmetries, fit.near_symmetries)
+
+
+def test_an_exact_symmetry_is_known_after_two_rounds_and_its_mates_are_mixed(simulate):
+    """Always the best would keep on sorting; a mate is drawn, and the poses stay right modulo the symmetry."""
+    particles = simulate(symmetric_map(3), count=200, snr=0.5).particles
+    settings = PRESETS["quick"]
+    fit = Fit(PreparedImages(particles, settings.preparation, torch.arange(200)), settings, torch.Generator())
+    true = torch.from_numpy(particles.rotations).float()
+    fit.poses.set(torch.arange(200), true, torch.zeros(200, 2))
+    fit.band = fit.full_band
+    fit.volume.set_band(fit.band)
+    fit.volume.forget(0)
+    remake_volume(fit)
+    test = MateTest(fit)
+    found = test.run()
+    assert found["mates"] == 2
+    assert 0.3 < found["mates_changed"] < 0.9
+    assert not test.over
+    test.run()
+    assert test.over
+    turns = torch.stack([about(120.0 * k) for k in range(3)])
+    apart = rotation_distance(fit.poses.rotations[:, None], true[:, None] @ turns).amin(1)
+    assert float(apart.median()) < 3

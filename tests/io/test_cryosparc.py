@@ -70,6 +70,17 @@ def test_passthrough_is_joined_by_uid(project: Path, blob: dict[str, Any], align
     np.testing.assert_array_equal(particles.select([2]).table.column("alignments3D/shift"), [[0, 9]])
 
 
+def test_a_bad_value_in_passthrough_names_that_file_and_the_particle(
+    project: Path, blob: dict[str, Any], alignments: dict[str, Any]
+) -> None:
+    shifts = np.array(alignments["alignments3D/shift"], dtype=np.float32)
+    shifts[1] = np.nan
+    spoilt = alignments | {"alignments3D/shift": shifts}
+    path, other = save(project / "a.cs", blob), save(project / "b.cs", spoilt)
+    with pytest.raises(ValueError, match=rf"b.cs: uid {spoilt['uid'][1]}, alignments3D/shift: found nan"):
+        open_particles(path, passthrough=[other])
+
+
 SHEET = """
 group: {{description: All particles, name: particles, title: Particles, type: particle}}
 results:

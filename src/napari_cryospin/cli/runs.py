@@ -37,10 +37,10 @@ def run(
     options
         What is needed beside the particles' file.
     """
-    from napari_cryospin.inference.devices import choose_devices  # torch
-
     source = RunInput(particles=particles, **vars(options))
     opened = checked_particles(source, settings)
+    from napari_cryospin.inference.devices import choose_devices  # torch, once all else is in order
+
     choose_devices(settings.machine.device, 2 if settings.preparation.half_sets else 1)
     return go_on(RunFolder.create(out, source, settings), opened)
 

@@ -193,8 +193,7 @@ class Fit:
         self.residual = torch.where(fresh, mean, blended)
 
     def state_dict(self) -> dict[str, Any]:
-        names = ["residual", "winner", "best_head", "error", "entropy", "candidates", "candidate_shifts"]
-        names += ["near_symmetries"]
+        tensors = "residual winner best_head error entropy candidates candidate_shifts near_symmetries"
         return {
             "band": self.band,
             "agreed": self.agreed,
@@ -202,7 +201,7 @@ class Fit:
             "poses": self.poses.state_dict(),
             "encoder": self.encoder.state_dict() if self.encoder is not None else None,
             "folds": self.folds,
-            "tensors": {name: getattr(self, name) for name in names},
+            "tensors": {name: getattr(self, name) for name in tensors.split()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
