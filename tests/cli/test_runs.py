@@ -190,6 +190,9 @@ def test_the_whole_way(tmp_path, capsys):
         assert file["candidates"].shape == (2, 3, 3)
     for name in ("posterior_5.png", "convergence.png", "evaluation.json", "map.mrc", "map_filtered.mrc"):
         assert (run / "results" / name).stat().st_size > 0
+    assert main(["posterior", str(run), "--particle", "5", "--out", str(tmp_path / "apo.5")]) == 0
+    assert (tmp_path / "apo.5.png").exists()
+    assert (tmp_path / "apo.5.npz").exists()
     assert main(["posterior", str(run), "--particle", "64"]) == 2
     assert "particle 64" in capsys.readouterr().err
 

@@ -119,10 +119,20 @@ def test_memory_of_the_encoder() -> None:
     assert encoder_memory(5000, 128, PRESETS["quick"]) < 0.05
 
 
-def test_mixed_boxes(write_star: Callable[..., Path], optics: pd.DataFrame, rows: pd.DataFrame) -> None:
+@pytest.mark.parametrize(
+    ("pixel_size", "done"),
+    [
+        (1.0, ""),
+        (1.25, "; 1 of 32 px at 1.25 A, 40 A wide, cropped to 32 A"),
+        (0.75, "; 1 of 32 px at 0.75 A, 24 A wide, padded to 32 A"),
+    ],
+)
+def test_mixed_boxes(
+    write_star: Callable[..., Path], optics: pd.DataFrame, rows: pd.DataFrame, pixel_size: float, done: str
+) -> None:
     path = write_star({})
-    write_stack(path.parent / "large.mrcs", np.random.default_rng(0).normal(size=(1, 32, 32)), 1.0)
-    second = optics.assign(rlnOpticsGroup=2, rlnImagePixelSize=1.0, rlnImageSize=32)
+    write_stack(path.parent / "large.mrcs", np.random.default_rng(0).normal(size=(1, 32, 32)), pixel_size)
+    second = optics.assign(rlnOpticsGroup=2, rlnImagePixelSize=pixel_size, rlnImageSize=32)
     names = ["1@stack.mrcs", "2@stack.mrcs", "1@large.mrcs"]
     table = rows.assign(rlnOpticsGroup=[1, 1, 2], rlnImageName=names)
     card = preflight(
@@ -132,4 +142,4 @@ def test_mixed_boxes(write_star: Callable[..., Path], optics: pd.DataFrame, rows
     assert card.boxes == (16, 32)
     assert card.working_box == 16
     assert card.optics_groups == 2
-    assert any("brought to the working box" in note for note in card.notes)
+    assert f"boxes or pixel sizes differ: all images are brought to the working box{done}" in card.notes

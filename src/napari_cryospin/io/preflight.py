@@ -221,5 +221,19 @@ def _notes(
     if contrast is not None and contrast.verdict == "black":
         notes.append("the protein looks darker than its surroundings; a run wants it bright (--invert-contrast)")
     if len(kinds) > 1:
-        notes.append("boxes or pixel sizes differ: all images are brought to the working box")
+        notes.append(
+            "boxes or pixel sizes differ: all images are brought to the working box" + _frames(particles, kinds)
+        )
     return notes
+
+
+def _frames(particles: Particles, kinds: np.ndarray) -> str:
+    """What that does to the images of each `(box, pixel size)` whose field of view is another one."""
+    side, text = particles.common_frame()[1], ""
+    for box, pixel_size in kinds:
+        own = box * pixel_size
+        if abs(own - side) > pixel_size:
+            count = ((particles.box_sizes == box) & (particles.pixel_sizes == pixel_size)).sum()
+            done = "padded" if own < side else "cropped"
+            text += f"; {count:,} of {box:.0f} px at {pixel_size:.4g} A, {own:.0f} A wide, {done} to {side:.0f} A"
+    return text
