@@ -112,23 +112,47 @@ def test_more_steps_never_make_it_worse(data):
 
 
 def test_a_step_that_fails_is_tried_again_shorter(data, monkeypatch):
-    """Every first step is made to fail: the particles wait a turn at their pose, and then go on."""
+    """Every first step is made to fail: the particles stay at their pose, and go on from there with more damping."""
     lattices, rotations, shifts, *rest = data
     start, moved = perturbed(rotations, shifts, degrees=5.0, pixels=0.5)
-    plain, calls = pose_refinement._gauss_newton, []
+    plain, calls = pose_refinement._damped_step, []
 
-    def too_far(residual, derivatives, weights, damping):
-        step, error = plain(residual, derivatives, weights, damping)
+    def too_far(normal, slope, damping):
+        step = plain(normal, slope, damping)
         calls.append(damping)
-        return (-20 * step if len(calls) == 1 else step), error
+        return step if len(calls) > 1 else 20 * step
 
-    monkeypatch.setattr(pose_refinement, "_gauss_newton", too_far)
+    monkeypatch.setattr(pose_refinement, "_damped_step", too_far)
     after = {}
     for steps in (2, 3, 8):
         calls.clear()
         after[steps], _, _ = refine_poses(lattices, PADDING, start, moved, *rest, EXTENT, steps=steps)
     stayed = (after[2] == start).flatten(1).all(1)
     assert int(stayed.sum()) > 30
-    assert torch.equal(after[3][stayed], start[stayed])
-    assert bool((calls[2][stayed] > calls[0][stayed]).all())  # more damping
+    assert bool((calls[1][stayed] > calls[0][stayed]).all())  # more damping
+    assert not bool((after[3][stayed] == start[stayed]).flatten(1).all(1).any())
     assert float(rotation_distance(after[8], rotations)[stayed].median()) < 0.5
+
+
+def test_poses_at_their_optimum_are_looked_at_once(data, monkeypatch):
+    """And so is each part of the particles by itself, with the same outcome."""
+    lattices, rotations, shifts, *rest = data
+    start, moved = perturbed(rotations, shifts, degrees=5.0, pixels=0.5)
+    start[::2], moved[::2] = rotations[::2], shifts[::2]
+    plain, looked = pose_refinement._model, []
+
+    def counted(lattices, rotations, *others):
+        looked.append(len(rotations))
+        return plain(lattices, rotations, *others)
+
+    monkeypatch.setattr(pose_refinement, "_model", counted)
+    whole = refine_poses(lattices, PADDING, start, moved, *rest, EXTENT, steps=8)
+    assert looked[:2] == [40, 20]
+    assert torch.equal(whole[0][::2], start[::2])
+    assert sum(looked) < 40 + 20 * 7
+    monkeypatch.setattr(pose_refinement, "CPU_CHUNK", 7 * len(rest[-1]))
+    looked.clear()
+    parts = refine_poses(lattices, PADDING, start, moved, *rest, EXTENT, steps=8)
+    assert max(looked) == 7
+    for found, expected in zip(parts, whole, strict=True):
+        torch.testing.assert_close(found, expected)

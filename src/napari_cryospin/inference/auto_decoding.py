@@ -20,15 +20,20 @@ from napari_cryospin.physics.so3 import exponential_map, rotation_distance
 
 BAND_GROWTH = 1.3
 """Factor by which the band grows from one epoch to the next."""
+NEARLY = 0.9
+"""Share of the full band that is as good as all of it: an epoch for the last few shells alone would be wasted."""
 STILL = 0.2
 """Mean turn of the poses in an epoch, degrees, below which the full band has nothing more to give."""
 SETTLED = 0.002
 """Share of particles whose pose a search changes below which it is not repeated."""
-MOST_SEARCHES = 8
-"""Epochs at whose end a search is made, at most. A symmetric map that came out a little twisted needs as many: it must
-not see more shells, nor have its mates tested, before it has relaxed."""
-SETTLING_EPOCHS = 2
-"""Epochs at the band of the switch before it grows."""
+SETTLING_EPOCHS = (2, 12)
+"""Epochs at the band of the switch before it grows, at least and at most. A symmetric map that came out a little
+twisted must relax first: with more shells, or once its mates are tested, the twist would stay."""
+RELAXED = 0.1
+"""Mean turn of the poses in an epoch, degrees, below which a map has relaxed."""
+MOMENTUM = 0.4
+"""How far a map that relaxes is extrapolated. A twist alone falls by a fifth to a quarter an epoch, as poses follow the
+map and the map the poses; extrapolated it falls by almost a half (Nesterov)."""
 
 
 class GradientDecoding:
@@ -98,7 +103,7 @@ class ClosedFormDecoding:
     shells. A shell is therefore never looked at before it was fitted.
     """
 
-    KEPT = ("epochs", "turned", "settled", "next_band", "searching", "lattices")
+    KEPT = ("epochs", "turned", "settled", "next_band", "searching", "settling", "lattices", "before")
 
     def __init__(self, fit: Fit) -> None:
         assert isinstance(fit.volume, WienerVolume)
@@ -109,13 +114,20 @@ class ClosedFormDecoding:
         self.next_band = fit.band
         self.mates = MateTest(fit) if self.settings.posterior.mates else None
         self.searching = self.settings.posterior.search_at_switch
+        self.settling = True
         self.lattices: Tensor | None = None
+        self.before: Tensor | None = None  # while it settles, the map of the epoch before
 
     def _open_epoch(self) -> Tensor:
         """Lattices of this epoch's volume; empty sums, as large as the next band needs, to gather the next."""
         volume = self.fit.volume
         assert isinstance(volume, WienerVolume)
-        lattices = volume.gradient_lattices()
+        density = volume.density
+        if self.before is not None and self.before.shape == density.shape:
+            density = density + MOMENTUM * (density - self.before)
+        # The first map of all is not extrapolated from: its poses were the heads'.
+        self.before = volume.density if self.settling and self.epochs else None
+        lattices = volume.gradient_lattices(density)
         volume.set_band(self.next_band)
         volume.forget(0)
         return lattices
@@ -152,18 +164,25 @@ class ClosedFormDecoding:
         metrics: dict[str, float] = {}
         self.epochs += 1
         refined, fit.band = fit.band, self.next_band
+        turn = sum(self.turned) / len(self.turned)
+        least, most = SETTLING_EPOCHS
         if self.searching:
             metrics["searched_changed"] = search_again(fit)
-            self.searching = metrics["searched_changed"] > SETTLED and self.epochs < MOST_SEARCHES
-        elif self.mates is not None and self.mates.due():
+            self.searching = metrics["searched_changed"] > SETTLED and turn > RELAXED and self.epochs < most
+        elif self.mates is not None and not self.settling and self.mates.due():
             metrics |= self.mates.run()
+        moving = self.searching or turn > RELAXED or self.epochs < least
+        self.settling = self.settling and moving and self.epochs < most
         volume.solve()
         testing = self.searching or (self.mates is not None and not self.mates.over)
-        still = sum(self.turned) <= STILL * len(self.turned)
-        self.settled = refined == fit.full_band and still and not testing
+        self.settled = refined == fit.full_band and turn <= STILL and not testing
         self.turned = []
-        if self.epochs >= SETTLING_EPOCHS and not self.searching:
-            self.next_band = min(int(fit.band * BAND_GROWTH) + 1, fit.full_band)
+        if self.settling:
+            self.next_band = max(fit.band, fit.encoding_band)
+        else:
+            self.before = None
+            grown = int(fit.band * BAND_GROWTH) + 1
+            self.next_band = grown if grown < NEARLY * fit.full_band else fit.full_band
             if self.mates is not None and not self.mates.over:  # more shells than it compares would only cost time
                 self.next_band = min(self.next_band, max(fit.band, MATES_BAND))
         self.lattices = None
@@ -176,7 +195,8 @@ class ClosedFormDecoding:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name in self.KEPT:
             setattr(self, name, state[name])
-        if self.lattices is not None:
-            self.lattices = self.lattices.to(self.fit.device)
+        for name in ("lattices", "before"):
+            if state[name] is not None:
+                setattr(self, name, state[name].to(self.fit.device))
         if self.mates is not None:
             self.mates.load_state_dict(state["mates"])

@@ -16,6 +16,10 @@ from napari_cryospin.physics.so3 import exponential_map
 
 LARGEST_TURN = 0.15
 """Largest rotation in one step, radian: about the spacing of the coarsest grid that a pose comes from."""
+ENOUGH = 0.01
+"""Nats that a step has to promise: a pose that is nearer to its optimum than that (0.14 of its uncertainty) stays."""
+CPU_CHUNK, CHUNK = 2**19, 2**25
+"""Coefficients of images at a time: derivatives and what is made of them take some twenty times as many numbers."""
 
 
 def _model(
@@ -35,16 +39,18 @@ def _model(
     return image * factor, derivatives * factor[:, None]
 
 
-def _gauss_newton(residual: Tensor, derivatives: Tensor, weights: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    """Step `(b, 3 or 5)` and error `(b,)`: normal equations of the weighted residual, damped as Levenberg-Marquardt."""
+def _normal_equations(residual: Tensor, derivatives: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Matrix `(b, q, q)` and right side `(b, q)` for a step in the 3 or 5 parameters, and the error `(b,)`."""
     root = weights.sqrt()
     jacobian = torch.view_as_real(derivatives * root).flatten(-2)
     difference = torch.view_as_real(residual * root).flatten(-2)
-    normal = jacobian @ jacobian.mT
+    return jacobian @ jacobian.mT, (jacobian @ difference[..., None])[..., 0], difference.square().sum(-1)
+
+
+def _damped_step(normal: Tensor, slope: Tensor, damping: Tensor) -> Tensor:
+    """`(b, q)` Gauss-Newton step, damped as by Levenberg and Marquardt."""
     diagonal = normal.diagonal(dim1=-2, dim2=-1)
-    normal = normal + torch.diag_embed(damping[:, None] * diagonal + 1e-6)
-    step = torch.linalg.solve(normal, jacobian @ difference[..., None])[..., 0]
-    return step, difference.square().sum(-1)
+    return torch.linalg.solve(normal + torch.diag_embed(damping[:, None] * diagonal + 1e-6), slope)
 
 
 @torch.no_grad()
@@ -79,42 +85,66 @@ def refine_poses(
     extent : float
         Side of the box, Angstrom.
     steps : int
-        Evaluations of the model: the last one only judges the step before it.
+        Evaluations of the model at most, the last one only judges the step before it; fewer for a particle whose next
+        step promises too little (`ENOUGH`).
 
     Returns
     -------
     rotations, shifts, errors
-        The best pose met by each particle, and its squared error. A step that makes it worse is taken back, and the
-        next is damped more.
+        The best pose met by each particle, and its squared error.
     """
-    best = best_shifts = error = None
-    damping = torch.full((len(rotations),), 1e-2, device=rotations.device)
-    moved = torch.ones(len(rotations), dtype=torch.bool, device=rotations.device)
+    rows = max(1, (CPU_CHUNK if images.device.type == "cpu" else CHUNK) // len(points))
+    parts = []
+    for first in range(0, len(rotations), rows):
+        part = slice(first, first + rows)
+        start = (rotations[part], None if shifts is None else shifts[part])
+        parts.append(_refine(lattices, padding, *start, images[part], ctf[part], weights, points, extent, steps))
+    turned, moved, errors = zip(*parts, strict=True)
+    return torch.cat(turned), None if shifts is None else torch.cat(moved), torch.cat(errors)
+
+
+def _refine(
+    lattices: Tensor,
+    padding: int,
+    rotations: Tensor,
+    shifts: Tensor | None,
+    images: Tensor,
+    ctf: Tensor,
+    weights: Tensor,
+    points: Tensor,
+    extent: float,
+    steps: int,
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """`refine_poses` of as many particles as are looked at together."""
+    best, best_shifts = rotations.clone(), None if shifts is None else shifts.clone()
+    error = torch.full((len(rotations),), torch.inf, device=rotations.device)
+    damping = torch.full_like(error, 2e-2)
+    normal = slope = None
+    active = torch.arange(len(rotations), device=rotations.device)
     for index in range(steps):
-        model, derivatives = _model(lattices, rotations, shifts, ctf, points, padding, extent)
-        step, now = _gauss_newton(images - model, derivatives, weights, damping)
-        if best is None or error is None:
-            best, best_shifts, error = rotations, shifts, now
-            home = moved
-        else:
-            better = moved & (now < error)
-            best = torch.where(better[:, None, None], rotations, best)
-            if shifts is not None and best_shifts is not None:
-                best_shifts = torch.where(better[:, None], shifts, best_shifts)
-            error = torch.where(better, now, error)
-            damping = torch.where(better, damping / 2, torch.where(moved, damping * 10, damping))
-            home = better | ~moved
+        model, derivatives = _model(lattices, rotations, shifts, ctf[active], points, padding, extent)
+        matrix, side, now = _normal_equations(images[active] - model, derivatives, weights)
+        if normal is None or slope is None:
+            normal, slope = torch.zeros_like(matrix), torch.zeros_like(side)
+        better = now < error[active]
+        damping[active] *= torch.where(better, 0.5, 10.0)
+        # A step that makes it worse is taken back; the next starts from the best pose as well, and is shorter.
+        kept = active[better]
+        best[kept], error[kept] = rotations[better], now[better]
+        normal[kept], slope[kept] = matrix[better], side[better]
+        if shifts is not None and best_shifts is not None:
+            best_shifts[kept] = shifts[better]
         if index + 1 == steps:
             break
-        # A particle whose step failed is looked at once more at its best pose; its next step starts there, shorter.
-        moved = home
-        step = step * moved[:, None]
+        step = _damped_step(normal[active], slope[active], damping[active])
+        going = (step * slope[active]).sum(-1) > ENOUGH
+        active, step = active[going], step[going]
+        if not len(active):
+            break
         turn = step[:, :3]
         turn = turn * (LARGEST_TURN / turn.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
-        rotations = exponential_map(turn) @ best
-        shifts = None if best_shifts is None else best_shifts + step[:, 3:]
-    assert best is not None
-    assert error is not None
+        rotations = exponential_map(turn) @ best[active]
+        shifts = None if best_shifts is None else best_shifts[active] + step[:, 3:]
     return best, best_shifts, error
 
 

@@ -144,14 +144,23 @@ class WienerVolume:
         Tensor
             Map of the inner box, masked.
         """
-        shell = self._radius().round().long().clamp(max=self.inner_box // 2)
-        if filtered:
-            numerator, denominator = sums
-            hartley = numerator / (denominator + (1 / self._signal(shell))[shell])
-        else:
-            hartley = _ratio(sums, shell)
+        shell = self._shell()
+        if not filtered:
+            return self._finished(_ratio(sums, shell))
+        numerator, denominator = sums
+        return self._finished(numerator / (denominator + self._filter(shell)))
+
+    def _shell(self) -> Tensor:
+        """`(G, G, G)` int64, of each point of the lattice."""
+        return self._radius().round().long().clamp(max=self.inner_box // 2)
+
+    def _filter(self, shell: Tensor) -> Tensor:
+        """`(G, G, G)` what the Wiener filter adds to the denominator."""
+        return (1 / self._signal(shell))[shell]
+
+    def _finished(self, hartley: Tensor) -> Tensor:
         # Insertion blurred the lattice with the interpolation's kernel, and reading it will do so again.
-        envelope = grid_envelope(self.inner_box, self.padding, sums.device).square()
+        envelope = grid_envelope(self.inner_box, self.padding, hartley.device).square()
         return hartley_to_map(hartley, self.inner_box) / envelope * self._mask()
 
     def _signal(self, shell: Tensor) -> Tensor:
@@ -183,7 +192,9 @@ class WienerVolume:
 
     def fold_maps(self) -> tuple[Tensor, Tensor]:
         """Maps of the inner box, each from one fold alone."""
-        return self.average(self.sums[0]), self.average(self.sums[1])
+        smoothing = self._filter(self._shell())
+        first, second = (self._finished(numerator / (denominator + smoothing)) for numerator, denominator in self.sums)
+        return first, second
 
     def state_dict(self) -> dict[str, Tensor | int]:
         return {"band": self.band, "sums": self.sums, "density": self.density}

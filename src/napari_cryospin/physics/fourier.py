@@ -132,14 +132,21 @@ def map_to_hartley(density: Tensor, padding: int = 1) -> Tensor:
         `(G, G, G)` with `G = padding * n + 1`.
     """
     n = density.shape[-1]
-    size = padding * n
-    before = (size - n) // 2 + (n % 2 and 1)
+    size, half = padding * n, padding * n // 2
+    at, sign = _around_origin(n, size, density)
     padded = density.new_zeros(size, size, size)
-    inside = slice(before, before + n)
-    padded[inside, inside, inside] = density / grid_envelope(n, padding, density.device).to(density.dtype)
-    spectrum = torch.fft.fftshift(torch.fft.fftn(torch.fft.ifftshift(padded)))
-    hartley = spectrum.real - spectrum.imag
-    return torch.nn.functional.pad(hartley[None, None], (0, 1) * 3, mode="circular")[0, 0]
+    padded[at] = density * sign / grid_envelope(n, padding, density.device).to(density.dtype)
+    spectrum = torch.fft.rfftn(padded)
+    del padded
+    hartley = density.new_empty(size + 1, size + 1, size + 1)
+    hartley[:size, :size, half:] = spectrum.real - spectrum.imag
+    hartley[size, :size, half:] = hartley[0, :size, half:]
+    hartley[:, size, half:] = hartley[:, 0, half:]
+    # The other half, where kx < 0, holds the mates: H(-k) = Re F(k) + Im F(k).
+    hartley[1:, 1:, :half] = (spectrum.real + spectrum.imag)[..., 1:].flip(0, 1, 2)
+    hartley[0, 1:, :half] = hartley[size, 1:, :half]
+    hartley[:, 0, :half] = hartley[:, size, :half]
+    return hartley
 
 
 def hartley_to_map(hartley: Tensor, box_size: int) -> Tensor:
@@ -148,9 +155,20 @@ def hartley_to_map(hartley: Tensor, box_size: int) -> Tensor:
     The transform of a real map is its own inverse: the Hartley transform of `H` is the map.
     """
     size = hartley.shape[-1] - 1
-    padding, n = size // box_size, box_size
-    spectrum = torch.fft.fftn(torch.fft.ifftshift(hartley[:size, :size, :size])) / size**3
-    density = torch.fft.fftshift(spectrum.real + spectrum.imag)
-    density = density.flip(0, 1, 2).roll((1, 1, 1), (0, 1, 2))
-    inside = slice((size - n) // 2, (size - n) // 2 + n)
-    return density[inside, inside, inside] * grid_envelope(n, padding, hartley.device).to(hartley.dtype)
+    padding, n, half = size // box_size, box_size, size // 2
+    at, sign = _around_origin(n, size, hartley)
+    here, mate = hartley[:size, :size, half:], hartley[1:, 1:, : half + 1].flip(0, 1, 2)
+    spectrum = torch.complex(here + mate, mate - here)
+    density = torch.fft.irfftn(spectrum, s=(size,) * 3)[at] * (sign / 2)
+    return density * grid_envelope(n, padding, hartley.device).to(hartley.dtype)
+
+
+def _around_origin(n: int, size: int, like: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+    """Where the voxels of an `(n, n, n)` map lie about the first element of a periodic `(size, size, size)` array.
+
+    Also `(n, n, 1)` signs (-1)^(z + y): with them the spectrum's ky and kz run upwards from -size / 2.
+    """
+    position = torch.arange(n, device=like.device) - n // 2
+    at = position % size
+    sign = (1 - 2 * (position % 2)).to(like.dtype)
+    return (at[:, None, None], at[:, None], at), sign[:, None, None] * sign[:, None]
