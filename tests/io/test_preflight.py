@@ -10,7 +10,7 @@ import pytest
 from napari_cryospin.io.contrast import judge_contrast
 from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.io.preflight import encoder_memory, memory, preflight
+from napari_cryospin.io.preflight import PROGRAM, encoder_memory, memory, preflight
 from napari_cryospin.settings import PRESETS, PreparationSettings, Settings
 
 
@@ -110,8 +110,15 @@ def test_memory() -> None:
     assert memory(5000, 64, with_box(half_sets=True)) == pytest.approx(images + 2 * volume)
 
 
+@pytest.mark.parametrize(("box", "measured"), [(64, 0.93), (128, 2.26)])
+def test_memory_of_the_quick_preset(box: int, measured: float) -> None:
+    """Against the peak of whole runs of 5,000 particles (docs/benchmarks.md)."""
+    quick = PRESETS["quick"]
+    assert PROGRAM + memory(5000, box, quick) + encoder_memory(5000, box, quick) == pytest.approx(measured, rel=0.15)
+
+
 def test_memory_of_the_encoder() -> None:
-    """A batch of the images that it sees; a peak of 1.15 GiB was measured, 0.5 of which is the program's."""
+    """A batch of the images that it sees; a peak of 1.15 GiB was measured."""
     settings = PRESETS["paper-synthetic"]
     assert encoder_memory(200, 64, settings) == pytest.approx(0.6, abs=0.1)
     assert encoder_memory(200, 128, settings) == pytest.approx(4 * encoder_memory(200, 64, settings))

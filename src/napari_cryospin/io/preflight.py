@@ -12,8 +12,8 @@ from napari_cryospin.settings import Settings
 
 DEFAULT_BOX = 128
 GIB = 2.0**30
-PROGRAM = 0.5
-"""GiB of Python with all that a run loads."""
+PROGRAM = 0.7
+"""GiB of Python with all that a run loads, and of the work on a batch apart from the encoder."""
 FEW = 500
 """Particles: from fewer, runs have not been seen to find maps reliably (docs/benchmarks.md)."""
 BYTES_A_PIXEL = {"small": 600, "vgg16": 2400}
@@ -140,7 +140,9 @@ def memory(count: int, box: int, settings: Settings) -> float:
     """
     images = count * np.pi * (box / 2) ** 2 / 2 * 8 / GIB
     grid = settings.volume.padding * box + 1
-    copies = 2 * 4  # mantissa and exponent; value, gradient and Adam's two moments of each
+    # Adam: mantissa and exponent; value, gradient and two moments of each. Closed form: two sums of each fold, the map's
+    # lattice and its three derivatives', and as many again to work with.
+    copies = 2 * 4 if settings.volume.volume_update == "adam" else 2 * (4 + 4)
     halves = 2 if settings.preparation.half_sets else 1
     kept = images if images <= settings.preparation.cache else 0.0
     return kept + halves * copies * 4 * grid**3 / GIB
