@@ -140,8 +140,8 @@ def memory(count: int, box: int, settings: Settings) -> float:
     """
     images = count * np.pi * (box / 2) ** 2 / 2 * 8 / GIB
     grid = settings.volume.padding * box + 1
-    # Adam: mantissa and exponent; value, gradient and two moments of each. Closed form: two sums of each fold, the map's
-    # lattice and its three derivatives', and as many again to work with.
+    # Adam: mantissa and exponent; value, gradient and two moments of each. Closed form: two sums of each fold, four
+    # lattices of the map and its derivatives, and as many again to work with.
     copies = 2 * 4 if settings.volume.volume_update == "adam" else 2 * (4 + 4)
     halves = 2 if settings.preparation.half_sets else 1
     kept = images if images <= settings.preparation.cache else 0.0
