@@ -309,3 +309,22 @@ def test_devices():
         choose_device("cuda:99")
     with pytest.raises(ValueError, match="abacus"):
         choose_device("abacus")
+
+
+def test_the_band_waits_until_the_map_has_relaxed(particles, monkeypatch):
+    """And until then, the map is extrapolated."""
+    settings = tiny("quick")
+    settings = dataclasses.replace(settings, volume=dataclasses.replace(settings.volume, encoding_band=4))
+    monkeypatch.setattr(auto_decoding, "SETTLING_EPOCHS", (2, 4))
+    poses = {}
+    for relaxed, momentum in ((180.0, 0.4), (0.0, 0.4), (0.0, 0.0)):
+        monkeypatch.setattr(auto_decoding, "RELAXED", relaxed)
+        monkeypatch.setattr(auto_decoding, "MOMENTUM", momentum)
+        reconstruction, bands = Reconstruction(particles, settings), []
+        for epoch in range(1, 6):
+            run(reconstruction, epoch, switch_after=1)
+            if epoch > 1:
+                bands.append(reconstruction.stages[0].next_band)
+        assert bands == ([4, 6, 7, 7] if relaxed else [4, 4, 4, 6])
+        poses[relaxed, momentum] = reconstruction.fits[0].poses.rotations
+    assert not torch.equal(poses[0.0, 0.4], poses[0.0, 0.0])

@@ -94,28 +94,15 @@ def refine_poses(
         The best pose met by each particle, and its squared error.
     """
     rows = max(1, (CPU_CHUNK if images.device.type == "cpu" else CHUNK) // len(points))
-    parts = []
-    for first in range(0, len(rotations), rows):
-        part = slice(first, first + rows)
-        start = (rotations[part], None if shifts is None else shifts[part])
-        parts.append(_refine(lattices, padding, *start, images[part], ctf[part], weights, points, extent, steps))
-    turned, moved, errors = zip(*parts, strict=True)
-    return torch.cat(turned), None if shifts is None else torch.cat(moved), torch.cat(errors)
-
-
-def _refine(
-    lattices: Tensor,
-    padding: int,
-    rotations: Tensor,
-    shifts: Tensor | None,
-    images: Tensor,
-    ctf: Tensor,
-    weights: Tensor,
-    points: Tensor,
-    extent: float,
-    steps: int,
-) -> tuple[Tensor, Tensor | None, Tensor]:
-    """`refine_poses` of as many particles as are looked at together."""
+    if len(rotations) > rows:
+        parts = []
+        for first in range(0, len(rotations), rows):
+            part = slice(first, first + rows)
+            start = (rotations[part], None if shifts is None else shifts[part])
+            seen = (images[part], ctf[part], weights, points)
+            parts.append(refine_poses(lattices, padding, *start, *seen, extent=extent, steps=steps))
+        turned, moved, errors = zip(*parts, strict=True)
+        return torch.cat(turned), None if shifts is None else torch.cat(moved), torch.cat(errors)
     best, best_shifts = rotations.clone(), None if shifts is None else shifts.clone()
     error = torch.full((len(rotations),), torch.inf, device=rotations.device)
     damping = torch.full_like(error, 2e-2)
