@@ -19,16 +19,17 @@ import numpy as np
 import torch
 
 import napari_cryospin
-from napari_cryospin.evaluation.simulation import simulate
-from napari_cryospin.inference.map_state import MapState
-from napari_cryospin.inference.particle_view import ParticleView
-from napari_cryospin.inference.pose_posterior import log_likelihoods, make_templates
+from napari_cryospin.engine.pose_posterior import log_likelihoods, make_templates
+from napari_cryospin.geometry import so3_grid
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
-from napari_cryospin.physics import fourier, so3_grid
-from napari_cryospin.physics.simulate import SimulationSettings
+from napari_cryospin.physics import fourier
 from napari_cryospin.settings import PRESETS
+from napari_cryospin.simulation.files import simulate
+from napari_cryospin.simulation.images import SimulationSettings
+from napari_cryospin.views.posterior.map_state import MapState
+from napari_cryospin.views.posterior.particle_view import ParticleView
 
 MAP = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
 

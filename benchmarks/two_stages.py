@@ -17,12 +17,12 @@ from pathlib import Path
 import matplotlib as mpl
 import torch
 
+from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.evaluation.against_truth import compare_poses
-from napari_cryospin.evaluation.simulation import simulate
-from napari_cryospin.inference.reconstruction import Reconstruction
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.physics.simulate import SimulationSettings
 from napari_cryospin.settings import PRESETS
+from napari_cryospin.simulation.files import simulate
+from napari_cryospin.simulation.images import SimulationSettings
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

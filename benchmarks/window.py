@@ -190,7 +190,7 @@ def main() -> None:
     from napari_cryospin.io.open import open_particles
     from napari_cryospin.runs.folder import RunFolder
     from napari_cryospin.runs.source import RunInput
-    from napari_cryospin.widgets.session import session_of
+    from napari_cryospin.widgets.session.session import session_of
 
     viewer = napari.Viewer()
     wait(0.2)  # the window exists, but for its first paint

@@ -24,8 +24,8 @@ import psutil
 from qtpy.QtWidgets import QApplication
 
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.widgets.live_map import live_map_of
-from napari_cryospin.widgets.session import session_of
+from napari_cryospin.widgets.live_map.layers import live_map_of
+from napari_cryospin.widgets.session.session import session_of
 from napari_cryospin.widgets.workspace import open_workspace
 
 WARM = 100  # updates after which everything that is made once has been made

@@ -18,8 +18,8 @@ import numpy as np
 from qtpy.QtWidgets import QApplication
 
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.widgets.posterior_panel import PosteriorPanel
-from napari_cryospin.widgets.session import session_of
+from napari_cryospin.widgets.posterior.panel import PosteriorPanel
+from napari_cryospin.widgets.session.session import session_of
 
 PATIENCE = 60.0  # s
 

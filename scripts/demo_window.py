@@ -14,11 +14,11 @@ from qtpy.QtWidgets import QApplication
 from napari_cryospin.cli.console import describe, say
 from napari_cryospin.cli.demo import COUNT, simulated, summarise
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.physics.simulate import SimulationSettings
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS
-from napari_cryospin.widgets.session import Session, session_of
+from napari_cryospin.simulation.images import SimulationSettings
+from napari_cryospin.widgets.session.session import Session, session_of
 from napari_cryospin.widgets.workspace import open_workspace
 from take_screenshots import Tour
 

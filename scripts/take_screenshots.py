@@ -16,14 +16,15 @@ from PIL import Image
 from qtpy.QtCore import QSettings, Qt
 from qtpy.QtWidgets import QApplication, QMainWindow
 
-from napari_cryospin.evaluation.sphere_cells import healpix_cells
+from napari_cryospin.geometry.sphere_cells import healpix_cells
 from napari_cryospin.settings import PRESETS, Settings
-from napari_cryospin.widgets.direction_views import NAMES
-from napari_cryospin.widgets.particles_panel import ParticlesPanel
-from napari_cryospin.widgets.posterior_panel import PosteriorPanel
-from napari_cryospin.widgets.run_panel import RunPanel
-from napari_cryospin.widgets.session import session_of
-from napari_cryospin.widgets.workspace import BottomRow, dock_of, open_workspace
+from napari_cryospin.widgets.particles.panel import ParticlesPanel
+from napari_cryospin.widgets.posterior.panel import PosteriorPanel
+from napari_cryospin.widgets.run.panel import RunPanel
+from napari_cryospin.widgets.session.docks import dock_of
+from napari_cryospin.widgets.session.session import session_of
+from napari_cryospin.widgets.sphere.views import NAMES
+from napari_cryospin.widgets.workspace import BottomRow, open_workspace
 
 log = logging.getLogger("screenshots")
 

@@ -25,23 +25,23 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from napari_cryospin.checks.contrast import judge_contrast
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.images import PreparedImages
+from napari_cryospin.engine.pose_posterior import log_likelihoods, make_templates
+from napari_cryospin.engine.reconstruction import Reconstruction
+from napari_cryospin.engine.sampling import pose_grid
+from napari_cryospin.engine.switching import remake_volume
 from napari_cryospin.evaluation.fsc import fsc, spherical_mask
 from napari_cryospin.evaluation.map_alignment import align_maps, apply_alignment
 from napari_cryospin.evaluation.pose_error import rotation_errors, shift_errors
-from napari_cryospin.inference.batches import PreparedImages
-from napari_cryospin.inference.fit import Fit
-from napari_cryospin.inference.pose_posterior import log_likelihoods, make_templates
-from napari_cryospin.inference.reconstruction import Reconstruction
-from napari_cryospin.inference.sampling import pose_grid
-from napari_cryospin.inference.switching import remake_volume
-from napari_cryospin.io.contrast import judge_contrast
+from napari_cryospin.geometry.so3 import rotation_distance
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.particles import Particles
 from napari_cryospin.physics import fourier
 from napari_cryospin.physics.slicing import central_slices, shift_phases
-from napari_cryospin.physics.so3 import rotation_distance
 from napari_cryospin.settings import PRESETS, PreparationSettings, Settings
 
 PIXEL_SIZE = 13.1

@@ -32,7 +32,9 @@ def test_import_contracts_are_kept():
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.parametrize("statement", ["import napari_cryospin", "import napari_cryospin.widgets.reader"])
+@pytest.mark.parametrize(
+    "statement", ["import napari_cryospin", "import napari_cryospin.widgets.contributions.map_reader"]
+)
 def test_importing_loads_neither_torch_nor_qt(statement):
     heavy = ["torch", "qtpy", "PyQt6", "PySide6", "napari", "vispy"]
     code = f"{statement}\nimport sys\nprint([name for name in {heavy} if name in sys.modules])"

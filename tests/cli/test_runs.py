@@ -15,15 +15,15 @@ import napari_cryospin
 from napari_cryospin.cli import main
 from napari_cryospin.cli.console import progress_shown
 from napari_cryospin.cli.demo import SAMPLE_MAP, simulated
-from napari_cryospin.evaluation.simulation import simulate
-from napari_cryospin.inference.run import reconstruct
+from napari_cryospin.driving.run import reconstruct
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.physics.simulate import SimulationSettings
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.launch import RunThread
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, MachineSettings, Settings
+from napari_cryospin.simulation.files import simulate
+from napari_cryospin.simulation.images import SimulationSettings
 
 
 def test_status_tells_of_a_run_whose_process_is_gone(run, capsys):

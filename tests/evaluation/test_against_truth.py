@@ -14,14 +14,14 @@ from napari_cryospin.evaluation.against_truth import (
     evaluate_results,
     true_rotations_in_frame,
 )
-from napari_cryospin.evaluation.hand import HAND_FLIP, flip_hand
 from napari_cryospin.evaluation.map_alignment import apply_alignment
-from napari_cryospin.evaluation.simulation import simulate
+from napari_cryospin.geometry.hand import HAND_FLIP, flip_hand
 from napari_cryospin.io.files import MissingStacksError
 from napari_cryospin.io.mrc import read_map, write_map
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.io.star import write_particles
-from napari_cryospin.physics.simulate import SimulationSettings
+from napari_cryospin.io.star.particles import write_particles
+from napari_cryospin.simulation.files import simulate
+from napari_cryospin.simulation.images import SimulationSettings
 
 SAMPLE_MAP = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
 FRAME = Rotation.from_euler("ZYZ", [20, 40, 60], degrees=True).as_matrix()

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from napari_cryospin.evaluation.head_maps import direction_counts, grid_for, mean_errors, win_shares
-from napari_cryospin.evaluation.sphere_cells import healpix_cells, pixel_of
+from napari_cryospin.geometry.sphere_cells import healpix_cells, pixel_of
 
 
 def poses(count, seed=0):

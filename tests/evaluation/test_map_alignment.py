@@ -6,9 +6,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from napari_cryospin.evaluation.fsc import fsc
-from napari_cryospin.evaluation.hand import HAND_FLIP, flip_hand
 from napari_cryospin.evaluation.map_alignment import align_maps, apply_alignment
 from napari_cryospin.evaluation.pose_error import angle_between, rotation_errors
+from napari_cryospin.geometry.hand import HAND_FLIP, flip_hand
 from napari_cryospin.physics.map_crop import fourier_crop_map
 
 BLOBS = np.random.default_rng(5).uniform(-9, 9, (25, 3))

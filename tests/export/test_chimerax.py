@@ -8,14 +8,14 @@ import mrcfile
 import numpy as np
 import pytest
 
-from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.export import chimerax_program
 from napari_cryospin.export.chimerax import Look, camera_matrix, export_chimerax, quoted, script_text
 from napari_cryospin.export.chimerax_program import find_chimerax
 from napari_cryospin.export.chimerax_remote import ChimeraXError, ChimeraXRemote, LiveModel
 from napari_cryospin.export.options import ExportOptions
 from napari_cryospin.export.table import export
-from napari_cryospin.io.angles import rotation_from_euler
+from napari_cryospin.geometry.angles import rotation_from_euler
+from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.bild import write_distribution
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Snapshot

@@ -112,7 +112,7 @@ def test_real_files_give_way_to_nothing(star, make_run, tmp_path):
     stack = tmp_path / "input" / "far" / "stack0.mrcs"
     stack.parent.mkdir()
     stack.write_bytes(b"images")  # opened by nobody here
-    from napari_cryospin.io.cryosparc_writer import _linked
+    from napari_cryospin.io.cryosparc.write import _linked
 
     mine = tmp_path / "out" / "stacks" / "stack0.mrc"
     mine.parent.mkdir(parents=True)

@@ -14,18 +14,18 @@ from scipy.ndimage import fourier_shift
 from scipy.spatial.transform import Rotation
 from torch_fourier_slice import project_3d_to_2d
 
-from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.export.options import ExportOptions
 from napari_cryospin.export.run_results import open_results
 from napari_cryospin.export.selection import Selection
 from napari_cryospin.export.table import export
+from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.cryodrgn import write_ctf
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.io.star import POSTERIOR_COLUMNS, StarForm
+from napari_cryospin.io.star.particles import POSTERIOR_COLUMNS, StarForm
 from napari_cryospin.physics.fourier import fourier_crop
 from napari_cryospin.physics.map_crop import fourier_crop_map
-from napari_cryospin.physics.simulate import Projections
 from napari_cryospin.settings import PreparationSettings, Settings
+from napari_cryospin.simulation.images import Projections
 
 ANGLES = ["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]
 ANGST, PIXELS = ["rlnOriginXAngst", "rlnOriginYAngst"], ["rlnOriginX", "rlnOriginY"]

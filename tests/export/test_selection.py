@@ -9,7 +9,7 @@ import pytest
 
 from napari_cryospin.export.run_results import RunResults, open_results
 from napari_cryospin.export.selection import Selection
-from napari_cryospin.io.angles import rotation_from_euler
+from napari_cryospin.geometry.angles import rotation_from_euler
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from napari_cryospin.export.options import ExportCancelledError
 from napari_cryospin.export.run_results import open_results
 from napari_cryospin.export.selection import Selection
 from napari_cryospin.export.table import EXPORTERS, export
-from napari_cryospin.io.angles import rotation_from_euler
+from napari_cryospin.geometry.angles import rotation_from_euler
 
 
 def test_command(star, make_run, tmp_path, capsys):

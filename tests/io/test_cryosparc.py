@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_cryospin.io.angles import euler_from_rotation, rotation_from_euler
+from napari_cryospin.geometry.angles import euler_from_rotation, rotation_from_euler
 from napari_cryospin.io.files import MissingStacksError
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.io.star import write_particles
+from napari_cryospin.io.star.particles import write_particles
 
 UIDS = np.array([50, 20, 90, 10], dtype=np.uint64)
 

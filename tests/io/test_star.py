@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_cryospin.io.angles import rotation_from_euler
+from napari_cryospin.geometry.angles import rotation_from_euler
 from napari_cryospin.io.mrc import write_stack
-from napari_cryospin.io.star import read_particles
+from napari_cryospin.io.star.particles import read_particles
 
 Write = Callable[..., Path]
 

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import starfile
 
-from napari_cryospin.io import star_text
-from napari_cryospin.io.angles import euler_from_rotation, rotation_from_euler
+from napari_cryospin.geometry.angles import euler_from_rotation, rotation_from_euler
 from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.io.star import read_particles, write_particles
+from napari_cryospin.io.star import text as star_text
+from napari_cryospin.io.star.particles import read_particles, write_particles
 
 Write = Callable[..., Path]
 ANGLES = np.array([[10.0, 20.0, 30.0], [-40.0, 50.0, 60.0], [70.0, 80.0, -90.0]])

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from napari_cryospin.geometry.so3 import rotation_distance
 from napari_cryospin.models.encoder import Encoder
 from napari_cryospin.models.hartley_volume import HartleyVolume
-from napari_cryospin.physics.so3 import rotation_distance
 
 
 def count(module: torch.nn.Module) -> int:

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from napari_cryospin.geometry.so3 import random_rotations
 from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.projector import Projector
 from napari_cryospin.physics.fourier import half_plane, map_to_hartley
 from napari_cryospin.physics.slicing import central_slices, insert_slices, shift_phases
-from napari_cryospin.physics.so3 import random_rotations
 
 CORNER = 3**0.5
 """Lattice points from a point to the farthest corner that its interpolation may read."""

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from napari_cryospin.geometry.so3 import exponential_map, random_rotations, rotation_distance
 from napari_cryospin.models.pose_table import PoseTable
-from napari_cryospin.physics.so3 import exponential_map, random_rotations, rotation_distance
 
 RATES = torch.tensor([0.05, 0.05, 0.05, 0.3, 0.3])
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.evaluation.fsc import fsc
+from napari_cryospin.geometry.so3 import random_rotations
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.physics.fourier import half_plane, map_to_hartley
 from napari_cryospin.physics.slicing import central_slices, crop_lattice
-from napari_cryospin.physics.so3 import random_rotations
 
 
 def make_volume(band: int = 7, padding: int = 2, box: int = 16) -> WienerVolume:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from napari_cryospin.physics import fourier, so3, so3_grid
+from napari_cryospin.geometry import so3, so3_grid
+from napari_cryospin.physics import fourier
 from napari_cryospin.physics.slicing import central_slices, crop_lattice, shift_phases
 
 

@@ -14,8 +14,9 @@ from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Event, Snapshot, Status
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, Settings
-from napari_cryospin.widgets import preferences, samples
-from napari_cryospin.widgets.session import Session, _sessions
+from napari_cryospin.widgets.kit import preferences
+from napari_cryospin.widgets.particles import samples
+from napari_cryospin.widgets.session.session import Session, _sessions
 
 DATA = Path(samples.DATA)
 
@@ -60,8 +61,8 @@ def session(qtbot):
 @pytest.fixture(scope="session")
 def tiny_particles(tmp_path_factory):
     """Files of 60 particles of 32 px, with their truth."""
-    from napari_cryospin.evaluation.simulation import simulate
-    from napari_cryospin.physics.simulate import SimulationSettings
+    from napari_cryospin.simulation.files import simulate
+    from napari_cryospin.simulation.images import SimulationSettings
 
     settings = SimulationSettings(count=60, box=32, snr=1.0)
     return simulate(DATA / "spliceosome_64.mrc", tmp_path_factory.mktemp("tiny") / "tiny", settings)
@@ -84,7 +85,7 @@ def tiny_settings() -> Settings:
 @pytest.fixture(scope="session")
 def finished_run(tiny_particles, tiny_settings, tmp_path_factory) -> RunFolder:
     """A run that went from beginning to end; do not write into it."""
-    from napari_cryospin.inference.run import reconstruct
+    from napari_cryospin.driving.run import reconstruct
 
     path = tmp_path_factory.mktemp("finished") / "run"
     schedule = dataclasses.replace(tiny_settings.schedule, switch=2)

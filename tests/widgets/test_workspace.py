@@ -10,10 +10,11 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QDockWidget
 
 from napari_cryospin.widgets import workspace
-from napari_cryospin.widgets.particles_panel import ParticlesPanel
-from napari_cryospin.widgets.posterior_panel import PosteriorPanel
-from napari_cryospin.widgets.session import session_of
-from napari_cryospin.widgets.workspace import PANELS, BottomRow, exists, open_workspace, reveal
+from napari_cryospin.widgets.particles.panel import ParticlesPanel
+from napari_cryospin.widgets.posterior.panel import PosteriorPanel
+from napari_cryospin.widgets.session.docks import reveal
+from napari_cryospin.widgets.session.session import session_of
+from napari_cryospin.widgets.workspace import PANELS, BottomRow, open_workspace
 
 
 def docks(viewer):
@@ -83,10 +84,10 @@ def test_panels_of_one_viewer_share_a_session_though_each_gets_a_proxy(make_napa
 def test_every_panel_is_a_dock_of_its_own_in_the_manifest():
     manifest = PluginManifest.from_distribution("napari-cryospin")
     names = {widget.display_name for widget in manifest.contributions.widgets}
-    assert {"cryoSPIN workspace", *filter(exists, PANELS)} <= names
+    assert {"cryoSPIN workspace", *PANELS} <= names
 
 
-@pytest.mark.parametrize("title", [title for title in PANELS if exists(title)])
+@pytest.mark.parametrize("title", list(PANELS))
 def test_a_panel_opens_alone_twice_and_in_2d(make_napari_viewer, title):
     viewer = make_napari_viewer(ndisplay=2)
     dock, panel = viewer.window.add_plugin_dock_widget("napari-cryospin", title)
@@ -102,12 +103,12 @@ from qtpy.QtTest import QTest
 viewer = napari.Viewer()
 QTest.qWait(200)
 before = time.process_time()
-from napari_cryospin.widgets.workspace import PANELS, exists, open_workspace
+from napari_cryospin.widgets.workspace import PANELS, open_workspace
 column = open_workspace(viewer)
 took = time.process_time() - before
-for title in ("Run", *filter(exists, ("Export",))):
+for title in ("Run", "Export"):
     column.setCurrentIndex(column.index_of(title))
-for title in filter(exists, PANELS):
+for title in PANELS:
     viewer.window.add_plugin_dock_widget("napari-cryospin", title)
 print("torch" in sys.modules, took)
 viewer.close()

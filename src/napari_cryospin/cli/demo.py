@@ -13,10 +13,10 @@ from napari_cryospin.cli.console import say
 from napari_cryospin.cli.outcome import draw, write_posterior
 from napari_cryospin.cli.runs import run
 from napari_cryospin.evaluation.against_truth import evaluate_results
-from napari_cryospin.evaluation.simulation import SimulatedFiles, simulate
-from napari_cryospin.physics.simulate import SimulationSettings
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.settings import Settings
+from napari_cryospin.simulation.files import SimulatedFiles, simulate
+from napari_cryospin.simulation.images import SimulationSettings
 
 COUNT = 2000
 """Images that the demo simulates unless told otherwise, here and in the window."""

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from napari_cryospin.checks.preflight import PreflightCard, preflight
 from napari_cryospin.cli.console import say
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.io.preflight import PreflightCard, preflight
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.source import InputOptions, RunInput
 from napari_cryospin.settings import Settings

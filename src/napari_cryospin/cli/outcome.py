@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional, arg
 
-from napari_cryospin import report
 from napari_cryospin.cli.console import say
 from napari_cryospin.evaluation.against_truth import THRESHOLD, TruthReport, evaluate_results, true_rotations_in_frame
-from napari_cryospin.inference.map_state import MapState
-from napari_cryospin.inference.particle_view import ParticleView
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.npz import open_npz
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.run_particles import open_run_particles
+from napari_cryospin.views import figures as report
+from napari_cryospin.views.posterior.map_state import MapState
+from napari_cryospin.views.posterior.particle_view import ParticleView
 
 
 def evaluate(

@@ -39,7 +39,7 @@ def run(
     """
     source = RunInput(particles=particles, **vars(options))
     opened = checked_particles(source, settings)
-    from napari_cryospin.inference.devices import choose_devices  # torch, once all else is in order
+    from napari_cryospin.engine.devices import choose_devices  # torch, once all else is in order
 
     choose_devices(settings.machine.device, 2 if settings.preparation.half_sets else 1)
     return go_on(RunFolder.create(out, source, settings), opened)
@@ -77,7 +77,7 @@ def resume(
 
 def go_on(folder: RunFolder, particles: Particles | None = None) -> int:
     """Drive a run in this process until it ends, and say how it ended."""
-    from napari_cryospin.inference.run import reconstruct  # torch
+    from napari_cryospin.driving.run import reconstruct  # torch
 
     with stop_on_signal() as stop, progress_shown() as progress:
         try:

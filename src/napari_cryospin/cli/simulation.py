@@ -8,9 +8,9 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from napari_cryospin.cli.console import say
-from napari_cryospin.evaluation.simulation import SUFFIXES
-from napari_cryospin.evaluation.simulation import simulate as simulate_files
-from napari_cryospin.physics.simulate import SimulationSettings
+from napari_cryospin.simulation.files import SUFFIXES
+from napari_cryospin.simulation.files import simulate as simulate_files
+from napari_cryospin.simulation.images import SimulationSettings
 
 
 def simulate(

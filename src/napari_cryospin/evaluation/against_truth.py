@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from napari_cryospin.evaluation.fsc import Fsc, fsc, map_mask, spherical_mask
-from napari_cryospin.evaluation.hand import HAND_FLIP
 from napari_cryospin.evaluation.map_alignment import align_maps, apply_alignment
 from napari_cryospin.evaluation.pose_error import PoseErrors, ShiftErrors, rotation_errors, shift_errors
+from napari_cryospin.geometry.hand import HAND_FLIP
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.io.open import open_particles

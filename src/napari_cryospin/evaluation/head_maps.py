@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_cryospin.evaluation.sphere_cells import pixel_of
+from napari_cryospin.geometry.sphere_cells import pixel_of
 
 PER_CELL = 12
 """Particles a cell on average, at the least, of a grid that says something."""

@@ -16,8 +16,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from napari_cryospin.evaluation.fsc import fsc
-from napari_cryospin.evaluation.hand import flip_hand
-from napari_cryospin.physics import fourier, so3, so3_grid
+from napari_cryospin.geometry import so3, so3_grid
+from napari_cryospin.geometry.hand import flip_hand
+from napari_cryospin.physics import fourier
 from napari_cryospin.physics.map_crop import fourier_crop_map, fourier_pad_map
 
 _SEARCH_BOX = 64  # pixels; larger maps are searched at this box

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_cryospin.physics import healpix
+from napari_cryospin.geometry import healpix
 
 CELLS = 4
 """nside of the table's HEALPix grid: 192 cells of about 15 degrees."""

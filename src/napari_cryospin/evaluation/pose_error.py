@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
-from napari_cryospin.evaluation.hand import HAND_FLIP
+from napari_cryospin.geometry.hand import HAND_FLIP
 
 Array = NDArray[np.float64]
 

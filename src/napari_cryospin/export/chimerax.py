@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.export.options import Exported, ExportOptions, Progress
 from napari_cryospin.export.run_maps import has_newest_results, read_maps, read_series
 from napari_cryospin.export.run_results import open_results
-from napari_cryospin.io.angles import rotation_from_euler
+from napari_cryospin.geometry import healpix
+from napari_cryospin.geometry.angles import rotation_from_euler
+from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.bild import write_distribution
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.mrc import read_map, write_map
-from napari_cryospin.physics import healpix
 from napari_cryospin.runs.folder import RunFolder
 
 HALVES = ("#e8b96f", "#8fc7a3")

@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 
 from numpy.typing import NDArray
 
-from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.export.chimerax import Look, camera_matrix, level_command, quoted
+from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.mrc import write_map
 from napari_cryospin.runs.messages import Snapshot
 

@@ -9,8 +9,8 @@ import numpy as np
 from napari_cryospin.export.input_notes import inverted, kept_ctf_notes
 from napari_cryospin.export.options import Exported, ExportOptions, Progress, within
 from napari_cryospin.export.run_results import RunResults
-from napari_cryospin.io.cryosparc import CsTable
-from napari_cryospin.io.cryosparc_writer import write_result_group
+from napari_cryospin.io.cryosparc.read import CsTable
+from napari_cryospin.io.cryosparc.write import write_result_group
 
 
 def export_cryosparc(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:

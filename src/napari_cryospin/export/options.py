@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from napari_cryospin.io.star import StarForm
+from napari_cryospin.io.star.particles import StarForm
 
 Primary = Literal["sharpened", "filtered", "unfiltered"]
 Progress = Callable[[float, str], None]

@@ -9,7 +9,7 @@ from napari_cryospin.export.input_notes import kept_ctf_notes, shows_dark_protei
 from napari_cryospin.export.options import Exported, ExportOptions, Progress, within
 from napari_cryospin.export.run_results import RunResults
 from napari_cryospin.io.located import both_half_sets
-from napari_cryospin.io.star import POSTERIOR_COLUMNS, write_particles
+from napari_cryospin.io.star.particles import POSTERIOR_COLUMNS, write_particles
 
 
 def export_relion(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:

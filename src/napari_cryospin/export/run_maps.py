@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cryospin.evaluation.hand import flip_hand
 from napari_cryospin.evaluation.postprocess import postprocess
 from napari_cryospin.export.options import ExportOptions
+from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.io.npz import open_npz
 from napari_cryospin.runs.folder import RunFolder

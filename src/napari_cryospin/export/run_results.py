@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cryospin.evaluation.hand import HAND_FLIP
-from napari_cryospin.io.angles import euler_from_rotation
+from napari_cryospin.geometry.angles import euler_from_rotation
+from napari_cryospin.geometry.hand import HAND_FLIP
 from napari_cryospin.io.npz import open_npz
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
@@ -215,7 +215,7 @@ def _in_one_frame(arrays: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ..
     second = arrays["half_sets"] == 2
     if "half_maps" not in arrays or not second.any():
         return arrays, ()
-    from napari_cryospin.inference.half_sets import align_halves, poses_in_frame  # torch
+    from napari_cryospin.engine.half_sets import align_halves, poses_in_frame  # torch
 
     maps = arrays["half_maps"].astype(np.float32)
     halves = align_halves(maps[0], maps[1], float(arrays["pixel_size"]), exact=False)

@@ -6,10 +6,10 @@ import dataclasses
 
 import numpy as np
 
+from napari_cryospin.driving.run import prepare
+from napari_cryospin.engine.posterior_statistics import posterior_statistics
 from napari_cryospin.export.options import Progress
 from napari_cryospin.export.run_results import RunResults
-from napari_cryospin.inference.posterior_statistics import posterior_statistics
-from napari_cryospin.inference.run import prepare
 
 
 def with_statistics(results: RunResults, progress: Progress) -> RunResults:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_cryospin.io.files import atomic_write
-from napari_cryospin.io.star_text import write_blocks
+from napari_cryospin.io.star.text import write_blocks
 
 RELION_COLUMNS = {
     "corrected": "rlnFourierShellCorrelationCorrected",

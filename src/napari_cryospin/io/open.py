@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_cryospin.io import cryodrgn, cryosparc, star
-from napari_cryospin.io.cryosparc_group import group_files
+from napari_cryospin.io import cryodrgn
+from napari_cryospin.io.cryosparc import read as cryosparc
+from napari_cryospin.io.cryosparc.group import group_files
 from napari_cryospin.io.files import check_is_file
 from napari_cryospin.io.located import check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import mrc_header, open_stack, stack_header
-from napari_cryospin.io.star_text import Share, ignored
+from napari_cryospin.io.star import particles as star
+from napari_cryospin.io.star.text import Share, ignored
 from napari_cryospin.particles import Particles
 
 STACKS = (".mrcs", ".mrc")

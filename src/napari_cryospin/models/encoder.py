@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from napari_cryospin.physics.so3 import rotation_from_6d
+from napari_cryospin.geometry.so3 import rotation_from_6d
 
 GAUSSIAN_SCALES = (0.0, 1.0, 2.0, 4.0, 8.0)
 """Standard deviations of the filter bank, in pixels of a 128 px image; 0 is the image itself."""

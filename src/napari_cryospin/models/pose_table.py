@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from napari_cryospin.physics.so3 import exponential_map
+from napari_cryospin.geometry.so3 import exponential_map
 
 
 class PoseTable(nn.Module):

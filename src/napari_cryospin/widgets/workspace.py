@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
+from napari_cryospin.widgets.charts.convergence import ConvergencePanel
+from napari_cryospin.widgets.charts.heads import HeadsPanel
+from napari_cryospin.widgets.charts.orientations import OrientationsPanel
+from napari_cryospin.widgets.export.panel import ExportPanel
+from napari_cryospin.widgets.live_map.panel import LiveMapPanel
+from napari_cryospin.widgets.particles.panel import ParticlesPanel
+from napari_cryospin.widgets.posterior.panel import PosteriorPanel
+from napari_cryospin.widgets.run.panel import RunPanel
+from napari_cryospin.widgets.session.docks import PLUGIN, WORKSPACE, dock_of
+
 if TYPE_CHECKING:
     from napari.viewer import Viewer
     from qtpy.QtGui import QShowEvent
 
-PLUGIN = "napari-cryospin"
-WORKSPACE = "cryoSPIN workspace"
 LARGE = (1500, 850)
 """Pixels of a screen on which all panels have a place side by side."""
 RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 430, 380
@@ -25,38 +32,25 @@ BOTTOM_HEIGHT, BOTTOM_HEIGHT_SMALL = 330, 280
 
 @dataclass(frozen=True)
 class Place:
-    """A panel: where its class is, and what it is for."""
+    """A panel: its class, and what it is for."""
 
-    panel: str
-    """`module:class`, imported when the panel is first seen; a module that does not exist leaves its place empty."""
+    panel: Callable[[Viewer], QWidget]
     tip: str
 
 
-_WIDGETS = "napari_cryospin.widgets"
 PANELS = {
-    "Particles": Place(f"{_WIDGETS}.particles_panel:ParticlesPanel", "Open particles and look at them before a run"),
-    "Run": Place(f"{_WIDGETS}.run_panel:RunPanel", "Start, pause, stop a run; switch to auto-decoding"),
-    "Export": Place(f"{_WIDGETS}.export_panel:ExportPanel", "Save map, poses and figures; open them in ChimeraX"),
-    "Posterior": Place(f"{_WIDGETS}.posterior_panel:PosteriorPanel", "Pose posterior of a particle"),
-    "Live map": Place(f"{_WIDGETS}.live_map_panel:LiveMapPanel", "The map as it grows; back to earlier epochs"),
-    "Convergence": Place(f"{_WIDGETS}.convergence_panel:ConvergencePanel", "Loss, resolution, FSC, pose changes"),
-    "Heads": Place(f"{_WIDGETS}.heads_panel:HeadsPanel", "What share of the particles each head wins, and where"),
-    "Orientations": Place(f"{_WIDGETS}.orientations_panel:OrientationsPanel", "View directions of all particles"),
+    "Particles": Place(ParticlesPanel, "Open particles and look at them before a run"),
+    "Run": Place(RunPanel, "Start, pause, stop a run; switch to auto-decoding"),
+    "Export": Place(ExportPanel, "Save map, poses and figures; open them in ChimeraX"),
+    "Posterior": Place(PosteriorPanel, "Pose posterior of a particle"),
+    "Live map": Place(LiveMapPanel, "The map as it grows; back to earlier epochs"),
+    "Convergence": Place(ConvergencePanel, "Loss, resolution, FSC, pose changes"),
+    "Heads": Place(HeadsPanel, "What share of the particles each head wins, and where"),
+    "Orientations": Place(OrientationsPanel, "View directions of all particles"),
 }
+"""Title -> panel. Each is made when it is first seen."""
 RIGHT = ("Particles", "Run", "Export")
 BOTTOM = ("Convergence", "Heads", "Orientations")
-
-
-def make_panel(title: str, viewer: Viewer) -> QWidget:
-    """A panel by its name in `PANELS`."""
-    module, name = PANELS[title].panel.split(":")
-    panel: QWidget = getattr(importlib.import_module(module), name)(viewer)
-    return panel
-
-
-def exists(title: str) -> bool:
-    """Whether there is such a panel in this installation."""
-    return importlib.util.find_spec(PANELS[title].panel.split(":")[0]) is not None
 
 
 class PanelTabs(QTabWidget):
@@ -67,7 +61,7 @@ class PanelTabs(QTabWidget):
     viewer
         napari's.
     titles
-        Names in `PANELS`; those that do not exist are left out.
+        Titles in `PANELS`.
     """
 
     def __init__(self, viewer: Viewer, titles: tuple[str, ...]) -> None:
@@ -78,7 +72,7 @@ class PanelTabs(QTabWidget):
         assert bar is not None
         bar.setDrawBase(False)  # a white line beside the tabs, in either theme
         self.setStyleSheet("QTabBar::tab { padding: 5px 12px; }")
-        for title in filter(exists, titles):
+        for title in titles:
             self.add(title)
         self.currentChanged.connect(self._fill)
 
@@ -102,7 +96,7 @@ class PanelTabs(QTabWidget):
         page = self.widget(index)
         layout = None if page is None else page.layout()
         if layout is not None and not layout.count():
-            layout.addWidget(make_panel(self.tabText(index), self.viewer))
+            layout.addWidget(PANELS[self.tabText(index)].panel(self.viewer))
 
     def showEvent(self, event: QShowEvent | None) -> None:
         self._fill(self.currentIndex())
@@ -130,8 +124,7 @@ class BottomRow(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        if exists("Live map"):
-            layout.addWidget(make_panel("Live map", viewer))
+        layout.addWidget(LiveMapPanel(viewer))
         layout.addWidget(self.tabs, 1)
         self.tabs.tabBarClicked.connect(lambda _: self.fold.setChecked(False))
         self._fold(False)
@@ -189,7 +182,7 @@ class Workspace(PanelTabs):
             self.viewer.window.add_dock_widget(bottom, name="cryoSPIN map and plots", area="bottom")
             bottom.fold.setChecked(not large)
             bottom.set_height()
-        if not large and self.index_of("Posterior") < 0 and exists("Posterior"):
+        if not large and self.index_of("Posterior") < 0:
             self.add("Posterior")
         elif self.index_of("Posterior") < 0:
             self._dock_posterior(window, dock)
@@ -200,7 +193,7 @@ class Workspace(PanelTabs):
 
     def _dock_posterior(self, window: QMainWindow, column: QDockWidget) -> None:
         known = [one.objectName() for one in window.findChildren(QDockWidget)]
-        if not exists("Posterior") or any(name.startswith("Posterior") for name in known):
+        if any(name.startswith("Posterior") for name in known):
             return
         _, panel = self.viewer.window.add_plugin_dock_widget(PLUGIN, "Posterior")
         dock = dock_of(panel)
@@ -217,12 +210,6 @@ def _share_height(window: QMainWindow, upper: QDockWidget, lower: QDockWidget) -
     window.resizeDocks([upper, lower], [first, height - first], Qt.Orientation.Vertical)
 
 
-def dock_of(widget: QWidget) -> QDockWidget | None:
-    """The dock around a widget."""
-    dock = widget.parentWidget()
-    return dock if isinstance(dock, QDockWidget) else None
-
-
 def is_large(widget: QWidget) -> bool:
     """Whether a widget's screen has room for all panels side by side."""
     screen = widget.screen()
@@ -237,14 +224,3 @@ def open_workspace(viewer: Viewer) -> Workspace:
     workspace.arrange()
     assert isinstance(workspace, Workspace)
     return workspace
-
-
-def reveal(viewer: Viewer, title: str) -> QWidget:
-    """Bring a panel of the right column to the front, and return it; the other docks stay as they are."""
-    dock, workspace = viewer.window.add_plugin_dock_widget(PLUGIN, WORKSPACE)
-    if not workspace.arranged:
-        workspace.arrange()
-    dock.show()
-    dock.raise_()
-    workspace.setCurrentIndex(workspace.index_of(title))
-    return workspace.panel(title)  # type: ignore[no-any-return]

@@ -1,0 +1,241 @@
+"""The pre-flight card: what is in a particle set, what a run will take, and what stands in its way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_cryospin.checks.contrast import Contrast, judge_contrast
+from napari_cryospin.particles import Particles
+from napari_cryospin.settings import Settings
+
+DEFAULT_BOX = 128
+GIB = 2.0**30
+PROGRAM = 0.7
+"""GiB of Python with all that a run loads, and of the work on a batch apart from the encoder."""
+FEW = 500
+"""Particles: from fewer, runs have not been seen to find maps reliably (docs/benchmarks.md)."""
+BYTES_A_PIXEL = {"small": 600, "vgg16": 2400}
+"""Of an image that goes through the encoder, all layers together, as measured; by its trunk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreflightCard:
+    """What `inspect` prints, and what a window shows before a run."""
+
+    source: str
+    """The particle file."""
+    count: int
+    """Particles in the file."""
+    used: int
+    """Particles that a run with these settings uses."""
+    boxes: tuple[int, ...]
+    """Pixels; 0: not known."""
+    pixel_sizes: tuple[float, ...]
+    """A, one for each of `boxes`."""
+    working_box: int
+    """Pixels; 0: not known."""
+    working_pixel_size: float
+    """A; 0: not known."""
+    optics_groups: int
+    """Number of optics groups."""
+    ctf: str
+    """What is known of the CTF."""
+    poses: str
+    """What is known of poses and half sets."""
+    contrast: Contrast | None
+    """None: not judged, as no image could be read."""
+    memory: float
+    """GiB that prepared images and volume will take."""
+    memory_in_all: float
+    """GiB that a run will take: these, the program, and the work on a batch."""
+    problems: tuple[str, ...]
+    """Why a run is impossible; empty: it is possible."""
+    notes: tuple[str, ...]
+    """What the user should know."""
+
+    def __str__(self) -> str:
+        boxes = ", ".join(
+            f"{box or 'unknown'} px at {size:.4g} A" for box, size in zip(self.boxes, self.pixel_sizes, strict=True)
+        )
+        particles = f"{self.count:,}" + (f", {self.used:,} used" if self.used < self.count else "")
+        rows = [
+            ("file", self.source),
+            ("particles", particles),
+            ("box", boxes),
+            (
+                "working box",
+                f"{self.working_box} px at {self.working_pixel_size:.4g} A" if self.working_box else "unknown",
+            ),
+            ("optics groups", str(self.optics_groups)),
+            ("CTF", self.ctf),
+            ("poses", self.poses),
+            ("contrast", str(self.contrast) if self.contrast else "not judged"),
+            ("memory", f"about {_size(self.memory_in_all)}; prepared images and volume {_size(self.memory)} of it"),
+            *(("note", note) for note in self.notes),
+            *(("PROBLEM", problem) for problem in self.problems),
+        ]
+        return "\n".join(f"{name + ':':<15}{text}" for name, text in rows)
+
+
+def preflight(particles: Particles, settings: Settings) -> PreflightCard:
+    """Judge whether a run of these particles with these settings is possible.
+
+    Parameters
+    ----------
+    particles
+        Their stacks may be missing: that is then a problem on the card.
+    settings
+        Of the run.
+    """
+    kinds = np.unique(np.stack([particles.box_sizes, particles.pixel_sizes], axis=-1), axis=0)
+    box, side = particles.common_frame()
+    working_box = settings.preparation.box or min(box, DEFAULT_BOX)
+    used = min(len(particles), settings.preparation.subset or len(particles))
+    missing = _missing_stacks(particles)
+    problems = list(missing)
+    if box and working_box > box:
+        problems.append(f"box {working_box} px is larger than the particles' {box} px; expected at most that (--box)")
+    if settings.preparation.half_sets and used < 2:
+        problems.append(f"half sets of {used} particle; expected at least 2")
+    problems += _radii(settings, side)
+    held = memory(used, working_box, settings) if box else 0.0
+    contrast = None
+    if not missing:
+        try:
+            contrast = judge_contrast(particles, -1.0 if settings.preparation.invert_contrast else 1.0)
+        except ValueError as error:
+            problems.append(str(error))
+    return PreflightCard(
+        source=str(particles.source),
+        count=len(particles),
+        used=used,
+        boxes=tuple(int(value) for value in kinds[:, 0]),
+        pixel_sizes=tuple(float(value) for value in kinds[:, 1]),
+        working_box=working_box if box else 0,
+        working_pixel_size=side / working_box if box else 0.0,
+        optics_groups=len(np.unique(particles.optics_groups)),
+        ctf=_ctf(particles),
+        poses=_poses(particles),
+        contrast=contrast,
+        memory=held,
+        memory_in_all=held + PROGRAM + encoder_memory(used, working_box, settings),
+        problems=tuple(problems),
+        notes=tuple(_notes(particles, used, settings.preparation.subset, contrast, kinds)),
+    )
+
+
+def memory(count: int, box: int, settings: Settings) -> float:
+    """GiB of prepared images (their half plane, complex64, where they are kept: all or none) and of the volume.
+
+    Parameters
+    ----------
+    count
+        Particles used.
+    box
+        Working box, pixels.
+    settings
+        Of the run.
+    """
+    images = count * np.pi * (box / 2) ** 2 / 2 * 8 / GIB
+    grid = settings.volume.padding * box + 1
+    # Adam: mantissa and exponent; value, gradient and two moments of each. Closed form: two sums of each fold, four
+    # lattices of the map and its derivatives, and as many again to work with.
+    copies = 2 * 4 if settings.volume.volume_update == "adam" else 2 * (4 + 4)
+    halves = 2 if settings.preparation.half_sets else 1
+    kept = images if images <= settings.preparation.cache else 0.0
+    return kept + halves * copies * 4 * grid**3 / GIB
+
+
+def encoder_memory(count: int, box: int, settings: Settings) -> float:
+    """GiB of a batch on its way through the encoder and back; parameters as those of `memory`."""
+    if settings.method == "search":
+        return 0.0
+    batch = min(count, settings.schedule.batch_size, settings.encoder.encoder_batch)
+    side = min(box, settings.encoder.encoder_box)
+    return batch * side**2 * BYTES_A_PIXEL[settings.encoder.trunk] / GIB
+
+
+def _radii(settings: Settings, side: float) -> list[str]:
+    """What is wrong with lengths (A) that are given, for a box of this side (A); 0: not known."""
+    mask, shift = settings.preparation.mask_radius, settings.encoder.max_shift
+    problems = []
+    if side and mask is not None and not side / 20 <= mask <= side / 2:
+        expected = f"{side / 20:.0f} to {side / 2:.0f} A, half of the box"
+        problems.append(f"mask radius {mask:g} A; expected {expected}: a radius, no diameter (--mask-radius)")
+    if side and settings.encoder.shifts and shift is not None and shift > side / 2:
+        problems.append(f"largest shift {shift:g} A; expected at most half of the box, {side / 2:.0f} A (--max-shift)")
+    return problems
+
+
+def _size(gib: float) -> str:
+    return f"{gib:.1f} GiB" if gib >= 1 else f"{gib * 1024:.0f} MiB"
+
+
+def _missing_stacks(particles: Particles) -> list[str]:
+    missing = [str(stack) for stack in particles.stacks if not stack.is_file()]
+    if not missing:
+        return []
+    return [f"{len(missing)} of {len(particles.stacks)} stacks missing (--data-dir): {', '.join(missing)}"]
+
+
+def _span(values: np.ndarray, digits: int = 0) -> str:
+    """A range of values, or the one value."""
+    low, high = f"{values.min():.{digits}f}", f"{values.max():.{digits}f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _ctf(particles: Particles) -> str:
+    if particles.ctf is None:
+        return "off"
+    ctf = particles.ctf
+    text = f"defocus {_span((ctf.defocus_u + ctf.defocus_v) / 2)} A, {_span(ctf.voltage)} kV, "
+    text += f"Cs {_span(ctf.spherical_aberration, 2)} mm, amplitude contrast {_span(ctf.amplitude_contrast, 2)}"
+    if ctf.phase_shift.any():
+        text += f", phase shift {_span(ctf.phase_shift)} degrees"
+    if particles.ctf_premultiplied:
+        return text + "; images are premultiplied"
+    return text + "; phases are flipped" if particles.phase_flipped else text
+
+
+def _poses(particles: Particles) -> str:
+    parts = ["none" if particles.rotations is None else "rotations"]
+    if particles.shifts is not None:
+        parts.append(f"shifts of {np.hypot(*particles.shifts.T).mean():.1f} A on average")
+    if particles.half_sets is not None:
+        parts.append(f"half sets of {(particles.half_sets == 1).sum():,} and {(particles.half_sets == 2).sum():,}")
+    return ", ".join(parts)
+
+
+def _notes(
+    particles: Particles, used: int, subset: int | None, contrast: Contrast | None, kinds: np.ndarray
+) -> list[str]:
+    notes = list(particles.notes)
+    if used < FEW:
+        notes.append(f"only {used} particle{'s' if used > 1 else ''}: a map of fewer than {FEW} is not to be trusted")
+    if (subset or 0) > len(particles):
+        notes.append(f"subset of {subset:,}: there are {len(particles):,} particles; all of them are used")
+    if (particles.contrast < 0).any():
+        notes.append(
+            f"the file says that protein is dark in {(particles.contrast < 0).sum():,} images: these are inverted"
+        )
+    if contrast is not None and contrast.verdict == "black":
+        notes.append("the protein looks darker than its surroundings; a run wants it bright (--invert-contrast)")
+    if len(kinds) > 1:
+        notes.append(
+            "boxes or pixel sizes differ: all images are brought to the working box" + _frames(particles, kinds)
+        )
+    return notes
+
+
+def _frames(particles: Particles, kinds: np.ndarray) -> str:
+    """What that does to the images of each `(box, pixel size)` whose field of view is another one."""
+    side, text = particles.common_frame()[1], ""
+    for box, pixel_size in kinds:
+        own = box * pixel_size
+        if abs(own - side) > pixel_size:
+            count = ((particles.box_sizes == box) & (particles.pixel_sizes == pixel_size)).sum()
+            done = "padded" if own < side else "cropped"
+            text += f"; {count:,} of {box:.0f} px at {pixel_size:.4g} A, {own:.0f} A wide, {done} to {side:.0f} A"
+    return text

@@ -1,0 +1,72 @@
+"""A run folder as the channel of the loop: messages become files, and files commands."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_cryospin.driving.results import write_results
+from napari_cryospin.particles import Particles
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.messages import Command, Event, Results, Snapshot, Status
+
+COMMANDS_EVERY = 0.1  # s between two looks into the folder, which may be on a slow network disk
+
+
+class FolderChannel:
+    """A run folder as the loop's channel.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    on_status
+        Called with every status as well: for a progress bar.
+    """
+
+    particles: Particles  # what the poses of the results belong to; set as soon as they are open
+
+    def __init__(self, folder: RunFolder, on_status: Callable[[Status], None] | None = None) -> None:
+        self.folder = folder
+        self.on_status = on_status
+        self.looked = 0.0
+        self.devices: tuple[torch.device, ...] = ()  # set as soon as they are chosen
+
+    def commands(self) -> Iterable[Command]:
+        if time.monotonic() - self.looked < COMMANDS_EVERY:
+            return ()
+        self.looked = time.monotonic()
+        return self.folder.take_commands()
+
+    def status(self, status: Status) -> None:
+        held = [torch.cuda.memory_reserved(device) / 2**30 for device in self.devices if device.type == "cuda"]
+        names = ", ".join(map(str, self.devices))
+        status = replace(status, pid=os.getpid(), device=names, memory=sum(held) if held else None)
+        self.folder.write_status(status)
+        if self.on_status is not None:
+            self.on_status(status)
+
+    def event(self, event: Event) -> None:
+        self.folder.append_event(event)
+
+    def metrics(self, values: Mapping[str, Any]) -> None:
+        self.folder.append_metrics(values)
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        self.folder.write_snapshot(snapshot)
+
+    def history(self, epoch: int, arrays: Mapping[str, np.ndarray]) -> None:
+        self.folder.write_history(epoch, arrays)
+
+    def checkpoint(self, step: int, state: Mapping[str, Any]) -> None:
+        with self.folder.writing_checkpoint(step) as part, part.open("wb") as file:  # a full disk is then named
+            torch.save(dict(state), file)
+
+    def results(self, results: Results) -> None:
+        write_results(self.folder.path / "results", results, self.particles)

@@ -1,0 +1,214 @@
+"""The loop that drives a reconstruction and knows nothing of who watches: obey, step, publish."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import threading
+import time
+import traceback
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from napari_cryospin.driving.publisher import Publisher
+from napari_cryospin.engine.images import Interrupted
+from napari_cryospin.runs.channel import Channel
+from napari_cryospin.runs.messages import Command, Event, RefusedError, Status
+from napari_cryospin.settings import Settings
+
+if TYPE_CHECKING:
+    from napari_cryospin.engine.reconstruction import Reconstruction
+
+log = logging.getLogger(__name__)
+
+PAUSE_TICK = 0.1  # s between two looks at the commands and the stop event while paused
+
+
+def drive(
+    reconstruction: Reconstruction,
+    channel: Channel,
+    settings: Settings,
+    stop: threading.Event | None = None,
+    elapsed: float = 0.0,
+    hurry: threading.Event | None = None,
+) -> None:
+    """Run a reconstruction to its end, or until it is stopped.
+
+    Commands are obeyed and snapshots taken between steps only. Publishing takes at most 5 % of the wall clock; what
+    does not fit is left out, so that what is seen is always the newest. Every end leaves a checkpoint and results,
+    but for a failure, which is reported as an event and raised again.
+
+    Parameters
+    ----------
+    reconstruction
+        The engine, one `advance` a step; a new one, or with a checkpoint loaded.
+    channel
+        Source of commands, and where status, events, metrics, snapshots, checkpoints and results go.
+    settings
+        Switch policy, and the times between snapshots and checkpoints.
+    stop
+        Setting it stops the run as the command does: after the step, or within 0.2 s while paused.
+    elapsed
+        s that the run took up to the checkpoint from which it goes on.
+    hurry
+        Setting it ends the run within a step, with a checkpoint alone; the same event that the reconstruction has.
+    """
+    machine = settings.machine
+    publisher = Publisher(
+        reconstruction,
+        channel,
+        snapshot_every=machine.snapshot_every,
+        checkpoint_every=machine.checkpoint_every,
+        elapsed=elapsed,
+    )
+    try:
+        _Loop(reconstruction, channel, publisher, settings, stop or threading.Event(), hurry or threading.Event()).run()
+    except BaseException as error:
+        report_failure(channel, error, publisher.present("failed"))
+        raise
+
+
+def report_failure(channel: Channel, error: BaseException, status: Status) -> None:
+    """Say that a run failed, and why: an event with the traceback, and the status."""
+    text = f"{type(error).__name__}: {error}".rstrip(": ")
+    detail = {"error": text, "traceback": "".join(traceback.format_exception(error))}
+    with contextlib.suppress(OSError):  # a full disk must not hide what happened
+        channel.event(Event(kind="failed", step=status.step, detail=detail))
+        channel.status(replace(status, message=text))
+
+
+class _Loop:
+    def __init__(
+        self,
+        reconstruction: Reconstruction,
+        channel: Channel,
+        publisher: Publisher,
+        settings: Settings,
+        stop: threading.Event,
+        hurry: threading.Event,
+    ) -> None:
+        self.reconstruction = reconstruction
+        self.channel = channel
+        self.publisher = publisher
+        self.settings = settings
+        self.stop, self.hurry = stop, hurry
+        self.paused = self.told_to_stop = False
+        self.actions = {"pause": self.pause, "resume": self.resume, "switch": self.switch, "save": self.save}
+
+    def run(self) -> None:
+        self.publisher.say("continued" if self.reconstruction.step else "started")
+        try:
+            self.go_on()
+            if not self.hurry.is_set():
+                self.end()
+        except Interrupted:
+            log.info("broken off in the middle of something; what was before is saved")
+        if self.hurry.is_set():
+            self.leave()
+
+    def go_on(self) -> None:
+        while not self.over:
+            for command in self.channel.commands():
+                self.obey(command)
+            if self.over:
+                break
+            if self.paused:
+                self.publisher.heartbeat("paused")
+                time.sleep(PAUSE_TICK)
+            else:
+                self.step()
+
+    @property
+    def over(self) -> bool:
+        return self.reconstruction.finished or self.told_to_stop or self.stop.is_set() or self.hurry.is_set()
+
+    def step(self) -> None:
+        metrics = self.reconstruction.advance()
+        if not math.isfinite(metrics["loss"]):
+            raise FloatingPointError(f"the loss is {metrics['loss']} at step {self.reconstruction.step}")
+        if self.reconstruction.epoch_ended:
+            self.publisher.epoch_done()
+            # Here and not later: no checkpoint can fall between the end of an epoch and the switch that belongs to it.
+            if (reason := self.reason_to_switch()) is not None:
+                self.obey(Command(kind="switch", reason=reason))
+        self.publisher.step_done(metrics)
+
+    def reason_to_switch(self) -> str | None:
+        """Why the settings ask for the switch at the end of this epoch, if they do."""
+        reconstruction, policy = self.reconstruction, self.settings.schedule.switch
+        if (
+            reconstruction.stage != "auto-encoding"
+            or reconstruction.finished
+            or self.settings.method == "fully-amortized"
+        ):
+            return None
+        ready, advice = self.publisher.advice
+        if policy == "automatic" and ready:
+            return f"automatic: {advice}"
+        return f"after {policy} epochs" if policy == reconstruction.epoch else None
+
+    def obey(self, command: Command) -> None:
+        """Do what a command asks, or say why it cannot be done."""
+        try:
+            if command.kind == "stop":
+                self.told_to_stop = True
+            elif command.kind in self.actions:
+                self.actions[command.kind](command)
+            else:
+                raise RefusedError(f"expected one of {', '.join(self.actions)}, stop")
+        except RefusedError as refusal:
+            self.publisher.say("refused", command=command.kind, id=command.id, reason=str(refusal))
+        self.publisher.status("paused" if self.paused else "running")
+
+    def pause(self, command: Command) -> None:
+        if self.paused:
+            raise RefusedError("the run is paused already")
+        self.paused = True
+        self.publisher.say("paused", id=command.id)
+        self.publisher.status("paused")
+        if self.reconstruction.step:  # while nothing moves, the present is looked at
+            self.publisher.snapshot()
+            self.publisher.history()
+
+    def resume(self, command: Command) -> None:
+        if not self.paused:
+            raise RefusedError("the run is not paused")
+        self.paused = False
+        self.publisher.say("resumed", id=command.id)
+
+    def switch(self, command: Command) -> None:
+        self.publisher.history()  # the encoder's last candidates are looked at ever after
+        self.reconstruction.switch_to_auto_decoding(command.reason)
+        self.publisher.advice = (False, "")
+        self.publisher.checkpoint()
+        epoch, reason = self.reconstruction.epoch, command.reason
+        self.publisher.say("switched", id=command.id, epoch=epoch, reason=reason)
+        self.publisher.snapshot()
+
+    def save(self, command: Command) -> None:
+        self.publisher.checkpoint()
+        self.publisher.say("saved", id=command.id)
+
+    def leave(self) -> None:
+        """A checkpoint and no more: whoever waits has no time for results."""
+        self.publisher.checkpoint(self.reconstruction.whole_state)
+        self.publisher.say("stopped", reason="in a hurry: saved, without new results")
+        self.publisher.status("stopped")
+
+    def end(self) -> None:
+        """Checkpoint, last snapshot and results; the last word is said when all are written.
+
+        Before the first step there is nothing to write.
+        """
+        self.publisher.checkpoint()
+        if self.reconstruction.step:
+            self.publisher.snapshot()
+            results = self.reconstruction.results()
+            self.publisher.newest["resolution"] = results.resolution
+            self.channel.results(results)
+        for command in self.channel.commands():
+            self.publisher.say("refused", command=command.kind, id=command.id, reason="the run has ended")
+        state: Literal["finished", "stopped"] = "finished" if self.reconstruction.finished else "stopped"
+        self.publisher.say(state, elapsed=self.publisher.elapsed)
+        self.publisher.status(state)

@@ -1,0 +1,116 @@
+"""A run's results as files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from napari_cryospin.evaluation.gold_standard import THRESHOLD
+from napari_cryospin.evaluation.orientation_distribution import OrientationDistribution, orientation_distribution
+from napari_cryospin.io.files import atomic_write
+from napari_cryospin.io.fsc_files import write_fsc_csv, write_fsc_star, write_fsc_xml
+from napari_cryospin.io.mrc import write_map
+from napari_cryospin.io.star.particles import POSTERIOR_COLUMNS, write_particles
+from napari_cryospin.particles import Particles
+from napari_cryospin.runs.messages import PARTICLES_FILE, Results
+
+NO_HALVES = "no half sets: no gold-standard resolution, and the map can be sharpened by hand only"
+
+
+def write_results(folder: Path, results: Results, particles: Particles) -> None:
+    """Write maps, mask, FSC, view directions, figures and the particles with their poses.
+
+    Parameters
+    ----------
+    folder
+        Exists; files of the same names are replaced.
+    results
+        Of a run.
+    particles
+        The run's input; `results.indices` are rows of it.
+    """
+    maps = {"map": results.map, "map_filtered": results.filtered_map, "mask": results.mask}
+    maps |= {"map_sharpened": results.sharpened_map}
+    maps |= {f"half_map_{number}": half_map for number, half_map in enumerate(results.half_maps, start=1)}
+    for name, density in maps.items():
+        if density is not None:
+            write_map(folder / f"{name}.mrc", density, results.pixel_size)
+    if results.fsc is not None:
+        write_fsc_files(folder, results)
+    directions = view_directions(results)
+    _write_table(folder / "orientations.csv", directions.table)
+    with atomic_write(folder / "postprocess.json") as part:
+        part.write_text(json.dumps(figures(results, directions), indent=2))
+    write_particle_files(folder, results, particles)
+
+
+def write_particle_files(folder: Path, results: Results, particles: Particles) -> None:
+    """Write the particles with their poses in the order of the input: for RELION, and all that is known as .npz."""
+    order = np.argsort(results.indices)
+    arrays = {name: getattr(results, name) for name in ("indices", "rotations", "shifts", "winning_head")}
+    arrays |= dict(results.posterior)
+    if results.half_sets is not None:
+        arrays["half_sets"] = results.half_sets
+    arrays = {name: np.asarray(values)[order] for name, values in arrays.items()}
+    with atomic_write(folder / PARTICLES_FILE) as part, part.open("wb") as file:
+        np.savez(file, allow_pickle=False, epoch=results.epoch, stage=results.stage, **arrays)
+    columns = {column: arrays[name] for name, column in POSTERIOR_COLUMNS.items() if name in arrays}
+    if results.half_sets is not None:
+        columns["rlnRandomSubset"] = arrays["half_sets"]
+    used = particles.select(arrays["indices"])
+    write_particles(
+        folder / "particles.star",
+        used,
+        arrays["rotations"],
+        arrays["shifts"],
+        extra_columns=columns,
+        dropped=tuple(POSTERIOR_COLUMNS.values()),
+    )
+
+
+def write_fsc_files(folder: Path, results: Results) -> None:
+    """Write the half maps' FSC as .csv, .star and .xml (corrected), and the Guinier plot."""
+    assert results.fsc is not None
+    write_fsc_csv(folder / "fsc.csv", results.fsc)
+    write_fsc_star(folder / "fsc.star", results.fsc, results.resolution)
+    title = "Gold-standard FSC, masked and corrected by random phases"
+    write_fsc_xml(folder / "fsc.xml", results.fsc["frequency"], results.fsc["corrected"], title)
+    if results.guinier is not None:
+        _write_table(folder / "guinier.csv", results.guinier)
+
+
+def view_directions(results: Results) -> OrientationDistribution:
+    """View directions, and how they sample the shell at the resolution reached (at half of Nyquist, if not known)."""
+    box = len(results.map)
+    resolution = results.resolution if np.isfinite(results.resolution) else 4 * results.pixel_size
+    shell = min(box / 2, box * results.pixel_size / resolution)
+    return orientation_distribution(results.rotations, shell, results.precision)
+
+
+def figures(results: Results, directions: OrientationDistribution) -> dict[str, Any]:
+    """What postprocess.json holds: plain numbers and notes; None where something is not known."""
+    known = np.isfinite(results.resolution)
+    precision = directions.precision[np.isfinite(directions.precision)]
+    return {
+        "resolution_angstrom": results.resolution if known else None,
+        "threshold": THRESHOLD,
+        "gold_standard": results.fsc is not None,
+        "b_factor": results.b_factor if results.sharpened_map is not None else None,
+        "pixel_size_angstrom": results.pixel_size,
+        "shells": results.band,
+        "efficiency": directions.efficiency,
+        "fourier_space_sampled": directions.sampled,
+        "sampled_at_angstrom": len(results.map) * results.pixel_size / directions.shell,
+        "precision_degrees": float(np.median(precision)) if len(precision) else None,
+        "error_over_noise": results.error_over_noise if np.isfinite(results.error_over_noise) else None,
+        "notes": [*results.notes, *([] if results.half_maps else [NO_HALVES])],
+    }
+
+
+def _write_table(path: Path, columns: Any) -> None:
+    with atomic_write(path) as part:
+        pd.DataFrame(dict(columns)).to_csv(part, index=False, float_format="%.6g")

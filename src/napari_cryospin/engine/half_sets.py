@@ -1,0 +1,153 @@
+"""Two independent halves, laid on each other for the comparison only: nothing of it goes back to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.evaluation.fsc import spherical_mask
+from napari_cryospin.evaluation.gold_standard import GoldStandard, gold_standard
+from napari_cryospin.evaluation.map_alignment import MapAlignment, align_maps, apply_alignment
+from napari_cryospin.geometry.hand import HAND_FLIP
+from napari_cryospin.models.wiener_volume import MARGIN, WienerVolume
+from napari_cryospin.physics.map_crop import fourier_crop_map
+
+SURE = 1.15
+"""An alignment counts as found where the maps agree over this many times as many shells as in the other hand."""
+LEAST_AGREEMENT = 5.0
+"""Shells (area under the FSC) over which the halves must agree: maps of noise can be turned to agree in a few."""
+UNEQUAL, STRIKING = 0.003, 6.0
+"""Halves are unequal where their mean errors differ by more than this share, and by so many standard errors."""
+WORSE = 0.9
+"""A refined alignment that agrees over less than this share of the shells of the one before is searched for anew."""
+
+
+@dataclass(frozen=True)
+class AlignedHalves:
+    """The second half's map in the frame of the first."""
+
+    alignment: MapAlignment
+    second: NDArray[np.float32]
+    """`(n, n, n)` aligned, not masked."""
+
+    @property
+    def warning(self) -> str:
+        """What is wrong with the alignment; empty where nothing is."""
+        found = self.alignment
+        if found.agreement < LEAST_AGREEMENT:
+            return (
+                f"the half maps could not be laid on each other: however turned, they agree over no more than "
+                f"{found.agreement:.1f} shells, as unrelated maps do; no resolution can be told, the combined map is "
+                f"the first half alone, and the poses of the two halves do not belong to one frame"
+            )
+        if found.agreement < SURE * found.other_hand:
+            return (
+                f"it is not certain in which hand the halves agree ({found.agreement:.1f} shells, "
+                f"{found.other_hand:.1f} in the other): they are compared in the better one"
+            )
+        return ""
+
+    @property
+    def failed(self) -> bool:
+        return self.alignment.agreement < LEAST_AGREEMENT
+
+
+def align_halves(
+    first: NDArray, second: NDArray, pixel_size: float, before: MapAlignment | None = None, *, exact: bool = True
+) -> AlignedHalves:
+    """Lay the second half's map on the first's.
+
+    Parameters
+    ----------
+    first, second
+        `(n, n, n)` half maps, in whatever frame and hand each half found.
+    pixel_size
+        A.
+    before
+        Alignment of the same halves a while ago: it is refined, and searched for anew where that does not do.
+    exact
+        Interpolate without loss up to the last shell, for eight times the memory.
+    """
+    n = len(first)
+    sphere = spherical_mask(n, 0.44 * n, 0.06 * n)
+    masked = first * sphere, second * sphere
+    found = None
+    if before is not None and before.agreement >= SURE * np.nan_to_num(before.other_hand):
+        found = align_maps(*masked, pixel_size, start=before)
+    if found is None or before is None or found.agreement < WORSE * before.agreement:
+        found = align_maps(*masked, pixel_size)
+    fine, hand = 2 if exact else 1, found.hand_flipped
+    moved = apply_alignment(second, found.rotation, found.shift, pixel_size, hand_flipped=hand, oversampling=fine)
+    return AlignedHalves(found, moved)
+
+
+def worse_half(first: NDArray, second: NDArray) -> str:
+    """What is to be said where one half explains its images worse than the other, as chance would not have it; or "".
+
+    The halves are alike, and so are their errors, unless one of them has settled on a wrong map.
+
+    Parameters
+    ----------
+    first, second
+        `(n,)` errors of each half's images at their poses; nan: not known yet.
+    """
+    first, second = first[np.isfinite(first)], second[np.isfinite(second)]
+    if not (len(first) and len(second)):
+        return ""
+    means = np.array([np.mean(first), np.mean(second)])
+    spread = np.hypot(np.std(first) / np.sqrt(len(first)), np.std(second) / np.sqrt(len(second)))
+    apart = abs(means[0] - means[1])
+    if not apart > max(UNEQUAL * means.min(), STRIKING * spread):
+        return ""
+    worse = 1 if means[0] > means[1] else 2
+    return (
+        f"half {worse} explains its images worse than half {3 - worse} (mean error {100 * apart / means.min():.1f} % "
+        f"higher): its map and poses are likely to be wrong; run again with another seed, or with more particles"
+    )
+
+
+class HalfSetMonitor:
+    """Gold-standard FSC while a run goes on, in no more shells than the halves have."""
+
+    def __init__(self) -> None:
+        self.alignment: MapAlignment | None = None
+
+    def measure(self, fits: list[Fit]) -> tuple[GoldStandard, AlignedHalves]:
+        """Compare the two halves as they stand."""
+        maps = [band_map(fit) for fit in fits]
+        n = min(len(part) for part in maps)
+        first, second = (fourier_crop_map(part, n).numpy() for part in maps)
+        pixel_size = fits[0].images.extent / n
+        halves = align_halves(first, second, pixel_size, self.alignment, exact=False)
+        self.alignment = halves.alignment
+        return gold_standard(first, halves.second, pixel_size, band=min(fit.band for fit in fits)), halves
+
+
+@torch.no_grad()
+def band_map(fit: Fit) -> torch.Tensor:
+    """`(m, m, m)` unfiltered map, on the CPU, in the smallest box that holds the fit's band."""
+    volume = fit.volume
+    if isinstance(volume, WienerVolume):
+        return volume.average(volume.sums.sum(0), filtered=False).cpu()
+    box = fit.images.box_size
+    return fourier_crop_map(volume.to_map(fit.band), min(box, 2 * (fit.band + MARGIN))).cpu()
+
+
+def poses_in_frame(rotations: NDArray, shifts: NDArray, alignment: MapAlignment) -> tuple[NDArray, NDArray]:
+    """Poses under the map before the alignment, as poses under the map after it.
+
+    What was at `p` is at `Q p + s` now: `A` becomes `A Q^T` (after the flip of the hand), and the centre of the new
+    frame is seen `(A Q^T s)` away from the old one's, against the sign of a shift.
+
+    Parameters
+    ----------
+    rotations, shifts : ndarray
+        `(n, 3, 3)`, and `(n, 2)` Angstrom.
+    """
+    turned = HAND_FLIP @ rotations if alignment.hand_flipped else rotations
+    turned = turned @ alignment.rotation.T
+    return turned, shifts + (turned @ alignment.shift)[:, :2]

@@ -1,0 +1,216 @@
+"""What a reconstruction shows and leaves: snapshots, an epoch's history, results."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.half_sets import AlignedHalves, align_halves, poses_in_frame, worse_half
+from napari_cryospin.engine.posterior_statistics import posterior_statistics
+from napari_cryospin.engine.precision import angular_precision
+from napari_cryospin.evaluation.map_filter import low_pass
+from napari_cryospin.evaluation.postprocess import postprocess
+from napari_cryospin.models.wiener_volume import WienerVolume
+from napari_cryospin.runs.messages import Results, Snapshot, Stage
+from napari_cryospin.settings import Settings
+
+log = logging.getLogger(__name__)
+
+TOO_LARGE = 1.05
+"""Error over noise from which it is said that something is wrong (docs/half_sets.md has the figures behind it)."""
+
+
+class Standing(Protocol):
+    """What is told of a reconstruction: its fits, and where it stands."""
+
+    fits: list[Fit]
+    settings: Settings
+    indices: np.ndarray
+    half_sets: np.ndarray | None
+    pixel_size: float
+    step: int
+    epoch: int
+    resolution: float
+
+    @property
+    def stage(self) -> Stage: ...
+    @property
+    def finished(self) -> bool: ...
+
+
+@torch.no_grad()
+def fit_map(fit: Fit, filtered: bool = True) -> np.ndarray:
+    """`(n, n, n)` map `[z, y, x]`, in units of the background noise's standard deviation in a pixel."""
+    volume = fit.volume
+    if isinstance(volume, WienerVolume):
+        density = None if filtered else volume.average(volume.sums.sum(0), filtered=False)
+        values = volume.to_map(density=density)
+    else:
+        values = volume.to_map(fit.band)
+    return (values * fit.images.box_size).cpu().numpy()
+
+
+def _joined(fits: list[Fit], name: str) -> Tensor:
+    return torch.cat([getattr(fit, name) for fit in fits]).cpu()
+
+
+def _poses(fits: list[Fit]) -> tuple[np.ndarray, np.ndarray]:
+    rotations = torch.cat([fit.poses.rotations.cpu() for fit in fits]).numpy()  # the halves may lie on two devices
+    return rotations, torch.cat([fit.poses.shifts.cpu() for fit in fits]).numpy()
+
+
+def _measures(reconstruction: Standing) -> dict[str, Any]:
+    """Which rows are compared with the maps, and how: what a posterior needs beside a map."""
+    fits = reconstruction.fits
+    none = np.zeros(len(reconstruction.indices), np.int8)
+    return {
+        "band": min(fit.band for fit in fits),
+        "noise": torch.stack([fit.noise.cpu() for fit in fits]).numpy(),
+        "max_shift": fits[0].max_shift,
+        "indices": reconstruction.indices,
+        "half_sets": none if reconstruction.half_sets is None else reconstruction.half_sets,
+    }
+
+
+def make_head_share(fits: list[Fit]) -> np.ndarray:
+    """`(M + 1,)`: share of the particles for which each head is the best head; last, the share won by the posterior."""
+    heads = fits[0].candidates.shape[1]
+    best, winner = torch.cat([fit.best_head for fit in fits]), torch.cat([fit.winner for fit in fits])
+    seen = best[best >= 0].long()
+    share = torch.bincount(seen, minlength=heads)[:heads].float() / max(1, len(seen))
+    sampled = float((winner == heads).float().mean())
+    return np.append(share.numpy(), np.float32(sampled))
+
+
+def make_snapshot(reconstruction: Standing, ready: bool, reason: str) -> Snapshot:
+    """The reconstruction as it stands."""
+    fits = reconstruction.fits
+    maps = tuple(fit_map(fit) for fit in fits)
+    rotations, shifts = _poses(fits)
+    return Snapshot(
+        step=reconstruction.step,
+        epoch=reconstruction.epoch,
+        stage=reconstruction.stage,
+        map=maps[0],
+        half_maps=maps if len(maps) == 2 else (),
+        pixel_size=reconstruction.pixel_size,
+        rotations=rotations,
+        shifts=shifts,
+        winning_head=_joined(fits, "winner").numpy(),
+        head_share=make_head_share(fits),
+        loss=float(_joined(fits, "error").nanmean()),
+        resolution=reconstruction.resolution,
+        switch_ready=ready,
+        switch_reason=reason,
+        **_measures(reconstruction),
+    )
+
+
+def make_history(reconstruction: Standing) -> dict[str, np.ndarray]:
+    """What is kept of an epoch: map (and half maps), every particle's pose, winner, candidates, posterior entropy."""
+    fits = reconstruction.fits
+    rotations, shifts = _poses(fits)
+    maps = np.stack([fit_map(fit) for fit in fits]).astype(np.float16)
+    measures = {name: np.asarray(value) for name, value in _measures(reconstruction).items()}
+    return {
+        **({"half_maps": maps} if len(maps) == 2 else {}),
+        **measures,
+        "map": maps[0],
+        "pixel_size": np.array(reconstruction.pixel_size, np.float32),
+        "epoch": np.array(reconstruction.epoch, np.int32),
+        "stage": np.array(reconstruction.stage),
+        "rotations": rotations.astype(np.float32),
+        "shifts": shifts.astype(np.float32),
+        "winning_head": _joined(fits, "winner").numpy(),
+        "best_head": _joined(fits, "best_head").numpy(),
+        "candidate_rotations": _joined(fits, "candidates").numpy().astype(np.float16),
+        "candidate_shifts": _joined(fits, "candidate_shifts").numpy().astype(np.float32),
+        "entropy": _joined(fits, "entropy").numpy(),
+        "error": _joined(fits, "error").numpy(),
+    }
+
+
+def make_results(reconstruction: Standing) -> Results:
+    """Maps and poses as they stand; of half sets the combined map, and all poses in the frame of the first half."""
+    fits, pixel_size = reconstruction.fits, reconstruction.pixel_size
+    maps = tuple(fit_map(fit, filtered=False) for fit in fits)
+    rotations, shifts = (values.astype(np.float64) for values in _poses(fits))
+    resolution = reconstruction.resolution
+    told = reconstruction.finished and reconstruction.settings.volume.loss == "squared"
+    error = max(float(fit.error.nanmean()) for fit in fits) if told else float("nan")
+    found: dict[str, Any] = {}
+    if len(maps) == 2:
+        halves = align_halves(*maps, pixel_size)
+        count = len(fits[0])
+        rotations[count:], shifts[count:] = poses_in_frame(rotations[count:], shifts[count:], halves.alignment)
+        maps = (maps[0], halves.second)
+        unequal = worse_half(*(fit.error.cpu().numpy() for fit in fits))
+        found, resolution = _combined(maps, pixel_size, halves, min(fit.band for fit in fits), unequal)
+    if error > TOO_LARGE:
+        found["notes"] = (_unexplained(error), *found.get("notes", ()))
+        log.warning("%s", found["notes"][0])
+    density = found.pop("map", maps[0])
+    seen = np.isfinite(_joined(fits, "error").numpy())  # the others have the pose that they were given at random
+    if not seen.all():
+        left_out = f"{(~seen).sum():,} of {len(seen):,} particles were not looked at yet: they are left out"
+        found["notes"] = (left_out, *found.get("notes", ()))
+    return Results(
+        map=density,
+        filtered_map=low_pass(density, pixel_size, resolution),
+        half_maps=maps if len(maps) == 2 else (),
+        pixel_size=pixel_size,
+        resolution=resolution,
+        error_over_noise=error,
+        indices=reconstruction.indices[seen],
+        rotations=rotations[seen],
+        shifts=shifts[seen],
+        precision=torch.cat([angular_precision(fit) for fit in fits]).numpy()[seen],
+        winning_head=_joined(fits, "winner").numpy()[seen],
+        half_sets=None if reconstruction.half_sets is None else reconstruction.half_sets[seen],
+        epoch=reconstruction.epoch,
+        stage=reconstruction.stage,
+        posterior={name: values[seen] for name, values in _posterior(reconstruction).items()},
+        **found,
+    )
+
+
+def _unexplained(error: float) -> str:
+    return (
+        f"the images differ from the map by {100 * (error - 1):.0f} % more than the noise of their background: poses "
+        f"are likely to be wrong (run again with another seed, or with more particles), or particles are not all alike"
+    )
+
+
+def _posterior(reconstruction: Standing) -> dict[str, np.ndarray]:
+    """Who won and with what error and, once the run is over, figures of every particle's posterior."""
+    fits = reconstruction.fits
+    known = {name: _joined(fits, name).numpy() for name in ("best_head", "error", "entropy")}
+    return known | (posterior_statistics(fits) if reconstruction.finished else {})
+
+
+def _combined(
+    maps: tuple[np.ndarray, ...], pixel_size: float, halves: AlignedHalves, band: int, unequal: str
+) -> tuple[dict[str, Any], float]:
+    """What the two halves tell together: fields of the results, and the resolution in A."""
+    found = postprocess(maps[0], maps[1], pixel_size, band=band)
+    notes = tuple(filter(None, (unequal, halves.warning, *(() if halves.failed else found.notes))))
+    for note in notes:
+        log.warning("%s", note)
+    table = {"frequency": found.curves["corrected"].frequency}
+    assert found.guinier is not None
+    fields = {
+        "map": maps[0] if halves.failed else found.map,
+        "sharpened_map": None if halves.failed else found.sharpened,
+        "mask": found.mask,
+        "fsc": table | {name: curve.values for name, curve in found.curves.items()},
+        "guinier": {"square": found.guinier.square, "log_amplitude": found.guinier.log_amplitude},
+        "b_factor": 0.0 if halves.failed else found.b_factor,
+        "band": band,
+        "notes": notes,
+    }
+    return fields, float("nan") if halves.failed else found.resolution

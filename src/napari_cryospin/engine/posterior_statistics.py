@@ -1,0 +1,85 @@
+"""Figures of every particle's pose posterior, such as other programs expect beside a pose."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.pose_posterior import log_likelihoods, make_templates
+from napari_cryospin.engine.sampling import grid_for, pose_grid, trial_shifts
+from napari_cryospin.physics.slicing import shift_phases
+
+BAND = 11
+"""Shells that are compared, at most: what the grid of the first stage resolves."""
+SIGNIFICANT = 0.999
+"""Share of the probability that the significant samples hold (RELION's adaptive fraction)."""
+FEW = 512
+"""Samples that hold this share for nearly all particles; where they do not, all samples are sorted."""
+BATCH = 256
+
+
+@torch.no_grad()
+def posterior_statistics(fits: list[Fit]) -> dict[str, NDArray]:
+    """Statistics of the posterior over the pose grid: rotations, times shifts about the stored ones.
+
+    Returns
+    -------
+    dict
+        `(n,)` each: entropy (nats, over rotations), max_probability (of a sample: a rotation and a shift),
+        significant_samples (how many hold 99.9 % of the probability), log_likelihood (of the image's coefficients
+        within the band, all poses summed over).
+    """
+    parts = [_statistics(fit) for fit in fits]
+    return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+
+
+def _statistics(fit: Fit) -> dict[str, Tensor]:
+    band, count = min(fit.band, BAND), len(fit)
+    found = {name: torch.empty(count) for name in ("entropy", "max_probability", "log_likelihood")}
+    found["significant_samples"] = torch.empty(count, dtype=torch.int32)
+    templates = None
+    for rows in torch.arange(count).split(BATCH):
+        batch = fit.batch(rows, band)
+        if templates is None:
+            rotations = pose_grid(*grid_for(band)).to(fit.device)
+            templates = make_templates(fit.volume.hartley(band), rotations, batch.points, fit.projector.padding)
+        phases = None
+        if fit.max_shift:
+            trial, about_stored = trial_shifts(fit, band)
+            stored = fit.poses.shifts[rows.to(fit.device), None] if about_stored else trial.new_zeros(len(rows), 1, 2)
+            phases = shift_phases(stored + trial, batch.points, fit.images.extent)
+        values = log_likelihoods(templates, batch.images, batch.ctf, batch.weights, phases)  # (b, t, k)
+        peak = values.amax((1, 2), keepdim=True)
+        probability = values.sub_(peak).exp_()
+        total = probability.sum((1, 2), keepdim=True)
+        probability.div_(total)
+        turned = probability.sum(1)  # (b, k)
+        found["entropy"][rows] = -torch.xlogy(turned, turned).sum(-1).cpu()
+        # What the posterior leaves out: |image|^2 / N, and the normal distribution's own constant.
+        own = (batch.weights / math.pi).log().sum() - batch.images.abs().square() @ batch.weights
+        mean = (total.log() + peak).flatten() - math.log(values[0].numel())
+        found["log_likelihood"][rows] = (mean + own).cpu()
+        probability = probability.flatten(1)
+        found["max_probability"][rows] = probability.amax(-1).cpu()
+        found["significant_samples"][rows] = significant_samples(probability).int().cpu()
+    return found
+
+
+def significant_samples(probability: Tensor) -> Tensor:
+    """`(b,)` number of the most probable samples that hold 99.9 % of `(b, k)` probabilities."""
+    few = probability.topk(min(FEW, probability.shape[-1])).values
+    counts = _needed(few)
+    spread = counts > few.shape[-1]
+    if bool(spread.any()):
+        counts[spread] = _needed(probability[spread].sort(descending=True).values)
+    return counts.clamp(max=probability.shape[-1])
+
+
+def _needed(descending: Tensor) -> Tensor:
+    """`(b,)` how many of the first probabilities reach the share; one more than there are where they do not."""
+    return (descending.double().cumsum(-1) < SIGNIFICANT).sum(-1) + 1

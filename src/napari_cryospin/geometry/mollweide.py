@@ -1,0 +1,81 @@
+"""The sphere of view directions on a flat, equal-area map (Mollweide), for figures and panels alike.
+
+The map spans x -2..2 and y -1..1. Its centre is rot 0, tilt 90; rot grows to the right: the sphere is seen from
+outside, as a globe of it is (healpy: flip="geo").
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def mollweide(direction: ArrayLike) -> NDArray[np.float64]:
+    """`(..., 2)` place in the map of `(..., 3)` unit vectors."""
+    x, y, z = np.moveaxis(np.asarray(direction, dtype=np.float64), -1, 0)
+    longitude = np.arctan2(y, x)
+    theta = np.interp(z, *_heights())
+    return np.stack([2 * longitude / np.pi * np.cos(theta), np.sin(theta)], axis=-1)
+
+
+def mollweide_direction(place: ArrayLike) -> NDArray[np.float64]:
+    """`(..., 3)` unit vectors at `(..., 2)` places in the map; nan outside the ellipse."""
+    x, y = np.moveaxis(np.asarray(place, dtype=np.float64), -1, 0)
+    inside = x**2 / 4 + y**2 <= 1
+    theta = np.arcsin(np.clip(y, -1, 1))
+    z = np.clip((2 * theta + np.sin(2 * theta)) / np.pi, -1, 1)
+    longitude = np.pi * x / (2 * np.maximum(np.cos(theta), 1e-12))
+    radius = np.sqrt(1 - z**2)
+    direction = np.stack([radius * np.cos(longitude), radius * np.sin(longitude), z], axis=-1)
+    return np.where(inside[..., None], direction, np.nan)
+
+
+@cache
+def mollweide_pixels(nside: int, height: int = 400) -> NDArray[np.int64]:
+    """`(height, 2 height)` HEALPix pixel (ring order) under every point of the map, rows from y = -1; -1 outside.
+
+    `values[mollweide_pixels(nside)]` is a picture; the table is kept, for pictures that change all the time.
+    """
+    from napari_cryospin.geometry import healpix  # here: healpy takes long to import, which no window should wait for
+
+    places = np.stack(np.meshgrid(np.linspace(-2, 2, 2 * height), np.linspace(-1, 1, height)), axis=-1)
+    direction = mollweide_direction(places)
+    inside = np.isfinite(direction[..., 0])
+    x, y, z = direction[inside].T
+    pixels = np.full(inside.shape, -1)
+    pixels[inside] = healpix.ang2pix(nside, np.arccos(z), np.arctan2(y, x) % (2 * np.pi))
+    pixels.flags.writeable = False
+    return pixels
+
+
+def mollweide_picture(values: NDArray, height: int = 400) -> NDArray:
+    """`(height, 2 height)` picture of values on a HEALPix grid in ring order; nan outside the ellipse."""
+    pixels = mollweide_pixels(int(np.sqrt(len(values) / 12)), height)
+    return np.where(pixels >= 0, np.asarray(values)[pixels], np.nan)
+
+
+def graticule() -> list[NDArray[np.float64]]:
+    """Lines `(points, 2)` in the map: meridians every 60 degrees, its rim among them, and parallels every 30."""
+    lines = []
+    for rot in np.radians(np.arange(-180, 181, 60)) * (1 - 1e-9):  # both edges, rather than twice the same
+        tilt = np.linspace(0, np.pi, 91)
+        lines.append(mollweide(_unit(tilt, rot)))
+    rot = np.linspace(-np.pi, np.pi, 181) * (1 - 1e-9)
+    return lines + [mollweide(_unit(np.radians(tilt), rot)) for tilt in (30.0, 60.0, 90.0, 120.0, 150.0)]
+
+
+def _unit(tilt: ArrayLike, rot: ArrayLike) -> NDArray[np.float64]:
+    tilt, rot = np.broadcast_arrays(tilt, rot)
+    return np.stack([np.sin(tilt) * np.cos(rot), np.sin(tilt) * np.sin(rot), np.cos(tilt)], axis=-1)
+
+
+@cache
+def _heights() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """z and the auxiliary angle theta: sin(theta) is the height in the map, `2 theta + sin(2 theta) = pi z`.
+
+    Closer together towards the poles, where theta runs away from z.
+    """
+    theta = np.pi / 2 * np.sin(np.linspace(-np.pi / 2, np.pi / 2, 4001))
+    return (2 * theta + np.sin(2 * theta)) / np.pi, theta

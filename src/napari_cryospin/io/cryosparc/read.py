@@ -1,0 +1,216 @@
+"""cryoSPARC particle sets (.cs): numpy structured arrays, with passthrough files joined by uid."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cryospin.geometry.angles import rotation_from_rotvec
+from napari_cryospin.io.files import check_is_file
+from napari_cryospin.io.located import both_half_sets, check_column, check_ctf, check_pixel_sizes, locate_images
+from napari_cryospin.io.mrc import open_stack
+from napari_cryospin.particles import CtfParameters, Particles
+
+DEGREE = np.pi / 180
+CTF_FIELDS = {
+    "defocus_u": ("ctf/df1_A", 1.0, None),
+    "defocus_v": ("ctf/df2_A", 1.0, None),
+    "defocus_angle": ("ctf/df_angle_rad", DEGREE, None),
+    "voltage": ("ctf/accel_kv", 1.0, None),
+    "spherical_aberration": ("ctf/cs_mm", 1.0, None),
+    "amplitude_contrast": ("ctf/amp_contrast", 1.0, None),
+    "phase_shift": ("ctf/phase_shift_rad", DEGREE, 0.0),
+}
+"""Field, its unit in ours, and its default (None: it must be there) of each CTF parameter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsTable:
+    """Fields of a .cs file and its passthrough files; the first that has a field counts."""
+
+    path: Path
+    parts: tuple[NDArray[Any], ...]
+    """Structured arrays `(n,)`, in the order of the first."""
+    further: tuple[Path, ...] = ()
+    """Files of the parts after the first."""
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def __getitem__(self, rows: NDArray[Any]) -> CsTable:
+        return dataclasses.replace(self, parts=tuple(part[rows] for part in self.parts))
+
+    def has(self, field: str) -> bool:
+        """Whether any of the files has the field."""
+        return any(field in _fields(part) for part in self.parts)
+
+    def column(self, field: str) -> NDArray[Any]:
+        """`(n, ...)` values of a field as stored."""
+        for part in self.parts:
+            if field in _fields(part):
+                return part[field]
+        raise ValueError(f"{self.path}: no field {field}; a passthrough file (--passthrough) may have it")
+
+    def numbers(self, field: str, default: float | None = None) -> NDArray[np.float64]:
+        """`(n, ...)` finite numbers of a field; `default` where no file has it (None: one must)."""
+        if default is not None and not self.has(field):
+            return np.full(len(self), default)
+        values = self.column(field).astype(np.float64)
+        rows = values.reshape(len(self), -1).sum(-1)
+        bad = ~np.isfinite(rows)
+        part = next(number for number, part in enumerate(self.parts) if field in _fields(part))
+        if part and bad.any():
+            uid = self.parts[part]["uid"][bad.argmax()]
+            raise ValueError(
+                f"{self.further[part - 1]}: uid {uid}, {field}: found {rows[bad.argmax()]:g}, expected a number"
+            )
+        check_column(rows, ~bad, self.path, field, "a number")
+        return values
+
+
+def read_particles(
+    path: Path | str,
+    data_dir: Path | None = None,
+    passthrough: Sequence[Path] = (),
+    *,
+    require_stacks: bool = True,
+) -> Particles:
+    """Particles of a .cs file.
+
+    Parameters
+    ----------
+    path
+        Structured array in the layout of .npy.
+    data_dir
+        A further folder to look for stacks in.
+    passthrough
+        Files with further fields of the same particles.
+    require_stacks
+        Refuse where a stack is missing.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Names file, row, field, what was found and what was expected.
+    """
+    table = _read_table(Path(path), passthrough)
+    stored_names, stack_index = np.unique(table.column("blob/path"), return_inverse=True)
+    names = [name.decode() if isinstance(name, bytes) else str(name) for name in stored_names]
+    pixel_sizes = check_pixel_sizes(table.numbers("blob/psize_A"), table.path, "blob/psize_A")
+    located = locate_images(
+        [name.removeprefix(">") for name in names],
+        stack_index.astype(np.int32),
+        table.column("blob/idx").astype(np.int64),
+        source=table.path,
+        stated_boxes=_boxes(table),
+        data_dir=data_dir,
+        require_stacks=require_stacks,
+    )
+    sign = table.numbers("blob/sign", 1.0)
+    check_column(sign, np.abs(sign) == 1, table.path, "blob/sign", "1 or -1")
+    split = table.numbers("alignments3D/split", -1.0)
+    ctf, notes = _ctf(table)
+    return Particles(
+        **vars(located),
+        pixel_sizes=pixel_sizes,
+        contrast=sign.astype(np.float32),
+        ctf=ctf,
+        rotations=_rotations(table),
+        shifts=_shifts(table, pixel_sizes),
+        half_sets=both_half_sets(split + 1),
+        optics_groups=np.unique(table.numbers("ctf/exp_group_id", 0.0), return_inverse=True)[1].astype(np.int32),
+        source=table.path,
+        table=table,
+        notes=notes,
+        open_stack=open_stack,
+    )
+
+
+def _fields(part: NDArray[Any]) -> tuple[str, ...]:
+    return part.dtype.names or ()
+
+
+def _load(path: Path) -> NDArray[Any]:
+    """A structured array with uids, each of which occurs once."""
+    check_is_file(path)
+    try:
+        with path.open("rb") as file:
+            part = np.lib.format.read_array(file, allow_pickle=False, max_header_size=2**30)
+    except ValueError as error:
+        raise ValueError(f"{path}: not a readable .cs file (a table of numbers and text in numpy's layout)") from error
+    if "uid" not in _fields(part) or part.ndim != 1:
+        raise ValueError(f"{path}: found fields {_fields(part)}, expected a table with the field uid")
+    if len(part) == 0:
+        raise ValueError(f"{path}: no rows; expected at least one particle")
+    uids, counts = np.unique(part["uid"], return_counts=True)
+    if len(uids) < len(part):
+        raise ValueError(f"{path}: uid {uids[counts.argmax()]} occurs {counts.max()} times; expected once")
+    return part
+
+
+def _read_table(path: Path, passthrough: Sequence[Path]) -> CsTable:
+    """The particles and the passthrough files' rows of the same uids."""
+    main = _load(path)
+    parts = [main]
+    for other in map(Path, passthrough):
+        part = _load(other)
+        order = np.argsort(part["uid"])
+        place = np.searchsorted(part["uid"], main["uid"], sorter=order).clip(max=len(part) - 1)
+        rows = order[place]
+        missing = part["uid"][rows] != main["uid"]
+        if missing.any():
+            uid = main["uid"][missing.argmax()]
+            raise ValueError(
+                f"{other}: {int(missing.sum())} particles of {path} are not in it; the first has uid {uid}"
+            )
+        parts.append(part[rows])
+    return CsTable(path=path, parts=tuple(parts), further=tuple(map(Path, passthrough)))
+
+
+def _boxes(table: CsTable) -> NDArray[Any] | None:
+    """Pixels `(n,)` as stated; images must be square."""
+    if not table.has("blob/shape"):
+        return None
+    shapes = table.column("blob/shape").astype(np.int64)
+    differs = shapes[:, 0] != shapes[:, 1]
+    if differs.any():
+        row = int(differs.argmax())
+        raise ValueError(f"{table.path}: row {row + 1}, blob/shape: found {shapes[row].tolist()}, expected a square")
+    return shapes[:, 0]
+
+
+def _ctf(table: CsTable) -> tuple[CtfParameters | None, tuple[str, ...]]:
+    """CTF parameters (None without a defocus), and what is to be said about them."""
+    if not table.has("ctf/df1_A"):
+        return None, ("CTF is off: no file has ctf/ fields; a passthrough file (--passthrough) may",)
+    values = {name: table.numbers(field, default) / unit for name, (field, unit, default) in CTF_FIELDS.items()}
+    check_ctf(values, table.path, {name: field for name, (field, *_) in CTF_FIELDS.items()})
+    unused = [
+        field
+        for field, neutral in (("ctf/scale", 1.0), ("ctf/bfactor", 0.0))
+        if (table.numbers(field, neutral) != neutral).any()
+    ]
+    notes = (f"not used: {', '.join(unused)}",) if unused else ()
+    count = len(table)
+    return CtfParameters(**values, scale=np.ones(count), b_factor=np.zeros(count)), notes
+
+
+def _rotations(table: CsTable) -> NDArray[np.float64] | None:
+    if not table.has("alignments3D/pose"):
+        return None
+    return rotation_from_rotvec(table.numbers("alignments3D/pose"))
+
+
+def _shifts(table: CsTable, pixel_sizes: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """A `(n, 2)`; stored in pixels of the alignment, which may have been made at another scale."""
+    if not table.has("alignments3D/shift"):
+        return None
+    unit = table.numbers("alignments3D/psize_A") if table.has("alignments3D/psize_A") else pixel_sizes
+    check_pixel_sizes(unit, table.path, "alignments3D/psize_A")
+    return table.numbers("alignments3D/shift") * unit[:, None]

@@ -1,0 +1,213 @@
+"""cryoSPARC result groups: particles (.cs) and the sheet that says what is in them (.csg).
+
+The fields are those of cryoSPARC's own exports; results that a job connects by (blob, ctf, alignments3D, ...) are the
+parts of the fields' names before the slash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_cryospin.geometry.angles import rotvec_from_rotation
+from napari_cryospin.io.cryosparc.read import CTF_FIELDS, CsTable
+from napari_cryospin.io.files import atomic_write
+from napari_cryospin.particles import Particles
+
+SHEET_VERSION = "v4.4.1"
+"""Of cryoSPARC, whose form the sheet has."""
+BESIDE = ">"
+"""Before a path: relative to the file that it stands in, not to the project."""
+LINKS = "stacks"
+"""Folder of links to stacks that lie outside cryoSPARC's project."""
+CTF_NEUTRAL = {"shift_A": 2, "tilt_A": 2, "trefoil_A": 2, "tetra_A": 4, "anisomag": 4}
+"""Further fields of a CTF, and how many numbers they have: 0 each."""
+UNKNOWN = ("resid_pow", "slice_pow", "image_pow", "cross_cor", "weight", "pose_ess", "shift_ess")
+"""Fields of an alignment that jobs look for and that only cryoSPARC itself can fill: 0."""
+
+
+def write_result_group(
+    folder: Path,
+    particles: Particles,
+    rotations: NDArray[np.float64],
+    shifts: NDArray[np.float64],
+    *,
+    errors: ArrayLike,
+    half_sets: NDArray[Any],
+) -> tuple[tuple[Path, Path], tuple[str, ...]]:
+    """Write particles with new alignments.
+
+    Parameters
+    ----------
+    folder
+        Exists; particles.csg and particles.cs are written there.
+    particles
+        Of a .cs file: all its fields but alignments3D are kept. Of another: fields are made.
+    rotations, shifts
+        `(n, 3, 3)`, and A `(n, 2)`.
+    errors
+        `(n,)` of the images at these poses.
+    half_sets
+        `(n,)` 1 or 2; 0: as the input has it, or all in the first.
+
+    Returns
+    -------
+    tuple
+        The two files, and what the user should know.
+    """
+    notes: list[str] = []
+    fields = _kept(particles, folder) if isinstance(particles.table, CsTable) else _made(particles, folder, notes)
+    fields |= _alignments(particles, rotations, shifts, np.asarray(errors), half_sets)
+    table = np.empty(len(particles), [(name, values.dtype, values.shape[1:]) for name, values in fields.items()])
+    for name, values in fields.items():
+        table[name] = values
+    sheet, data = folder / "particles.csg", folder / "particles.cs"
+    with atomic_write(sheet) as part, atomic_write(data) as data_part:  # both are complete before either is there
+        part.write_text(_sheet(fields, len(particles), data.name))
+        with data_part.open("wb") as file:
+            np.lib.format.write_array(file, table, allow_pickle=False)
+    return (sheet, data), tuple(notes)
+
+
+def _kept(particles: Particles, folder: Path) -> dict[str, NDArray[Any]]:
+    """Fields of the input, the first file's before those of passthrough files."""
+    fields: dict[str, NDArray[Any]] = {}
+    for part in reversed(particles.table.parts):
+        fields |= {name: part[name] for name in part.dtype.names if not name.startswith("alignments3D/")}
+    first = [name for name in particles.table.parts[0].dtype.names if name in fields]
+    fields = {name: fields[name] for name in dict.fromkeys([*first, *fields])}
+    paths = fields["blob/path"].astype(bytes)
+    beside = np.char.startswith(paths, BESIDE.encode())
+    if beside.any():  # relative to the input, from which the new file lies apart
+        fields["blob/path"] = np.where(beside, _linked(particles.stacks, folder)[particles.stack_index], paths)
+    return fields
+
+
+def _made(particles: Particles, folder: Path, notes: list[str]) -> dict[str, NDArray[Any]]:
+    """Fields of particles that cryoSPARC has never seen."""
+    links = _linked(particles.stacks, folder)
+    fields: dict[str, NDArray[Any]] = {
+        "uid": make_uids(particles),
+        "blob/path": links[particles.stack_index],
+        "blob/idx": particles.slice_index.astype(np.uint32),
+        "blob/shape": np.repeat(particles.box_sizes[:, None], 2, axis=1).astype(np.uint32),
+        "blob/psize_A": particles.pixel_sizes.astype(np.float32),
+        "blob/sign": particles.contrast.astype(np.float32),
+    }
+    if (particles.box_sizes == 0).any():
+        raise ValueError(f"{particles.source}: box not known, as stacks are missing; needed for blob/shape")
+    if particles.ctf_premultiplied or particles.phase_flipped:
+        done = "multiplied by their CTF" if particles.ctf_premultiplied else "phase-flipped"
+        notes.append(f"the images were {done}, which cryoSPARC cannot be told: it will correct their CTF again")
+    if particles.ctf is None:
+        notes.append("no ctf: the particles have none, and most jobs of cryoSPARC will not take them")
+        return fields
+    count, ctf = len(particles), particles.ctf
+    fields["ctf/type"] = np.full(count, b"imported")
+    fields["ctf/exp_group_id"] = particles.optics_groups.astype(np.uint32)
+    for name, (field, unit, _) in CTF_FIELDS.items():
+        fields[field] = (getattr(ctf, name) * unit).astype(np.float32)
+    fields["ctf/scale"] = ctf.scale.astype(np.float32)
+    fields["ctf/scale_const"] = np.zeros(count, np.float32)
+    fields |= {f"ctf/{name}": np.zeros((count, size), np.float32) for name, size in CTF_NEUTRAL.items()}
+    fields["ctf/bfactor"] = np.zeros(count, np.float32)
+    if ctf.b_factor.any():
+        notes.append("rlnCtfBfactor is not carried over")
+    return fields
+
+
+def _alignments(
+    particles: Particles, rotations: NDArray[Any], shifts: NDArray[Any], errors: NDArray[Any], half_sets: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
+    count = len(particles)
+    single, ones = np.float32, np.ones(count, np.float32)
+    if not half_sets.any():
+        half_sets = np.ones(count, np.int8) if particles.half_sets is None else particles.half_sets
+    values = {
+        "split": (half_sets - 1).astype(np.uint32),
+        "shift": (shifts / particles.pixel_sizes[:, None]).astype(single),
+        "pose": rotvec_from_rotation(rotations).astype(single),
+        "psize_A": particles.pixel_sizes.astype(single),
+        "error": errors.astype(single),
+        "error_min": errors.astype(single),
+        "alpha": ones,
+        **{name: np.zeros(count, single) for name in UNKNOWN},
+        "class_posterior": ones,
+        "class": np.zeros(count, np.uint32),
+        "class_ess": ones,
+    }
+    return {f"alignments3D/{name}": column for name, column in values.items()}
+
+
+def make_uids(particles: Particles) -> NDArray[np.uint64]:
+    """`(n,)` uids, made of stack and position in it: the same image has the same uid in every export."""
+    seeds = [
+        int.from_bytes(hashlib.blake2b(str(stack.absolute()).encode(), digest_size=8).digest(), "little")
+        for stack in particles.stacks
+    ]
+    uids = _mixed(np.array(seeds, dtype=np.uint64)[particles.stack_index] + particles.slice_index.astype(np.uint64))
+    while len(again := np.setdiff1d(np.arange(len(uids)), np.unique(uids, return_index=True)[1])):
+        uids[again] = _mixed(uids[again] + np.uint64(1))  # an image that is in the set more than once
+    return uids
+
+
+def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Each number spread over all 64 bits, no two to the same (the finaliser of SplitMix64)."""
+    with np.errstate(over="ignore"):
+        numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return numbers ^ (numbers >> np.uint64(31))
+
+
+def _linked(stacks: Sequence[Path], folder: Path) -> NDArray[np.bytes_]:
+    """Names of stacks as a .cs file in `folder` has them: links beside it; those that are missing by their old name."""
+    names: list[str] = []
+    for number, stack in enumerate(stacks):
+        if not stack.is_file():
+            names.append(str(stack))
+            continue
+        name = f"{BESIDE}{LINKS}/{stack.stem}.mrc"  # cryoSPARC's suffix for stacks
+        if name in names:
+            name = f"{BESIDE}{LINKS}/{number}_{stack.stem}.mrc"
+        names.append(name if _link(folder / name.removeprefix(BESIDE), stack) else str(stack.absolute()))
+    return np.array([name.encode() for name in names])
+
+
+def _link(link: Path, stack: Path) -> bool:
+    """Make a link to a stack; whether that could be done. An older link gives way, a file does not."""
+    try:
+        link.parent.mkdir(exist_ok=True)
+        if link.is_symlink():
+            link.unlink()
+        link.symlink_to(stack.absolute())
+    except OSError:  # a file is there, or the file system has no links
+        return False
+    return True
+
+
+def _sheet(fields: dict[str, NDArray[Any]], count: int, data: str) -> str:
+    """YAML of a result group."""
+    results = dict.fromkeys(name.split("/")[0] for name in fields if "/" in name)
+    lines = [
+        f"created: {datetime.now():%Y-%m-%d %H:%M:%S.%f}",
+        "group:",
+        "  description: Particles with poses found ab initio",
+        "  name: particles",
+        "  title: Particles of napari-cryospin",
+        "  type: particle",
+        "results:",
+    ]
+    for name in sorted(results):
+        lines += [
+            f"  {name}:",
+            f"    metafile: '{BESIDE}{data}'",
+            f"    num_items: {count}",
+            f"    type: particle.{name}",
+        ]
+    return "\n".join([*lines, f"version: {SHEET_VERSION}", ""])

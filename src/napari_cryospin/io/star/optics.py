@@ -1,0 +1,109 @@
+"""Tables in the form of RELION 3.1 and later, which keep what all particles of an optics group share apart."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_cryospin.io.located import both_half_sets
+from napari_cryospin.io.star.table import GROUP, IMAGE, StarTable
+from napari_cryospin.particles import Particles
+
+NAME, PIXEL_SIZE, BOX = "rlnOpticsGroupName", "rlnImagePixelSize", "rlnImageSize"
+PREMULTIPLIED = "rlnCtfDataAreCtfPremultiplied"
+PHASE_FLIPPED = "rlnCtfDataArePhaseFlipped"
+CTF_COLUMNS = {
+    "defocus_u": ("rlnDefocusU", None),
+    "defocus_v": ("rlnDefocusV", None),
+    "defocus_angle": ("rlnDefocusAngle", 0.0),
+    "voltage": ("rlnVoltage", None),
+    "spherical_aberration": ("rlnSphericalAberration", None),
+    "amplitude_contrast": ("rlnAmplitudeContrast", None),
+    "phase_shift": ("rlnPhaseShift", 0.0),
+    "scale": ("rlnCtfScalefactor", 1.0),
+    "b_factor": ("rlnCtfBfactor", 0.0),
+}
+"""Column and RELION's default (None: it must be there) of each CTF parameter."""
+SHARED = (
+    "rlnVoltage",
+    "rlnSphericalAberration",
+    "rlnAmplitudeContrast",
+    PREMULTIPLIED,
+    PHASE_FLIPPED,
+    "rlnBeamTiltX",
+    "rlnBeamTiltY",
+    *(f"rlnMagMat{row}{column}" for row in (0, 1) for column in (0, 1)),
+)
+"""Columns of the particles in 3.0 that are columns of the optics groups in 3.1."""
+OLD = ("rlnDetectorPixelSize", "rlnMagnification", PIXEL_SIZE, BOX, GROUP, NAME, "rlnOriginX", "rlnOriginY")
+"""Columns of the particles in 3.0 that 3.1 has elsewhere, or under another name."""
+
+
+def with_optics(table: StarTable, particles: Particles) -> StarTable:
+    """A table of RELION 3.0 as 3.1 has it; one that has optics groups as it is.
+
+    Origins in pixels are left out: poses are set later.
+    """
+    if table.optics is not None:
+        return table
+    keys = table.particles[[name for name in SHARED if name in table.particles]]
+    optics, numbers = _groups(keys.assign(**_frame(particles)))
+    rows = table.particles.drop(columns=[*keys.columns, *OLD], errors="ignore").assign(**{GROUP: numbers})
+    others = {name: block for name, block in table.blocks.items() if name != table.name}
+    blocks = {"optics": optics, "particles": {}, **others}
+    return dataclasses.replace(table, blocks=blocks, name="particles", particles=rows, age="30001")
+
+
+def new_table(particles: Particles, names: Sequence[str], target: Path) -> StarTable:
+    """A table of what is known about particles that did not come from a STAR file; poses are set later.
+
+    Parameters
+    ----------
+    particles
+    names
+        Of the stacks, as the table is to have them.
+    target
+        File that it will be, for messages.
+    """
+    shared: dict[str, Any] = {GROUP: particles.optics_groups} | _frame(particles)
+    single: dict[str, Any] = {}
+    for field, (column, _) in CTF_COLUMNS.items() if particles.ctf is not None else ():
+        (shared if column in SHARED else single)[column] = getattr(particles.ctf, field)
+    for column, flag in ((PREMULTIPLIED, particles.ctf_premultiplied), (PHASE_FLIPPED, particles.phase_flipped)):
+        if flag:
+            shared[column] = np.ones(len(particles), dtype=int)
+    if particles.half_sets is not None and both_half_sets(particles.half_sets) is not None:
+        single["rlnRandomSubset"] = particles.half_sets
+    optics, numbers = _groups(pd.DataFrame(shared))
+    slices = np.array([f"{number + 1:06d}@" for number in particles.slice_index], dtype=object)
+    images = slices + np.array(names, dtype=object)[particles.stack_index]
+    rows = pd.DataFrame({IMAGE: images, GROUP: numbers} | single)
+    return StarTable(
+        path=target, blocks={"optics": optics, "particles": {}}, name="particles", particles=rows, age="30001"
+    )
+
+
+def _frame(particles: Particles) -> dict[str, Any]:
+    """Pixel size and box of every particle, without which there is no optics group."""
+    if (particles.box_sizes == 0).any():
+        row = int((particles.box_sizes == 0).argmax())
+        stack = particles.stacks[particles.stack_index[row]]
+        raise ValueError(f"{particles.source}: row {row + 1}: box not known, needed for {BOX}: {stack} is missing")
+    return {PIXEL_SIZE: particles.pixel_sizes, BOX: particles.box_sizes}
+
+
+def _groups(keys: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[Any]]:
+    """Optics groups of `(n,)` rows of what they share, and each row's number, from 1."""
+    groups = keys.groupby(list(keys.columns), sort=True, dropna=False).ngroup().to_numpy()
+    optics = keys.iloc[np.unique(groups, return_index=True)[1]].reset_index(drop=True)
+    optics = optics.drop(columns=GROUP, errors="ignore")
+    numbers = np.arange(1, len(optics) + 1)
+    optics.insert(0, GROUP, numbers)
+    optics.insert(1, NAME, [f"opticsGroup{number}" for number in numbers])
+    return optics.assign(rlnImageDimensionality=2), groups + 1

@@ -1,0 +1,233 @@
+"""RELION particle STAR files: 3.0 (flat, shifts in pixels) and 3.1, 4, 5 (optics groups, shifts in Angstrom)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_cryospin.geometry.angles import euler_from_rotation, rotation_from_euler
+from napari_cryospin.io.files import find_by_name
+from napari_cryospin.io.located import both_half_sets, check_column, check_ctf, check_pixel_sizes, locate_images
+from napari_cryospin.io.mrc import open_stack
+from napari_cryospin.io.star.optics import CTF_COLUMNS, PHASE_FLIPPED, PREMULTIPLIED, new_table, with_optics
+from napari_cryospin.io.star.table import STACK_FORMAT, StarTable, read_star
+from napari_cryospin.io.star.text import Share, column_floats, ignored
+from napari_cryospin.particles import CtfParameters, Particles
+
+ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+ORIGINS_PX = ("rlnOriginX", "rlnOriginY")
+ORIGINS_ANGST = ("rlnOriginXAngst", "rlnOriginYAngst")
+SUBSET = "rlnRandomSubset"
+POSTERIOR_COLUMNS = {
+    "max_probability": "rlnMaxValueProbDistribution",
+    "significant_samples": "rlnNrOfSignificantSamples",
+    "log_likelihood": "rlnLogLikeliContribution",
+}
+"""Columns that say how well a pose is known, by our name."""
+ABERRATIONS = {
+    "rlnBeamTiltX": 0.0,
+    "rlnBeamTiltY": 0.0,
+    "rlnMagMat00": 1.0,
+    "rlnMagMat01": 0.0,
+    "rlnMagMat10": 0.0,
+    "rlnMagMat11": 1.0,
+}
+"""Columns of what RELION reckons with and a run does not, and the value that means: none."""
+StarForm = Literal["same", "3.1"]
+"""Version of RELION to write for: that of the input, or 3.1 and later (optics groups, shifts in Angstrom)."""
+
+
+def read_particles(
+    path: Path | str, data_dir: Path | None = None, *, require_stacks: bool = True, progress: Share = ignored
+) -> Particles:
+    """Particles of a STAR file.
+
+    Parameters
+    ----------
+    path
+        STAR file of any RELION version.
+    data_dir
+        A further folder to look for stacks in.
+    require_stacks
+        Refuse where a stack is missing.
+    progress
+        Called now and then with the share that is read, 0 to 1.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Names file, row, column, what was found and what was expected.
+    """
+    table = read_star(path, progress)
+    names, stack_index, slice_index = table.image_names()
+    located = locate_images(
+        [name.removesuffix(STACK_FORMAT) for name in names],
+        stack_index,
+        slice_index,
+        source=table.path,
+        stated_boxes=table.numbers("rlnImageSize") if table.has("rlnImageSize") else None,
+        data_dir=data_dir,
+        require_stacks=require_stacks,
+    )
+    pixel_sizes = _pixel_sizes(table)
+    ctf = _ctf(table)
+    subsets = table.numbers(SUBSET, 0.0)
+    return Particles(
+        **vars(located),
+        pixel_sizes=pixel_sizes,
+        contrast=np.ones(len(table), dtype=np.float32),
+        ctf=ctf,
+        ctf_premultiplied=_flag(table, PREMULTIPLIED),
+        phase_flipped=_flag(table, PHASE_FLIPPED),
+        rotations=_rotations(table),
+        shifts=_shifts(table, pixel_sizes),
+        half_sets=both_half_sets(subsets),
+        optics_groups=table.optics_rows,
+        source=table.path,
+        table=table,
+        notes=_notes(table, ctf),
+        open_stack=open_stack,
+    )
+
+
+def write_particles(
+    path: Path | str,
+    particles: Particles,
+    rotations: ArrayLike,
+    shifts: ArrayLike,
+    extra_columns: Mapping[str, ArrayLike] | None = None,
+    *,
+    form: StarForm = "same",
+    dropped: Sequence[str] = (),
+    progress: Share = ignored,
+) -> None:
+    """Write particles with new poses: same rows, all other columns as they were read.
+
+    Poses are those of the particles' own boxes and pixel sizes, whatever they were cropped to on the way. Stacks that
+    could not be found from the new file's place by their old name get absolute paths. rlnRandomSubset is left out
+    where the rows are of one half set, and those of the file of two.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    particles
+        Read by any of the readers.
+    rotations
+        `(n, 3, 3)`.
+    shifts
+        A `(n, 2)`, (x, y).
+    extra_columns
+        Further columns, or new values of old ones, `(n,)` each.
+    form
+        What was read from a STAR file keeps its version, or is brought to 3.1; all else is written as RELION 3.1.
+    dropped
+        Columns that say something about other poses than these.
+    progress
+        Called now and then with the share that is written, 0 to 1.
+    """
+    path = Path(path)
+    if isinstance(particles.table, StarTable):
+        table = _with_valid_paths(particles.table, particles, path)
+        table = with_optics(table, particles) if form == "3.1" else table
+    else:
+        table = new_table(particles, [_valid_name(stack, path) for stack in particles.stacks], path)
+    flat = table.optics is None
+    angles, origins = euler_from_rotation(rotations), np.asarray(shifts, dtype=np.float64)
+    columns: dict[str, Any] = dict(zip(ANGLES, angles.T, strict=True))
+    if flat:
+        columns |= dict(zip(ORIGINS_PX, (origins / particles.pixel_sizes[:, None]).T, strict=True))
+    if not flat or table.has(*ORIGINS_ANGST):
+        columns |= dict(zip(ORIGINS_ANGST, origins.T, strict=True))
+    columns |= dict(extra_columns or {})
+    # RELION takes every shift as 0 where origins in pixels stand beside optics groups.
+    unwanted = [name for name in dropped if name not in columns] + ([] if flat else list(ORIGINS_PX))
+    rows = table.particles.drop(columns=unwanted, errors="ignore").assign(**columns)
+    # RELION makes half sets of its own where there are none, and stops at a file that has one of them only.
+    if particles.half_sets is not None and SUBSET in rows and both_half_sets(column_floats(rows[SUBSET])) is None:
+        rows = rows.drop(columns=SUBSET)
+    dataclasses.replace(table, particles=rows).write(path, progress)
+
+
+def _pixel_sizes(table: StarTable) -> NDArray[np.float64]:
+    """A `(n,)`: as stated, or of the detector divided by the magnification."""
+    if table.has("rlnImagePixelSize"):
+        return check_pixel_sizes(table.numbers("rlnImagePixelSize"), table.path, "rlnImagePixelSize")
+    if not table.has("rlnDetectorPixelSize"):
+        raise ValueError(f"{table.path}: no pixel size: no column rlnImagePixelSize, nor rlnDetectorPixelSize")
+    magnification = table.numbers("rlnMagnification", 10000.0)
+    check_column(magnification, magnification > 0, table.path, "rlnMagnification", "a number above 0")
+    detector = table.numbers("rlnDetectorPixelSize")  # micrometre
+    return check_pixel_sizes(1e4 * detector / magnification, table.path, "rlnDetectorPixelSize / rlnMagnification")
+
+
+def _ctf(table: StarTable) -> CtfParameters | None:
+    """CTF parameters, or None where the table says nothing of a defocus."""
+    if not (table.has("rlnDefocusU") or table.has("rlnDefocusV")):
+        return None
+    values = {name: table.numbers(column, default) for name, (column, default) in CTF_COLUMNS.items()}
+    check_ctf(values, table.path, {name: column for name, (column, _) in CTF_COLUMNS.items()})
+    return CtfParameters(**values)
+
+
+def _rotations(table: StarTable) -> NDArray[np.float64] | None:
+    if not table.has(*ANGLES):
+        return None
+    return rotation_from_euler(np.stack([table.numbers(name) for name in ANGLES], axis=-1))
+
+
+def _shifts(table: StarTable, pixel_sizes: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """A `(n, 2)`, or None where the table has no origins."""
+    for names, unit in ((ORIGINS_ANGST, np.ones_like(pixel_sizes)), (ORIGINS_PX, pixel_sizes)):
+        if any(table.has(name) for name in names):
+            return np.stack([table.numbers(name) for name in names], axis=-1) * unit[:, None]
+    return None
+
+
+def _flag(table: StarTable, field: str) -> bool:
+    """A yes or no that must be the same for all particles."""
+    values = np.unique(table.numbers(field, 0.0))
+    if len(values) > 1 or values[0] not in (0, 1):
+        raise ValueError(f"{table.path}: {field}: found {values.tolist()}, expected 0 or 1, the same for all particles")
+    return bool(values[0])
+
+
+def _notes(table: StarTable, ctf: CtfParameters | None) -> tuple[str, ...]:
+    notes = []
+    if ctf is None:
+        notes.append("CTF is off: the STAR file has no defocus")
+    if table.optics is not None and table.has(*ORIGINS_PX) and not table.has(*ORIGINS_ANGST):
+        notes.append("rlnOriginX/Y beside optics groups are read as pixels; RELION itself takes these shifts as 0")
+    if not (table.has("rlnImagePixelSize") or table.has("rlnMagnification")):
+        notes.append("no rlnMagnification: 10000 is taken, RELION's default")
+    unused = [name for name, none in ABERRATIONS.items() if table.has(name) and (table.numbers(name) != none).any()]
+    if unused:
+        notes.append(f"not used: {', '.join(unused)}")
+    return tuple(notes)
+
+
+def _valid_name(stack: Path, target: Path) -> str:
+    """A stack's name for a STAR file at `target`: relative where it lies beneath the file's folder, else absolute."""
+    if not stack.is_file():
+        return str(stack)
+    absolute, folder = stack.absolute(), target.absolute().parent
+    name = str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
+    return name if stack.suffix == ".mrcs" else name + STACK_FORMAT
+
+
+def _with_valid_paths(table: StarTable, particles: Particles, target: Path) -> StarTable:
+    """The table with those stacks renamed that would not be found from the place of the new file."""
+    names, stack_index, _ = table.image_names()
+    first_rows = np.unique(stack_index, return_index=True)[1]
+    renamed = {}
+    for name, row in zip(names, first_rows, strict=True):
+        stack = particles.stacks[particles.stack_index[row]]
+        found = find_by_name(name.removesuffix(STACK_FORMAT), target)
+        if stack.is_file() and (found is None or not found.samefile(stack)):
+            renamed[name] = _valid_name(stack, target)
+    return table.with_stacks(renamed) if renamed else table

@@ -1,0 +1,212 @@
+"""Simulated particles with a known truth, as files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_cryospin.io.files import atomic_write
+from napari_cryospin.io.located import check_ctf
+from napari_cryospin.io.mrc import mrc_header, read_map
+from napari_cryospin.io.npz import open_npz
+from napari_cryospin.io.open import open_particles
+from napari_cryospin.io.star.particles import ANGLES, ORIGINS_ANGST, write_particles
+from napari_cryospin.io.star.table import read_star
+from napari_cryospin.particles import CtfParameters, Particles
+from napari_cryospin.physics.ctf import PARAMETERS
+from napari_cryospin.physics.map_crop import fourier_crop_map
+from napari_cryospin.simulation.images import Projections, SimulationSettings, draw_ctf, draw_rotations, noise_images
+
+_CHUNK = 2**22  # pixels at a time
+
+
+SUFFIXES = (".mrcs", ".star", "_truth.star")
+"""Of the stack, the particles and their truth."""
+
+
+@dataclass(frozen=True)
+class SimulatedFiles:
+    """What `simulate` wrote."""
+
+    stack: Path
+    """`.mrcs`."""
+    particles: Path
+    """`.star` without poses."""
+    truth: Path
+    """`.star` with poses."""
+    pixel_size: float
+    """Angstrom."""
+    noise_variance: float
+
+
+def simulate(
+    source: Path | str | NDArray,
+    out: Path | str,
+    settings: SimulationSettings | None = None,
+    *,
+    pixel_size: float | None = None,
+) -> SimulatedFiles:
+    """Simulate particles from a map: OUT.mrcs, OUT.star (no poses) and OUT_truth.star.
+
+    Parameters
+    ----------
+    source : path or ndarray
+        MRC file, or an `(n, n, n)` map `[z, y, x]`, protein positive, background 0.
+    out : path
+        Where to write, without suffix.
+    settings : SimulationSettings, optional
+        What to simulate.
+    pixel_size : float, optional
+        Of the map, Angstrom. Default: the file's header.
+
+    Raises
+    ------
+    ValueError
+        The map is no even cube, smaller than the box, or without a pixel size; a table is none.
+    """
+    settings, out = settings or SimulationSettings(), Path(out)
+    density, pixel_size = _map_at_box(source, pixel_size, settings.box)
+    poses, filters, noise = np.random.default_rng(settings.seed).spawn(3)
+    table = None if settings.orientation_table is None else _read_orientations(settings.orientation_table)
+    rotations = draw_rotations(settings, poses, table)
+    shifts = poses.normal(0, settings.shift_sd, (settings.count, 2))
+    ctf = draw_ctf(settings, filters, None if settings.ctf_table is None else _read_ctf_table(settings.ctf_table))
+    stack, star, truth = (out.with_name(out.name + suffix) for suffix in SUFFIXES)
+    projections = Projections(density, pixel_size)
+    with atomic_write(stack) as part:
+        variance = _write_clean(part, projections, pixel_size, rotations, shifts, ctf)
+        noise_variance = 0.0 if settings.snr is None else variance / settings.snr
+        if noise_variance > 0:
+            _add_noise(part, noise_variance, noise, coloured=settings.noise == "coloured")
+    _write_stars(star, truth, stack, projections.box, pixel_size, rotations, shifts, ctf)
+    return SimulatedFiles(stack, star, truth, pixel_size, noise_variance)
+
+
+def _map_at_box(source: Path | str | NDArray, pixel_size: float | None, box: int | None) -> tuple[torch.Tensor, float]:
+    """Map at the box asked for, and its pixel size."""
+    name = "map"
+    if isinstance(source, str | Path):
+        name = str(source)
+        density, header = read_map(source)
+        pixel_size = header if pixel_size is None else pixel_size
+    else:
+        density = np.asarray(source, dtype=np.float32)
+    n = density.shape[-1]
+    if density.shape != (n, n, n) or n % 2:
+        raise ValueError(f"{name}: shape {density.shape}; expected a cube with an even number of pixels")
+    if not pixel_size or not 0 < pixel_size < np.inf:
+        raise ValueError(f"{name}: pixel size {pixel_size}; expected Angstrom above 0")
+    if box is not None and box > n:
+        raise ValueError(f"{name}: box of {n} px; expected at least the {box} px to simulate")
+    box = n if box is None else box
+    return fourier_crop_map(torch.from_numpy(density), box), pixel_size * n / box
+
+
+def _read_ctf_table(path: Path) -> NDArray[np.float64]:
+    """`(k, 7)` defocus u, v, angle, voltage, Cs, amplitude contrast and phase of a table of nine columns."""
+    try:
+        with open_npz(path) as file:
+            table = file["ctf"]
+    except ValueError as error:
+        raise ValueError(f"{path}: no CTF table; expected .npz with `ctf` (n, 9)") from error
+    if table.dtype.kind not in "fiu" or table.ndim != 2 or table.shape[1] != 9 or not len(table):
+        raise ValueError(f"{path}: `ctf` is {table.dtype}, shape {table.shape}; expected numbers (n, 9), n > 0")
+    table = table[:, 2:].astype(np.float64)
+    check_ctf(dict(zip(PARAMETERS, table.T, strict=False)), path)
+    return table
+
+
+def _read_orientations(path: Path) -> NDArray[np.float64]:
+    """`(k, 3, 3)` rotations of particles, whose images need not be there."""
+    rotations = open_particles(path, require_stacks=False).rotations
+    if rotations is None:
+        raise ValueError(f"{path}: has no poses; expected particles with angles to draw from (--orientation-table)")
+    return rotations
+
+
+def _chunks(count: int, box: int) -> Iterator[slice]:
+    step = max(1, _CHUNK // box**2)
+    for start in range(0, count, step):
+        yield slice(start, min(start + step, count))
+
+
+def _write_clean(
+    path: Path,
+    projections: Projections,
+    pixel_size: float,
+    rotations: NDArray,
+    shifts: NDArray,
+    ctf: CtfParameters | None,
+) -> float:
+    """Write the clean images, and return the variance of all their pixels.
+
+    The images are written as bytes, not through a memory map: a full disk is then an error that can be caught.
+    """
+    count, box = len(rotations), projections.box
+    with mrcfile.new_mmap(path, (count, box, box), mrc_mode=2, overwrite=True) as mrc:
+        mrc.set_image_stack()
+        mrc.voxel_size = pixel_size
+        mrc.header.label[0] = f"napari-cryospin {version('napari-cryospin')}, simulated".ljust(80)
+        mrc.header.nlabl = 1
+    total = square = 0.0
+    with path.open("r+b") as file:
+        file.seek(mrc_header(path).offset)
+        for rows in _chunks(count, box):
+            images = projections(rotations[rows], shifts[rows], None if ctf is None else ctf.select(np.r_[rows]))
+            total, square = total + float(images.double().sum()), square + float(images.double().square().sum())
+            file.write(images.numpy().astype("<f4").tobytes())
+    pixels = count * box**2
+    return square / pixels - (total / pixels) ** 2
+
+
+def _add_noise(path: Path, variance: float, rng: np.random.Generator, *, coloured: bool) -> None:
+    """Add noise to the images of a stack of 4-byte floats, in place."""
+    header = mrc_header(path)
+    count, box = header.shape[:2]
+    with path.open("r+b") as file:
+        for rows in _chunks(count, box):
+            length, place = rows.stop - rows.start, header.offset + 4 * box**2 * rows.start
+            file.seek(place)
+            clean = np.frombuffer(file.read(4 * box**2 * length), dtype="<f4").reshape(length, box, box)
+            noisy = clean + noise_images(length, box, variance, rng, coloured=coloured).numpy()
+            file.seek(place)
+            file.write(noisy.astype("<f4").tobytes())
+
+
+def _write_stars(
+    star: Path,
+    truth: Path,
+    stack: Path,
+    box: int,
+    pixel_size: float,
+    rotations: NDArray,
+    shifts: NDArray,
+    ctf: CtfParameters | None,
+) -> None:
+    """Write the particles with their poses, and the same table without them."""
+    n = len(rotations)
+    particles = Particles(
+        stacks=(stack,),
+        stack_index=np.zeros(n, dtype=np.int32),
+        slice_index=np.arange(n),
+        box_sizes=np.full(n, box, dtype=np.int32),
+        pixel_sizes=np.full(n, pixel_size),
+        contrast=np.ones(n, dtype=np.float32),
+        ctf=ctf,
+        rotations=rotations,
+        shifts=shifts,
+        half_sets=None,
+        optics_groups=np.zeros(n, dtype=np.int32),
+        source=star,
+    )
+    write_particles(truth, particles, rotations, shifts)
+    table = read_star(truth)
+    dataclasses.replace(table, particles=table.particles.drop(columns=[*ANGLES, *ORIGINS_ANGST])).write(star)

@@ -1,0 +1,35 @@
+"""A pose of a particle whose projection is shown beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A pose whose projection is shown.
+
+    Attributes
+    ----------
+    kind
+        "head", "best", "pose" or "truth".
+    rotation, shift
+        `(3, 3)`, and `(2,)` Angstrom.
+    head
+        0-based, of a head.
+    winner
+        Whether the run took this one.
+    """
+
+    kind: str
+    rotation: NDArray
+    shift: NDArray
+    head: int = -1
+    winner: bool = False
+
+    @property
+    def title(self) -> str:
+        names = {"best": "best on grid", "pose": "run's pose", "truth": "truth"}
+        return names.get(self.kind) or (f"{self.head + 1}  winner" if self.winner else f"{self.head + 1}")

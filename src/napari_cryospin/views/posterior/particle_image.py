@@ -1,0 +1,96 @@
+"""One particle's image, to be compared with slices of a map at all in-plane angles."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_cryospin.engine.images import PreparedImages
+from napari_cryospin.engine.pose_posterior import Templates, log_likelihoods, shift_grid
+from napari_cryospin.physics import fourier
+from napari_cryospin.physics.slicing import shift_phases
+from napari_cryospin.views.posterior.map_state import MapState
+from napari_cryospin.views.posterior.turned_image import soft_edge, turned_coefficients, turned_points
+
+MARGIN = 8
+"""Shells beyond the band that an image keeps, so that between lattice points nothing wraps around."""
+
+
+class ParticleImage:
+    """One particle's image, prepared as the run prepares it, and the noise that the run reckons with.
+
+    Parameters
+    ----------
+    images : PreparedImages
+        Of all particles of the input.
+    particle : int
+        Row of the input.
+    state : MapState
+        Which says how much noise there is, and whether shifts are looked for.
+
+    Attributes
+    ----------
+    picture : Tensor
+        `(n, n)` masked, background of unit variance.
+    coefficients : Tensor
+        `(points,)` complex, as the run has them.
+    noise_seen : float
+        Share of the noise that the mask leaves in a coefficient.
+    pose_shift : Tensor
+        `(2,)` A: the shift of the run's pose.
+    """
+
+    def __init__(self, images: PreparedImages, particle: int, state: MapState) -> None:
+        row = state.row(particle)
+        self.images, self.rows = images, torch.tensor([particle])
+        self.points, self.box_size, self.extent = images.points.to(images.device), images.box_size, images.extent
+        # Read between lattice points, an image shows its zero frequency as well, which its coefficients leave out.
+        self.picture = (images.normalised(self.rows)[0] * images.mask).to(images.device)
+        self.coefficients = fourier.to_half_plane(self.picture, self.points) / self.box_size
+        self.noise = torch.from_numpy(np.array(state.noise[state.half(row)])).to(images.device)
+        self.shell = images.shell.to(images.device)
+        self.noise_seen = float(images.mask.square().mean())
+        self.moves = state.max_shift > 0
+        self.pose_shift = torch.from_numpy(np.array(state.shifts[row], dtype=np.float32))
+
+    def weights(self, count: int) -> Tensor:
+        """`(p,)` inverse noise variance of the first points."""
+        return 1 / self.noise[self.shell[:count]]
+
+    def shifts_about(self, shift: Tensor, band: int) -> Tensor:
+        """`(t, 2)` A: shifts to try about one; none but 0 where the run looks for no shifts."""
+        if not self.moves:
+            return torch.zeros(1, 2)
+        step = self.extent / (4 * band)
+        return shift + shift_grid(1.5 * step, step)
+
+    def compare(self, templates: Templates, angles: Tensor, band: int, shifts: Tensor) -> Tensor:
+        """Log-likelihoods at all combinations of in-plane angles, shifts and slices.
+
+        Parameters
+        ----------
+        templates : Templates
+            `k` slices of the map.
+        angles : Tensor
+            `(j,)` in-plane angles to add to those of the slices, radian.
+        band : int
+            Shells of the slices; the last few count less.
+        shifts : Tensor
+            `(t, 2)` A.
+
+        Returns
+        -------
+        Tensor
+            `(j, t, k)`.
+        """
+        points, angles = templates.points, angles.to(templates.points.device)
+        box = min(self.box_size, 2 * (band + MARGIN))
+        image = fourier.fourier_crop(self.picture, box) * (self.box_size / box**2)
+        turned, where = turned_coefficients(image, points, angles), turned_points(points, angles)  # (j, p), (j, p, 2)
+        ctf = self.images.ctf_at(self.rows.expand(len(angles)), where)
+        weights = self.weights(len(points)) * soft_edge(points, band)
+        if not self.moves:
+            return log_likelihoods(templates, turned, ctf, weights)
+        phases = torch.stack([shift_phases(shifts.to(at.device), at, self.extent) for at in where])  # (j, t, p)
+        return log_likelihoods(templates, turned, ctf, weights, phases)

@@ -1,0 +1,224 @@
+"""One particle under a run's map, for the eye: posterior of its view direction, zoom on a mode, candidates.
+
+Nothing but a map, its noise and the particle's own image is needed: any particle of a run that goes on here or
+elsewhere, or that has ended, can be looked at.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from napari_cryospin.engine.images import PreparedImages
+from napari_cryospin.geometry.angles import euler_from_rotation
+from napari_cryospin.geometry.so3_grid import direction_pixel, rotation_from_angles
+from napari_cryospin.particles import Particles
+from napari_cryospin.physics import fourier
+from napari_cryospin.physics.slicing import central_slices, shift_phases
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.run_particles import open_run_particles
+from napari_cryospin.settings import Settings
+from napari_cryospin.views.posterior.map_model import BAND, DETAIL_BAND, ZOOM_BAND, MapModel, go_on, make_model
+from napari_cryospin.views.posterior.map_state import MapState
+from napari_cryospin.views.posterior.particle_image import ParticleImage
+from napari_cryospin.views.posterior.sphere import best_pose, in_plane_angles, sphere_posterior
+from napari_cryospin.views.posterior.turned_image import soft_edge
+from napari_cryospin.views.posterior.view_results import (
+    SIDE,
+    Candidates,
+    Posterior,
+    Zoom,
+    patch_axes,
+    patch_directions,
+    shortest_turns,
+)
+from napari_cryospin.views.sphere_pictures import CELLS_NSIDE
+
+ZOOM_IN_PLANE, ZOOM_STEP = 31, 0.75
+"""In-plane angles of the zoom, about the mode's, and their distance in degrees."""
+
+
+class ParticleView:
+    """Looks at single particles of a run. Thread safe; keeps what belongs to the newest state it was asked about.
+
+    Parameters
+    ----------
+    particles : Particles
+        The run's input, all of it.
+    settings : Settings
+        The run's.
+    device : str
+        Where to compute. The CPU leaves the run its GPU.
+    """
+
+    def __init__(self, particles: Particles, settings: Settings, *, device: str = "cpu") -> None:
+        rows = torch.arange(len(particles))
+        self.images = PreparedImages(particles, settings.preparation, rows, device, measure=False)
+        self.padding = settings.volume.padding
+        self._lock = threading.Lock()
+        self._state: MapState | None = None
+        self._models: dict[int, MapModel] = {}  # by half
+        self._newest: Posterior | None = None
+
+    @classmethod
+    def of_run(cls, folder: RunFolder, *, device: str = "cpu") -> ParticleView:
+        """View of a run that is known by its folder; its input is opened."""
+        return cls(open_run_particles(folder), folder.settings, device=device)
+
+    @torch.no_grad()
+    def prepare(self, state: MapState, half: int = 0, cancelled: threading.Event | None = None) -> MapModel:
+        """Get a map ready; the other methods do it where it was not done.
+
+        Raises
+        ------
+        ValueError
+            The map is not of these particles.
+        CancelledError
+            `cancelled` was set; nothing is kept.
+        """
+        with self._lock:
+            if self._state is not state:
+                self._state, self._models = state, {}
+            if half not in self._models:
+                points, box = self.images.points.to(self.images.device), self.images.box_size
+                self._models[half] = make_model(state, half, points, box, self.padding, cancelled)
+            return self._models[half]
+
+    @torch.no_grad()
+    def posterior(self, particle: int, state: MapState, cancelled: threading.Event | None = None) -> Posterior:
+        """Posterior of the view direction, in-plane angles summed over, and shifts about that of the run's pose.
+
+        Parameters
+        ----------
+        particle : int
+            Row of the input, from 0.
+        state : MapState
+            Maps and poses to look at it with: its own half's map, where halves are reconstructed.
+        cancelled : threading.Event, optional
+            Setting it makes the call raise `CancelledError` soon.
+
+        Raises
+        ------
+        ValueError
+            The run does not use this row, or the image cannot be read.
+        """
+        newest = self._newest
+        if newest is not None and newest.state is state and newest.particle == particle:
+            return newest
+        model, image = self._look(particle, state, cancelled)
+        found, rotation, shift = sphere_posterior(image, model, min(state.band, BAND))
+        posterior = Posterior(
+            particle=particle,
+            state=state,
+            log_posterior=found.cpu().numpy(),
+            rotation=rotation.numpy(),
+            shift=shift.numpy(),
+        )
+        self._newest = posterior
+        return posterior
+
+    @torch.no_grad()
+    def zoom(
+        self,
+        particle: int,
+        state: MapState,
+        direction: ArrayLike | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Zoom:
+        """Gnomonic view of the posterior on a local grid of its own, in-plane angles near the mode's summed over.
+
+        Parameters
+        ----------
+        particle, state, cancelled
+            As in `posterior`.
+        direction : array_like, optional
+            `(3,)` view direction to look at. Default: that of the posterior's best pose.
+        """
+        found = self.posterior(particle, state, cancelled)
+        model, image = self._look(particle, state, cancelled)
+        if direction is None:
+            pose, shift = torch.from_numpy(found.rotation), torch.from_numpy(found.shift)
+        else:
+            pose, shift = self._best_at(image, model, torch.as_tensor(direction, dtype=torch.float64))
+        centre = pose[2].double().numpy()
+        axes, band = patch_axes(centre), min(state.band, ZOOM_BAND)
+        rotations = pose @ torch.from_numpy(shortest_turns(patch_directions(centre, axes), centre)).float()
+        templates = model.slices(rotations, band)
+        go_on(cancelled)
+        angles = torch.deg2rad((torch.arange(ZOOM_IN_PLANE) - ZOOM_IN_PLANE // 2) * ZOOM_STEP)
+        shifts = image.shifts_about(shift, band)
+        values = image.compare(templates, angles, band, shifts)
+        rotation, shift = best_pose(values, angles, shifts, rotations)
+        return Zoom(
+            particle=particle,
+            log_posterior=values.flatten(0, 1).logsumexp(0).log_softmax(0).reshape(SIDE, SIDE).cpu().numpy(),
+            centre=centre,
+            axes=axes,
+            rotation=rotation.numpy(),
+            shift=shift.numpy(),
+        )
+
+    @torch.no_grad()
+    def candidates(
+        self,
+        particle: int,
+        state: MapState,
+        rotations: ArrayLike,
+        shifts: ArrayLike,
+        cancelled: threading.Event | None = None,
+    ) -> Candidates:
+        """The particle beside the map's projections at some poses, and how well each explains it.
+
+        Parameters
+        ----------
+        particle, state, cancelled
+            As in `posterior`.
+        rotations, shifts : array_like
+            `(k, 3, 3)`, and `(k, 2)` Angstrom; shifts count only where the run looks for them.
+        """
+        posterior = self.posterior(particle, state, cancelled)
+        model, image = self._look(particle, state, cancelled)
+        band, device = min(state.band, DETAIL_BAND), self.images.device
+        count = fourier.band_size(image.points, band)
+        points, seen = image.points[:count], image.coefficients[None, :count]
+        turns, moves = (torch.tensor(np.asarray(values, dtype=np.float32)) for values in (rotations, shifts))
+        models = central_slices(model.lattice, turns.to(device), points, self.padding)
+        models = models * self.images.ctf(image.rows, count)
+        if image.moves:
+            models = models * shift_phases(moves.to(device), points, image.extent)
+        squares = ((seen - models).abs().square() * image.weights(count)).sum(-1).cpu()
+        shown = torch.cat((seen, models)) * soft_edge(points, band) * image.box_size
+        pictures = fourier.from_half_plane(shown, points, image.box_size).cpu().numpy()
+        pixel = direction_pixel(turns, CELLS_NSIDE).numpy()
+        return Candidates(
+            particle=pictures[0],
+            projections=pictures[1:],
+            pixel_size=self.images.pixel_size,
+            error=(squares / (count * image.noise_seen)).numpy(),
+            log_likelihood=(squares.min() - squares).numpy(),
+            pixel=pixel,
+            probability=np.exp(posterior.log_posterior[pixel]),
+            angles=euler_from_rotation(turns.numpy()),
+            shifts=moves.numpy(),
+        )
+
+    def _look(
+        self, particle: int, state: MapState, cancelled: threading.Event | None
+    ) -> tuple[MapModel, ParticleImage]:
+        """The map and the image, both ready."""
+        model = self.prepare(state, state.half(state.row(particle)), cancelled)
+        go_on(cancelled)
+        return model, ParticleImage(self.images, particle, state)
+
+    def _best_at(self, image: ParticleImage, model: MapModel, direction: Tensor) -> tuple[Tensor, Tensor]:
+        """Best in-plane angle and shift at a view direction `(3,)`: rotation `(3, 3)` and shift `(2,)`."""
+        x, y, z = direction / direction.norm()
+        rotation = rotation_from_angles(torch.atan2(y, x), torch.acos(z), torch.zeros_like(z)).float()[None]
+        band, angles = min(model.band, BAND), in_plane_angles()
+        shifts = image.shifts_about(image.pose_shift, band)
+        values = image.compare(model.slices(rotation, band), angles, band, shifts)
+        return best_pose(values, angles, shifts, rotation)

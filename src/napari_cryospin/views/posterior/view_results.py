@@ -1,0 +1,102 @@
+"""What the view of a particle answers, and the geometry of its gnomonic zoom. No torch in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_cryospin.views.posterior.map_state import MapState
+
+SIDE = 41
+"""Points along a side of the zoom."""
+FIELD = 20.0
+"""Degrees that the zoom spans."""
+LINE = np.linspace(-FIELD / 2, FIELD / 2, SIDE)
+"""`(side,)` degrees from the zoom's centre, of its columns and of its rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posterior:
+    """Posterior of one particle's view direction."""
+
+    particle: int  # row of the input, from 0
+    state: MapState  # of the run, under which this is
+    log_posterior: NDArray[np.float32]  # (pixels,) HEALPix directions in ring order; exp sums to 1
+    rotation: NDArray[np.float32]  # (3, 3) best pose of the grid
+    shift: NDArray[np.float32]  # (2,) A, the best pose's
+
+    @property
+    def nside(self) -> int:
+        return round((len(self.log_posterior) / 12) ** 0.5)
+
+    @property
+    def pixel(self) -> int:
+        """Most probable direction."""
+        return int(self.log_posterior.argmax())
+
+    @property
+    def entropy(self) -> float:
+        """Of the view direction, nats."""
+        return float(-(np.exp(self.log_posterior) * self.log_posterior).sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Zoom:
+    """The posterior near one view direction, gnomonic: seen from outside the sphere, north up."""
+
+    particle: int
+    log_posterior: NDArray[np.float32]  # (v, u) rows from south to north, columns from west to east; exp sums to 1
+    centre: NDArray[np.float64]  # (3,) unit view direction, in the map's frame
+    axes: NDArray[np.float64]  # (2, 3) unit vectors: u to the east, v to the north
+    rotation: NDArray[np.float32]  # (3, 3) best pose of the grid
+    shift: NDArray[np.float32]  # (2,) A, the best pose's
+
+    u = v = LINE  # degrees of the columns and of the rows from the centre
+
+    def project(self, directions: ArrayLike) -> NDArray[np.float64]:
+        """Where `(..., 3)` view directions are seen: `(..., 2)` degrees u, v; nan on the far side of the sphere."""
+        directions = np.asarray(directions, dtype=np.float64)
+        ahead = directions @ self.centre
+        ahead = np.where(ahead > 1e-6, ahead, np.nan)
+        return np.degrees(np.arctan(directions @ self.axes.T / ahead[..., None]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """A particle beside the map's projections at some poses."""
+
+    particle: NDArray[np.float32]  # (n, n) low-passed; in standard deviations of the background
+    projections: NDArray[np.float32]  # (k, n, n) with CTF, at their shifts, low-passed likewise
+    pixel_size: float  # A
+    error: NDArray[np.float32]  # (k,) squared error over the noise, a coefficient: 1 where only noise is left
+    log_likelihood: NDArray[np.float32]  # (k,) nats, below that of the best of these
+    pixel: NDArray[np.int64]  # (k,) HEALPix direction, as in `Posterior.log_posterior`
+    probability: NDArray[np.float32]  # (k,) posterior probability of that direction
+    angles: NDArray[np.float64]  # (k, 3) degrees: rot, tilt, psi
+    shifts: NDArray[np.float32]  # (k, 2) A
+
+
+def patch_axes(centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`(2, 3)` unit vectors to the east and to the north of a `(3,)` direction; at a pole, north is along -x or x."""
+    pole = np.array([0.0, 0.0, 1.0])
+    east = np.cross(pole, centre)
+    east = np.array([0.0, 1.0, 0.0]) if np.linalg.norm(east) < 1e-6 else east / np.linalg.norm(east)
+    return np.stack((east, np.cross(centre, east)))
+
+
+def patch_directions(centre: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`(side * side, 3)` unit view directions of the zoom, row by row."""
+    v, u = np.meshgrid(*(np.tan(np.radians(LINE)),) * 2, indexing="ij")
+    directions = centre + u[..., None] * axes[0] + v[..., None] * axes[1]
+    return (directions / np.linalg.norm(directions, axis=-1, keepdims=True)).reshape(-1, 3)
+
+
+def shortest_turns(directions: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`(k, 3, 3)` rotations that take each of `(k, 3)` unit vectors to a `(3,)` one by the shortest way."""
+    cross, cosine = np.cross(directions, centre), directions @ centre
+    x, y, z = cross.T
+    zero = np.zeros(len(cross))
+    generator = np.stack((zero, -z, y, z, zero, -x, -y, x, zero), axis=-1).reshape(-1, 3, 3)
+    return np.eye(3) + generator + generator @ generator / (1 + cosine)[:, None, None]

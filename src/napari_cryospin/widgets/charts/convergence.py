@@ -1,0 +1,274 @@
+"""How far the run has come: loss, resolution, pose changes, entropy, FSC, with a line at the switch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_warning
+from numpy.typing import NDArray
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
+
+from napari_cryospin.io.fsc_files import read_fsc_csv
+from napari_cryospin.views.curves import Along, Clock, newest, newest_line, series
+from napari_cryospin.widgets.kit.colours import theme_of
+from napari_cryospin.widgets.kit.curve_plot import Curve, CurvePlot, Mark
+from napari_cryospin.widgets.kit.multiples import Multiples
+from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, SECOND
+from napari_cryospin.widgets.kit.redraw import Redraw
+from napari_cryospin.widgets.kit.worker import Worker
+from napari_cryospin.widgets.session.panel import Panel
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+def curve_of(name: str, colour: str, width: float, dashed: bool = False) -> Callable[[NDArray, NDArray], Curve]:
+    """Makes curves of one look."""
+    return lambda x, y: Curve(name=name, x=x, y=y, colour=colour, width=width, dashed=dashed)
+
+
+ALONG: dict[str, tuple[Along, str]] = {
+    "Epochs": ("epoch", "epoch"),
+    "Steps": ("step", "step"),
+    "Time": ("time", "time (min)"),
+}
+FSC = "Fourier shell correlation"
+GOLD, HALF = 0.143, 0.5  # thresholds of the FSC
+FSC_CURVES = {
+    "phase_randomised": curve_of("random phases", QUIET, 1.0, dashed=True),
+    "unmasked": curve_of("unmasked", QUIET, 1.2),
+    "masked": curve_of("masked", SECOND, 1.2),
+    "corrected": curve_of("corrected", ACCENT, 2.0),
+}
+NO_HALVES = "only with half sets: see the settings of a run"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FscResults:
+    """What the results folder says of the half maps."""
+
+    curves: Mapping[str, NDArray] = field(default_factory=dict)  # frequency (1/A), and curves
+    resolution: float | None = None  # A
+    notes: tuple[str, ...] = ()
+
+
+class ConvergencePanel(Panel):
+    """How far the run has come.
+
+    Parameters
+    ----------
+    napari_viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer, empty="Start a run, or open one: its curves appear here.")
+        self.loss = CurvePlot("Loss (1: noise)")
+        self.resolution = CurvePlot("Resolution (Å)", resolution=("left",))
+        self.pose_change = CurvePlot("Pose change (°)", from_zero=True)
+        self.entropy = CurvePlot("Entropy (nats)", from_zero=True)
+        self.fsc = CurvePlot(FSC, resolution=("bottom",), legend=(1, -1))
+        self.fsc.getAxis("left").setTicks([[(one, f"{one:g}") for one in (0, GOLD, HALF, 1)]])
+        self._explain()
+        self.plots = (self.loss, self.resolution, self.pose_change, self.entropy, self.fsc)
+        names = ("Loss", "Resolution", "Pose change", "Entropy", "FSC")
+        self.multiples = Multiples(self.plots, names, widths=(4, 4, 4, 4, 5))
+        self.along = QComboBox()
+        self.along.addItems([*ALONG])
+        self.along.setToolTip("What the curves are drawn over")
+        self.caption = QLabel()
+        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # never widens the panel
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Over"))
+        row.addWidget(self.along)
+        row.addWidget(self.caption, 1)
+        self.content.setContentsMargins(4, 2, 4, 2)
+        self.content.setSpacing(2)
+        self.content.addLayout(row)
+        self.content.addWidget(self.multiples, 1)
+        self.redraw = Redraw(self, self.draw)
+        self.results = FscResults()
+        self._read_of: tuple[Path, str] | None = None  # run and its state when the results were read
+        self._worker = Worker("cryospin-fsc", self)
+        self._worker.answered.connect(self._take_results)
+        self._worker.failed.connect(self._lost)
+        self._connect()
+        self._paint()
+        self._tell()
+
+    def _explain(self) -> None:
+        self.loss.setToolTip("Error of the images in units of that of noise alone: near 1 where all else is explained.")
+        self.resolution.setToolTip(
+            "FSC 0.143: of half sets where they run (gold standard), else between two folds of the particles that "
+            "share a reference, a guide only. Dashed: the finest shell of the images that is compared."
+        )
+        self.pose_change.setToolTip("Mean change of the particles' rotations in an epoch, after the switch.")
+        self.entropy.setToolTip("Mean entropy of the particles' pose posterior: 0 where every pose is certain.")
+        self.fsc.setToolTip(
+            "Half maps against each other; corrected: masked, less what the mask alone makes them share."
+        )
+
+    def _connect(self) -> None:
+        session = self.session
+        self.along.currentIndexChanged.connect(self._ask)
+        self.multiples.arranged.connect(self._ask)
+        for plot in self.plots:
+            plot.whole_wanted.connect(self._ask)
+        session.theme_changed.connect(self._paint)
+        session.metrics_arrived.connect(self._tell)
+        session.events_arrived.connect(self._tell)
+        session.status_changed.connect(self._tell)
+        session.epoch_shown.connect(self._ask)
+        session.run_changed.connect(self._forget)
+        session.closing.connect(self._worker.end)
+
+    def _ask(self, _: Any = None) -> None:
+        self.redraw.ask()
+
+    def _forget(self) -> None:
+        self.results, self._read_of = FscResults(), None
+        self._tell()
+
+    def _tell(self, _: Any = None) -> None:
+        """Something is new: draw it soon, and read the results of a run that has ended."""
+        if self.session.folder is None or not self.session.metrics:
+            self.show_empty()
+            return
+        self.show_content()
+        if self.session.live:
+            self.redraw.ask_for_news()
+        else:
+            self.redraw.ask()
+        status, path = self.session.status, self.session.folder.path
+        if status is not None and not self.session.live and self._read_of != (path, status.state):
+            self._read_of = (path, status.state)
+            self._worker.ask("fsc", lambda: (path, read_results(path / "results")))
+
+    def _take_results(self, _: str, answer: tuple[Path, FscResults]) -> None:
+        path, results = answer
+        if self.session.folder is not None and self.session.folder.path == path:
+            self.results = results
+            self.redraw.ask()
+
+    def _lost(self, _: str, error: Exception) -> None:
+        show_warning(f"The FSC of the results cannot be read: {error}")
+
+    def _paint(self) -> None:
+        theme = theme_of(self.viewer)
+        for plot in self.plots:
+            plot.set_theme(theme)
+        self._ask()
+
+    # Drawing
+
+    def draw(self) -> None:
+        """Draw the plots that are seen."""
+        session, (along, x_name) = self.session, ALONG[self.along.currentText()]
+        clock = Clock(session.metrics, session.status)
+        marks = [Mark(place, "switch") for place in clock.switches(session.events, along)]
+        end = None if session.shown_epoch is None else clock.end_of(session.shown_epoch, along)
+        marks += [] if end is None else [Mark(end, "shown", QUIET)]
+        for plot, curves, note in self._histories(along, clock):
+            plot.set_x_name(x_name)
+            plot.set_curves(curves)
+            plot.set_marks(marks)
+            plot.set_note("" if curves else note)
+            plot.set_range(x=(0, clock.last(along)), y=bulk_of(curves) if plot is self.loss else None)
+        if self.fsc in self.multiples.shown:
+            self._draw_fsc()
+        text, more = self._caption()
+        self.caption.setText(text)
+        self.caption.setToolTip(more)
+
+    def _histories(self, along: Along, clock: Clock) -> Iterator[tuple[CurvePlot, list[Curve], str]]:
+        """Plots that are seen, but for the FSC, with their curves, and what to say where there are none."""
+        later = "after the first epoch" if newest(self.session.metrics, "epoch_ended") is None else ""
+        for plot, name, header, note in (
+            (self.loss, "loss", "loss (1: noise)", "soon"),
+            (self.pose_change, "pose_change", "pose change (°)", "after the switch"),
+            (self.entropy, "entropy", "entropy (nats)", later or "not known to this method"),
+        ):
+            if plot in self.multiples.shown:
+                x, y = series(self.session.metrics, name, along, clock)
+                yield plot, [Curve(name=header, x=x, y=y, points=plot is not self.loss)] if len(x) else [], note
+        if self.resolution in self.multiples.shown:
+            yield self.resolution, self._resolutions(along, clock), later or "not known to this method"
+
+    def _resolutions(self, along: Along, clock: Clock) -> list[Curve]:
+        """Drawn as spatial frequencies: better is higher."""
+        curves, snapshot = [], self.session.snapshot
+        x, y = series(self.session.metrics, "resolution", along, clock)
+        if len(x):
+            curves.append(Curve(name="FSC 0.143 (Å)", x=x, y=1 / y, points=True))
+        x, band = series(self.session.metrics, "band", along, clock)
+        if len(x) and snapshot is not None:
+            extent = len(snapshot.map) * snapshot.pixel_size
+            curves.append(Curve(name="compared to (Å)", x=x, y=band / extent, colour=QUIET, width=1.2, dashed=True))
+        return curves
+
+    def _draw_fsc(self) -> None:
+        table, epoch = self._fsc()
+        self.fsc.set_title(FSC if epoch is None else f"FSC at epoch {epoch}")
+        self.fsc.set_x_name("resolution (Å)")
+        frequency = table.get("frequency")
+        if frequency is None:
+            self.fsc.set_curves([])
+            self.fsc.set_note("after the first epoch" if self._has_halves() else NO_HALVES)
+            return
+        self.fsc.set_note("")
+        self.fsc.set_curves([make(frequency, table[name]) for name, make in FSC_CURVES.items() if name in table])
+        self.fsc.set_marks([Mark(GOLD, "", QUIET), Mark(HALF, "", QUIET)], horizontal=True)
+        self.fsc.set_range(x=(0, float(frequency[-1])), y=(-0.1, 1.05))
+
+    def _fsc(self) -> tuple[Mapping[str, NDArray], int | None]:
+        """Frequency and curves: of the results, or of an epoch, whose number comes with them."""
+        shown = self.session.shown_epoch
+        if shown is None and self.results.curves:
+            return self.results.curves, None
+        line = newest_line(self.session.metrics, "fsc", shown)
+        if line is None:
+            return {}, None
+        return {name: np.array(values, dtype=np.float64) for name, values in line["fsc"].items()}, line.get("epoch")
+
+    def _has_halves(self) -> bool:
+        snapshot = self.session.snapshot
+        return snapshot is not None and len(snapshot.half_maps) == 2
+
+    def _caption(self) -> tuple[str, str]:
+        """The newest figures in words, and what else there is to say."""
+        shown, notes = self.session.shown_epoch, list(self.results.notes)
+        resolution = newest(self.session.metrics, "resolution", shown)
+        kind = "half sets, gold standard" if self._has_halves() else "two folds, a guide only"
+        if shown is None and self.results.curves:
+            resolution, kind = self.results.resolution, "half sets, results"
+        parts = [] if shown is None else [f"epoch {shown}"]
+        parts += [] if resolution is None else [f"{resolution:.1f} Å at FSC 0.143 ({kind})"]
+        line = newest_line(self.session.metrics, "fsc", shown)
+        if resolution is None and line is not None and line.get("half_sets_warning"):
+            parts.append(f"epoch {line['epoch']}: the half maps do not agree yet")
+            notes.append(line["half_sets_warning"])
+        return "   ".join(parts), "\n".join([*parts, *notes])
+
+
+def bulk_of(curves: list[Curve]) -> tuple[float, float] | None:
+    """From 0 to the largest value, but for the few of the first steps that would make all others look flat."""
+    if not curves:
+        return None
+    values = curves[0].y
+    return 0.0, 1.08 * float(min(values.max(), 2.5 * np.median(values)))
+
+
+def read_results(path: Path) -> FscResults:
+    """FSC and figures of a results folder; empty where it has none."""
+    curves, figures = path / "fsc.csv", path / "postprocess.json"
+    said = json.loads(figures.read_text()) if figures.exists() else {}
+    return FscResults(
+        curves=dict(read_fsc_csv(curves)) if curves.exists() else {},
+        resolution=said.get("resolution_angstrom"),
+        notes=tuple(said.get("notes", ())),
+    )

@@ -1,0 +1,239 @@
+"""What each head of the encoder wins: how many particles, and where on the sphere; and how far it is off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
+
+from napari_cryospin.views.curves import Clock, newest, series, shares
+from napari_cryospin.views.heads import HeadMaps, head_maps
+from napari_cryospin.widgets.charts.half_choice import HalfChoice
+from napari_cryospin.widgets.kit.colours import SAMPLE, head_colour, theme_of
+from napari_cryospin.widgets.kit.curve_plot import BarPlot, Curve, CurvePlot, Mark
+from napari_cryospin.widgets.kit.multiples import Multiples
+from napari_cryospin.widgets.kit.plots import Plot
+from napari_cryospin.widgets.kit.redraw import Redraw
+from napari_cryospin.widgets.kit.worker import Worker
+from napari_cryospin.widgets.session.panel import Panel
+from napari_cryospin.widgets.sphere.sphere_map import SphereMaps
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+WON, OVER, BOTH = "Particles won (%)", "Over the epochs (%)", "Both halves (%)"  # longer ones would widen the plots
+WINS, ERRORS = "Where each head wins (% of the particles seen from there)", "Mean rotation error of each head (°)"
+AFTER_SWITCH, IN_FULL = "as at the switch", "After the switch the heads stay as the encoder left them."
+WORST = 90.0  # degrees: end of the colour scale of errors
+
+
+class HeadsPanel(Panel):
+    """What each head of the encoder wins.
+
+    Parameters
+    ----------
+    napari_viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer, empty="Start a run, or open one: what its heads win appears here.")
+        self.bars = BarPlot(WON, "head", self._bar_tip)
+        self.over = CurvePlot(OVER, from_zero=True)
+        self.over.set_x_name("epoch")
+        self.spheres = SphereMaps(WINS, self._describe)
+        self.plots = (self.bars, self.over, self.spheres)
+        self.multiples = Multiples(
+            self.plots, ("Now", "Over the epochs", "Sphere"), widths=(3, 3, 8), smallest=(160, 150)
+        )
+        self.kind = QComboBox()
+        self.kind.addItems(["Where each head wins", "How far each head is off"])
+        self.kind.setToolTip("What the spheres show. Errors need particles whose true poses are known.")
+        self.half = HalfChoice()
+        self.caption = QLabel()
+        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # never widens the panel
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Spheres"))
+        row.addWidget(self.kind)
+        row.addWidget(self.half)
+        row.addWidget(self.caption, 1)
+        self.content.setContentsMargins(4, 2, 4, 2)
+        self.content.setSpacing(2)
+        self.content.addLayout(row)
+        self.content.addWidget(self.multiples, 1)
+        self.maps: HeadMaps | None = None
+        self._asked: tuple[Path, int, bool, int, Path | None] | None = None
+        self.redraw = Redraw(self, self.draw, every=1000)
+        self._worker = Worker("cryospin-heads", self)
+        self._worker.answered.connect(self._take)
+        self._worker.failed.connect(self._lost)
+        self._connect()
+        self._paint()
+        self._tell()
+
+    def _connect(self) -> None:
+        session = self.session
+        self.kind.currentIndexChanged.connect(self._tell)
+        self.half.currentIndexChanged.connect(self._tell)
+        self.multiples.arranged.connect(self._tell)
+        session.theme_changed.connect(self._paint)
+        for signal in (session.snapshot_arrived, session.metrics_arrived, session.epochs_changed, session.epoch_shown):
+            signal.connect(self._hear)
+        session.particles_changed.connect(self._tell)
+        session.run_changed.connect(self._forget)
+        session.closing.connect(self._worker.end)
+
+    def _paint(self) -> None:
+        theme = theme_of(self.viewer)
+        for plot in self.plots:
+            plot.set_theme(theme)
+
+    def _forget(self) -> None:
+        self.maps, self._asked = None, None
+        self._tell()
+
+    def _tell(self, _: Any = None) -> None:
+        """Something else is wanted: draw it soon."""
+        if self._has_content():
+            self.redraw.ask()
+
+    def _hear(self, _: Any = None) -> None:
+        """Something is new."""
+        if self._has_content():
+            if self.session.live and self.session.shown_epoch is None:
+                self.redraw.ask_for_news()
+            else:
+                self.redraw.ask()
+
+    def _has_content(self) -> bool:
+        if self._share() is None:
+            self.show_empty()
+            return False
+        self.show_content()
+        return True
+
+    # What is known
+
+    def _share(self) -> NDArray[np.float64] | None:
+        """`(M + 1,)` %: of each head, and of the posterior sample; of the shown epoch or the newest snapshot."""
+        session, metrics = self.session, self.session.metrics
+        if session.shown_epoch is None and session.snapshot is not None:
+            return 100 * np.asarray(session.snapshot.head_share, dtype=np.float64)
+        names = shares(metrics)
+        found = [newest(metrics, name, session.shown_epoch) for name in [*names, "sample_share"]]
+        return None if not names or None in found else 100 * np.array(found, dtype=np.float64)
+
+    def _shown_share(self) -> NDArray[np.float64] | None:
+        """As `_share`, of the half that is looked at as soon as its epoch is read: each half has heads of its own."""
+        maps, half = self.maps, self.half.half
+        return maps.share if half and maps is not None and maps.half == half else self._share()
+
+    def _bar_tip(self, bar: int) -> str:
+        share = self._shown_share()
+        if share is None:
+            return ""
+        if bar == len(share) - 1:
+            return f"A pose drawn from the posterior beats every head for {share[-1]:.1f} % of the particles."
+        return f"Head {bar + 1} is the nearest of the heads for {share[bar]:.1f} % of the particles."
+
+    def _describe(self, value: float) -> str:
+        return f"{value:.1f}° off" if self._wants_errors else f"wins {value:.0f} % here"
+
+    @property
+    def _wants_errors(self) -> bool:
+        return self.kind.currentIndex() == 1
+
+    # Drawing
+
+    def draw(self) -> None:
+        """Draw the plots that are seen."""
+        if self._share() is None:
+            return
+        if self.session.snapshot is not None:
+            self.half.offer(self.session.snapshot.half_sets)
+        shown = self.multiples.shown
+        if self.spheres in shown or self.half.half:
+            self._ask_maps()
+        if self.bars in shown:
+            self._draw_bars()
+        if self.over in shown:
+            self._draw_over()
+        if self.spheres in shown:
+            self._draw_maps()
+        self.caption.setText(self._caption())
+        self.caption.setToolTip(IN_FULL if AFTER_SWITCH in self.caption.text() else self.caption.text())
+
+    def _draw_bars(self) -> None:
+        share = self._shown_share()
+        assert share is not None
+        heads, sampled = len(share) - 1, share[-1] > 0  # a bar of its own where the method draws samples
+        names = [str(head + 1) for head in range(heads)] + (["sample"] if sampled else [])
+        colours = [head_colour(head) for head in range(heads)] + [SAMPLE]
+        self.bars.set_bars(names, share[: len(names)], colours[: len(names)], apart=int(sampled))
+        of_half = self.maps is not None and share is self.maps.share
+        whose = f"Half {self.half.half}" if of_half else "Both halves"
+        retitle(self.bars, f"{whose}: won (%)" if self.half.half else WON)
+
+    def _draw_over(self) -> None:
+        session = self.session
+        retitle(self.over, BOTH if self.half.half else OVER)
+        clock, curves = Clock(session.metrics, session.status), []
+        for name in [*shares(session.metrics), "sample_share"]:
+            x, y = series(session.metrics, name, "epoch", clock)
+            number = name.rpartition("_")[2]
+            sample = name == "sample_share"
+            if len(x) and (not sample or y.any()):
+                header = "posterior sample (%)" if sample else f"head {int(number) + 1} (%)"
+                colour = SAMPLE if sample else head_colour(int(number))
+                curves.append(Curve(name=header, x=x, y=100 * y, colour=colour, dashed=sample))
+        self.over.set_curves(curves)
+        self.over.set_note("" if curves else "after the first epoch")
+        marks = [Mark(place, "switch") for place in clock.switches(session.events, "epoch")]
+        self.over.set_marks(marks)
+
+    def _ask_maps(self) -> None:
+        """Have the maps of the shown epoch made, unless they are or will be."""
+        session = self.session
+        if session.folder is None or not session.epochs:
+            return
+        shown = [epoch for epoch in session.epochs if session.shown_epoch is None or epoch <= session.shown_epoch]
+        epoch, folder, errors, half = (shown or session.epochs)[-1], session.folder, self._wants_errors, self.half.half
+        truth = session.truth
+        wanted = (folder.path, epoch, errors, half, truth)
+        if wanted != self._asked:
+            self._asked = wanted
+            self._worker.ask("maps", lambda: head_maps(folder, epoch, errors, half, truth))
+
+    def _take(self, _: str, maps: HeadMaps) -> None:
+        if self.session.folder is not None and self.session.folder.path == maps.path:
+            self.maps = maps
+            self.redraw.ask()
+
+    def _lost(self, _: str, error: Exception) -> None:
+        self._asked = None
+        self.caption.setText(f"The heads of this epoch cannot be read: {error}")
+
+    def _draw_maps(self) -> None:
+        maps, wanted = self.maps, self._wants_errors
+        retitle(self.spheres, ERRORS if wanted else WINS)
+        if maps is None or (maps.errors, maps.half) != (wanted, self.half.half):
+            self.spheres.set_note("after the first epoch" if not self.session.epochs else "a moment...")
+            return
+        self.spheres.set_note(maps.note)
+        names = [f"head {head + 1}" for head in range(len(maps.values))]
+        self.spheres.set_maps(names, maps.values, (0.0, WORST) if wanted else None)
+
+    def _caption(self) -> str:
+        parts = [] if self.maps is None else [f"epoch {self.maps.epoch}"]
+        if any(event.kind == "switched" for event in self.session.events):
+            parts.append(AFTER_SWITCH)
+        return ", ".join(parts)
+
+
+def retitle(plot: Plot, title: str) -> None:
+    """Give a plot a title, where it has another one: that costs a layout."""
+    if plot.title != title:
+        plot.set_title(title)

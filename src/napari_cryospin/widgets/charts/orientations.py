@@ -1,0 +1,239 @@
+"""From where the particles are seen: how many in each direction; click a direction to look along it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy
+
+from napari_cryospin.evaluation.head_maps import direction_counts, grid_for
+from napari_cryospin.io.npz import open_npz
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.messages import Snapshot
+from napari_cryospin.views.curves import newest
+from napari_cryospin.views.sphere_pictures import prepare_sphere_map
+from napari_cryospin.widgets.charts.half_choice import HalfChoice
+from napari_cryospin.widgets.kit.colours import theme_of
+from napari_cryospin.widgets.kit.redraw import Redraw
+from napari_cryospin.widgets.kit.worker import Worker
+from napari_cryospin.widgets.session.panel import Panel
+from napari_cryospin.widgets.sphere.sphere_map import SphereMaps
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+EVERY, NEWS_EVERY = 1000, 5000  # ms between two countings: when something is asked for, and of a run that goes on
+MOST = 20_000  # particles that the sampling of Fourier space is judged by
+NAME = "Particles seen from each direction"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Directions:
+    """View directions of all particles at one moment, counted."""
+
+    of: object  # run, snapshot or epoch, half
+    epoch: int
+    indices: NDArray[np.int64]  # (n,) rows of the input
+    directions: NDArray[np.float32]  # (n, 3)
+    counts: NDArray[np.int64]  # (cells,)
+    efficiency: float
+    sampled: float  # share of Fourier space, at the shell that is looked at
+    angstrom: float  # that shell
+
+
+class OrientationsPanel(Panel):
+    """From where the particles are seen.
+
+    Parameters
+    ----------
+    napari_viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer, empty="Start a run, or open one: view directions of its particles appear here.")
+        self.sphere = SphereMaps(NAME, lambda value: f"{value:.0f} particles")
+        self.sphere.setMinimumSize(200, 115)
+        self.sphere.direction_clicked.connect(self._choose)
+        self.log = QCheckBox("Log colours")
+        self.log.setToolTip("Colours by the logarithm of the count: shows what is rare as well")
+        self.half = HalfChoice()
+        self.figures = QLabel()
+        self.figures.setToolTip(
+            "Efficiency: 1 where directions are even; 0.5: half the particles, spread evenly, would do as well. "
+            "Fourier space: share of the points on a shell that some particle's slice passes."
+        )
+        self.figures.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # never widens the panel
+        self.figures.setAlignment(Qt.AlignmentFlag.AlignVCenter)
+        row = QHBoxLayout()
+        row.addWidget(self.log)
+        row.addWidget(self.half)
+        row.addWidget(self.figures, 1)
+        self.content.setContentsMargins(4, 2, 4, 2)
+        self.content.setSpacing(2)
+        self.content.addLayout(row)
+        self.content.addWidget(self.sphere, 1)
+        self.found: Directions | None = None
+        self._asked: object = None
+        self.redraw = Redraw(self, self.draw, every=EVERY, news_every=NEWS_EVERY)
+        self._worker = Worker("cryospin-orientations", self)
+        self._worker.answered.connect(self._take)
+        self._worker.failed.connect(self._lost)
+        self._connect()
+        self._paint()
+        self._tell()
+
+    def _connect(self) -> None:
+        session = self.session
+        self.log.toggled.connect(self._show)
+        self.half.currentIndexChanged.connect(self._tell)
+        session.theme_changed.connect(self._paint)
+        session.snapshot_arrived.connect(self._hear)
+        session.epoch_shown.connect(self._tell)
+        session.epochs_changed.connect(self._hear)
+        session.particle_chosen.connect(self._follow)
+        session.run_changed.connect(self._forget)
+        session.closing.connect(self._worker.end)
+
+    def _paint(self) -> None:
+        self.sphere.set_theme(theme_of(self.viewer))
+
+    def _forget(self) -> None:
+        self.found, self._asked = None, None
+        self._tell()
+
+    def _tell(self, _: Any = None) -> None:
+        """Something else is wanted: count and draw it soon."""
+        if self._has_content():
+            self.redraw.ask()
+
+    def _hear(self, _: Any = None) -> None:
+        """Something is new."""
+        if self._has_content():
+            if self.session.live:
+                self.redraw.ask_for_news()
+            else:
+                self.redraw.ask()
+
+    def _has_content(self) -> bool:
+        if self.session.snapshot is None:
+            self.show_empty()
+            return False
+        self.show_content()
+        return True
+
+    def draw(self) -> None:
+        """Have the directions counted that are to be seen, unless they are."""
+        session, snapshot = self.session, self.session.snapshot
+        if snapshot is None or session.folder is None:
+            return
+        kept = [epoch for epoch in session.epochs if session.shown_epoch is not None and epoch <= session.shown_epoch]
+        folder, resolution = session.folder, newest(session.metrics, "resolution", session.shown_epoch)
+        self.half.offer(snapshot.half_sets)
+        half, pixel_size, box = self.half.half, snapshot.pixel_size, len(snapshot.map)
+        of = (folder.path, kept[-1], half) if kept else (folder.path, snapshot, half)
+        if of == self._asked:
+            return
+        self._asked = of
+        if kept:
+            self._worker.ask("count", lambda: of_history(folder, kept[-1], half, of, resolution, pixel_size, box))
+        else:
+            self._worker.ask("count", lambda: of_snapshot(snapshot, half, of, resolution))
+
+    def _take(self, _: str, found: Directions) -> None:
+        if found.of == self._asked:
+            self.found = found
+            self._show()
+
+    def _lost(self, _: str, error: Exception) -> None:
+        self._asked = None
+        self.figures.setText(f"The view directions cannot be read: {error}")
+
+    def _show(self, _: Any = None) -> None:
+        found = self.found
+        if found is None:
+            return
+        self.sphere.set_maps([""], found.counts[None], log=self.log.isChecked())
+        self.figures.setText(words_of(found))
+        self._mark()
+
+    def _mark(self, _: Any = None) -> None:
+        """Ring the direction of the chosen particle."""
+        found = self.found
+        row = np.flatnonzero(np.zeros(0) if found is None else found.indices == self.session.particle)
+        self.sphere.set_marker(found.directions[row[0]] if found is not None and len(row) else None)
+
+    def _follow(self, particle: int) -> None:
+        """Go to the half that the chosen particle belongs to, and ring it."""
+        snapshot = self.session.snapshot
+        if snapshot is not None:
+            for place in np.flatnonzero(snapshot.indices == particle):
+                self.half.show_half_of(int(place), snapshot.half_sets)
+        self._mark()
+
+    def _choose(self, direction: NDArray) -> None:
+        """Look along a direction, and at the particle that is seen from the nearest one."""
+        self.session.choose_direction(direction)
+        if self.found is not None:
+            nearest = int((self.found.directions @ direction).argmax())
+            self.session.choose_particle(int(self.found.indices[nearest]))
+
+
+def words_of(found: Directions) -> str:
+    """The figures in a line."""
+    empty = float((found.counts == 0).mean())
+    parts = [f"{found.counts.sum():,} particles", f"empty cells {empty:.0%}", f"efficiency {found.efficiency:.2f}"]
+    parts += [f"Fourier space {found.sampled:.0%} at {found.angstrom:.1f} Å", f"epoch {found.epoch}"]
+    return "   ".join(parts)
+
+
+def of_snapshot(snapshot: Snapshot, half: int, of: object, resolution: float | None) -> Directions:
+    """Count a snapshot's view directions."""
+    poses = {"indices": snapshot.indices, "rotations": snapshot.rotations, "half_sets": snapshot.half_sets}
+    return count(poses, half, of, snapshot.epoch, resolution, snapshot.pixel_size, len(snapshot.map))
+
+
+def of_history(
+    folder: RunFolder, epoch: int, half: int, of: object, resolution: float | None, pixel_size: float, box: int
+) -> Directions:
+    """Count the view directions of an epoch."""
+    with open_npz(folder.history_paths()[epoch]) as file:
+        poses = {name: file[name] for name in ("indices", "rotations", "half_sets")}
+    return count(poses, half, of, epoch, resolution, pixel_size, box)
+
+
+def count(
+    poses: Mapping[str, NDArray],
+    half: int,
+    of: object,
+    epoch: int,
+    resolution: float | None,
+    pixel_size: float,
+    box: int,
+) -> Directions:
+    """Count view directions, and judge how they sample Fourier space. Takes a while: in a worker's thread."""
+    # Here: healpy takes a second to import, which no window should wait for.
+    from napari_cryospin.evaluation.orientation_distribution import orientation_distribution
+
+    members = poses["half_sets"] == half
+    rotations = poses["rotations"][members]
+    nside = grid_for(len(rotations))
+    prepare_sphere_map(nside)
+    shell = min(box / 2, box * pixel_size / resolution) if resolution else box / 4
+    some = np.random.default_rng(0).permutation(len(rotations))[:MOST]
+    judged = orientation_distribution(rotations[some], shell)
+    return Directions(
+        of=of,
+        epoch=epoch,
+        indices=poses["indices"][members],
+        directions=np.ascontiguousarray(rotations[:, 2]),
+        counts=direction_counts(rotations, nside),
+        efficiency=judged.efficiency,
+        sampled=judged.sampled,
+        angstrom=box * pixel_size / shell,
+    )

@@ -1,0 +1,89 @@
+"""The map in ChimeraX: a new window with all that the run has, or one model in a running one, kept up to date."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QCheckBox, QGroupBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout
+
+from napari_cryospin.export.chimerax import Look
+from napari_cryospin.export.options import ExportOptions
+from napari_cryospin.widgets.export.chimerax_job import chimerax_job_of
+from napari_cryospin.widgets.kit.parts import WARNING, button, text_label, tint
+from napari_cryospin.widgets.live_map.layers import find_live_map
+
+if TYPE_CHECKING:
+    from napari_cryospin.widgets.session.session import Session
+
+
+class ChimeraXBox(QGroupBox):
+    """Buttons for ChimeraX; what they begin is the session's.
+
+    Parameters
+    ----------
+    session
+        Whose run is shown.
+    options
+        Gives the options of an export: which map, hand and look.
+    """
+
+    def __init__(self, session: Session, options: Callable[[], ExportOptions]) -> None:
+        super().__init__("ChimeraX")
+        self.session, self.options = session, options
+        self.job = chimerax_job_of(session)
+        tip = "Write maps, directions and the run's maps as a series, and open them in a new ChimeraX"
+        self.open_button = button("Open", tip, self.open)
+        send_tip = "One model in a ChimeraX that is running, at this window's contour"
+        self.send_button = button("Send live", send_tip, self.send)
+        self.port = QSpinBox()
+        self.port.setRange(1024, 65535)
+        self.port.setValue(self.job.port)
+        self.port.setToolTip("The port that ChimeraX listens on")
+        self.port.valueChanged.connect(self.job.listen_at)
+        self.follow = QCheckBox("follow the run")
+        self.follow.setToolTip(
+            "Send each new map of the run, also when this panel is closed; contour and colour stay as they are set in "
+            "ChimeraX"
+        )
+        self.follow.setChecked(self.job.follows)
+        self.follow.toggled.connect(self.job.set_follows)
+        self.said = text_label()
+        row, below = QHBoxLayout(), QHBoxLayout()
+        row.addWidget(self.open_button, 1)
+        row.addWidget(self.send_button, 1)
+        below.addWidget(self.follow, 1)
+        below.addWidget(QLabel("Port"))
+        below.addWidget(self.port)
+        layout = QVBoxLayout(self)
+        for part in (row, below):
+            layout.addLayout(part)
+        layout.addWidget(self.said)
+        self.job.changed.connect(self._tell)
+        self._tell()
+
+    def open(self) -> None:
+        """Write the run for ChimeraX into its folder, and start ChimeraX on it."""
+        self.job.open(self.options())
+
+    def send(self) -> None:
+        """Show the present map in a ChimeraX that is running."""
+        self.job.send(dataclasses.replace(look_of(self.session), rotation=self.session.view))
+
+    def _tell(self) -> None:
+        job = self.job
+        self.open_button.setEnabled(not job.opening)
+        self.said.setText(job.said)
+        tint(self.said, WARNING if job.went_wrong else "")
+
+
+def look_of(session: Session) -> Look:
+    """Contour and colour of the map as the window shows it; as ChimeraX has it, where the window shows none."""
+    live = find_live_map(session)
+    if live is None or live.picture is None:
+        return Look()
+    picture = live.picture
+    enclosed = float((picture.density > picture.level).mean())
+    look = Look(colour=live.layer.colour)
+    return dataclasses.replace(look, enclosed=enclosed) if 0 < enclosed < 1 else look

@@ -1,0 +1,146 @@
+"""What is shown in ChimeraX: it belongs to the window, and goes on when the panel that began it is closed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject, Signal
+
+from napari_cryospin.export.chimerax import Look
+from napari_cryospin.export.chimerax_program import find_chimerax, open_in_chimerax
+from napari_cryospin.export.chimerax_remote import PORT, START, ChimeraXRemote, LiveModel
+from napari_cryospin.export.options import ExportOptions
+from napari_cryospin.export.table import export
+from napari_cryospin.widgets.kit.worker import Worker
+from napari_cryospin.widgets.session.session import Session
+
+if TYPE_CHECKING:
+    from napari_cryospin.runs.messages import Snapshot
+
+
+class ChimeraXJob(QObject):
+    """Starts ChimeraX on a run's files, and keeps one model in a running one up to date; both from a thread.
+
+    Parameters
+    ----------
+    session
+        Also the parent.
+
+    Attributes
+    ----------
+    port, follows
+        Where ChimeraX listens; whether it gets each new map.
+    live
+        The model that is kept up to date; None: there is none.
+    opening
+        Whether files are being written to start ChimeraX on.
+    said, went_wrong
+        What is to be said; whether it is bad news.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.session = session
+        self.port, self.follows = PORT, True
+        self.live: LiveModel | None = None
+        self.opening, self.said, self.went_wrong = False, "", False
+        self._of: Path | None = None  # the run whose map is shown
+        self._worker = Worker("cryospin-chimerax", self)
+        self._worker.answered.connect(self._done)
+        self._worker.failed.connect(self._failed)
+        session.snapshot_arrived.connect(self._follow)
+        session.hand_changed.connect(self._turn_over)
+        session.run_changed.connect(self._new_run)
+        session.closing.connect(self._worker.end)
+        self._rest()
+
+    def listen_at(self, port: int) -> None:
+        """Talk to ChimeraX on another port from now on."""
+        if port != self.port:
+            self.port = port
+            self._rest()
+
+    def set_follows(self, follows: bool) -> None:
+        """Send each new map, or leave the model as it is."""
+        self.follows = follows
+        self.changed.emit()
+
+    def open(self, options: ExportOptions) -> None:
+        """Write the run for ChimeraX into its folder, and start ChimeraX on it."""
+        folder = self.session.folder
+        if folder is None:
+            return
+
+        def work() -> str:
+            find_chimerax()  # before anything is written
+            script = export(folder, "chimerax", folder.path / "exported" / "chimerax", options=options).paths[0]
+            open_in_chimerax(script)
+            return f"Started ChimeraX on {script}"
+
+        self.opening = True
+        self._say("Writing maps...")
+        self._worker.ask("open", work)
+
+    def send(self, look: Look) -> None:
+        """Show the present map in a ChimeraX that is running."""
+        snapshot, folder = self.session.snapshot, self.session.folder
+        if snapshot is None or folder is None:
+            self._say("No map yet.")
+            return
+        self.live, self._of = LiveModel(ChimeraXRemote(self.port), look), folder.path
+        self._show(snapshot)
+
+    def _rest(self) -> None:
+        """Nothing is sent, and it is said how to begin."""
+        self.live = None
+        self._say(f"To send to ChimeraX, type there once:\n{START.format(port=self.port)}")
+
+    def _say(self, text: str, went_wrong: bool = False) -> None:
+        self.said, self.went_wrong = text, went_wrong
+        self.changed.emit()
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        if self.live is not None and self.follows:
+            self._show(snapshot)
+
+    def _turn_over(self, _: bool) -> None:
+        if self.session.snapshot is not None:
+            self._follow(self.session.snapshot)
+
+    def _new_run(self) -> None:
+        folder = self.session.folder
+        if folder is None or folder.path != self._of:  # not the same one told anew
+            self._rest()
+
+    def _show(self, snapshot: Snapshot) -> None:
+        live, flipped = self.live, self.session.hand_flipped
+        assert live is not None
+
+        def work() -> str:
+            live.show(snapshot, flip=flipped)
+            return f"ChimeraX shows step {snapshot.step:,}"
+
+        self._worker.ask("send", work)
+
+    def _done(self, kind: str, text: str) -> None:
+        self.opening &= kind != "open"
+        self._say(text)
+
+    def _failed(self, kind: str, error: Exception) -> None:
+        self.opening &= kind != "open"
+        text = str(error)
+        if kind == "send":
+            self.live = None  # it went: not tried again with every map
+            text = f"Nothing more is sent to ChimeraX: {text}"
+        self._say(text, went_wrong=True)
+        show_error(text)
+
+
+def chimerax_job_of(session: Session) -> ChimeraXJob:
+    """What the session shows in ChimeraX; made when it is first asked for."""
+    found = session.findChild(ChimeraXJob)
+    return found if isinstance(found, ChimeraXJob) else ChimeraXJob(session)

@@ -1,0 +1,105 @@
+"""An export under way: it belongs to the window, and goes on when the panel that began it is closed."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QObject, Signal
+
+from napari_cryospin.export.options import ExportCancelledError, Exported, ExportOptions
+from napari_cryospin.export.run_results import RunResults
+from napari_cryospin.export.selection import Selection
+from napari_cryospin.export.table import export
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.widgets.kit.worker import Worker
+from napari_cryospin.widgets.session.session import Session
+
+
+class ExportJob(QObject):
+    """Writes in a thread, one export at a time.
+
+    Parameters
+    ----------
+    session
+        Also the parent.
+
+    Attributes
+    ----------
+    busy, share
+        Whether something is being written, and how much of it is done, 0 to 1.
+    said, failed
+        What is to be said of it, or of the last one; whether that went wrong.
+    written
+        The place of the last export, where it was written; None: there was none.
+    """
+
+    changed = Signal()
+    _progressed = Signal(float, str)  # from the thread
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.busy, self.share, self.said, self.failed = False, 0.0, "", False
+        self.written: Path | None = None
+        self._stop = threading.Event()
+        self._worker = Worker("cryospin-export", self)
+        self._worker.answered.connect(self._done)
+        self._worker.failed.connect(self._failed)
+        self._progressed.connect(self._progress)
+        session.run_changed.connect(self._new_run)
+        session.closing.connect(self._close)
+
+    def start(
+        self, run: RunFolder | RunResults, to: str, out: Path, selection: Selection, options: ExportOptions
+    ) -> None:
+        """Begin to write; parameters as of `export`."""
+        self._stop = stop = threading.Event()
+        self.busy, self.share, self.said, self.failed, self.written = True, 0.0, "", False, None
+        tell = self._progressed.emit
+        self._worker.ask("export", lambda: (out, export(run, to, out, selection, options, tell, stop)))
+        self.changed.emit()
+
+    def cancel(self) -> None:
+        """Break it off; nothing stays half-written."""
+        self._stop.set()
+        self.said = "Cancelling..."
+        self.changed.emit()
+
+    def _progress(self, share: float, text: str) -> None:
+        self.share = share
+        if self.busy and not self._stop.is_set():
+            self.said = text
+        self.changed.emit()
+
+    def _done(self, _: str, answer: tuple[Path, Exported]) -> None:
+        self.written, exported = answer
+        self.said = "\n".join((f"Wrote {self.written}", *exported.notes))
+        self._end()
+        show_info(f"Exported to {self.written}")
+
+    def _failed(self, _: str, error: Exception) -> None:
+        cancelled = isinstance(error, ExportCancelledError)
+        self.said, self.failed = ("Cancelled: nothing was written." if cancelled else str(error)), not cancelled
+        self._end()
+        if not cancelled:
+            show_error(f"Export: {error}")
+
+    def _end(self) -> None:
+        self.busy = False
+        self.changed.emit()
+
+    def _new_run(self) -> None:
+        if not self.busy:
+            self.said, self.failed, self.written = "", False, None
+            self.changed.emit()
+
+    def _close(self) -> None:
+        self._stop.set()
+        self._worker.end()
+
+
+def export_job_of(session: Session) -> ExportJob:
+    """The session's exports; made when it is first asked for."""
+    found = session.findChild(ExportJob)
+    return found if isinstance(found, ExportJob) else ExportJob(session)

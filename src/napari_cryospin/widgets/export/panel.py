@@ -1,0 +1,289 @@
+"""Export: which particles, for which program, where to; and the map in ChimeraX, live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, QUrl
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLineEdit,
+    QProgressBar,
+    QToolButton,
+    QVBoxLayout,
+)
+
+from napari_cryospin.export.options import ExportOptions
+from napari_cryospin.export.run_results import RunResults, open_results
+from napari_cryospin.export.selection import Selection
+from napari_cryospin.export.table import EXPORTERS
+from napari_cryospin.geometry.angles import euler_from_rotation
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.widgets.export.chimerax_box import ChimeraXBox, look_of
+from napari_cryospin.widgets.export.job import export_job_of
+from napari_cryospin.widgets.export.particle_choice import ParticleChoice
+from napari_cryospin.widgets.export.sharpen_box import SharpenBox
+from napari_cryospin.widgets.kit.colours import theme_of
+from napari_cryospin.widgets.kit.parts import ERROR, Fold, button, text_label, tint
+from napari_cryospin.widgets.kit.worker import Worker
+from napari_cryospin.widgets.session.panel import Panel
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+EMPTY = "Nothing to export yet.\n\nStart a run, or attach to the folder of one, in the Run panel."
+WAITING = "Particles can be chosen and exported when the run's first epoch has ended."
+NAMES = {"relion": "particles.star"}
+"""What is suggested as a name, where it is not that of the program."""
+STAR = {"STAR version as the input's": "same", "STAR version 3.1 or later": "3.1"}
+PRIMARY = {"Map: the best there is": None, "Map: sharpened": "sharpened", "Map: low-passed": "filtered",
+           "Map: unfiltered": "unfiltered"}  # fmt: skip
+CHOICES = {
+    "relion": ("star", "statistics"),
+    "maps": ("series", "sharpen"),
+    "emdb": ("primary", "sharpen"),
+    "chimerax": ("primary", "series", "sharpen"),
+}
+"""What can be chosen for a program."""
+
+
+class ExportPanel(Panel):
+    """Selection of particles, the programs that can be written for, and ChimeraX.
+
+    Parameters
+    ----------
+    napari_viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer, EMPTY)
+        session = self.session
+        self.job = export_job_of(session)
+        self.worker = Worker("cryospin-results", self)
+        self.worker.answered.connect(self._take)
+        self.worker.failed.connect(self._lost)
+        self.choice = ParticleChoice(session)
+        self.choice.changed.connect(self._tell)
+        self.content.addWidget(self.choice)
+        self.content.addWidget(self._make_export())
+        self.chimerax = ChimeraXBox(session, self.options)
+        self.content.addWidget(self.chimerax)
+        self.content.addStretch(1)
+        session.run_changed.connect(self._new_run)
+        session.epochs_changed.connect(self._load)
+        session.status_changed.connect(self._load_at_end)
+        session.snapshot_arrived.connect(self._first_map)
+        session.theme_changed.connect(self._retheme)
+        session.hand_changed.connect(self._tell)
+        session.closing.connect(self.worker.end)
+        self.job.changed.connect(self._tell)
+        self._retheme()
+        self._program_chosen()
+        self._new_run()
+
+    # Parts
+
+    def _make_export(self) -> QGroupBox:
+        box = QGroupBox("What for")
+        self.program = _combo({exporter.label: name for name, exporter in EXPORTERS.items()})
+        self.program.currentIndexChanged.connect(self._program_chosen)
+        self.about = text_label()
+        self.star, self.primary = _combo(STAR), _combo(PRIMARY)
+        self.primary.setToolTip("Which of the run's maps; the best: sharpened with half sets, else low-passed")
+        self.series = QCheckBox("the map of every epoch as well")
+        self.series.setChecked(True)
+        self.statistics = QCheckBox("with the posterior's figures")
+        self.statistics.setToolTip(
+            "Of a run that is not over they are computed from its newest checkpoint, which reads all images"
+        )
+        self.sharpen = SharpenBox(self.session)
+        self.fold = Fold("Sharpen", self.sharpen)
+        self.fold.toggled.connect(self._load_figures)
+        self.hand = text_label("In the other hand, as the map is shown: maps and poses alike.")
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.bar.setTextVisible(False)
+        self.said = text_label()
+        layout = QVBoxLayout(box)
+        for part in (self.program, self.about, self.star, self.statistics, self.primary, self.series, self.fold):
+            layout.addWidget(part)
+        layout.addWidget(self.hand)
+        layout.addLayout(self._make_place())
+        layout.addWidget(self.bar)
+        layout.addWidget(self.said)
+        return box
+
+    def _make_place(self) -> QFormLayout:
+        self.place = QLineEdit()
+        self.place.textEdited.connect(self._tell)
+        self.place.textChanged.connect(self.place.setToolTip)
+        browse = QToolButton()
+        browse.setText("…")
+        browse.setToolTip("Choose another place")
+        browse.clicked.connect(self.ask_place)
+        self.export_button = button("Export", "Write there; files of the same names are replaced", self.export)
+        self.cancel_button = button("Cancel", "Break off; nothing is left half-written", self.job.cancel)
+        self.folder_button = button("Open folder", "Show what was written", self._open_folder)
+        row, buttons = QHBoxLayout(), QHBoxLayout()
+        row.addWidget(self.place, 1)
+        row.addWidget(browse)
+        for part in (self.export_button, self.cancel_button, self.folder_button):
+            buttons.addWidget(part, 1)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("To", row)
+        form.addRow(buttons)
+        return form
+
+    def _retheme(self) -> None:
+        theme = theme_of(self.viewer)
+        self.choice.plot.set_theme(theme)
+        self.sharpen.set_theme(theme)
+
+    # What the run knows
+
+    def _new_run(self) -> None:
+        self.choice.forget(WAITING)
+        folder = self.session.folder
+        if folder is None:
+            self.show_empty(EMPTY)
+            return
+        self._suggest_place()
+        if self.session.snapshot is not None:
+            self.show_content()
+        self._load()
+        self._load_figures()
+
+    def _first_map(self, _: object) -> None:
+        if self.is_empty:
+            self.show_content()
+
+    def _load_at_end(self, _: object = None) -> None:
+        if not self.session.live and (self.choice.results is None or self.choice.results.live):
+            self._load()
+            self._load_figures()
+
+    def _load(self, _: object = None) -> None:
+        folder = self.session.folder
+        if folder is not None:
+            self.worker.ask("results", lambda: open_results(folder) if _has_poses(folder) else None)
+
+    def _load_figures(self, _: object = None) -> None:
+        if self.fold.is_open:
+            self.sharpen.load()
+
+    def _take(self, _: str, results: RunResults | None) -> None:
+        folder = self.session.folder
+        if results is not None and folder is not None and results.folder.path == folder.path:
+            self.choice.show_results(results)
+            self.show_content()
+
+    def _lost(self, _: str, error: Exception) -> None:
+        self.choice.forget(f"What is known of the particles cannot be read: {error}")
+        self.show_content()
+
+    # What is wanted
+
+    @property
+    def _name(self) -> str:
+        return str(self.program.currentData())
+
+    def _program_chosen(self, _: object = None) -> None:
+        choices = CHOICES.get(self._name, ())
+        for name, part in (("star", self.star), ("primary", self.primary), ("series", self.series)):
+            part.setVisible(name in choices)
+        self.fold.setVisible("sharpen" in choices)
+        exporter = EXPORTERS[self._name]
+        whole = ".\nOf the run as a whole: which particles are chosen makes no difference."
+        self.about.setText(f"Writes {exporter.detail}" + (whole if exporter.of == "run" else "."))
+        self._suggest_place()
+        self._tell()
+
+    def _suggest_place(self) -> None:
+        if self.session.folder is not None:
+            self.place.setText(str(self.session.folder.path / "exported" / NAMES.get(self._name, self._name)))
+            self.place.setCursorPosition(len(self.place.text()))  # its end tells more
+
+    def options(self) -> ExportOptions:
+        """How to write, as it is chosen here and as the map is shown."""
+        look, choices = look_of(self.session), CHOICES.get(self._name, ())
+        chosen: dict[str, Any] = {"star": self.star.currentData(), "statistics": self.statistics.isChecked()}
+        chosen |= {"primary": self.primary.currentData(), "series": self.series.isChecked(), **self.sharpen.options}
+        if "sharpen" not in choices:
+            chosen |= {"primary": None, "b_factor": None, "low_pass": None}
+        rot, tilt, psi = (float(angle) for angle in euler_from_rotation(self.session.view))
+        shown: dict[str, Any] = {"contour": look.enclosed, "colour": look.colour, "view": (rot, tilt, psi)}
+        return ExportOptions(flip_hand=self.session.hand_flipped, **chosen, **shown)
+
+    def ask_place(self) -> None:
+        """Ask where to."""
+        suffix = EXPORTERS[self._name].suffix
+        start = Path(self.place.text())
+        start = next(path for path in (start, *start.parents) if path.is_dir()) if not suffix else start
+        if suffix:
+            chosen, _ = QFileDialog.getSaveFileName(self, "Export", str(start), f"*{suffix}")
+        else:
+            chosen = QFileDialog.getExistingDirectory(self, "Folder to export to", str(start))
+        if chosen:
+            self.place.setText(chosen)
+            self._tell()
+
+    # Exporting
+
+    def export(self) -> None:
+        """Write for the chosen program."""
+        exporter, out = EXPORTERS[self._name], Path(self.place.text().strip()).expanduser().absolute()
+        if exporter.suffix and out.suffix.lower() != exporter.suffix:
+            out = out.with_name(out.name + exporter.suffix)
+        run: RunFolder | RunResults | None = self.session.folder
+        selection = Selection()
+        if exporter.of == "particles":  # those that are counted here, though the run may have gone on
+            run, selection = self.choice.results, self.choice.selection
+        if run is not None:
+            self.job.start(run, self._name, out, selection, self.options())
+
+    def _tell(self, _: object = None) -> None:
+        """Show what can be done, and what is being done."""
+        job = self.job
+        ready = EXPORTERS[self._name].of == "run" or self.choice.chosen is not None
+        self.export_button.setEnabled(ready and not job.busy and bool(self.place.text().strip()))
+        self.export_button.setVisible(not job.busy)
+        self.cancel_button.setVisible(job.busy)
+        self.folder_button.setVisible(job.written is not None and not job.busy)
+        self.hand.setVisible(self.session.hand_flipped)
+        live = self.choice.results is not None and self.choice.results.live
+        self.statistics.setVisible(live and "statistics" in CHOICES.get(self._name, ()))
+        self.bar.setVisible(job.busy)
+        self.bar.setValue(round(1000 * job.share))
+        self.said.setText(job.said)
+        self.said.setVisible(bool(job.said))
+        tint(self.said, ERROR if job.failed else "")
+
+    def _open_folder(self) -> None:
+        written = self.job.written
+        if written is not None:
+            folder = written if written.is_dir() else written.parent
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+
+def _has_poses(folder: RunFolder) -> bool:
+    return (folder.path / "results" / "particles.npz").is_file() or bool(folder.history_paths())
+
+
+def _combo(items: dict[str, Any]) -> QComboBox:
+    """A choice that stays narrow however long its words are."""
+    combo = QComboBox()
+    combo.setMinimumContentsLength(12)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    for text, value in items.items():
+        combo.addItem(text, value)
+        combo.setItemData(combo.count() - 1, text, Qt.ItemDataRole.ToolTipRole)
+    return combo

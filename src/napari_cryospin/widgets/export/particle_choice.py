@@ -1,0 +1,234 @@
+"""Which particles: a plot of their figures to draw in, a condition, and the view that the map is seen from."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QHBoxLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout
+
+from napari_cryospin.export.run_results import COLUMNS, RunResults
+from napari_cryospin.export.selection import Selection
+from napari_cryospin.geometry.angles import euler_from_rotation
+from napari_cryospin.widgets.export.selection_plot import SelectionPlot, inside
+from napari_cryospin.widgets.kit.parts import WARNING, button, text_label, tint
+from napari_cryospin.widgets.kit.worker import Worker
+from napari_cryospin.widgets.session.session import Session
+
+UNITS = {"entropy": "nats", "rot": "degrees", "tilt": "degrees", "psi": "degrees", "shift": "Å"}
+WAIT = 150  # ms that the map must rest until particles near its view are counted
+PLOT_HEIGHT = 200
+
+
+class ParticleChoice(QGroupBox):
+    """Chooses particles of a run: everything that is given must hold.
+
+    Parameters
+    ----------
+    session
+        Tells the view that the map is seen from.
+
+    Attributes
+    ----------
+    results
+        What is known of the particles; None: nothing yet.
+    chosen
+        `(j,)` positions in the results; None: the choice cannot be made as it stands.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__("Which particles")
+        self.session = session
+        self.results: RunResults | None = None
+        self.chosen: NDArray[np.int64] | None = None
+        self.lasso: NDArray[np.int64] | None = None  # rows of the input
+        self.worker = Worker("cryospin-choice", self)
+        self.worker.answered.connect(self._hear)
+        self.worker.failed.connect(self._refuse)
+        self._make_plot()
+        self._make_fields()
+        axes = QHBoxLayout()
+        axes.addWidget(self.figures["y"], 1)
+        axes.addWidget(QLabel("against"))
+        axes.addWidget(self.figures["x"], 1)
+        count = QHBoxLayout()
+        count.addWidget(self.said, 1)
+        count.addWidget(button("All", "Choose all particles again", self.choose_all))
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Condition", self.condition)
+        form.addRow("Near this view", self.within)
+        layout = QVBoxLayout(self)
+        layout.addLayout(axes)
+        layout.addWidget(self.plot)
+        layout.addLayout(form)
+        layout.addLayout(count)
+        session.view_turned.connect(self._turned)
+        session.closing.connect(self.worker.end)
+
+    def _make_plot(self) -> None:
+        self.figures = {axis: QComboBox() for axis in ("x", "y")}
+        for (axis, figure), start in zip(self.figures.items(), ("entropy", "error"), strict=True):
+            figure.setMinimumContentsLength(3)
+            figure.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            for name, text in COLUMNS.items():
+                figure.addItem(name, name)
+                figure.setItemData(figure.count() - 1, text, Qt.ItemDataRole.ToolTipRole)
+            figure.setToolTip(f"What is along {axis}")
+            figure.setCurrentText(start)
+            figure.currentIndexChanged.connect(self._draw_anew)
+        self.plot = SelectionPlot()
+        self.plot.setFixedHeight(PLOT_HEIGHT)
+        self.plot.lassoed.connect(self._take_lasso)
+        self.plot.ranged.connect(self._take_range)
+
+    def _make_fields(self) -> None:
+        self.condition = QLineEdit()
+        self.condition.setPlaceholderText("all; or: entropy < 0.5 and head == 2")
+        self.condition.setToolTip(
+            "Comparisons joined by and, or, not, of\n" + "\n".join(f"{name}: {text}" for name, text in COLUMNS.items())
+        )
+        self.condition.editingFinished.connect(self._count)
+        self.within = QSpinBox()
+        self.within.setRange(0, 180)
+        self.within.setSuffix("°")
+        self.within.setSpecialValueText("any")
+        self.within.setToolTip("Only particles seen from within so many degrees of the map's present view")
+        self.within.valueChanged.connect(self._count)
+        self.said = text_label()
+        self._resting = QTimer(self)
+        self._resting.setSingleShot(True)
+        self._resting.setInterval(WAIT)
+        self._resting.timeout.connect(self._count)
+
+    # What is known
+
+    def show_results(self, results: RunResults) -> None:
+        """Choose among these particles; what was chosen before stays so."""
+        self.results = results
+        if not self.plot.drawing:  # else when the lasso is closed
+            self._draw()
+        self._count()
+
+    def forget(self, text: str) -> None:
+        """Nothing is known of particles; says why. The lasso was drawn around those of another run."""
+        self.results, self.chosen, self.lasso = None, None, None
+        self.plot.clear_lasso()
+        self.plot.set_points(np.zeros(0), np.zeros(0), ("", ""), ("", ""))
+        self.plot.set_note("")
+        self._say(text)
+        self.changed.emit()
+
+    @property
+    def selection(self) -> Selection:
+        """What the user asks for."""
+        direction = None
+        if self.within.value():
+            rot, tilt, _ = euler_from_rotation(self.session.view)
+            direction = (float(rot), float(tilt), float(self.within.value()))
+        return Selection(expression=self.condition.text().strip(), direction=direction, rows=self.lasso)
+
+    def choose_all(self) -> None:
+        """Forget lasso, condition and view."""
+        self.lasso = None
+        self.plot.clear_lasso()
+        self.condition.clear()
+        self.within.setValue(0)
+        self._count()
+
+    # Drawing and counting
+
+    def _draw_anew(self, _: object = None) -> None:
+        self.plot.clear_lasso()  # its outline means nothing along other axes
+        self._draw()
+        self._count()
+
+    def _draw(self) -> None:
+        results, names = self.results, (self.figures["x"].currentText(), self.figures["y"].currentText())
+        if results is not None:
+            self.worker.ask("points", lambda: (results, (names, *(known(results, name) for name in names))))
+
+    def _turned(self, _: object) -> None:
+        if self.within.value():
+            self._resting.start()
+
+    def _take_lasso(self, outline: NDArray) -> None:
+        results, x, y = self.results, self.plot.x, self.plot.y
+        if results is None or len(x) != len(results):
+            return
+        self.worker.ask("lasso", lambda: (results, results.rows[inside(outline, x, y)]))
+
+    def _take_range(self, name: str, low: float, high: float) -> None:
+        self.condition.setText(with_range(self.condition.text(), name, low, high))
+        self._count()
+
+    def _count(self, _: object = None) -> None:
+        results, selection = self.results, self.selection
+        if results is not None:
+            self.worker.ask("count", lambda: (results, selection.positions(results)))
+
+    def _hear(self, kind: str, answer: tuple[RunResults, Any]) -> None:
+        results, found = answer
+        if self.results is None or results.folder.path != self.results.folder.path:
+            return
+        if kind == "lasso":
+            self.lasso = found
+            self._draw()
+            self._count()
+        elif kind == "points" and not self.plot.drawing:
+            names, x, y = found
+            self.plot.set_points(x, y, names, (labelled(names[0]), labelled(names[1])))
+            if self.chosen is not None and len(results) == len(self.results):
+                self.plot.set_chosen(self.chosen)
+        elif kind == "count" and results is self.results:
+            self.chosen = found
+            if not self.plot.drawing and len(self.plot.x) == len(results):
+                self.plot.set_chosen(found)
+            state = " so far" if results.live else ""
+            self._say(f"{len(found):,} of {len(results):,} particles{state}, epoch {results.epoch}")
+            self.changed.emit()
+
+    def _refuse(self, _: str, error: Exception) -> None:
+        if self.results is not None:
+            self.chosen = None
+            self._say(str(error), WARNING)
+            self.changed.emit()
+
+    def _say(self, text: str, colour: str = "") -> None:
+        self.said.setText(text)
+        tint(self.said, colour)
+
+
+def known(results: RunResults, name: str) -> NDArray[np.float64]:
+    """`(k,)` values of a figure; nan where the run does not know it."""
+    try:
+        return results.column(name)
+    except ValueError:
+        return np.full(len(results), np.nan)
+
+
+def labelled(name: str) -> str:
+    """A figure's name with its unit."""
+    return f"{name} ({UNITS[name]})" if name in UNITS else name
+
+
+def with_range(condition: str, name: str, low: float, high: float) -> str:
+    """A condition that also asks for a range of a figure; a range of it that was asked for before gives way."""
+    term = name
+    if np.isfinite(low):
+        term = f"{low:.4g} < {term}"
+    if np.isfinite(high):
+        term = f"{term} < {high:.4g}"
+    condition = condition.strip()
+    if re.search(r"\bor\b", condition):
+        return condition if term == name else f"({condition}) and {term}"
+    number = r"-?[\d.]+(?:e[+-]?\d+)?"
+    before = re.compile(rf"(?:{number} < )?{name}(?: < {number})?")
+    parts = [part.strip() for part in condition.split(" and ") if part.strip()]
+    parts = [part for part in parts if not before.fullmatch(part)]
+    return " and ".join([*parts, *([] if term == name else [term])])

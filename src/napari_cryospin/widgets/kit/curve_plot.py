@@ -1,0 +1,236 @@
+"""Curves, with lines for events; an axis of spatial frequency that reads in Angstrom; and bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt
+
+from napari_cryospin.widgets.kit.colours import SWITCH, Theme
+from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, Plot, font
+
+NICE = np.array([1000, 500, 300, 200, 150, 100, 70, 50, 40, 30, 25, 20, 17, 15, 12, 10, 9, 8, 7, 6, 5.5, 5, 4.5, 4,
+                 3.5, 3.2, 3, 2.8, 2.6, 2.4, 2.2, 2, 1.8, 1.6, 1.4, 1.2, 1])  # fmt: skip
+"""Resolutions in A that an axis may show."""
+NUMBER = 18  # pixels above a bar for its number
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Curve:
+    """One line of a plot."""
+
+    name: str  # header of its column, with unit
+    x: NDArray
+    y: NDArray
+    colour: str = ACCENT
+    width: float = 1.6
+    dashed: bool = False
+    points: bool = False
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A line across a plot."""
+
+    place: float
+    text: str
+    colour: str = SWITCH
+
+
+class ResolutionAxis(pg.AxisItem):
+    """Axis of spatial frequencies (1/A) that is labelled with the resolution in A: better is further along."""
+
+    apart = 34  # pixels between two labels
+
+    def tickValues(self, low: float, high: float, size: float) -> list[tuple[float, NDArray]]:
+        values, last = [], -np.inf
+        apart = (self.apart if self.orientation == "bottom" else 16) * (high - low) / max(size, 1)
+        for frequency in 1 / NICE:
+            if low <= frequency <= high and frequency - last >= apart:
+                values.append(frequency)
+                last = frequency
+        return [(1.0, np.array(values))]
+
+    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
+        return [f"{1 / value:.4g}" for value in values if value > 0]
+
+
+class CurvePlot(Plot):
+    """Curves over a common quantity.
+
+    Parameters
+    ----------
+    title
+        Of the quantity shown, with unit.
+    resolution
+        Axes ("left", "bottom") that are spatial frequencies, labelled in A.
+    legend
+        Corner in which names are shown, where there is more than one curve: 1 or -1 along x and y.
+    from_zero
+        Whether y begins at 0.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        resolution: tuple[str, ...] = (),
+        legend: tuple[int, int] | None = None,
+        from_zero: bool = False,
+    ) -> None:
+        super().__init__(title, {side: ResolutionAxis(side) for side in resolution} or None)
+        self.resolution = resolution
+        self.x_name = ""
+        self.curves: tuple[Curve, ...] = ()
+        self._lines: dict[str, pg.PlotDataItem] = {}
+        self.marks: tuple[Mark, ...] = ()
+        self._mark_lines: list[pg.InfiniteLine] = []
+        self._legend = None
+        if legend is not None:
+            corner = (6 * legend[0], 4 * legend[1])
+            self._legend = self.plotItem.addLegend(offset=corner, labelTextSize="7pt", verSpacing=-6, colCount=1)
+        if from_zero:
+            self.plotItem.vb.setLimits(yMin=0)
+
+    def set_x_name(self, name: str) -> None:
+        """What is along x, with unit."""
+        if name != self.x_name:
+            self.x_name = name
+            self.set_label(name)
+
+    def set_curves(self, curves: Sequence[Curve]) -> None:
+        """Show these, and no others; lines that stay are moved, not made anew."""
+        self.curves = tuple(curves)
+        for name in [name for name in self._lines if name not in {curve.name for curve in curves}]:
+            self.removeItem(self._lines.pop(name))
+        for curve in curves:
+            line = self._lines.get(curve.name)
+            if line is None:
+                line = self._lines[curve.name] = self.plot(name=curve.name, antialias=True)
+            style = Qt.PenStyle.DashLine if curve.dashed else Qt.PenStyle.SolidLine
+            line.setPen(pg.mkPen(curve.colour, width=curve.width, style=style))
+            symbols = "o" if curve.points and len(curve.x) < 60 else None
+            line.setData(curve.x, curve.y, symbol=symbols, symbolSize=3.5, symbolPen=None, symbolBrush=curve.colour)
+        if self._legend is not None:
+            self._legend.setVisible(len(curves) > 1)
+
+    def set_marks(self, marks: Sequence[Mark], horizontal: bool = False) -> None:
+        """Lines across the plot, with words: what happened there, or a threshold."""
+        if tuple(marks) == self.marks:
+            return
+        self.marks = tuple(marks)
+        for line in self._mark_lines:
+            self.removeItem(line)
+        self._mark_lines = [self._mark_line(mark, horizontal) for mark in marks]
+
+    def _mark_line(self, mark: Mark, horizontal: bool) -> pg.InfiniteLine:
+        pen = pg.mkPen(mark.colour, width=1, style=Qt.PenStyle.DashLine)
+        words = {"position": 0.03 if horizontal else 0.94, "color": mark.colour, "movable": False}
+        ends = [float(curve.x[-1]) for curve in self.curves if len(curve.x)]
+        left = not horizontal and mark.place > 0.6 * max(ends, default=np.inf)  # the side where there is room
+        words["anchors"] = [(1.0, 0.5) if left else (0.0, 0.5)] * 2
+        line = pg.InfiniteLine(
+            mark.place, angle=0 if horizontal else 90, pen=pen, label=mark.text or None, labelOpts=words
+        )
+        if mark.text:
+            line.label.setFont(font(7))
+        self.addItem(line, ignoreBounds=True)
+        return line
+
+    def set_theme(self, theme: Theme) -> None:
+        super().set_theme(theme)
+        if self._legend is not None:
+            self._legend.setLabelTextColor(theme.text)
+            self._legend.setBrush(pg.mkBrush((*pg.mkColor(theme.background).getRgb()[:3], 190)))
+            for _, label in self._legend.items:
+                label.setText(label.text, color=theme.text)
+
+    def table(self) -> dict[str, NDArray]:
+        """x, and each curve's value there; nan where a curve has none."""
+        if not self.curves:
+            return {self.x_name: np.zeros(0)}
+        x = np.unique(np.concatenate([curve.x for curve in self.curves]))
+        columns = {self.x_name if "bottom" not in self.resolution else "spatial frequency (1/Å)": x}
+        for curve in self.curves:
+            column = np.full(len(x), np.nan)
+            column[np.searchsorted(x, curve.x)] = 1 / curve.y if "left" in self.resolution else curve.y
+            columns[curve.name] = column
+        return columns
+
+    def readout(self, x: float, y: float) -> str:
+        known = [(curve, int(np.abs(curve.x - x).argmin())) for curve in self.curves if len(curve.x)]
+        if not known:
+            return ""
+        place = min((float(curve.x[at]) for curve, at in known), key=lambda found: abs(found - x))
+        along = f"{1 / place:.3g} Å" if "bottom" in self.resolution and place > 0 else f"{place:.4g}"
+        values = {curve.name: 1 / curve.y[at] if "left" in self.resolution else curve.y[at] for curve, at in known}
+        lines = [f"{name}: {value:.4g}" for name, value in values.items()]
+        return "\n".join([f"{self.x_name.partition(' (')[0]} {along}", *lines])
+
+
+class BarPlot(Plot):
+    """Bars with a colour, a name and a number each.
+
+    Parameters
+    ----------
+    title
+        Of the numbers, with unit.
+    x_name
+        What the bars are.
+    tip
+        Words about a bar, by its number, shown under the mouse.
+    """
+
+    def __init__(self, title: str, x_name: str, tip: Callable[[int], str] = lambda _: "") -> None:
+        super().__init__(title)
+        self.x_name, self.tip = x_name, tip
+        self.names: tuple[str, ...] = ()
+        self.values, self._places, self._right = np.zeros(0), np.zeros(0), 0.6
+        self._bars = pg.BarGraphItem(x=[0], height=[0], width=0.8, pen=None, brush=QUIET)
+        self.addItem(self._bars)
+        self._numbers: list[pg.TextItem] = []
+        self.set_label(x_name)
+        self.getAxis("bottom").setStyle(hideOverlappingLabels=False)
+        self.plotItem.vb.sigResized.connect(self._fit)
+        self.setMouseEnabled(x=False, y=False)
+
+    def set_bars(self, names: Sequence[str], values: NDArray, colours: Sequence[str], apart: int = 0) -> None:
+        """Show these bars: values in the unit of the title; the last `apart` of them stand apart from the others."""
+        self.names, self.values = tuple(names), np.asarray(values, dtype=np.float64)
+        places = np.arange(len(names)) + 0.5 * (np.arange(len(names)) >= len(names) - apart)
+        self._places = places
+        self._bars.setOpts(x=places, height=self.values, width=0.78, brushes=[pg.mkBrush(one) for one in colours])
+        self.getAxis("bottom").setTicks([list(zip(places, names, strict=True))])
+        while len(self._numbers) < len(names):
+            self._numbers.append(number := pg.TextItem(anchor=(0.5, 1.0), color=self.theme.text))
+            number.setFont(font(7))
+            self.addItem(number, ignoreBounds=True)
+        for index, number in enumerate(self._numbers):
+            number.setVisible(index < len(names))
+            if index < len(names):
+                value = self.values[index]
+                number.setText(f"{value:.0f}" if value >= 9.95 else f"{value:.1f}")
+                number.setPos(places[index], value)
+        self._right = places.max(initial=0.0) + (1.0 if apart else 0.6)
+        self._fit()
+
+    def _fit(self) -> None:
+        """All bars, and room above the highest for its number."""
+        height = max(self.plotItem.vb.height(), 30.0)
+        top = max(1.0, float(self.values.max(initial=0.0))) * height / (height - NUMBER)
+        self.setRange(xRange=(-0.6, self._right), yRange=(0, top), padding=0)
+
+    def set_theme(self, theme: Theme) -> None:
+        super().set_theme(theme)
+        for number in self._numbers:
+            number.setColor(theme.text)
+
+    def table(self) -> dict[str, NDArray]:
+        return {self.x_name: np.array(self.names), self.title: self.values}
+
+    def readout(self, x: float, y: float) -> str:
+        under = np.flatnonzero(np.abs(self._places - x) < 0.4)
+        return self.tip(int(under[0])) if len(under) else ""

@@ -1,0 +1,103 @@
+"""Plots side by side where there is room, one at a time with a row of tabs where there is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QGridLayout, QSizePolicy, QTabBar, QWidget
+
+from napari_cryospin.widgets.kit.plots import Plot
+
+
+class Multiples(QWidget):
+    """A row of plots, a grid, or one plot with tabs, as the room admits.
+
+    Parameters
+    ----------
+    plots
+        In reading order.
+    names
+        On the tabs.
+    widths
+        Share of the width of each in a row.
+    smallest
+        Pixels, width and height, below which a plot says nothing.
+    """
+
+    arranged = Signal()  # other plots are seen than before
+
+    def __init__(
+        self,
+        plots: Sequence[Plot],
+        names: Sequence[str],
+        widths: Sequence[int] | None = None,
+        smallest: tuple[int, int] = (150, 125),
+    ) -> None:
+        super().__init__()
+        self.plots, self.smallest = tuple(plots), smallest
+        self.widths = tuple(widths or [1] * len(plots))
+        self.columns = -1  # 0: one at a time
+        self.tabs = QTabBar()
+        self.tabs.setDrawBase(False)
+        self.tabs.setExpanding(False)
+        for name in names:
+            self.tabs.addTab(name)
+        self.tabs.currentChanged.connect(self._show_one)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(4)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(200, 115)
+        self._arrange(0)
+
+    @property
+    def shown(self) -> tuple[Plot, ...]:
+        """Plots that are seen now."""
+        return tuple(plot for plot in self.plots if plot.isVisible())
+
+    def fitting(self, width: int, height: int) -> int:
+        """Columns for a size; 0: there is no room for all."""
+        count = len(self.plots)
+        least_width, least_height = self.smallest
+        if width >= least_width * sum(self.widths) / min(self.widths) and height < 2 * least_height + 80:
+            return count
+        for columns in range(min(width // least_width, count - 1), 1, -1):
+            if height >= -(-count // columns) * least_height:
+                return self._even(columns)
+        return 1 if count > 1 and height >= count * least_height and height > width else 0
+
+    def _even(self, columns: int) -> int:
+        """As few columns as need no further row: 5 plots as 3 + 2, not 4 + 1."""
+        rows = -(-len(self.plots) // columns)
+        return -(-len(self.plots) // rows)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self._arrange(self.fitting(self.width(), self.height()))
+
+    def _arrange(self, columns: int) -> None:
+        if columns == self.columns:
+            return
+        self.columns = columns
+        while self._grid.count():
+            self._grid.takeAt(0)
+        for index in range(len(self.plots)):
+            self._grid.setColumnStretch(index, 0)
+            self._grid.setRowStretch(index + 1, 0)
+        self.tabs.setVisible(columns == 0)
+        if columns == 0:
+            self._grid.addWidget(self.tabs, 0, 0)
+        for index, plot in enumerate(self.plots):
+            row, column = divmod(index, columns) if columns else (0, 0)
+            self._grid.setRowStretch(row + 1, 1)
+            last = columns - column if columns and plot is self.plots[-1] else 1  # takes what is left of its row
+            self._grid.addWidget(plot, row + 1, column, 1, last)
+            self._grid.setColumnStretch(column, self.widths[index] if columns == len(self.plots) else 1)
+        self._show_one(self.tabs.currentIndex())
+
+    def _show_one(self, index: int) -> None:
+        for number, plot in enumerate(self.plots):
+            plot.setVisible(self.columns > 0 or number == index)
+        self.arranged.emit()

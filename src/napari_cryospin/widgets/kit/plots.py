@@ -1,0 +1,250 @@
+"""Plots that follow napari's theme, say what is under the mouse, and can be saved as picture or table."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pyqtgraph as pg
+from napari.utils.notifications import show_error, show_info
+from numpy.typing import NDArray
+from qtpy.QtCore import QPointF, QRectF, Qt, QTimer, Signal
+from qtpy.QtGui import QAction, QFont, QImage, QPainter, QResizeEvent
+from qtpy.QtSvg import QSvgGenerator
+from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton, QToolTip
+
+from napari_cryospin.widgets.kit.colours import Theme
+
+ACCENT = "#3A97D8"
+"""The curve that a plot is about; legible on light and on dark."""
+SECOND = "#E69F00"
+QUIET = "#8A8F98"
+"""What stands beside it for comparison."""
+PAPER = Theme(background="#FFFFFF", foreground="#D0D0D0", text="#202020", highlight="#B0B0B0", dark=False)
+"""Of pictures that are saved: they go into papers and slides."""
+POINTS = 8  # of the text
+HEAD = 18  # pixels above a plot, for its title and its menu
+SETTLED = 5  # ms after a change until a plot is painted: ranges follow data, and places of items follow ranges
+ENLARGED = 3  # pixels of a saved picture to one of the screen's
+
+
+class Plot(pg.PlotWidget):
+    """What all plots have in common. A subclass draws, and gives `table` and `readout`.
+
+    Parameters
+    ----------
+    title
+        What is shown, with its unit.
+    axes
+        pyqtgraph axes to use instead of the usual ones, by side.
+    """
+
+    whole_wanted = Signal()
+
+    def __init__(self, title: str, axes: dict[str, pg.AxisItem] | None = None) -> None:
+        super().__init__(axisItems=axes)
+        self.title = title
+        self.theme = PAPER
+        self.setFrameShape(self.Shape.NoFrame)
+        self.setMenuEnabled(False)
+        self.setMinimumSize(120, 90)
+        self.plotItem.setContentsMargins(0, 2, 4, 0)
+        self._note = pg.TextItem(anchor=(0.5, 0.5))
+        self._note.setParentItem(self.plotItem.vb)
+        self._note.setFont(font())
+        self.plotItem.vb.sigResized.connect(self._centre_note)
+        self.scene().sigMouseMoved.connect(self._hover)
+        # By itself each scene has its view painted at once, and each time that is a painting of the whole window (see
+        # `redraw`): five for five plots. With a timer all of them are painted together.
+        self.setViewportUpdateMode(self.ViewportUpdateMode.NoViewportUpdate)
+        self._paint_soon = QTimer(self)
+        self._paint_soon.setSingleShot(True)
+        self._paint_soon.setInterval(SETTLED)
+        self._paint_soon.timeout.connect(self.viewport().update)
+        self.scene().changed.connect(self._scene_changed)
+        self.menu_button = QToolButton(self)
+        self.menu_button.setText("⋯")
+        self.menu_button.setAutoRaise(True)
+        self.menu_button.setFixedSize(20, 16)
+        self.menu_button.setToolTip("Save this plot, or go back to the whole of it")
+        self.menu_button.setStyleSheet("QToolButton::menu-indicator {image: none;}")
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu_button.setMenu(self._make_menu())
+        for side in ("left", "bottom"):
+            self.getAxis(side).setStyle(tickFont=font(7), tickLength=-4)
+            self.getAxis(side).enableAutoSIPrefix(False)
+        self.getAxis("bottom").setHeight(30)
+        self.by_hand = False  # the user looks at a part of the plot: leave it so
+        self.plotItem.vb.sigRangeChangedManually.connect(self._hold)
+        self.hideButtons()
+
+    # What a subclass says
+
+    def table(self) -> dict[str, NDArray]:
+        """Header with unit -> column; all of one length, nan where nothing is known."""
+        return {}
+
+    def readout(self, x: float, y: float) -> str:
+        """What is at a place, in the plot's coordinates; empty: nothing."""
+        return ""
+
+    # Looks
+
+    def set_theme(self, theme: Theme) -> None:
+        """Take on the colours of a theme."""
+        self.theme = theme
+        self.setBackground(theme.background)
+        for side in ("left", "bottom"):
+            axis = self.getAxis(side)
+            axis.setPen(theme.highlight)
+            axis.setTextPen(theme.text)
+        self.set_title(self.title)
+        self._note.setColor(theme.text)
+
+    def set_title(self, title: str) -> None:
+        """What is shown, with its unit."""
+        self.title = title
+        self.plotItem.setTitle(title, color=self.theme.text, size=f"{POINTS}pt", justify="left")
+        self.plotItem.titleLabel.setMaximumHeight(HEAD)  # pyqtgraph takes 30 pixels
+        self.plotItem.layout.setRowFixedHeight(0, HEAD)
+
+    def set_label(self, name: str) -> None:
+        """What is along x, with unit."""
+        self.setLabel("bottom", name, **{"font-size": "7pt", "color": self.theme.text})
+        self.getAxis("bottom").resizeEvent()  # centres it; pyqtgraph waits for a new size
+
+    def set_range(self, x: tuple[float, float] | None = None, y: tuple[float, float] | None = None) -> None:
+        """Show this part, unless the user looks at another one."""
+        if not self.by_hand:
+            self.setRange(xRange=x, yRange=y, padding=0)
+
+    def show_all(self) -> None:
+        """Back to the whole of it."""
+        self.by_hand = False
+        self.plotItem.enableAutoRange()
+        self.whole_wanted.emit()
+
+    def _hold(self) -> None:
+        self.by_hand = True
+
+    def set_note(self, text: str) -> None:
+        """Words in the middle of a plot that has nothing to show yet."""
+        self._note.setText(text)
+        for side in ("left", "bottom"):
+            self.getAxis(side).setStyle(showValues=not text, tickAlpha=0 if text else None)
+        self._note.setTextWidth(min(170.0, self.plotItem.vb.width()) if text else -1)
+        self._centre_note()
+
+    @property
+    def note(self) -> str:
+        return str(self._note.toPlainText())
+
+    def _scene_changed(self, places: list[QRectF]) -> None:
+        if places:
+            self.scene().prepareForPaint()  # what this changes would have to be painted once more
+            if not self._paint_soon.isActive():
+                self._paint_soon.start()
+
+    def _centre_note(self) -> None:
+        area = self.plotItem.vb.boundingRect()
+        self._note.setPos(QPointF(area.width() / 2, area.height() / 2))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        if hasattr(self, "menu_button"):  # the base class resizes before we are made
+            self.menu_button.move(self.width() - self.menu_button.width(), 0)
+
+    def _hover(self, place: QPointF) -> None:
+        text = ""
+        if self.plotItem.vb.sceneBoundingRect().contains(place):
+            where = self.plotItem.vb.mapSceneToView(place)
+            text = self.readout(where.x(), where.y())
+        if text:
+            QToolTip.showText(self.mapToGlobal(self.mapFromScene(place)), text, self)
+        else:
+            QToolTip.hideText()
+
+    # Saving
+
+    def _make_menu(self) -> QMenu:
+        menu = QMenu(self)
+        for kind, text in (("png", "picture (PNG)"), ("svg", "drawing (SVG)"), ("csv", "numbers (CSV)")):
+            save = QAction(f"Save {text}...", menu)
+            save.triggered.connect(lambda _, kind=kind: self.ask_and_save(kind))
+            menu.addAction(save)
+        whole = QAction("Show all", menu)
+        whole.triggered.connect(self.show_all)
+        menu.addSeparator()
+        menu.addAction(whole)
+        return menu
+
+    def ask_and_save(self, kind: str) -> None:
+        """Ask where to, and save: png, svg or csv."""
+        name = self.title.partition(" (")[0].replace(" ", "_").lower()
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save plot", f"{name}.{kind}", f"*.{kind}")
+        if not chosen:
+            return
+        try:
+            path = self.save(Path(chosen).with_suffix(f".{kind}"))
+        except OSError as error:
+            show_error(f"The plot could not be saved: {error}")
+        else:
+            show_info(f"Saved {path}")
+
+    def save(self, path: Path) -> Path:
+        """Write what is shown; the suffix says how: .png and .svg with a white background, .csv with units."""
+        if path.suffix == ".csv":
+            write_table(path, self.table())
+            return path
+        theme = self.theme
+        self.set_theme(PAPER)
+        try:
+            (self._save_svg if path.suffix == ".svg" else self._save_png)(path)
+        finally:
+            self.set_theme(theme)
+        return path
+
+    def _save_png(self, path: Path) -> None:
+        image = QImage(self.size() * ENLARGED, QImage.Format.Format_RGB32)
+        image.fill(Qt.GlobalColor.white)
+        painter = QPainter(image)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self.scene().render(painter, QRectF(image.rect()), QRectF(self.rect()))
+        painter.end()
+        if not image.save(str(path)):
+            raise OSError(f"{path}: cannot be written")
+
+    def _save_svg(self, path: Path) -> None:
+        drawing = QSvgGenerator()
+        drawing.setFileName(str(path))
+        drawing.setSize(self.size())
+        drawing.setViewBox(self.rect())
+        drawing.setTitle(self.title)
+        painter = QPainter()
+        if not painter.begin(drawing):
+            raise OSError(f"{path}: cannot be written")
+        self.scene().render(painter, QRectF(self.rect()), QRectF(self.rect()))
+        painter.end()
+
+
+def font(points: int = POINTS) -> QFont:
+    """Of all text in plots."""
+    chosen = QFont()
+    chosen.setPointSize(points)
+    return chosen
+
+
+def write_table(path: Path, columns: dict[str, NDArray]) -> None:
+    """Write columns of one length, headers first, in ASCII where they are units; nan is left empty."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(name.replace("Å", "A").replace("(°)", "(degrees)") for name in columns)
+        for row in zip(*columns.values(), strict=True):
+            writer.writerow(_text(value) for value in row)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else f"{value:.8g}"
+    return str(value)

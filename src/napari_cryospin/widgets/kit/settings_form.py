@@ -1,0 +1,116 @@
+"""Forms of the settings dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+
+from napari_cryospin.settings import PRESETS, Settings
+from napari_cryospin.widgets.kit.knobs import Knob, fields_of
+
+Group = TypeVar("Group")
+
+
+class GroupForm(QWidget):
+    """Some or all fields of a settings group, one a row.
+
+    Parameters
+    ----------
+    group
+        The class.
+    names
+        Fields to show. Default: all.
+    leave_out
+        Fields not to show.
+    """
+
+    changed = Signal()  # by the user
+
+    def __init__(self, group: type, names: Iterable[str] | None = None, leave_out: Iterable[str] = ()) -> None:
+        super().__init__()
+        fields = fields_of(group)
+        layout = QFormLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.knobs = {name: Knob(fields[name]) for name in names or fields if name not in set(leave_out)}
+        self._showing = False
+        for knob in self.knobs.values():
+            label = QLabel(knob.label)
+            label.setToolTip(knob.tooltip or "")
+            layout.addRow(label, knob.native)
+            knob.changed.connect(self._tell)
+
+    def _tell(self) -> None:
+        if not self._showing:
+            self.changed.emit()
+
+    def show_values(self, values: Any) -> None:
+        """Show a settings group, without telling anybody that something changed."""
+        self._showing = True
+        for name, knob in self.knobs.items():
+            new = getattr(values, name)
+            if knob.value != new:
+                knob.value = new
+        self._showing = False
+
+    def applied_to(self, values: Group) -> Group:
+        """A settings group with what the form says.
+
+        Raises
+        ------
+        ValueError
+            A value is not admitted.
+        """
+        new = {name: knob.value for name, knob in self.knobs.items()}
+        return dataclasses.replace(values, **new)  # type: ignore[type-var]
+
+
+def window_preset(name: str) -> Settings:
+    """A preset as the window starts from it: the switch waits for the user."""
+    preset = PRESETS[name]
+    return dataclasses.replace(preset, schedule=dataclasses.replace(preset.schedule, switch="by-hand"))
+
+
+def with_preset(settings: Settings, name: str) -> Settings:
+    """Settings of a preset, but for those that belong to the particles and to the machine."""
+    preset, given = window_preset(name), settings.preparation
+    own = ("box", "mask_radius", "subset", "invert_contrast", "cache")
+    preparation = dataclasses.replace(preset.preparation, **{field: getattr(given, field) for field in own})
+    return dataclasses.replace(preset, preparation=preparation, machine=settings.machine)
+
+
+def changes(settings: Settings) -> dict[str, Any]:
+    """What differs from the preset: `group.field` (or `field`) -> value."""
+    preset = window_preset(settings.preset)
+    found = {}
+    for field in dataclasses.fields(Settings):
+        mine, its = getattr(settings, field.name), getattr(preset, field.name)
+        if dataclasses.is_dataclass(mine):
+            for part in dataclasses.fields(mine):
+                if getattr(mine, part.name) != getattr(its, part.name):
+                    found[f"{field.name}.{part.name}"] = getattr(mine, part.name)
+        elif mine != its:
+            found[field.name] = mine
+    return found
+
+
+def with_changes(preset: str, changed: dict[str, Any]) -> Settings:
+    """Settings of a preset and what `changes` found.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        A preset or a field is unknown, or a value not admitted: written by another version, say.
+    """
+    settings = window_preset(preset)
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in changed.items():
+        group, _, field = name.rpartition(".")
+        groups.setdefault(group, {})[field] = value
+    plain = groups.pop("", {})
+    new = {group: dataclasses.replace(getattr(settings, group), **values) for group, values in groups.items()}
+    return dataclasses.replace(settings, **plain, **new)

@@ -1,0 +1,130 @@
+"""How the map is drawn: surface or volume, level, half, hand; a row that becomes a column where it is narrow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QBoxLayout, QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QSlider, QWidget
+
+if TYPE_CHECKING:
+    from napari_cryospin.views.map_pictures import MapPicture
+    from napari_cryospin.widgets.live_map.layers import LiveMap
+
+RENDERINGS = {
+    "Surface": ("surface", "Contour as a shaded surface: quick to turn"),
+    "Volume, contour": ("iso", "Contour, found anew for every pixel: fine, slow without a graphics card"),
+    "Volume, mist": ("attenuated_mip", "Dense parts shine through; what lies behind them is dimmed"),
+    "Volume, brightest": ("mip", "The brightest voxel behind every pixel"),
+}
+HALVES = {"Half 1": 1, "Half 2": 2, "Mean": 0}
+_STEPS = 1000  # of the level's slider
+
+
+class MapControls(QWidget):
+    """The controls of a live map.
+
+    Parameters
+    ----------
+    live
+        What they control.
+    """
+
+    def __init__(self, live: LiveMap) -> None:
+        super().__init__()
+        self.live = live
+        self._range = (0.0, 1.0)  # of the level, in standard deviations
+        self.rendering = QComboBox()
+        for name, (value, tip) in RENDERINGS.items():
+            self.rendering.addItem(name, value)
+            self.rendering.setItemData(self.rendering.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.rendering.setToolTip("How the map is drawn in 3D")
+        self.half = QComboBox()
+        for name, number in HALVES.items():
+            self.half.addItem(name, number)
+        self.half.setToolTip(
+            "Which of the two independent halves is shown, in the frame that it found; their mean is in that of half 1"
+        )
+        self.hand = QCheckBox("Flip hand")
+        self.hand.setToolTip(
+            "Show the mirror image: the images cannot tell which hand is right. Map, half maps and poses are flipped "
+            "together, in what is exported too"
+        )
+        self.row = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self.row.setContentsMargins(0, 0, 0, 0)
+        self.end = QHBoxLayout()
+        self.end.addWidget(self.half)
+        self.end.addWidget(self.hand)
+        self.row.addWidget(self.rendering)
+        self.row.addLayout(self._make_level(), 1)
+        self.row.addLayout(self.end)
+        self.rendering.activated.connect(lambda _: live.set_look(rendering=self.rendering.currentData()))
+        self.half.activated.connect(lambda _: live.set_look(half=self.half.currentData()))
+        self.hand.clicked.connect(live.session.flip_hand)
+        live.look_changed.connect(self._show_look)
+        self._show_look()
+
+    def _make_level(self) -> QHBoxLayout:
+        self.level = QSlider(Qt.Orientation.Horizontal)
+        self.level.setRange(0, _STEPS)
+        self.level.setMinimumWidth(60)
+        self.level.valueChanged.connect(self._level_moved)
+        self.value = QLabel()
+        self.value.setMinimumWidth(self.value.fontMetrics().horizontalAdvance("00.0 σ"))
+        self.rule = QPushButton("1 %")
+        self.rule.setCheckable(True)
+        self.rule.setToolTip("Follow ChimeraX's rule: the contour encloses 1 % of the voxels")
+        self.rule.clicked.connect(self._rule_clicked)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        for part in (QLabel("Level"), self.level, self.value, self.rule):
+            row.addWidget(part)
+        return row
+
+    @property
+    def width_of_row(self) -> int:
+        """Pixels that the controls need side by side, however they lie now."""
+        parts = [
+            item.minimumSize().width() for k in range(self.row.count()) if (item := self.row.itemAt(k)) is not None
+        ]
+        return sum(parts) + self.row.spacing() * (len(parts) - 1)
+
+    def stack(self, narrow: bool) -> None:
+        """Lay the controls in a column instead of a row."""
+        direction = QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight
+        if self.row.direction() != direction:
+            self.row.setDirection(direction)
+
+    def show_picture(self, picture: MapPicture) -> None:
+        """Take on what is drawn."""
+        statistics = picture.statistics
+        self._range = statistics.sigma(statistics.low_level), max(1.0, statistics.sigma(statistics.highest))
+        sigma = statistics.sigma(picture.level)
+        self.value.setText(f"{sigma:.1f} σ")
+        tip = f"Contour: {sigma:.2f} standard deviations above the mean, {picture.level:.4g} in the map's units"
+        for part in (self.value, self.level):
+            part.setToolTip(tip)
+        if not self.level.isSliderDown():
+            low, high = self._range
+            self.level.blockSignals(True)
+            self.level.setValue(round(_STEPS * (sigma - low) / (high - low)))
+            self.level.blockSignals(False)
+        self.half.setVisible(picture.halves > 0)
+
+    def _show_look(self, _: object = None) -> None:
+        look = self.live.look
+        self.rendering.setCurrentIndex(self.rendering.findData(look.rendering))
+        self.half.setCurrentIndex(self.half.findData(look.half))
+        self.rule.setChecked(look.level is None)
+        self.hand.setChecked(look.flipped)
+
+    def _level_moved(self, position: int) -> None:
+        low, high = self._range
+        self.live.set_look(level=low + (high - low) * position / _STEPS)
+
+    def _rule_clicked(self, follow: bool) -> None:
+        picture = self.live.picture
+        if follow:
+            self.live.set_look(level=None)
+        elif picture is not None:
+            self.live.set_look(level=picture.statistics.sigma(picture.level))

@@ -1,0 +1,172 @@
+"""The live map of a viewer: follows the run, or shows an earlier epoch, as the user wants to see it.
+
+It lives as long as the session: docks that show its controls come and go.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from napari_cryospin.views.map_pictures import Look, MapPicture, MapReader, MapSource
+from napari_cryospin.widgets.kit.worker import Worker
+from napari_cryospin.widgets.live_map.camera_link import CameraLink
+from napari_cryospin.widgets.live_map.map_layer import MapLayer, as_chimerax
+from napari_cryospin.widgets.session.session import session_of
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_cryospin.widgets.session.session import Session
+
+
+class LiveMap(QObject):
+    """Chooses what is drawn, has it made ready by a thread, and draws it.
+
+    Parameters
+    ----------
+    viewer
+        Where the map is drawn.
+    session
+        Whose run is shown; also the parent.
+
+    Attributes
+    ----------
+    look
+        How the user wants to see the map.
+    picture
+        What is drawn; None: nothing yet.
+    slices_shown, slices_at
+        Whether slices are shown beside the map, and the voxel `(x, y, z)` in which they meet; None: the centre.
+    """
+
+    drawn = Signal(object)  # MapPicture; None: the map was taken away
+    look_changed = Signal(object)  # Look
+    failed = Signal(str)  # why a map could not be shown
+
+    def __init__(self, viewer: Viewer, session: Session) -> None:
+        super().__init__(session)
+        self.viewer: Viewer = weakref.proxy(viewer)  # a session must not keep its viewer alive
+        self.session = session
+        self.look = Look(flipped=session.hand_flipped)
+        self.picture: MapPicture | None = None
+        self.slices_shown = False
+        self.slices_at: np.ndarray | None = None
+        self.layer = MapLayer(viewer, self._threshold_moved)
+        self.link = CameraLink(viewer, session)
+        self._folder = self._path()
+        self._reader = MapReader()
+        self._asked = self._again = self._turned = self._closed = False
+        self._worker = Worker("cryospin-map", self)
+        self._worker.answered.connect(self._hear)
+        self._worker.failed.connect(self._fail)
+        session.run_changed.connect(self._new_run)
+        session.snapshot_arrived.connect(self._follow)
+        session.epoch_shown.connect(self._ask)
+        session.hand_changed.connect(self._flip)
+        session.closing.connect(self._close)
+        viewer.dims.events.ndisplay.connect(self._ask)
+        viewer.camera.events.orientation.connect(self._ask)
+        self._ask()
+
+    # What the user wants
+
+    def set_look(self, **changes: Any) -> None:
+        """Change fields of the look."""
+        look = replace(self.look, **changes)
+        if look != self.look:
+            self.look = look
+            self.look_changed.emit(look)
+            self._ask()
+
+    def _threshold_moved(self, value: float) -> None:
+        if self.picture is not None:
+            self.set_look(level=self.picture.statistics.sigma(value))
+
+    def _flip(self, flipped: bool) -> None:
+        self.set_look(flipped=flipped)
+
+    # What is there to be shown
+
+    def _new_run(self) -> None:
+        if self._path() != self._folder:  # not the same one told anew
+            self.layer.remove()
+            self._reader = MapReader()
+            self.picture = None
+            self.look = replace(self.look, level=None, half=1)
+            self.look_changed.emit(self.look)
+            self.drawn.emit(None)
+        self._folder = self._path()
+        self.set_look(flipped=self.session.hand_flipped)
+
+    def _path(self) -> Path | None:
+        return None if self.session.folder is None else self.session.folder.path
+
+    def _follow(self) -> None:
+        if self.session.shown_epoch is None:
+            self._ask()
+
+    def _source(self) -> MapSource | None:
+        session, epoch = self.session, self.session.shown_epoch
+        if epoch is None or session.folder is None:
+            return None if session.snapshot is None else MapSource(snapshot=session.snapshot)
+        return MapSource(path=session.folder.path / "history" / f"epoch_{epoch:04d}.npz", epoch=epoch)
+
+    @property
+    def _surface(self) -> bool:
+        return self.look.rendering == "surface" and self.viewer.dims.ndisplay == 3
+
+    # Drawing
+
+    def _ask(self, _: object = None) -> None:
+        """Have the picture made; one at a time, so that none waits behind another."""
+        source = None if self._closed else self._source()
+        if source is None:
+            return
+        if not self._turned:
+            self._turned = True
+            as_chimerax(self.viewer)
+        if self._asked:
+            self._again = True
+            return
+        self._asked, self._again = True, False
+        reader, folder, look, surface = self._reader, self._folder, self.look, self._surface
+        self._worker.ask("picture", lambda: (folder, reader.picture(source, look, surface)))
+
+    def _hear(self, _: str, answer: tuple[object, MapPicture]) -> None:
+        folder, picture = answer
+        self._asked = False
+        wanted = folder == self._folder and picture.source.epoch == self.session.shown_epoch
+        if wanted and (picture.mesh is not None) == self._surface and not self._closed:
+            self.layer.show(picture)
+            self.picture = picture
+            self.drawn.emit(picture)
+        if self._again:
+            self._ask()
+
+    def _fail(self, _: str, error: Exception) -> None:
+        self._asked = False
+        self.failed.emit(f"this map cannot be shown: {error}")
+        if self._again:
+            self._ask()
+
+    def _close(self) -> None:
+        self._closed = True
+        self._worker.end()
+
+
+def live_map_of(viewer: Viewer) -> LiveMap:
+    """The live map of a viewer; made when it is first asked for."""
+    session = session_of(viewer)
+    return find_live_map(session) or LiveMap(viewer, session)
+
+
+def find_live_map(session: Session) -> LiveMap | None:
+    """The live map of a session; None: no panel has asked for it yet."""
+    found = session.findChild(LiveMap)
+    return found if isinstance(found, LiveMap) else None

@@ -1,0 +1,194 @@
+"""The one layer that shows a run's map: updated in place, made again where the user deleted it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Surface
+from napari.utils import Colormap
+from napari.utils.notifications import show_info
+
+from napari_cryospin.widgets.kit.preferences import preferences
+from napari_cryospin.widgets.live_map.camera_link import CHIMERAX
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_cryospin.views.map_pictures import MapPicture
+
+NAME = "cryoSPIN map"
+RAMP = Colormap(["#16263a", "#587fa8", "#c3d9ef"], name="cryoSPIN map")
+"""Brightness of the surface as a calm blue that stands out on dark and on light."""
+_BOTH = ("opacity", "blending", "visible", "gamma", "colormap")
+_KEPT = {Surface: _BOTH, Image: (*_BOTH, "interpolation2d", "interpolation3d", "attenuation", "rendering")}
+"""What a user may have set in napari's own controls of the layer."""
+_SHARED = ("opacity", "visible")
+_LIT = 0.75
+"""Place in the colormap of a surface that looks towards the light."""
+_FRAMED = 0.75
+"""Part of the box that the camera is set to when the first map appears."""
+
+
+class MapLayer:
+    """A surface, or a volume where surfaces are not wanted or cannot be shown (slices in 2D).
+
+    Parameters
+    ----------
+    viewer
+        Where the layer is.
+    on_level
+        Told of a contour (in the map's units) that the user set in napari's own controls.
+    """
+
+    def __init__(self, viewer: Viewer, on_level: Callable[[float], None]) -> None:
+        self.viewer: Viewer = weakref.proxy(viewer)  # a session, which holds this, must not keep its viewer alive
+        self.on_level = on_level
+        self.layer: Surface | Image | None = None
+        self._styles: dict[type, dict[str, Any]] = {Surface: {"colormap": RAMP}, Image: {"colormap": "gray"}}
+        self._shown: MapPicture | None = None
+        self._limits = (0.0, 1.0)  # contrast limits as they were set here
+        self._contrast: tuple[float, ...] | None = None  # as the user set them, in standard deviations
+        self._busy = False
+        self._framed = False
+
+    def show(self, picture: MapPicture) -> None:
+        """Draw a picture: in the layer that there is, or in a new one."""
+        kind = Image if picture.mesh is None else Surface
+        self._learn()
+        self._busy = True
+        try:
+            layer = self.layer
+            if layer is None or layer not in self.viewer.layers:
+                self._first(picture, kind)
+            elif not isinstance(layer, kind):
+                self._replace(layer, self._make(picture, kind))
+            self._fill(picture)
+        finally:
+            self._busy = False
+        self._shown = picture
+
+    def remove(self) -> None:
+        """Take the layer away; how the user likes it to look is kept."""
+        self._learn()
+        if self.layer is not None and self.layer in self.viewer.layers:
+            self.viewer.layers.remove(self.layer)
+        self.layer = self._shown = self._contrast = None
+        self._framed = False
+
+    @property
+    def colour(self) -> str:
+        """#rrggbb of the map where it is well lit."""
+        style = self._styles[Surface]["colormap"] if self.layer is None else self.layer.colormap
+        red, green, blue = (round(255 * float(part)) for part in style.map(np.array([_LIT]))[0, :3])
+        return f"#{red:02x}{green:02x}{blue:02x}"
+
+    # What the user set
+
+    def _learn(self) -> None:
+        """Keep what the user set in napari's controls; also of a layer that was deleted."""
+        layer = self.layer
+        if layer is None:
+            return
+        kept = {name: getattr(layer, name) for name in _KEPT[type(layer)]}
+        self._styles[type(layer)] |= kept
+        for style in self._styles.values():
+            style |= {name: kept[name] for name in _SHARED}
+        limits = tuple(float(limit) for limit in layer.contrast_limits)
+        if isinstance(layer, Image) and self._shown is not None and not np.allclose(limits, self._limits):
+            self._contrast = tuple(self._shown.statistics.sigma(limit) for limit in limits)
+
+    def _threshold_moved(self) -> None:
+        if not self._busy and isinstance(self.layer, Image):
+            self.on_level(float(self.layer.iso_threshold))
+
+    # Making and filling the layer
+
+    def _make(self, picture: MapPicture, kind: type[Surface | Image]) -> Surface | Image:
+        place = {
+            "name": NAME,
+            "scale": (picture.pixel_size,) * 3,
+            "units": ("angstrom",) * 3,
+            "axis_labels": ("z", "y", "x"),
+        }
+        if kind is Surface:
+            return Surface(_cube(picture.density.shape[0]), shading="none", contrast_limits=(0, 1), **place)
+        layer = Image(picture.density, contrast_limits=self._limits_of(picture), **place)
+        layer.events.iso_threshold.connect(self._threshold_moved)
+        return layer
+
+    def _first(self, picture: MapPicture, kind: type[Surface | Image]) -> None:
+        first, self._framed = not self._framed, True
+        self.layer = self._make(picture, kind)
+        self._dress(self.layer)
+        camera = self.viewer.camera
+        before = camera.center, camera.zoom, camera.angles
+        self.viewer.add_layer(self.layer)
+        if not first:  # napari looks anew at a layer that is alone; the user looks at this one already
+            camera.center, camera.zoom, camera.angles = before
+        elif len(self.viewer.layers) > 1 and hasattr(self.viewer, "fit_to_view"):
+            self.viewer.fit_to_view(layers=[self.layer])
+
+    def _replace(self, old: Surface | Image, new: Surface | Image) -> None:
+        layers = self.viewer.layers
+        name, selected = old.name, old in layers.selection
+        self._dress(new)
+        self.layer = new
+        layers.insert(layers.index(old), new)  # before the old one goes: napari looks anew at a layer that is alone
+        layers.remove(old)
+        new.name = name
+        if selected:
+            layers.selection.add(new)
+        else:
+            layers.selection.discard(new)
+
+    def _dress(self, layer: Surface | Image) -> None:
+        for name, value in self._styles[type(layer)].items():
+            setattr(layer, name, value)
+
+    def _fill(self, picture: MapPicture) -> None:
+        layer, mesh = self.layer, picture.mesh
+        assert layer is not None
+        if not np.allclose(layer.scale, picture.pixel_size):
+            layer.scale = (picture.pixel_size,) * 3
+        if isinstance(layer, Surface):
+            assert mesh is not None
+            layer.data = mesh.vertices, mesh.faces, mesh.brightness
+            return
+        layer.data = picture.density
+        layer.contrast_limits = self._limits_of(picture)
+        low, high = layer.contrast_limits
+        self._limits = float(low), float(high)
+        layer.iso_threshold = picture.level
+        rendering = picture.look.rendering
+        if rendering != "surface" and (self._shown is None or self._shown.look.rendering != rendering):
+            layer.rendering = rendering
+
+    def _limits_of(self, picture: MapPicture) -> tuple[float, float]:
+        """Contrast limits: the user's, or from the mean to the highest voxel."""
+        statistics = picture.statistics
+        low, high = statistics.mean, statistics.highest
+        if self._contrast is not None:
+            low, high = (statistics.value(sigma) for sigma in self._contrast)
+        return low, high if high > low else low + 1
+
+
+def as_chimerax(viewer: Viewer) -> None:
+    """Show maps in 3D and in the hand of ChimeraX, unless the user prefers napari's axes; say so."""
+    viewer.dims.ndisplay = 3
+    camera = viewer.camera
+    if not preferences().orientation_as_chimerax or tuple(map(str, camera.orientation)) == CHIMERAX:
+        return
+    camera.orientation = CHIMERAX
+    show_info(
+        "Maps now show the hand of ChimeraX: the axes of the 3D view were turned (z towards you, y upwards), for "
+        "napari's own show the mirror image. Preferences > napari-cryospin can leave them as they are."
+    )
+
+
+def _cube(box: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the camera is set to before the first map comes: a cube about the box's centre."""
+    corners = np.indices((2, 2, 2)).reshape(3, -1).T - 0.5
+    return box // 2 + _FRAMED * box * corners, np.array([[0, 1, 2], [5, 6, 7]]), np.zeros(8)

@@ -1,0 +1,259 @@
+"""The map as it grows: back through the run's epochs, how it is drawn, and slices through it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton
+
+from napari_cryospin.widgets.kit.colours import theme_of
+from napari_cryospin.widgets.kit.redraw import lay_out
+from napari_cryospin.widgets.live_map.controls import MapControls
+from napari_cryospin.widgets.live_map.layers import live_map_of
+from napari_cryospin.widgets.live_map.slices import Slices
+from napari_cryospin.widgets.live_map.time_slider import TimeSlider
+from napari_cryospin.widgets.session.panel import Panel
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+    from qtpy.QtGui import QResizeEvent, QShowEvent
+
+    from napari_cryospin.views.map_pictures import MapPicture
+    from napari_cryospin.widgets.session.session import Session
+
+START = "Start a run, or open a run's folder: its map appears here and grows as the run goes on."
+WAITING = "The run has begun; its first map is on its way."
+PACE = 350
+"""ms that each epoch is shown at least, while they are played."""
+
+
+class LiveMapPanel(Panel):
+    """Controls of the live map, which napari's canvas shows.
+
+    Parameters
+    ----------
+    napari_viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer, empty=START)
+        self.live = live_map_of(napari_viewer)
+        self._height = -1  # of the content, when the window was last told
+        self._make_time_row()
+        self.controls = MapControls(self.live)
+        self.slices = Slices()
+        self.slices.set_theme(theme_of(napari_viewer))
+        self._make_slices_button()
+        self.content.setSpacing(4)
+        self.content.addLayout(self.top)
+        self.content.addWidget(self.controls)
+        self.content.addWidget(self.slices)
+        self.content.addStretch(1)
+        inner = self.content.parentWidget()
+        assert inner is not None
+        inner.installEventFilter(self)
+        session = self.session
+        for signal in (session.epochs_changed, session.events_arrived, session.epoch_shown):
+            signal.connect(self._show_time)
+        session.run_changed.connect(self._new_run)
+        session.status_changed.connect(self._show_state)
+        session.theme_changed.connect(self._follow_theme)
+        self.live.drawn.connect(self._show_picture)
+        self.live.failed.connect(self._show_failure)
+        self._new_run()
+        self._show_picture(self.live.picture)
+
+    def _make_time_row(self) -> None:
+        self.play = QToolButton()
+        self.play.setText("▶")
+        self.play.setCheckable(True)
+        self.play.setToolTip("Play the run's maps from the epoch that is shown on")
+        self.play.toggled.connect(self._play)
+        self.time = TimeSlider()
+        self.time.chosen.connect(self.session.show_epoch)
+        self.now = QPushButton("Now")
+        self.now.setToolTip("Follow the run")
+        self.now.clicked.connect(self._follow_run)
+        self.caption = QLabel()
+        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.caption.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        for part in (self.play, self.time, self.now):
+            row.addWidget(part)
+        self.top = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self.top.addLayout(row, 4)
+        self.top.addWidget(self.caption, 5)
+        self._pace = QTimer(self)
+        self._pace.setSingleShot(True)
+        self._pace.setInterval(PACE)
+        self._pace.timeout.connect(self._next_epoch)
+
+    def _make_slices_button(self) -> None:
+        self.slices_button = QPushButton("Slices")
+        self.slices_button.setCheckable(True)
+        self.slices_button.setToolTip("Three slices through the map; drag their lines, or turn the wheel over them")
+        self.slices_button.toggled.connect(self._fold_slices)
+        self.controls.end.addWidget(self.slices_button)
+        self.slices.setVisible(False)
+        self.slices_button.setChecked(self.live.slices_shown)
+        self.slices.moved.connect(self._slices_moved)
+
+    # Time
+
+    def _new_run(self) -> None:
+        self.play.setChecked(False)
+        self._show_time()
+        if self.live.picture is None:
+            self.show_empty(START if self.session.folder is None else WAITING)
+
+    def _show_time(self, _: object = None) -> None:
+        session = self.session
+        self.time.show_run(session.epochs, switched_after(session), session.shown_epoch)
+        self.now.setEnabled(session.shown_epoch is not None)
+        self._show_state()
+        self.play.setEnabled(bool(session.epochs))
+
+    def _show_state(self, _: object = None) -> None:
+        """At the end of a run there is no now, and its results may know the resolution better than its last map did."""
+        text = "Now" if self.session.live else "End"
+        if self.now.text() != text:
+            self.now.setText(text)
+            if self.live.picture is not None:
+                self._caption(describe(self.session, self.live.picture))
+
+    def _follow_run(self) -> None:
+        self.play.setChecked(False)
+        self.session.show_epoch(None)
+
+    def _play(self, on: bool) -> None:
+        self.play.setText("⏸" if on else "▶")
+        if not on:
+            self._pace.stop()
+        elif self.session.epochs:
+            if self.session.shown_epoch in (None, self.session.epochs[-1]):
+                self.session.show_epoch(self.session.epochs[0])
+            self._pace.start()
+
+    def _next_epoch(self) -> None:
+        epochs, shown = self.session.epochs, self.session.shown_epoch
+        later = [epoch for epoch in epochs if shown is not None and epoch > shown]
+        if not later:
+            self._follow_run()
+        elif self.live.picture is not None and self.live.picture.source.epoch == shown:
+            self.session.show_epoch(later[0])
+            self._pace.start()
+        else:  # it is still being made ready
+            self._pace.start()
+
+    # The picture
+
+    def _show_picture(self, picture: MapPicture | None) -> None:
+        if picture is None:
+            return
+        self.show_content()
+        self._caption(describe(self.session, picture))
+        self.controls.show_picture(picture)
+        if self.slices.isVisible():
+            self._fill_slices(picture)
+        lay_out()
+
+    def _show_failure(self, text: str) -> None:
+        self.play.setChecked(False)
+        self._caption(text)
+
+    def _caption(self, text: str) -> None:
+        self.caption.setText(text)
+        self.caption.setToolTip(text)
+
+    # Slices
+
+    def _fold_slices(self, shown: bool) -> None:
+        self.live.slices_shown = shown
+        self.slices.setVisible(shown)
+        if shown and self.live.picture is not None:
+            self._fill_slices(self.live.picture)
+        self.updateGeometry()
+
+    def _fill_slices(self, picture: MapPicture) -> None:
+        self.slices.show_map(picture.density, picture.pixel_size, picture.statistics)
+        if self.live.slices_at is not None:
+            self.slices.move_to(self.live.slices_at)
+
+    def _slices_moved(self, position: np.ndarray) -> None:
+        self.live.slices_at = position
+
+    # Looks
+
+    def _follow_theme(self) -> None:
+        self.slices.set_theme(theme_of(self.viewer))
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        super().showEvent(event)
+        if self.live.picture is not None and self.slices_button.isChecked():
+            self._fill_slices(self.live.picture)  # while they were hidden they were not drawn
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Rows become columns where they do not fit; with half sets there is more in them."""
+        margins = self.content.contentsMargins()
+        narrow = self.width() < self.controls.width_of_row + margins.left() + margins.right()
+        direction = QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight
+        if self.top.direction() != direction:
+            self.top.setDirection(direction)
+            self.controls.stack(narrow)
+            self.updateGeometry()
+
+    def eventFilter(self, inner: QObject | None, event: QEvent | None) -> bool:
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self._arrange()
+            height = self.content.sizeHint().height()
+            if height != self._height:  # another text in the same place is no matter for the window
+                self._height = height
+                self.updateGeometry()  # the scroll area in between does not pass it on
+        return False
+
+    def sizeHint(self) -> QSize:
+        return QSize(max(self.minimumWidth(), 480), self.content.sizeHint().height() + 6)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self.minimumWidth(), self.sizeHint().height())
+
+
+def switched_after(session: Session) -> int | None:
+    """Last epoch before the switch to auto-decoding; None: there was none yet."""
+    for event in reversed(session.events):
+        if event.kind == "switched":
+            return int(event.detail.get("epoch", 0))
+    return None
+
+
+def describe(session: Session, picture: MapPicture) -> str:
+    """What a picture shows: epoch, stage, step, resolution; and what the user has to know of it."""
+    snapshot, epoch = picture.source.snapshot, picture.source.epoch
+    if snapshot is not None:
+        where = {"step": snapshot.step, "stage": snapshot.stage, "resolution": snapshot.resolution}
+        epoch, status = snapshot.epoch, session.status
+        if status is not None and status.resolution is not None and status.step == snapshot.step:
+            where["resolution"] = status.resolution
+    else:
+        ended = (line for line in session.metrics if line.get("epoch_ended") and line.get("epoch") == epoch)
+        where = next(ended, {})
+    parts = [f"Epoch {epoch}"]
+    if where.get("stage"):
+        parts.append(str(where["stage"]))
+    if where.get("step") is not None:
+        parts.append(f"step {where['step']:,}")
+    resolution = where.get("resolution")
+    if isinstance(resolution, float) and math.isfinite(resolution):
+        parts.append(f"{resolution:.1f} Å")
+    if picture.note:
+        parts.append(picture.note)
+    return "  ·  ".join(parts)

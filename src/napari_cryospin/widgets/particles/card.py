@@ -1,0 +1,90 @@
+"""The pre-flight card: what is in a particle set, and what stands in a run's way."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_cryospin.widgets.kit.parts import ERROR, GOOD, WARNING, button, gib, text_label, tint
+
+if TYPE_CHECKING:
+    from napari_cryospin.checks.preflight import PreflightCard
+
+ROWS = ("file", "particles", "box", "used as", "optics groups", "CTF", "poses", "contrast", "memory")
+
+
+class CardView(QWidget):
+    """A card as rows of text, with a remedy beside what can be remedied."""
+
+    folder_wanted = Signal()  # the user wants to name the folder of missing stacks
+    inversion_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Not a form layout: it gives text that wraps too little height, and cuts it.
+        form = QGridLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setVerticalSpacing(3)
+        form.setColumnStretch(1, 1)
+        self.rows = {name: text_label() for name in ROWS}
+        self.invert = button("Invert the contrast", "Multiply the images by -1", self.inversion_wanted.emit)
+        for name, label in self.rows.items():
+            title = QLabel(name)
+            title.setEnabled(False)
+            row = form.rowCount()
+            form.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
+            form.addWidget(label, row, 1)
+            if name == "contrast":
+                form.addWidget(self.invert, row + 1, 1)
+        self.verdict = text_label(bold=True)
+        self.problems, self.notes = text_label(colour=ERROR), text_label()
+        self.notes.setEnabled(False)
+        self.find_folder = button("Find folder...", "Where the missing stacks are", self.folder_wanted.emit)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        for widget in (self.verdict, self.problems, self.find_folder, self.notes):
+            layout.addWidget(widget)
+
+    def show_card(self, card: PreflightCard, *, inverted: bool) -> None:
+        """Show a card; `inverted`: the settings invert the contrast."""
+        for name, text in texts(card).items():
+            self.rows[name].setText(text)
+        self.rows["file"].setToolTip(card.source)
+        black = card.contrast is not None and card.contrast.verdict == "black"
+        tint(self.rows["contrast"], WARNING if black else "")
+        self.invert.setText("Undo the inversion" if inverted else "Invert the contrast")
+        self.invert.setVisible(black or inverted)
+        self.verdict.setText("Not ready for a run" if card.problems else "Ready for a run")
+        tint(self.verdict, ERROR if card.problems else GOOD, bold=True)
+        self.problems.setText(in_window("\n".join(card.problems)))
+        self.problems.setToolTip(self.problems.text())  # a long name without blanks cannot wrap
+        self.problems.setVisible(bool(card.problems))
+        self.find_folder.setVisible(any("missing" in problem for problem in card.problems))
+        self.notes.setText(in_window("\n".join(card.notes)))
+        self.notes.setVisible(bool(card.notes))
+
+
+def in_window(text: str) -> str:
+    """A text without the command line's options, which have buttons and fields here, and with its Angstroms."""
+    return re.sub(r"(?<=\d) A\b", " Å", re.sub(r" \(--[a-z-]+\)", "", text))
+
+
+def texts(card: PreflightCard) -> dict[str, str]:
+    """A card's rows as text."""
+    boxes = [f"{box or '?'} px of {size:.4g} Å" for box, size in zip(card.boxes, card.pixel_sizes, strict=True)]
+    used = f"{card.working_box} px of {card.working_pixel_size:.4g} Å" if card.working_box else "unknown"
+    return {
+        "file": card.source.replace("\\", "/").rsplit("/", 1)[-1],
+        "particles": f"{card.count:,}" + (f", of which {card.used:,} are used" if card.used < card.count else ""),
+        "box": ", ".join(boxes),
+        "used as": used,
+        "optics groups": str(card.optics_groups),
+        "CTF": card.ctf.replace(" A,", " Å,"),
+        "poses": card.poses.replace(" A ", " Å "),
+        "contrast": str(card.contrast).replace("+-", "±") if card.contrast else "not judged",
+        "memory": f"about {gib(card.memory_in_all)}; images and volume {gib(card.memory)} of it",
+    }

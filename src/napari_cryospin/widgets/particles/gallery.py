@@ -1,0 +1,210 @@
+"""A page of particles: raw, low-passed or with flipped phases; a click chooses one."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
+from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolTip, QVBoxLayout, QWidget
+
+from napari_cryospin.widgets.kit.parts import button
+
+COLUMNS, ROWS = 4, 3
+PAGE = COLUMNS * ROWS
+GAP = 3  # pixels between images
+SPREAD = 3.0  # standard deviations from the mean to black, and to white
+
+Kind = Literal["raw", "low_passed", "phase_flipped"]
+KINDS: dict[Kind, tuple[str, str]] = {
+    "raw": ("Raw", "The images as they are in the file"),
+    "low_passed": ("Low-passed", "Low-passed to 20 Å"),
+    "phase_flipped": ("Phase-flipped", "Low-passed to 20 Å, with the phases of the CTF flipped"),
+}
+
+
+class Mosaic(QWidget):
+    """Images in a grid."""
+
+    clicked = Signal(int)  # row of the input
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.pictures: list[QImage] = []
+        self.chosen = -1
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+
+    def show_images(self, rows: NDArray[np.int64], images: NDArray[np.float32]) -> None:
+        """Show `(k, n, n)` images of `(k,)` rows of the input."""
+        self.rows, self.pictures = rows, [picture_of(image) for image in images]
+        self.update()
+
+    def choose(self, row: int) -> None:
+        self.chosen = row
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(320, self.heightForWidth(320))
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        return width * ROWS // COLUMNS
+
+    @property
+    def side(self) -> float:
+        """Pixels from one image to the next."""
+        return min((self.width() + GAP) / COLUMNS, (self.height() + GAP) / ROWS)
+
+    def place(self, number: int) -> QRectF:
+        """Where an image is drawn."""
+        row, column = divmod(number, COLUMNS)
+        size = self.side - GAP
+        return QRectF(column * self.side, row * self.side, size, size)
+
+    def number_at(self, point: QPoint | QPointF) -> int | None:
+        """Which image is at a point."""
+        point = QPointF(point)
+        return next((number for number in range(len(self.pictures)) if self.place(number).contains(point)), None)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        for number, picture in enumerate(self.pictures):
+            place = self.place(number)
+            painter.drawImage(place, picture)
+            row = int(self.rows[number])
+            if row == self.chosen:
+                painter.setPen(QPen(self.palette().highlight().color(), 2))
+                painter.drawRect(place.adjusted(1, 1, -1, -1))
+            self._number(painter, place, row)
+
+    def _number(self, painter: QPainter, place: QRectF, row: int) -> None:
+        font = painter.font()
+        font.setPointSizeF(7.5)
+        painter.setFont(font)
+        text = f" {row} "
+        box = QRectF(painter.fontMetrics().boundingRect(text))
+        box.moveBottomLeft(place.bottomLeft())
+        painter.fillRect(box, QColor(0, 0, 0, 140))
+        painter.setPen(QColor(255, 255, 255))
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        number = None if event is None else self.number_at(event.pos())
+        if number is not None:
+            self.clicked.emit(int(self.rows[number]))
+
+    def event(self, event: QEvent | None) -> bool:
+        if isinstance(event, QHelpEvent):
+            number = self.number_at(event.pos())
+            if number is not None:
+                text = f"particle {self.rows[number]}: click to look at it"
+                QToolTip.showText(event.globalPos(), text, self)
+                return True
+        return super().event(event)
+
+
+def picture_of(image: NDArray[np.float32]) -> QImage:
+    """An image in grey, `SPREAD` standard deviations about its mean."""
+    spread = SPREAD * float(image.std()) or 1.0
+    grey = np.clip((image - image.mean()) / spread * 127.5 + 127.5, 0, 255).astype(np.uint8)
+    height, width = grey.shape
+    return QImage(grey.tobytes(), width, height, width, QImage.Format.Format_Grayscale8).copy()
+
+
+class GalleryView(QWidget):
+    """A page of particles with its controls; the panel reads the images.
+
+    Emits `wanted` with the rows of a page, and is answered by `show_page`.
+    """
+
+    wanted = Signal(object)  # (k,) rows of the input
+    clicked = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count, self.first, self.sign = 0, 0, 1.0
+        self.rows: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.pages: dict[Kind, NDArray[np.float32]] = {}
+        self.kind: Kind = "low_passed"
+        self.mosaic = Mosaic()
+        self.mosaic.clicked.connect(self.clicked)
+        self.where = QLabel()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(self._kinds())
+        layout.addWidget(self.mosaic)
+        row = QHBoxLayout()
+        self.previous = button("◂", "The particles before these", lambda: self.turn(-PAGE))
+        self.following = button("▸", "The particles after these", lambda: self.turn(PAGE))
+        for narrow in (self.previous, self.following):
+            narrow.setFixedWidth(36)
+        row.addWidget(self.previous)
+        row.addWidget(self.following)
+        row.addWidget(button("Random", "Particles drawn at random", self.shuffle))
+        row.addWidget(self.where, 1)
+        layout.addLayout(row)
+
+    def _kinds(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(0)
+        self.group = QButtonGroup(self)
+        self.buttons: dict[Kind, QPushButton] = {}
+        for kind, (title, tip) in KINDS.items():
+            made = button(title, tip)
+            made.setCheckable(True)
+            made.setChecked(kind == self.kind)
+            self.group.addButton(made)
+            self.buttons[kind] = made
+            row.addWidget(made)
+        self.group.buttonClicked.connect(self._choose_kind)
+        return row
+
+    def _choose_kind(self) -> None:
+        self.kind = next(kind for kind, made in self.buttons.items() if made.isChecked())
+        self._draw()
+
+    def show_particles(self, count: int) -> None:
+        """Begin with the first page of another set of particles."""
+        self.count, self.first = count, 0
+        self.turn(0)
+
+    def turn(self, by: int) -> None:
+        """The page that begins `by` particles later."""
+        self.first = max(0, min(self.first + by, self.count - 1))
+        self._want(np.arange(self.first, min(self.first + PAGE, self.count)))
+
+    def shuffle(self) -> None:
+        """A page of particles drawn at random."""
+        rng = np.random.default_rng()
+        self._want(np.sort(rng.choice(self.count, min(PAGE, self.count), replace=False)))
+
+    def _want(self, rows: NDArray[np.int64]) -> None:
+        if len(rows):
+            self.wanted.emit(rows)
+
+    def show_page(self, rows: NDArray[np.int64], pages: dict[Kind, NDArray[np.float32]]) -> None:
+        """Show a page: images of each kind, of `(k,)` rows of the input."""
+        self.rows, self.pages = rows, pages
+        self._draw()
+
+    def set_sign(self, sign: float) -> None:
+        """Show the images multiplied by `sign`."""
+        if sign != self.sign:
+            self.sign = sign
+            self._draw()
+
+    def _draw(self) -> None:
+        if not self.pages:
+            return
+        self.mosaic.show_images(self.rows, self.sign * self.pages[self.kind])
+        self.where.setText(f"{self.rows.min()} to {self.rows.max()} of {self.count:,}")
+        self.previous.setEnabled(self.first > 0)
+        self.following.setEnabled(self.first + PAGE < self.count)

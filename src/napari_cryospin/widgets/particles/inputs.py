@@ -1,0 +1,137 @@
+"""From files that a user chose or dropped to particles with their card: what each file is, and opening them.
+
+The readers of files import pandas and scipy, which takes a while: they are imported when they are first needed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_cryospin.particles import Particles
+from napari_cryospin.runs.source import RunInput
+from napari_cryospin.settings import Settings
+
+if TYPE_CHECKING:
+    from napari_cryospin.checks.preflight import PreflightCard
+
+TABLES, STACKS, PICKLE = (".star", ".cs", ".csg"), (".mrcs", ".mrc"), ".pkl"
+EXPECTED = ", ".join((*TABLES, *STACKS))
+TRUTH = "_truth.star"
+
+
+class PixelSizeNeededError(ValueError):
+    """A stack alone: its pixel size has to be asked for."""
+
+    def __init__(self, source: RunInput) -> None:
+        super().__init__(f"{source.particles}: a bare stack says no pixel size; give it in Å")
+        self.source = source
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Particles that were opened."""
+
+    particles: Particles
+    source: RunInput
+    truth: Path | None
+
+
+def source_of(paths: Sequence[Path]) -> RunInput:
+    """Which file plays which part.
+
+    Parameters
+    ----------
+    paths
+        A particle file, and what goes with it: passthrough files (.cs with "passthrough" in the name), cryoDRGN pickles
+        (with "pose" or "ctf" in the name), or the stack that a .star or .cs names.
+
+    Raises
+    ------
+    ValueError
+        Not one particle file, or a file that plays no part.
+    """
+    by_kind: dict[str, list[Path]] = {}
+    for path in paths:
+        by_kind.setdefault(_kind(path), []).append(path)
+    tables, stacks = by_kind.get("table", []), by_kind.get("stack", [])
+    passthrough = by_kind.get("passthrough", [])
+    if not tables and passthrough and not stacks:
+        tables, passthrough = passthrough[:1], passthrough[1:]
+    main = tables or stacks
+    if len(main) != 1:
+        names = ", ".join(path.name for path in paths) or "none"
+        raise ValueError(f"{names}: found {len(main)} particle files, expected one of {EXPECTED}")
+    return RunInput(
+        particles=main[0],
+        data_dir=stacks[0].parent if tables and stacks else None,
+        passthrough=tuple(passthrough),
+        ctf=_only(by_kind.get("ctf", [])),
+        poses=_only(by_kind.get("poses", [])),
+    )
+
+
+def _kind(path: Path) -> str:
+    suffix, name = path.suffix.lower(), path.name.lower()
+    if suffix in (".star", ".csg"):
+        return "table"
+    if suffix == ".cs":
+        return "passthrough" if "passthrough" in name else "table"
+    if suffix in STACKS:
+        return "stack"
+    if suffix == PICKLE and ("pose" in name or "ctf" in name):
+        return "poses" if "pose" in name else "ctf"
+    if suffix == PICKLE:
+        raise ValueError(f'{path}: found a pickle, expected "ctf" or "pose" in its name to tell what it holds')
+    raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {EXPECTED}, {PICKLE}")
+
+
+def _only(paths: list[Path]) -> Path | None:
+    if len(paths) > 1:
+        raise ValueError(
+            f"{', '.join(path.name for path in paths)}: found {len(paths)} files of one kind, expected one"
+        )
+    return paths[0] if paths else None
+
+
+def open_source(source: RunInput, truth: Path | None = None) -> Opened:
+    """Open particles; stacks may be missing, that will be on their card.
+
+    Parameters
+    ----------
+    source
+        The files.
+    truth
+        True poses. Default: those that `simulate` wrote beside the particles, if it did.
+
+    Raises
+    ------
+    PixelSizeNeededError
+        A stack alone, without a pixel size.
+    ValueError, FileNotFoundError
+        A file cannot be used.
+    """
+    from napari_cryospin.io.open import open_particles
+
+    bare = source.particles.suffix.lower() in STACKS
+    if bare and source.pixel_size is None and source.ctf is None:
+        open_particles(source.particles, pixel_size=1.0)  # says what else is wrong with it before anything is asked
+        raise PixelSizeNeededError(source)
+    particles = open_particles(source.particles, **source.options, require_stacks=False)
+    beside = source.particles.with_name(source.particles.stem + TRUTH)
+    if truth is None and beside.is_file():
+        truth = beside
+    return Opened(particles, source, truth)
+
+
+def judge(particles: Particles, settings: Settings, truth: Path | None) -> PreflightCard:
+    """The card of opened particles."""
+    from napari_cryospin.checks.preflight import preflight
+
+    card = preflight(particles, settings)
+    if truth is None:
+        return card
+    return dataclasses.replace(card, notes=(*card.notes, f"true poses are known: {truth.name}"))

@@ -1,0 +1,72 @@
+"""The three molecules that the package ships, and particles simulated from them. No Qt; torch only while simulating."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import napari_cryospin
+from napari_cryospin.io.files import atomic_write
+from napari_cryospin.runs.source import RunInput
+
+DATA = Path(napari_cryospin.__file__).parent / "data"
+COUNT = 3000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A molecule."""
+
+    key: str
+    title: str
+    about: str
+    map: Path
+
+
+SAMPLES = {
+    sample.key: sample
+    for sample in (
+        Sample(
+            key="spliceosome",
+            title="Spliceosome",
+            about="pre-catalytic spliceosome (PDB 5NRL), no symmetry: the friendly case",
+            map=DATA / "spliceosome_64.mrc",
+        ),
+        Sample(
+            key="spike",
+            title="SARS-CoV-2 spike",
+            about="closed spike (PDB 6VXX), three-fold: poses are known up to its symmetry",
+            map=DATA / "spike_64.mrc",
+        ),
+        Sample(
+            key="hsp90",
+            title="Hsp90",
+            about="Hsp90-Sba1 (PDB 2CG9), nearly two-fold: posteriors with several modes",
+            map=DATA / "hsp90_64.mrc",
+        ),
+    )
+}
+
+
+def simulated(sample: Sample, folder: Path) -> tuple[RunInput, Path]:
+    """Particles of a sample and their true poses; simulated at the first time, found again later.
+
+    Parameters
+    ----------
+    sample
+        The molecule.
+    folder
+        Where the files are kept; made if it does not exist.
+    """
+    out = folder / f"{sample.key}_{COUNT}"
+    done = out.with_name(out.name + "_complete")
+    source, truth = RunInput(particles=out.with_name(out.name + ".star")), out.with_name(out.name + "_truth.star")
+    if not done.is_file():
+        from napari_cryospin.simulation.files import simulate  # torch
+        from napari_cryospin.simulation.images import SimulationSettings
+
+        folder.mkdir(parents=True, exist_ok=True)
+        simulate(sample.map, out, SimulationSettings(count=COUNT))
+        with atomic_write(done) as part:
+            part.touch()
+    return source, truth

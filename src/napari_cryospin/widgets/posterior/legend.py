@@ -1,0 +1,126 @@
+"""What the colours and the markers of the posterior mean."""
+
+from __future__ import annotations
+
+import numpy as np
+from qtpy.QtCore import QPointF, QRectF, Qt
+from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QResizeEvent
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_cryospin.widgets.kit.colours import SWITCH
+from napari_cryospin.widgets.sphere.scene import DirectionScene, Marker, MarkerKind, colour_table, image_of
+from napari_cryospin.widgets.sphere.view import paint_marker, small_font
+
+BAR_WIDTH, BAR_HEIGHT, ROW, GAP = 150, 9, 22, 12  # px
+NAMES = {
+    "head": "head",
+    "winner": "winner",
+    "best": "best on grid",
+    "pose": "run's pose",
+    "truth": "truth",
+    "region": "90 % of probability",
+    "path": "path",
+    "switch": "switch",
+}
+
+
+class PosteriorLegend(QWidget):
+    """Colour bar in nats below the maximum, and the symbols; wraps where it is narrow."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.scene: DirectionScene | None = None
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip("Colours: log posterior of the view direction, in-plane angles (and shifts) summed over")
+        self._fit()
+
+    def show_scene(self, scene: DirectionScene | None) -> None:
+        self.scene = scene
+        self._fit()
+        self.update()
+
+    @property
+    def items(self) -> list[str]:
+        """Symbols that occur, in the order in which they are explained."""
+        if self.scene is None:
+            return []
+        kinds = {marker.kind for marker in self.scene.markers}
+        if any(marker.winner for marker in self.scene.markers):
+            kinds.add("winner")  # type: ignore[arg-type]
+        path = self.scene.path
+        shown = {"region", *kinds} | ({"path"} if len(path.epochs) > 1 else set())
+        shown |= {"switch"} if path.switch is not None else set()
+        return [name for name in NAMES if name in shown]
+
+    def places(self) -> list[tuple[str, QRectF]]:
+        """Where each symbol and its name stand."""
+        metrics, result = QFontMetricsF(small_font(self.font())), []
+        x, y = BAR_WIDTH + 2 * GAP + 8.0, 0.0
+        for name in self.items:
+            width = 30 + metrics.horizontalAdvance(NAMES[name])
+            if x + width > self.width():
+                # The second row begins beneath the first symbol; the bar is as tall as two.
+                y += ROW
+                x = BAR_WIDTH + 2 * GAP + 8.0 if y < 2 * ROW else 4.0
+            result.append((name, QRectF(x, y, width, ROW)))
+            x += width + GAP / 2
+        return result
+
+    def _fit(self) -> None:
+        places = self.places()
+        self.setFixedHeight(int(max([2 * ROW, *(box.bottom() for _, box in places)])))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        self._fit()
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        if self.scene is None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setFont(small_font(self.font()))
+        text = self.palette().windowText().color()
+        self._paint_bar(painter, text, self.scene.depth)
+        for name, box in self.places():
+            self._paint_symbol(painter, name, QPointF(box.left() + 12, box.center().y()), text)
+            painter.setFont(small_font(self.font()))
+            painter.setPen(text)
+            painter.drawText(box.adjusted(26, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, NAMES[name])
+        painter.end()
+
+    def _paint_bar(self, painter: QPainter, text: QColor, depth: float) -> None:
+        bar = QRectF(GAP, 4, BAR_WIDTH, BAR_HEIGHT)
+        painter.drawImage(bar, image_of(colour_table()[None]))
+        painter.setPen(QPen(QColor(128, 128, 128), 0.8))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRect(bar)
+        painter.setPen(text)
+        for share in (0.0, 0.5, 1.0):
+            x = bar.left() + share * bar.width()
+            value = depth * (1 - share)
+            label = "0" if share == 1 else f"-{value:g}"
+            painter.drawText(QRectF(x - 20, bar.bottom() + 1, 40, 13), Qt.AlignmentFlag.AlignCenter, label)
+        box = QRectF(0, bar.bottom() + 14, BAR_WIDTH + 2 * GAP, 14)
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "nats below the maximum")
+
+    def _paint_symbol(self, painter: QPainter, name: str, place: QPointF, text: QColor) -> None:
+        if name in ("region", "path"):
+            for pen in (QPen(QColor(0, 0, 0, 190), 3), QPen(QColor("white"), 1.4)):
+                painter.setPen(pen)
+                painter.drawLine(place - QPointF(8, 0), place + QPointF(8, 0))
+            if name == "path":
+                painter.setBrush(QColor("white"))
+                painter.drawEllipse(place, 2, 2)
+        elif name == "switch":
+            painter.setPen(QPen(QColor(0, 0, 0, 190), 1))
+            painter.setBrush(QColor(SWITCH))
+            painter.drawRect(QRectF(place.x() - 4.6, place.y() - 4.6, 9.2, 9.2))
+        else:
+            kind: MarkerKind = "head" if name == "winner" else name  # type: ignore[assignment]
+            painter.save()
+            if kind == "pose":
+                painter.translate(place)
+                painter.scale(0.5, 0.5)
+                painter.translate(-place)
+            paint_marker(painter, place, Marker(np.zeros(3), kind, "", 1, name == "winner"), self.font(), small=True)
+            painter.restore()

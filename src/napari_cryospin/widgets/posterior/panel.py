@@ -1,0 +1,318 @@
+"""Pose posterior of one particle: globe, flat map, zoom, and what every head saw in it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton
+
+from napari_cryospin.views.posterior.candidate import Candidate
+from napari_cryospin.views.posterior.saving import save_numbers
+from napari_cryospin.views.posterior.source import Detail, Look, Moment, PosteriorSource
+from napari_cryospin.widgets.kit.colours import theme_of
+from napari_cryospin.widgets.kit.redraw import lay_out
+from napari_cryospin.widgets.kit.torch_threads import compute_alone
+from napari_cryospin.widgets.kit.worker import Worker
+from napari_cryospin.widgets.posterior.candidate_strip import CandidateStrip
+from napari_cryospin.widgets.posterior.legend import PosteriorLegend
+from napari_cryospin.widgets.posterior.particle_picker import ParticlePicker
+from napari_cryospin.widgets.posterior.saving import SaveButton, grab, save_picture, stacked
+from napari_cryospin.widgets.posterior.words import EMPTY, note_of, scene_of, title_of, waiting_for
+from napari_cryospin.widgets.session.panel import Panel
+from napari_cryospin.widgets.sphere.scene import DirectionScene
+from napari_cryospin.widgets.sphere.views import DirectionViews
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+    from qtpy.QtGui import QHideEvent, QShowEvent
+
+    from napari_cryospin.runs.messages import Status
+
+EVERY, MOST = 3.0, 15.0  # s between two looks at new maps of a run that goes on, at the least and at the most
+PAINTING = 30  # ms that painting the posterior has before its details are computed
+SHARE = 0.02  # of the time that following the run may take
+
+
+class PosteriorPanel(Panel):
+    """Pose posterior of one particle.
+
+    Parameters
+    ----------
+    napari_viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer, empty=EMPTY)
+        self.look: Look | None = None
+        self.detail: Detail | None = None
+        self.source: PosteriorSource | None = None
+        self._cancelled = threading.Event()
+        self._moment: Moment | None = None
+        self._stale = True
+        self._answered_at, self._cost = 0.0, 0.0
+        self._faced = -1
+        self._build()
+        self._worker = Worker("cryospin-posterior", self)
+        self._worker.answered.connect(self._answered)
+        self._worker.failed.connect(self._failed)
+        self._timer, self._paint_first = QTimer(self), QTimer(self)
+        for timer, do in ((self._timer, self._follow), (self._paint_first, self._ask_detail)):
+            timer.setSingleShot(True)
+            timer.timeout.connect(do)
+        self._listen()
+        self._retheme()
+        self._run_changed()
+
+    def _build(self) -> None:
+        self.picker, self.views = ParticlePicker(), DirectionViews()
+        self.legend, self.strip = PosteriorLegend(), CandidateStrip()
+        self.title, self.note = QLabel(), QLabel()
+        for label in (self.title, self.note):
+            label.setWordWrap(True)
+        self.link = QCheckBox("Link to map")
+        self.link.setToolTip("Turning the map turns the sphere, and the other way round")
+        self.face = QPushButton("Face best mode")
+        self.face.setToolTip("Turn the sphere until the most probable direction faces you")
+        self.save = SaveButton(lambda: f"posterior_{self.session.particle}", self._write)
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        row.addWidget(self.link)
+        row.addStretch(1)
+        row.addWidget(self.face)
+        row.addWidget(self.save)
+        self.content.setSpacing(5)
+        self.content.addWidget(self.picker)
+        self.content.addWidget(self.title)
+        self.content.addWidget(self.views, 1)
+        self.content.addLayout(row)
+        self.content.addWidget(self.legend)
+        self.content.addWidget(self.note)
+        self.content.addWidget(self.strip)
+
+    def _listen(self) -> None:
+        session = self.session
+        session.run_changed.connect(self._run_changed)
+        session.snapshot_arrived.connect(self._news)
+        session.status_changed.connect(self._status_changed)
+        session.epochs_changed.connect(self._news)
+        session.epoch_shown.connect(self._epoch_shown)
+        session.particle_chosen.connect(self._particle_chosen)
+        session.view_turned.connect(self._map_turned)
+        session.theme_changed.connect(self._retheme)
+        session.closing.connect(self._end)
+        self.picker.chosen.connect(session.choose_particle)
+        self.views.sphere.turned.connect(self._sphere_turned)
+        self.link.toggled.connect(self._linked)
+        self.face.clicked.connect(self._face)
+        self.strip.clicked.connect(self._card_clicked)
+        for signal in (self.views.sphere.clicked, self.views.flat.clicked, self.views.close_up.clicked):
+            signal.connect(session.choose_direction)
+
+    # What is to be shown
+
+    def _run_changed(self) -> None:
+        self._cancelled.set()
+        session = self.session
+        self.source = None if session.folder is None else PosteriorSource(session.folder, session.truth)
+        self.look = self.detail = self._moment = None
+        self._faced, self._cost = -1, 0.0
+        self.views.show_scene(None)
+        self.legend.show_scene(None)
+        self.strip.clear()
+        self.picker.set_entropy(None)
+        self.show_empty(waiting_for(session))
+        self._news()
+
+    def _news(self, _: object = None) -> None:
+        """There is a new map: look at it when it is time, and only if somebody sees it."""
+        if self.session.snapshot is not None and self._moment is None:
+            self.picker.set_rows(self.session.snapshot.indices)
+            self.picker.show_particle(self.session.particle)
+        if self.is_empty:
+            self.show_empty(waiting_for(self.session))
+        self._stale = True
+        if self.isVisible() and not self._timer.isActive() and self.session.shown_epoch is None:
+            wait = min(max(EVERY, self._cost / SHARE), MOST) - (time.monotonic() - self._answered_at)
+            self._timer.start(max(0, int(1000 * wait)))
+
+    def _status_changed(self, status: Status) -> None:
+        """What a run that rests has to show is looked at now: it takes nothing from it."""
+        if self.is_empty:
+            self.show_empty(waiting_for(self.session))
+        if self._stale and status.state != "running":
+            self._follow()
+
+    def _epoch_shown(self, _: object) -> None:
+        self._moment = None
+        self.ask()
+
+    def _particle_chosen(self, particle: int) -> None:
+        self.picker.show_particle(particle)
+        self.ask()
+
+    def _follow(self) -> None:
+        """Go on to the newest map."""
+        if self.isVisible() and self._stale and self.session.shown_epoch is None:
+            self._moment = None
+            self.ask(following=self.look is not None)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        super().showEvent(event)
+        if self._stale:
+            self._moment = None
+            self.ask()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        super().hideEvent(event)
+        self._cancelled.set()
+        self._stale = True
+
+    # Questions and answers
+
+    def _now(self) -> Moment | None:
+        """What is looked at: an epoch's map, or the newest one; it stays while particles are chosen."""
+        session = self.session
+        if self._moment is None:
+            if session.shown_epoch is not None:
+                self._moment = Moment(session.shown_epoch)
+            elif session.snapshot is not None:
+                self._moment = Moment(session.snapshot.epoch, session.snapshot)
+        return self._moment
+
+    def ask(self, following: bool = False) -> None:
+        """Have the chosen particle looked at, in one go where nobody waits; what was asked before is given up."""
+        moment, source, particle = self._now(), self.source, self.session.particle
+        if not self.isVisible() or moment is None or source is None:
+            self._stale = True
+            return
+        self._cancelled.set()
+        self._cancelled = cancelled = threading.Event()
+        self._stale = False
+        busy = self.session.live
+
+        def look() -> tuple[threading.Event, Look | Detail]:
+            compute_alone(busy)
+            found = source.look(particle, moment, cancelled)
+            return cancelled, source.detail(found, cancelled) if following else found
+
+        self._worker.ask("detail" if following else "look", look)
+
+    def _answered(self, kind: str, answer: tuple[threading.Event, Any]) -> None:
+        cancelled, found = answer
+        if cancelled is not self._cancelled or cancelled.is_set():
+            return
+        if kind == "look":
+            self._show_look(found)
+            self._draw(scene_of(found, None))
+            self._paint_first.start(PAINTING)
+        else:
+            if self.look is not found.look:
+                self._show_look(found.look)
+            self._show_detail(found)
+        lay_out()
+
+    def _ask_detail(self) -> None:
+        source, look, cancelled = self.source, self.look, self._cancelled
+        if source is not None and look is not None and not cancelled.is_set():
+            self._worker.ask("detail", lambda: (cancelled, source.detail(look, cancelled)))
+
+    def _failed(self, _: str, error: Exception) -> None:
+        if not isinstance(error, CancelledError):
+            self.note.setText(str(error))
+            if self.look is None or self.look.particle != self.session.particle:
+                self.look = self.detail = None
+                self.views.show_scene(None)
+                self.legend.show_scene(None)
+                self.strip.clear()
+                self.title.setText("")
+            self.show_content()
+
+    def _show_look(self, look: Look) -> None:
+        self.look, self._answered_at, self._cost = look, time.monotonic(), look.seconds
+        if self.detail is not None and self.detail.look.particle != look.particle:
+            self.detail = None
+            self.strip.clear()
+        self.show_content()
+        self.picker.set_rows(look.rows)
+        self.picker.set_entropy(look.entropy, look.rows)
+        self.picker.show_particle(look.particle)
+        self.title.setText(title_of(look))
+        self.note.setText(note_of(look, ""))
+        if look.particle != self._faced and not self.link.isChecked():
+            self._show_front(look)
+
+    def _show_detail(self, detail: Detail) -> None:
+        assert self.look is not None
+        self.detail = detail
+        self._answered_at, self._cost = time.monotonic(), self.look.seconds + detail.seconds
+        self._draw(scene_of(self.look, detail))
+        self.views.show_zoom(detail.zoom)
+        self.strip.show_candidates(detail.shown, detail.candidates)
+        self.note.setText(note_of(self.look, detail.truth_note))
+
+    def _draw(self, scene: DirectionScene) -> None:
+        self.views.show_scene(scene)
+        self.legend.show_scene(scene)
+
+    # Turning
+
+    def _show_front(self, look: Look) -> None:
+        """Of a particle that is new here, the best mode must be on the side that is seen."""
+        best = look.mode
+        if self._faced < 0 or self.views.sphere.rotation[2] @ best < 0.3:
+            self.views.sphere.face(best, upright=True)
+        self._faced = look.particle
+
+    def _face(self) -> None:
+        if self.look is not None:
+            self.views.sphere.face(self.look.mode, upright=True)
+            self._sphere_turned(self.views.sphere.rotation)
+
+    def _linked(self, linked: bool) -> None:
+        if linked:
+            self.views.sphere.turn(self.session.view)
+
+    def _map_turned(self, rotation: np.ndarray) -> None:
+        if self.link.isChecked():
+            self.views.sphere.turn(rotation)
+
+    def _sphere_turned(self, rotation: np.ndarray) -> None:
+        if self.link.isChecked():
+            self.session.turn_to(rotation)
+
+    def _card_clicked(self, candidate: Candidate) -> None:
+        self.session.turn_to_pose(candidate.rotation)
+        if not self.link.isChecked():
+            self.views.sphere.face(candidate.rotation[2])
+
+    def _write(self, path: Path) -> None:
+        """Write a picture or numbers, as the path's suffix says; nothing where no particle was looked at yet."""
+        if self.look is None:
+            return
+        if path.suffix == ".png":
+            save_picture(self.picture(), path)
+        else:
+            save_numbers(self.look, self.detail, path)
+
+    def picture(self) -> QImage:
+        """Text, the three maps, legend and candidates beneath each other, however little of them is in sight."""
+        background = theme_of(self.viewer).background
+        labels = [grab(label) for label in (self.title, self.legend, self.note)]
+        return stacked(
+            [labels[0], self.views.picture(background), labels[1], labels[2], self.strip.picture()], background
+        )
+
+    def _retheme(self) -> None:
+        self.views.sphere.set_background(theme_of(self.viewer).background)
+
+    def _end(self) -> None:
+        self._cancelled.set()
+        self._worker.end()

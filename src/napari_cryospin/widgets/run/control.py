@@ -1,0 +1,218 @@
+"""Starting a run and asking things of it: what was asked counts as done only when the run says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.launch import job_of, submit
+from napari_cryospin.runs.messages import CommandKind, Event, Status
+from napari_cryospin.widgets.kit.worker import Worker
+from napari_cryospin.widgets.run.state import Phase
+from napari_cryospin.widgets.session.session import LIVE, Session
+
+QUIET = 5.0
+"""Seconds without a sign of life after which it is checked whether anybody drives the run."""
+CHECK_EVERY = 2000  # ms
+ENDED = ("finished", "stopped", "failed")
+
+
+class RunControl(QObject):
+    """What can be asked of the session's run, and what was asked.
+
+    Parameters
+    ----------
+    session
+        Its run is controlled.
+    parent
+        When it goes, this goes.
+    """
+
+    changed = Signal()
+    progressed = Signal()  # a new status, all else as before
+    refused = Signal(str)  # why a request was refused
+
+    def __init__(self, session: Session, parent: QObject) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.requests: dict[str, CommandKind] = {}  # command id -> what was asked
+        self.beginning = False  # a start was asked for
+        self.gone = False
+        self._told: Phase | None = None  # when the last status was heard
+        self.job: str | None = None
+        self.worker = Worker("cryospin-run-control", self)
+        self.worker.answered.connect(self._hear)
+        self.worker.failed.connect(self._fail)
+        session.run_changed.connect(self._forget)
+        session.status_changed.connect(self._take_status)
+        session.events_arrived.connect(self._take_events)
+        self.timer = QTimer(self)
+        self.timer.timeout.connect(self._check)
+        self.timer.start(CHECK_EVERY)
+        self._forget()
+
+    # How it stands
+
+    @property
+    def phase(self) -> Phase:
+        """How the watched run stands, as far as is known."""
+        status = self.session.status
+        if self.session.folder is None:
+            return "none"
+        if status is None:
+            return "starting"
+        if status.state == "starting" and self.job is not None and self.gone:
+            return "queued"
+        if status.state in LIVE and self.gone:
+            return "gone"
+        return status.state
+
+    @property
+    def alive(self) -> bool:
+        """Whether somebody would hear a request."""
+        return self.phase in LIVE
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether the watched run could go on from its checkpoint."""
+        return self.phase in ("gone", "stopped", "failed", "queued") and not self.beginning
+
+    def requested(self, kind: CommandKind) -> bool:
+        """Whether something was asked for, without an answer yet."""
+        return kind in self.requests.values()
+
+    @property
+    def switched(self) -> Event | None:
+        """The event of the switch, once it was made."""
+        return next((event for event in reversed(self.session.events) if event.kind == "switched"), None)
+
+    # Asking
+
+    def ask(self, kind: CommandKind) -> None:
+        """Ask something of the run."""
+        if self.session.folder is None or self.requested(kind):
+            return
+        try:
+            command = self.session.send(kind)
+        except OSError as error:
+            show_error(f"{self.session.folder.path}: the run cannot be reached: {error}")
+            return
+        self.requests[command.id] = kind
+        self.changed.emit()
+
+    def start(self, folder: Path, place: str, options: str = "") -> None:
+        """Begin a run of the session's particles with its settings.
+
+        Parameters
+        ----------
+        folder
+            Of the new run.
+        place
+            window, process or slurm.
+        options
+            Of sbatch.
+        """
+        source, settings = self.session.source, self.session.settings
+        if source is not None:
+            self._begin(lambda: _placed(RunFolder.create(folder, source, settings), place, options))
+
+    def go_on(self, place: str, options: str = "") -> None:
+        """Let the watched run go on from its checkpoint."""
+        folder = self.session.folder
+        if folder is not None:
+            self._begin(lambda: _placed(folder, place, options))
+
+    def attach(self, folder: Path) -> None:
+        """Watch the run in a folder, which goes on elsewhere or ended."""
+        try:
+            self.session.watch(RunFolder(folder))
+        except (OSError, ValueError) as error:
+            show_error(str(error))
+
+    def _begin(self, question: Callable[[], tuple[RunFolder, str, str]]) -> None:
+        if self.session.driven_here:
+            show_error("A run is going on in this window; stop it before another one is started.")
+            return
+        self.beginning = True
+        self.changed.emit()
+        self.worker.ask("begin", question)
+
+    # Answers
+
+    def _hear(self, kind: str, answer: Any) -> None:
+        if kind == "driven":
+            folder, driven, self.job = answer
+            self.gone = folder is self.session.folder and not driven
+            self.changed.emit()
+            return
+        folder, place, complaint = answer
+        self.beginning = False
+        try:
+            if place == "slurm":
+                self.session.watch(folder)
+            else:
+                self.session.start(folder, own_process=place == "process")
+        except (RuntimeError, OSError) as error:
+            show_error(str(error))
+        if complaint:
+            show_error(complaint)
+        self.changed.emit()
+
+    def _fail(self, kind: str, error: Exception) -> None:
+        if kind == "begin":
+            self.beginning = False
+            show_error(str(error))
+            self.changed.emit()
+
+    def _forget(self) -> None:
+        self.requests.clear()
+        self.gone, self.job, self._told = False, None, None
+        if self.session.folder is not None and self.session.status is not None:
+            self._check()
+        self.changed.emit()
+
+    def _take_status(self, status: Status) -> None:
+        if status.state in ENDED:
+            self.requests.clear()
+        if time.time() - status.heartbeat < QUIET:
+            self.gone = False
+        else:
+            self._check()
+        same, self._told = self._told == self.phase, self.phase
+        (self.progressed if same else self.changed).emit()
+
+    def _take_events(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            kind = self.requests.pop(str(event.detail.get("id", "")), None)
+            if event.kind == "refused" and kind is not None:
+                self.refused.emit(f"{kind} was refused: {event.detail.get('reason', '')}")
+        self.changed.emit()
+
+    def _check(self) -> None:
+        """Ask whether anybody drives a run that says it goes on and gives no sign of life."""
+        session, status = self.session, self.session.status
+        if status is None or status.state not in LIVE or session.driven_here:
+            self.gone = False
+            return
+        started_here = session.process is not None and session.process.poll() is None
+        if not started_here and time.time() - status.heartbeat > QUIET:
+            folder = session.folder
+            assert folder is not None
+            self.worker.ask("driven", lambda: (folder, folder.is_driven(), job_of(folder)))
+
+
+def _placed(folder: RunFolder, place: str, options: str) -> tuple[RunFolder, str, str]:
+    """A run, the place where it is to be driven, and what is to be told to the user; a Slurm job is submitted."""
+    if place != "slurm":
+        return folder, place, ""
+    try:
+        submit(folder, options)
+    except (FileNotFoundError, ValueError) as error:  # the folder is there, and its job can be submitted by hand
+        return folder, place, str(error)
+    return folder, place, ""

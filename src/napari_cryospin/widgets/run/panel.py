@@ -1,0 +1,176 @@
+"""A run: set it up, start, pause and stop it, switch to auto-decoding, and see how it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout
+
+from napari_cryospin.widgets.kit.parts import ERROR, WARNING, Fold, button, text_label
+from napari_cryospin.widgets.kit.preferences import recall, remember
+from napari_cryospin.widgets.kit.redraw import Redraw, lay_out
+from napari_cryospin.widgets.run.control import RunControl
+from napari_cryospin.widgets.run.setup import RunSetup
+from napari_cryospin.widgets.run.state import Phase, RunState
+from napari_cryospin.widgets.run.switch_box import SwitchBox
+from napari_cryospin.widgets.session.panel import Panel
+from napari_cryospin.widgets.session.session import LIVE
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+PROGRESS_EVERY = 900  # ms between two looks at how far a run is
+
+
+class RunPanel(Panel):
+    """Part of the window from which runs are started and steered.
+
+    Parameters
+    ----------
+    napari_viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.control = RunControl(self.session, self)
+        self._phase: Phase | None = None
+        self._watched = False  # its status was known when the phase was told
+        self._build()
+        self.redraw = Redraw(self, self.refresh, news_every=PROGRESS_EVERY)
+        self.control.changed.connect(self.refresh)
+        self.control.progressed.connect(self.redraw.ask_for_news)
+        self.control.refused.connect(self._say_refused)
+        self.session.particles_changed.connect(self.refresh)
+        self.session.events_arrived.connect(self._heard)  # a failure's event may come after the thread's end was told
+        self.setup.changed.connect(self.refresh)
+        self.refresh()
+
+    def _build(self) -> None:
+        self.setup = RunSetup(self.session)
+        self.folded = Fold("Set-up of the next run", self.setup)
+        self.folded.set_open(True)
+        self.content.addWidget(self.folded)
+        self.start = button("Start", "Start a run of the opened particles", self._start)
+        self.go_on = button("Continue", "Let this run go on from its newest checkpoint", self._go_on)
+        self.pause = button("Pause", "Wait after the present step", self._pause)
+        self.stop = button("Stop", "Save a checkpoint and the results, and end; it can be continued", self._stop)
+        self.attach = button("Open run...", "Watch a run that goes on elsewhere, or ended", self._attach)
+        row = QHBoxLayout()
+        for widget in (self.start, self.go_on, self.pause, self.stop, self.attach):
+            row.addWidget(widget)
+        self.content.addLayout(row)
+        self.hint = text_label()
+        self.content.addWidget(self.hint)
+        self.switch = SwitchBox()
+        self.switch.pressed.connect(self._switch)
+        self.content.addWidget(self.switch)
+        self.state = RunState()
+        self.content.addWidget(self.state)
+        self.content.addStretch(1)
+
+    # What the user asks
+
+    def _start(self) -> None:
+        output = self.setup.output
+        if output is None:
+            show_error("Name a folder for the run.")
+            return
+        self.state.say("")
+        self.control.start(output, self.setup.place.currentData(), self._options())
+
+    def _go_on(self) -> None:
+        self.state.say("")
+        self.control.go_on(self.setup.place.currentData(), self._options())
+
+    def _options(self) -> str:
+        options = self.setup.slurm.toPlainText()
+        remember("slurm", options)
+        return options
+
+    def _pause(self) -> None:
+        self.control.ask("resume" if self.control.phase == "paused" else "pause")
+
+    def _stop(self) -> None:
+        self.control.ask("stop")
+
+    def _switch(self) -> None:
+        self.state.say("")
+        self.control.ask("switch")
+
+    def _attach(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of a run", recall("attached"))
+        if folder:
+            remember("attached", folder)
+            self.control.attach(Path(folder))
+
+    def _say_refused(self, text: str) -> None:
+        self.state.say(text, WARNING)
+
+    # What the run says
+
+    def _heard(self, _: object) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show how things stand."""
+        control, session, phase = self.control, self.session, self.control.phase
+        self._tell_change(phase)
+        alive = control.alive
+        folder = None if session.folder is None else session.folder.path
+        self.state.show_status(phase, session.status, folder)
+        self.state.failure = next((event for event in reversed(session.events) if event.kind == "failed"), None)
+        self.switch.setVisible(folder is not None)
+        self.switch.show_state(
+            session.status,
+            control.switched,
+            possible=alive and phase != "starting",
+            requested=control.requested("switch"),
+        )
+        self.start.setVisible(not alive)
+        self.start.setText("Starting..." if control.beginning else "Start")
+        reason = self._why_not()
+        self.start.setEnabled(not reason and not control.beginning)
+        self.hint.setText("" if alive else reason)
+        self.hint.setVisible(bool(self.hint.text()))
+        self.go_on.setVisible(control.can_continue)
+        for kind, widget, title in (("stop", self.stop, "Stop"), (*self._pausing(phase),)):
+            widget.setVisible(alive)
+            asked = control.requested(kind)
+            widget.setText(f"{title} requested..." if asked else title)
+            widget.setEnabled(not asked and phase != "starting")
+        lay_out()
+
+    def _pausing(self, phase: Phase) -> tuple:
+        return ("resume", self.pause, "Resume") if phase == "paused" else ("pause", self.pause, "Pause")
+
+    def _why_not(self) -> str:
+        """Why no run can be started; empty: it can."""
+        if self.session.particles is None:
+            return "Open particles first: tab Particles, or File > Open Sample."
+        if self.setup.problem:
+            return f"Settings: {self.setup.problem}"
+        return "" if self.setup.output is not None else "Name a folder for the run."
+
+    def _tell_change(self, phase: Phase) -> None:
+        """Once for each change: notifications, and the set-up folded away while a run goes on."""
+        before, self._phase = self._phase, phase
+        watched, self._watched = self._watched, self.session.status is not None
+        if phase == before:
+            return
+        was_alive = before in LIVE
+        if before in (None, "none") and phase != "none":
+            self.folded.set_open(False)
+        if phase in LIVE and not was_alive:
+            self.state.say("")
+        if phase not in LIVE:
+            self.setup.propose_folder()
+        status = self.session.status
+        if phase == "failed" and was_alive and status is not None:
+            show_error(f"The run failed: {status.message}")
+        elif phase == "finished" and was_alive and watched:
+            show_info(f"The run finished: {self.state.where.text()}")
+        elif phase == "gone":
+            self.state.say("Nobody drives this run any more. Continue lets it go on from its newest checkpoint.", ERROR)

@@ -1,0 +1,288 @@
+"""What the next run is to do, and where."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cryospin.settings import (
+    PRESETS,
+    EncoderSettings,
+    MachineSettings,
+    PosteriorSettings,
+    ScheduleSettings,
+    Settings,
+    VolumeSettings,
+)
+from napari_cryospin.widgets.kit.knobs import fields_of
+from napari_cryospin.widgets.kit.parts import ERROR, Fold, button, text_label
+from napari_cryospin.widgets.kit.preferences import preferences, recall, remember
+from napari_cryospin.widgets.kit.settings_form import GroupForm, changes, with_preset
+from napari_cryospin.widgets.kit.worker import Worker
+from napari_cryospin.widgets.run.devices import devices
+from napari_cryospin.widgets.session.session import Session
+
+log = logging.getLogger(__name__)
+
+PRESET_NAMES = {
+    "quick": "Quick: the fastest way we know",
+    "paper-synthetic": "Paper: synthetic data",
+    "paper-experimental": "Paper: experimental data",
+    "paper-cpu": "Paper: small, for a CPU",
+}
+PLACES = {
+    "window": ("This window", "A thread in the background of this window; closing napari ends it, with a checkpoint"),
+    "process": ("A process of its own", "Goes on when napari is closed; open its folder to watch it again"),
+    "slurm": ("A Slurm job", "Submitted by sbatch; the output folder must be on a disk that the cluster sees"),
+}
+GROUPS: dict[str, tuple[str, type, tuple[str, ...]]] = {
+    "encoder": ("Encoder", EncoderSettings, ("heads",)),
+    "volume": ("Volume", VolumeSettings, ()),
+    "schedule": ("Schedule", ScheduleSettings, ("switch",)),
+    "posterior": ("Posterior", PosteriorSettings, ()),
+    "machine": ("Machine", MachineSettings, ("device",)),
+}
+DEVICES_AFTER = 300  # ms from the first paint to the question which devices there are
+
+
+class RunSetup(QWidget):
+    """Forms of the settings of the next run, its place and its folder.
+
+    Parameters
+    ----------
+    session
+        Holds the settings.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.problem = ""
+        self.forms: dict[str, GroupForm] = {}
+        self.worker = Worker("cryospin-devices", self)
+        self.worker.answered.connect(self._take_devices)
+        self.worker.failed.connect(self._no_devices)
+        self._asked = False
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.form = QFormLayout()
+        self.form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        layout.addLayout(self.form)
+        self._rows()
+        self.advanced = QWidget()
+        QVBoxLayout(self.advanced).setContentsMargins(0, 0, 0, 0)
+        self.folded = Fold("Advanced", self.advanced)
+        self.folded.toggled.connect(self._fill_advanced)
+        layout.addWidget(self.folded)
+        layout.addLayout(self._reset_row())
+        self.complaint = text_label(colour=ERROR)
+        layout.addWidget(self.complaint)
+        session.settings_changed.connect(self.show_settings)
+        session.particles_changed.connect(self.propose_folder)
+        self.show_settings()
+        self.propose_folder()
+
+    # What is on it
+
+    def _rows(self) -> None:
+        self.preset = QComboBox()
+        for name in PRESETS:
+            self.preset.addItem(PRESET_NAMES.get(name, name), name)
+        self.preset.setToolTip("A full set of settings; what you change afterwards overrides it")
+        self.preset.activated.connect(self._take_preset)
+        self.method = QComboBox()
+        method = fields_of(Settings)["method"]
+        for choice in method.choices:
+            self.method.addItem(choice, choice)
+        self.method.setToolTip(method.tip)
+        self.method.activated.connect(self._take)
+        self.forms["encoder"] = self._group_form(EncoderSettings, ("heads",))
+        self.forms["schedule"] = self._group_form(ScheduleSettings, ("switch",))
+        self.device = QComboBox()
+        self.device.setToolTip(fields_of(MachineSettings)["device"].help)
+        self.device.activated.connect(self._take)
+        self.form.addRow("preset", self.preset)
+        self.form.addRow("method", self.method)
+        for name in ("encoder", "schedule"):
+            ((knob_name, knob),) = self.forms[name].knobs.items()
+            label = QLabel(knob_name)
+            label.setToolTip(knob.field.tip)
+            self.form.addRow(label, knob.native)
+        self.form.addRow("device", self.device)
+        self._place_rows()
+
+    def _place_rows(self) -> None:
+        self.place = QComboBox()
+        for number, (name, (title, tip)) in enumerate(PLACES.items()):
+            self.place.addItem(title, name)
+            self.place.setItemData(number, tip, 3)  # Qt.ItemDataRole.ToolTipRole
+        self.place.setCurrentIndex(max(0, self.place.findData(recall("place", "window"))))
+        self.place.currentIndexChanged.connect(self._take_place)
+        self.slurm = QPlainTextEdit(recall("slurm", "--gres=gpu:1\n--time=12:00:00"))
+        self.slurm.setToolTip("Further options of sbatch, one a line: --partition=gpu")
+        self.slurm.setFixedHeight(64)
+        self.slurm_label = QLabel("sbatch options")
+        self.folder = QLineEdit()
+        self.folder.setToolTip("Folder of the run: everything that it writes. It must not hold a run yet")
+        self.folder.textChanged.connect(self.changed)
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.folder, 1)
+        browse = button("...", "Choose the folder in which the run gets its own", self._browse)
+        browse.setFixedWidth(32)
+        row.addWidget(browse)
+        self.form.addRow("where", self.place)
+        self.form.addRow(self.slurm_label, self.slurm)
+        self.form.addRow("folder", row)
+        self._take_place()
+
+    def _group_form(self, group: type, names: tuple[str, ...] | None = None, leave: tuple[str, ...] = ()) -> GroupForm:
+        form = GroupForm(group, names, leave)
+        form.changed.connect(self._take)
+        return form
+
+    def _fill_advanced(self, unfolded: bool) -> None:
+        layout = self.advanced.layout()
+        assert layout is not None
+        if not unfolded or layout.count():
+            return
+        for name, (title, group, elsewhere) in GROUPS.items():
+            form = self._group_form(group, None, elsewhere)
+            self.forms[f"{name} advanced"] = form
+            form.show_values(getattr(self.session.settings, name))
+            heading = text_label(title, bold=True)
+            layout.addWidget(heading)
+            layout.addWidget(form)
+
+    def _reset_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        self.differs = QLabel()
+        self.differs.setEnabled(False)
+        self.reset = button("Reset", "Back to the preset as it is", self._take_preset)
+        row.addWidget(self.differs, 1)
+        row.addWidget(self.reset)
+        return row
+
+    # Settings
+
+    def show_settings(self) -> None:
+        """Show the session's settings."""
+        settings = self.session.settings
+        self.preset.setCurrentIndex(self.preset.findData(settings.preset))
+        self.method.setCurrentIndex(self.method.findData(settings.method))
+        for name, form in self.forms.items():
+            form.show_values(getattr(settings, name.split()[0]))
+        self._show_device(settings.machine.device)
+        changed = [name for name in changes(settings) if name.partition(".")[0] not in ("preparation", "machine")]
+        text = f"{len(changed)} setting{'s' if len(changed) > 1 else ''} changed" if changed else "the preset as it is"
+        self.differs.setText(text)
+        self.differs.setToolTip("\n".join(changed))
+        self.reset.setVisible(bool(changed))
+        self._complain("")
+
+    def _take(self, *_: Any) -> None:
+        """Take what the forms say, if it goes together."""
+        settings = self.session.settings
+        try:
+            groups: dict[str, Any] = {}
+            for name, form in self.forms.items():
+                group = name.split()[0]
+                groups[group] = form.applied_to(groups.get(group, getattr(settings, group)))
+            machine = groups.get("machine", settings.machine)
+            groups["machine"] = dataclasses.replace(machine, device=self.device.currentData())
+            new = dataclasses.replace(settings, method=self.method.currentData(), **groups)
+        except ValueError as error:
+            self._complain(str(error))
+            return
+        self._complain("")
+        self.session.set_settings(new)
+
+    def _take_preset(self, *_: Any) -> None:
+        new = with_preset(self.session.settings, self.preset.currentData())
+        self.session.set_settings(new)
+        self.show_settings()  # also what could not be taken
+
+    def _complain(self, text: str) -> None:
+        self.problem = text.removeprefix("settings: ")
+        self.complaint.setText(self.problem)
+        self.complaint.setVisible(bool(text))
+        self.changed.emit()
+
+    # Devices
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        super().showEvent(event)
+        if not self._asked:
+            self._asked = True
+            QTimer.singleShot(DEVICES_AFTER, self._ask_devices)
+
+    def _ask_devices(self) -> None:
+        self.worker.ask("devices", devices)
+
+    def _take_devices(self, _: str, found: list[tuple[str, str]]) -> None:
+        chosen = self.device.currentData()
+        self.device.clear()
+        for title, name in found:
+            self.device.addItem(title, name)
+        self._show_device(chosen)
+
+    def _no_devices(self, _: str, error: Exception) -> None:
+        log.warning("devices cannot be listed: %s", error)
+
+    def _show_device(self, name: str) -> None:
+        if self.device.findData(name) < 0:
+            self.device.addItem("automatic" if name == "auto" else name, name)
+        self.device.setCurrentIndex(self.device.findData(name))
+
+    # Place and folder
+
+    def _take_place(self) -> None:
+        place = self.place.currentData()
+        remember("place", place)
+        self.place.setToolTip(PLACES[place][1])
+        for widget in (self.slurm, self.slurm_label):
+            widget.setVisible(place == "slurm")
+        self.changed.emit()
+
+    def propose_folder(self) -> None:
+        """A folder that does not hold a run yet, named after the particles."""
+        source = self.session.source
+        if source is not None:
+            self._propose_in(Path(recall("run folder") or preferences().run_folder), source.particles.stem)
+
+    def _propose_in(self, parent: Path, stem: str) -> None:
+        number = 1
+        while (parent / f"{stem}-{number}").exists():
+            number += 1
+        self.folder.setText(str(parent / f"{stem}-{number}"))
+
+    def _browse(self) -> None:
+        parent = QFileDialog.getExistingDirectory(self, "Folder in which the run gets its own", recall("run folder"))
+        if parent:
+            remember("run folder", parent)
+            source = self.session.source
+            self._propose_in(Path(parent), source.particles.stem if source is not None else "run")
+
+    @property
+    def output(self) -> Path | None:
+        """The run's folder; None: none is named."""
+        text = self.folder.text().strip()
+        return Path(text).expanduser() if text else None

@@ -1,0 +1,143 @@
+"""How a run stands: stage, epoch, time left, loss, resolution, memory; what went wrong, and its log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from qtpy.QtCore import QUrl
+from qtpy.QtGui import QDesktopServices, QFontDatabase
+from qtpy.QtWidgets import QDialog, QFormLayout, QHBoxLayout, QLabel, QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
+
+from napari_cryospin.runs.messages import Event, Status
+from napari_cryospin.widgets.kit.parts import ERROR, WARNING, button, duration, gib, text_label, tint
+
+Phase = Literal["none", "queued", "starting", "running", "paused", "gone", "finished", "stopped", "failed"]
+PHASES: dict[Phase, str] = {
+    "none": "No run yet",
+    "queued": "Waiting for Slurm",
+    "starting": "Starting: reading the particles",
+    "running": "Running",
+    "paused": "Paused",
+    "gone": "Its process is gone; the run can be continued from its newest checkpoint",
+    "finished": "Finished",
+    "stopped": "Stopped; it can be continued",
+    "failed": "Failed",
+}
+ROWS = ("stage", "epoch", "step", "loss", "resolution", "time", "device")
+LOG_TAIL = 200_000  # characters of a log that are shown
+
+
+class RunState(QWidget):
+    """Shows a run's status; has no opinion on what to do about it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder: Path | None = None
+        self.failure: Event | None = None
+        self.title = text_label(bold=True)
+        self.message = text_label(colour=WARNING)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.rows = {name: text_label() for name in ROWS}
+        form = QFormLayout()
+        form.setVerticalSpacing(3)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for name, label in self.rows.items():
+            heading = QLabel(name)
+            heading.setEnabled(False)
+            form.addRow(heading, label)
+        self.log = button("Show log", "What the run wrote to its log, and why it failed", self.show_log)
+        self.open_folder = button("Open folder", "Show the run's folder", self._open_folder)
+        self.where = text_label()
+        self.where.setEnabled(False)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.log)
+        buttons.addWidget(self.open_folder)
+        buttons.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.title, self.message, self.bar):
+            layout.addWidget(widget)
+        layout.addLayout(form)
+        layout.addWidget(self.where)
+        layout.addLayout(buttons)
+
+    def show_status(self, phase: Phase, status: Status | None, folder: Path | None) -> None:
+        """Show how a run stands; `status` None: nothing is known yet."""
+        self.folder = folder
+        self.setVisible(folder is not None)
+        self.title.setText(PHASES[phase])
+        tint(self.title, {"failed": ERROR, "gone": WARNING}.get(phase, ""), bold=True)
+        self.where.setText("" if folder is None else str(folder))
+        if status is None:
+            return
+        self.bar.setUpdatesEnabled(False)  # or it paints itself, and the whole window with it, at once
+        self.bar.setValue(round(1000 * status.progress))
+        self.bar.setFormat(f"{100 * status.progress:.0f} %")
+        self.bar.setUpdatesEnabled(True)
+        for name, text in texts(status, phase).items():
+            self.rows[name].setText(text)
+        if phase == "failed":
+            self.say(status.message, ERROR)
+
+    def say(self, text: str, colour: str = WARNING) -> None:
+        """Something that the user should know; empty: nothing."""
+        self.message.setText(text)
+        self.message.setVisible(bool(text))
+        tint(self.message, colour)
+
+    def show_log(self) -> None:
+        """The end of the run's log, and the traceback of its failure."""
+        if self.folder is not None:
+            dialog = LogDialog(log_of(self.folder, self.failure), self)
+            dialog.setWindowTitle(f"Log of {self.folder.name}")
+            dialog.show()
+
+    def _open_folder(self) -> None:
+        if self.folder is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.folder)))
+
+
+class LogDialog(QDialog):
+    """Text to read and to copy."""
+
+    def __init__(self, text: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.text = QPlainTextEdit(text)
+        self.text.setReadOnly(True)
+        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        QVBoxLayout(self).addWidget(self.text)
+        self.resize(800, 500)
+        bar = self.text.verticalScrollBar()
+        if bar is not None:
+            bar.setValue(bar.maximum())
+
+
+def log_of(folder: Path, failure: Event | None) -> str:
+    """What a run wrote: its log, the output of its own process, the traceback of its failure."""
+    parts = []
+    for name in ("log.txt", "output.txt"):
+        path = folder / name
+        if path.is_file() and path.stat().st_size:
+            parts.append(f"--- {name}\n{path.read_text(errors='replace')[-LOG_TAIL:]}")
+    if failure is not None:
+        parts.append(f"--- failed at step {failure.step}\n{failure.detail.get('traceback', '')}")
+    return "\n".join(parts) or "The run has written nothing yet."
+
+
+def texts(status: Status, phase: Phase) -> dict[str, str]:
+    """A status as rows of text."""
+    left = status.time_left if phase == "running" else None
+    time = duration(status.elapsed) + (f", about {duration(left)} left" if left is not None else "")
+    memory = f", {gib(status.memory)} held" if status.memory is not None else ""
+    return {
+        "stage": status.stage,
+        "epoch": f"{status.epoch} of {status.epochs}",
+        "step": f"{status.step:,}",
+        "loss": "not known yet" if status.loss is None else f"{status.loss:.5g}",
+        "resolution": "not known yet" if status.resolution is None else f"{status.resolution:.1f} Å",
+        "time": time,
+        "device": (status.device or "not known yet") + memory,
+    }

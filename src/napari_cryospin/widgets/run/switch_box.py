@@ -1,0 +1,68 @@
+"""The switch to auto-decoding: a large button, and beside it whether to press it, and why."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFrame, QVBoxLayout
+
+from napari_cryospin.runs.messages import Event, Status
+from napari_cryospin.widgets.kit.parts import GOOD, button, text_label, tint
+
+TITLE = "Switch to auto-decoding"
+TIP = (
+    "Each particle keeps its best candidate, and from there on its pose is refined directly; the encoder has done its "
+    "work. There is no way back."
+)
+
+
+class SwitchBox(QFrame):
+    """Asks for the switch; shows the advice."""
+
+    pressed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.button = button(TITLE, TIP, self.pressed.emit)
+        self.button.setMinimumHeight(44)
+        font = self.button.font()
+        font.setPointSizeF(font.pointSizeF() * 1.25)
+        font.setBold(True)
+        self.button.setFont(font)
+        self.advice = text_label()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 4)
+        layout.addWidget(self.button)
+        layout.addWidget(self.advice)
+
+    def show_state(self, status: Status | None, switched: Event | None, *, possible: bool, requested: bool) -> None:
+        """Show whether to switch.
+
+        Parameters
+        ----------
+        status
+            Of the run.
+        switched
+            The event of the switch, once it was made.
+        possible
+            Whether the run goes on and somebody would hear the request.
+        requested
+            Whether the switch was asked for, without an answer yet.
+        """
+        done = switched is not None or (status is not None and status.stage == "auto-decoding")
+        self.button.setText("Switch requested..." if requested else "Switched" if done else TITLE)
+        self.button.setEnabled(possible and not done and not requested)
+        text, colour = _advice(status, switched, possible)
+        self.advice.setText(text)
+        tint(self.advice, colour)
+
+
+def _advice(status: Status | None, switched: Event | None, possible: bool) -> tuple[str, str]:
+    if switched is not None:
+        return f"after epoch {switched.detail.get('epoch', '?')}: {switched.detail.get('reason', '')}", ""
+    if status is None or not possible or status.stage == "auto-decoding":
+        return "", ""
+    if not status.switch_reason:
+        return "Not yet: the first epoch is not over.", ""
+    # The engine's own words begin with "ready:" or "not yet:".
+    reason = status.switch_reason.removeprefix("ready: ").removeprefix("not yet: ")
+    return (f"Ready: {reason}", GOOD) if status.switch_ready else (f"Not yet: {reason}", "")

@@ -1,0 +1,31 @@
+"""Find the workspace's docks in a window, and bring one to the front."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QDockWidget, QWidget
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+PLUGIN = "napari-cryospin"
+WORKSPACE = "cryoSPIN workspace"
+"""Names of this plugin and of its workspace in the manifest."""
+
+
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """The dock around a widget."""
+    dock = widget.parentWidget()
+    return dock if isinstance(dock, QDockWidget) else None
+
+
+def reveal(viewer: Viewer, title: str) -> QWidget:
+    """Bring a panel of the right column to the front, and return it; the other docks stay as they are."""
+    dock, workspace = viewer.window.add_plugin_dock_widget(PLUGIN, WORKSPACE)
+    if not workspace.arranged:
+        workspace.arrange()
+    dock.show()
+    dock.raise_()
+    workspace.setCurrentIndex(workspace.index_of(title))
+    return workspace.panel(title)  # type: ignore[no-any-return]

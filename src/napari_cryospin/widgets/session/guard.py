@@ -1,0 +1,67 @@
+"""Closing napari while a run goes on in it: ask first, then save and end."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
+
+from napari_cryospin.widgets.session.session import Session
+
+NAME = "cryospin-guard"
+
+
+class Guard(QObject):
+    """Event filter on napari's window.
+
+    Parameters
+    ----------
+    window
+        napari's window.
+    session
+        Whose run ends with the window.
+    """
+
+    def __init__(self, window: QWidget, session: Session) -> None:
+        super().__init__(window)
+        self.setObjectName(NAME)
+        self.session = session
+        window.installEventFilter(self)
+
+    def eventFilter(self, window: QObject | None, event: QEvent | None) -> bool:
+        if window is None or event is None or event.type() != QEvent.Type.Close:
+            return False
+        if self.session.driven_here and not taken_apart(window) and not self.may_close():
+            event.ignore()
+            return True
+        # napari may ask for itself, and be told to stay open: the run ends only where the window really closes.
+        window.event(event)
+        if event.isAccepted():
+            self.session.close()
+        return True
+
+    def may_close(self) -> bool:
+        """Ask whether a run that goes on may be ended."""
+        answer = QMessageBox.question(
+            self.parent(),  # type: ignore[arg-type]
+            "A reconstruction is going on",
+            "Closing napari saves the reconstruction and ends it; it can be resumed later from its folder.\n\nClose?",
+            QMessageBox.StandardButton.Close | QMessageBox.StandardButton.Cancel,
+            QMessageBox.StandardButton.Cancel,
+        )
+        return answer == QMessageBox.StandardButton.Close
+
+
+def taken_apart(window: QObject) -> bool:
+    """Whether `viewer.close()`, called by a script, has taken the canvas away: nothing is left to be kept open."""
+    centre = window.centralWidget() if isinstance(window, QMainWindow) else None
+    if centre is None:
+        return False
+    return all(
+        part.isHidden() for part in centre.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
+    )
+
+
+def guard(window: QWidget | None, session: Session) -> None:
+    """Watch over the closing of napari's window, once."""
+    if isinstance(window, QMainWindow) and window.findChild(QObject, NAME) is None:
+        Guard(window, session)

@@ -1,0 +1,266 @@
+"""Values over the sphere of view directions as flat pictures (Mollweide), one or many, with a common colour scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from qtpy.QtCore import QPointF, QRectF, Qt, Signal
+
+from napari_cryospin.geometry.mollweide import graticule, mollweide, mollweide_direction, mollweide_pixels
+from napari_cryospin.geometry.sphere_cells import healpix_cells, pixel_of, rot_tilt_of
+from napari_cryospin.views.sphere_pictures import SPHERE_MAP_ROWS
+from napari_cryospin.widgets.kit.colours import POSE, Theme
+from napari_cryospin.widgets.kit.plots import Plot, font
+
+GAP = 8.0  # pixels between two maps
+TITLE = 13.0  # pixels above a map for its title
+BAR = 50.0  # pixels on the right for the colour scale
+COLOURS = "viridis"
+
+
+class SphereMaps(Plot):
+    """Maps of the sphere, seen from outside as a globe is: rot 0, tilt 90 in the middle, rot grows to the right.
+
+    Parameters
+    ----------
+    title
+        What the values are, with unit.
+    describe
+        Words for a value, shown under the mouse.
+    """
+
+    direction_clicked = Signal(object)  # (3,) unit view direction
+
+    def __init__(self, title: str, describe: Callable[[float], str] = lambda value: f"{value:.3g}") -> None:
+        super().__init__(title)
+        self.describe = describe
+        self.names: tuple[str, ...] = ()
+        self.values: NDArray = np.zeros((0, 12))
+        self.levels = (0.0, 1.0)
+        self.log = False
+        self.marker: NDArray | None = None
+        for side in ("left", "bottom"):
+            self.hideAxis(side)
+        self.setMouseEnabled(x=False, y=False)
+        self._images: list[pg.ImageItem] = []
+        self._titles: list[pg.TextItem] = []
+        self._lines = pg.PlotCurveItem(antialias=True)
+        self._rims = pg.PlotCurveItem(antialias=True)
+        self._ring = pg.ScatterPlotItem(size=13, brush=None, pen=pg.mkPen(POSE, width=2.2))
+        self._shade = pg.ScatterPlotItem(size=13, brush=None, pen=pg.mkPen("#000000", width=4.5))
+        self._bar = pg.ImageItem(np.arange(255, dtype=np.uint8)[:, None] + 1, axisOrder="row-major")
+        self._bar_texts = [pg.TextItem(anchor=(0, 0.5)) for _ in range(5)]
+        for item in (self._lines, self._rims, self._shade, self._ring, self._bar, *self._bar_texts):
+            self.addItem(item, ignoreBounds=True)
+            item.setZValue(5)
+        for text in self._bar_texts:
+            text.setFont(font(7))
+        self._places: list[QRectF] = []
+        self.plotItem.vb.sigResized.connect(self._place)
+        self.scene().sigMouseClicked.connect(self._clicked)
+
+    # What is shown
+
+    def set_maps(
+        self, names: Sequence[str], values: NDArray, levels: tuple[float, float] | None = None, log: bool = False
+    ) -> None:
+        """Show maps.
+
+        Parameters
+        ----------
+        names
+            One a map, shown above it where there are several.
+        values
+            `(maps, cells)` on a HEALPix grid, ring order; nan: nothing there. The grid has been `prepare`d.
+        levels
+            Ends of the colour scale. Default: 0 to the largest value.
+        log
+            Logarithmic colours; what is 0 stays empty.
+        """
+        self.names, self.values, self.log = tuple(names), np.asarray(values, dtype=np.float64), log
+        top = float(np.nanmax(self.values, initial=0.0))
+        self.levels = levels or (0.0, round_up(top))
+        while len(self._images) < len(names):
+            self._images.append(pg.ImageItem(axisOrder="row-major"))
+            self._titles.append(pg.TextItem(anchor=(0.5, 1.0), color=self.theme.text))
+            self._titles[-1].setFont(font(7))
+            self.addItem(self._images[-1], ignoreBounds=True)
+            self.addItem(self._titles[-1], ignoreBounds=True)
+        self._paint()
+        self._place()
+
+    def set_marker(self, direction: NDArray | None) -> None:
+        """Ring a `(3,)` view direction in the first map; None: none."""
+        self.marker = direction
+        self._place_marker()
+
+    def set_theme(self, theme: Theme) -> None:
+        super().set_theme(theme)
+        for text in (*self._titles, *self._bar_texts):
+            text.setColor(theme.text)
+        self._rims.setPen(pg.mkPen(theme.text, width=1))
+        self._lines.setPen(pg.mkPen((*pg.mkColor(theme.text).getRgb()[:3], 60), width=1))
+        self._paint()
+
+    def _table_of_colours(self) -> NDArray[np.uint8]:
+        """`(256, 4)`: outside or nothing known, clear; then the colour map."""
+        colours = np.zeros((256, 4), dtype=np.uint8)
+        colours[1:] = pg.colormap.get(COLOURS).getLookupTable(nPts=255, alpha=True)
+        return colours
+
+    def _shades(self) -> NDArray[np.uint8]:
+        """`(maps, cells)` place in the table of colours."""
+        low, high = self.levels
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.log:
+                share = np.log(self.values) / np.log(max(high, 1.001))
+                share[self.values <= 0] = np.nan
+            else:
+                share = (self.values - low) / max(high - low, 1e-12)
+            shades = 1 + np.clip(np.nan_to_num(share) * 254, 0, 254)
+        return np.where(np.isnan(share), 0, shades).astype(np.uint8)
+
+    def _paint(self) -> None:
+        colours = self._table_of_colours()
+        self._bar.setLookupTable(colours)
+        self._bar.setLevels((0, 255))
+        self._bar.setVisible(bool(self.names))
+        for index, (image, title) in enumerate(zip(self._images, self._titles, strict=True)):
+            shown = index < len(self.names)
+            image.setVisible(shown)
+            title.setVisible(shown and len(self.names) > 1)
+            if shown:
+                title.setText(self.names[index])
+        if not self.names:
+            return
+        pixels = mollweide_pixels(int(np.sqrt(self.values.shape[1] / 12)), SPHERE_MAP_ROWS)
+        for image, shades in zip(self._images, self._shades(), strict=False):
+            picture = np.append(shades, np.uint8(0))[pixels]  # the last one lies outside: pixel -1
+            image.setImage(picture, autoLevels=False, levels=(0, 255), lut=colours)
+
+    # Where it is shown; the view's coordinates are pixels from its lower left corner
+
+    def _place(self) -> None:
+        area = self.plotItem.vb.boundingRect()
+        width, height = area.width(), area.height()
+        if width < 60 or height < 30:
+            return
+        self.setRange(xRange=(0, width), yRange=(0, height), padding=0)
+        self._places = arrange(len(self.names), width - BAR, height)
+        for place, image, title in zip(self._places, self._images, self._titles, strict=False):
+            image.setRect(place)
+            title.setPos(place.center().x(), place.bottom() - 1)
+        rim, lines = graticule_of(self._places)
+        self._rims.setData(*rim, connect="finite")
+        self._lines.setData(*lines, connect="finite")
+        self._place_bar(width, height)
+        self._place_marker()
+
+    def _place_bar(self, width: float, height: float) -> None:
+        tall = min(height - 16, 160.0)
+        bottom = (height - tall) / 2
+        self._bar.setRect(QRectF(width - BAR + 10, bottom, 9, tall))
+        low, high = self.levels
+        for text, share in zip(self._bar_texts, np.linspace(0, 1, len(self._bar_texts)), strict=True):
+            value = max(high, 1.001) ** share if self.log else low + share * (high - low)
+            text.setText(f"{value:.3g}")
+            text.setPos(width - BAR + 20, bottom + share * tall)
+            text.setVisible(bool(self.names))
+
+    def _place_marker(self) -> None:
+        places = [] if self.marker is None or not self._places else [self._spot(self.marker, self._places[0])]
+        for item in (self._shade, self._ring):
+            item.setData(pos=np.array(places).reshape(-1, 2))
+
+    def _spot(self, direction: NDArray, place: QRectF) -> tuple[float, float]:
+        x, y = mollweide(direction)
+        return place.center().x() + x * place.width() / 4, place.center().y() + y * place.height() / 2
+
+    # Mouse
+
+    def at(self, x: float, y: float) -> tuple[int, NDArray] | None:
+        """Map and view direction at a place of the view; None: there is none."""
+        for index, place in enumerate(self._places):
+            offset = (x - place.center().x()) * 4 / place.width(), (y - place.center().y()) * 2 / place.height()
+            direction = mollweide_direction(offset)
+            if np.isfinite(direction).all():
+                return index, direction
+        return None
+
+    def readout(self, x: float, y: float) -> str:
+        found = self.at(x, y)
+        if found is None:
+            return ""
+        index, direction = found
+        rot, tilt = rot_tilt_of(direction)
+        value = self.values[index, pixel_of(direction, int(np.sqrt(self.values.shape[1] / 12)))]
+        words = "nothing known" if np.isnan(value) else self.describe(float(value))
+        return f"{self.names[index]}\nrot {rot:.0f}°, tilt {tilt:.0f}°\n{words}".strip()
+
+    def _clicked(self, event: pg.GraphicsScene.mouseEvents.MouseClickEvent) -> None:
+        if event.button() != Qt.MouseButton.LeftButton:
+            return
+        where = self.plotItem.vb.mapSceneToView(QPointF(event.scenePos()))
+        if (found := self.at(where.x(), where.y())) is not None:
+            self.direction_clicked.emit(found[1])
+
+    def table(self) -> dict[str, NDArray]:
+        nside = int(np.sqrt(self.values.shape[1] / 12))
+        rot, tilt = rot_tilt_of(healpix_cells(nside).centres).T
+        columns: dict[str, NDArray] = {f"HEALPix pixel (nside {nside}, ring)": np.arange(len(rot))}
+        columns |= {"rot (degrees)": rot, "tilt (degrees)": tilt}
+        return columns | {f"{name}: {self.title}" if name else self.title: one for name, one in self._named()}
+
+    def _named(self) -> list[tuple[str, NDArray]]:
+        return list(zip(self.names, self.values, strict=True))
+
+
+def round_up(top: float) -> float:
+    """End of a colour scale whose quarters read well."""
+    if top <= 0:
+        return 1.0
+    decade = 10.0 ** np.floor(np.log10(top))
+    return float(next(step for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 5, 6, 8, 10) if step * decade >= top) * decade)
+
+
+def arrange(count: int, width: float, height: float) -> list[QRectF]:
+    """Rectangles, twice as wide as high and as large as possible, in rows from the top (y grows upwards)."""
+    if not count:
+        return []
+    title = TITLE if count > 1 else 0.0
+    best = max(range(1, count + 1), key=lambda columns: _map_height(columns, count, width, height, title))
+    tall = max(4.0, _map_height(best, count, width, height, title))
+    rows = -(-count // best)
+    left = (width - best * (2 * tall + GAP)) / 2 + GAP / 2
+    top = height - (height - rows * (tall + title + GAP)) / 2
+    places = []
+    for index in range(count):
+        row, column = divmod(index, best)
+        bottom = top - (row + 1) * (tall + title + GAP) + GAP / 2
+        places.append(QRectF(left + column * (2 * tall + GAP), bottom, 2 * tall, tall))
+    return places
+
+
+def _map_height(columns: int, count: int, width: float, height: float, title: float) -> float:
+    rows = -(-count // columns)
+    return min((width / columns - GAP) / 2, height / rows - title - GAP)
+
+
+def graticule_of(places: Sequence[QRectF]) -> tuple[tuple[NDArray, NDArray], tuple[NDArray, NDArray]]:
+    """Rims of the maps, and, where there is one alone, its meridians and parallels: x and y, nan between two lines."""
+    turn = np.linspace(0, 2 * np.pi, 121)
+    rim = [np.stack([2 * np.cos(turn), np.sin(turn)], axis=-1)]
+    return _joined(rim, places), _joined(graticule() if len(places) == 1 else [], places)
+
+
+def _joined(lines: list[NDArray], places: Sequence[QRectF]) -> tuple[NDArray, NDArray]:
+    gap = np.full((1, 2), np.nan)
+    parts = [gap]
+    for place in places:
+        centre, half = (place.center().x(), place.center().y()), (place.width() / 4, place.height() / 2)
+        parts += [part for line in lines for part in (np.array(centre) + line * np.array(half), gap)]
+    joined = np.concatenate(parts)
+    return joined[:, 0], joined[:, 1]

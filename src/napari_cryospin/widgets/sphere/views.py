@@ -1,0 +1,90 @@
+"""Globe, flat map and zoom: side by side where there is room, in tabs where there is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QRect, Qt
+from qtpy.QtGui import QColor, QImage, QPainter, QResizeEvent
+from qtpy.QtWidgets import QSizePolicy, QTabBar, QWidget
+
+from napari_cryospin.widgets.sphere.flat_map import MollweideView
+from napari_cryospin.widgets.sphere.globe import Sphere
+from napari_cryospin.widgets.sphere.scene import DirectionScene
+from napari_cryospin.widgets.sphere.zoom import ZoomView
+
+if TYPE_CHECKING:
+    from napari_cryospin.views.posterior.view_results import Zoom
+
+WIDE = 700  # px from which the three stand side by side
+SHARES = (3, 5, 3)
+HEIGHT = 260  # px at the least
+NAMES = {"Sphere": "Turn it with the mouse", "Flat": "All directions at a glance", "Zoom": "The best mode, fine grid"}
+
+
+class DirectionViews(QWidget):
+    """The three pictures of one scene. They stay children of this widget: moving an OpenGL canvas costs its context."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.tabs = QTabBar(self)
+        self.tabs.setDrawBase(False)
+        for name, tip in NAMES.items():
+            self.tabs.setTabToolTip(self.tabs.addTab(name), tip)
+        self.tabs.currentChanged.connect(self._arrange)
+        self.sphere, self.flat, self.close_up = Sphere(self), MollweideView(self), ZoomView(self)
+        self.views: tuple[QWidget, ...] = (self.sphere, self.flat, self.close_up)
+        self.setMinimumHeight(HEIGHT)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+
+    @property
+    def wide(self) -> bool:
+        """Whether all three are seen at once."""
+        return self.width() >= WIDE
+
+    def show_scene(self, scene: DirectionScene | None) -> None:
+        """Draw a particle's posterior and markers; its zoom comes later."""
+        for view in (self.sphere, self.flat, self.close_up):
+            view.show_scene(scene)
+
+    def show_zoom(self, zoom: Zoom) -> None:
+        """Draw the zoom."""
+        self.close_up.show_zoom(zoom)
+
+    def picture(self, background: str) -> QImage:
+        """All three side by side, whichever is seen."""
+        height = max(view.height() for view in self.views)
+        widths = [view.width() for view in self.views]
+        image = QImage(sum(widths), height, QImage.Format.Format_ARGB32_Premultiplied)
+        image.fill(QColor(background))
+        painter = QPainter(image)
+        painter.drawImage(0, 0, self.sphere.picture())
+        x = widths[0]
+        for view in (self.flat, self.close_up):
+            painter.save()
+            painter.translate(x, 0)
+            view.paint(painter)
+            painter.restore()
+            x += view.width()
+        painter.end()
+        return image
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        self._arrange()
+
+    def _arrange(self, _: int = 0) -> None:
+        self.tabs.setVisible(not self.wide)
+        if self.wide:
+            x = 0
+            for view, share in zip(self.views, SHARES, strict=True):
+                width = self.width() * share // sum(SHARES)
+                view.setGeometry(x, 0, width, self.height())
+                view.show()
+                x += width
+            return
+        bar = self.tabs.sizeHint().height()
+        self.tabs.setGeometry(0, 0, self.width(), bar)
+        for number, view in enumerate(self.views):
+            view.setGeometry(QRect(0, bar, self.width(), self.height() - bar))
+            view.setVisible(number == self.tabs.currentIndex())
+        self.tabs.setCursor(Qt.CursorShape.ArrowCursor)

@@ -1,0 +1,152 @@
+"""The pre-flight card, and the judgement of contrast."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_cryospin.checks.contrast import judge_contrast
+from napari_cryospin.checks.preflight import PROGRAM, encoder_memory, memory, preflight
+from napari_cryospin.io.mrc import write_stack
+from napari_cryospin.io.open import open_particles
+from napari_cryospin.settings import PRESETS, PreparationSettings, Settings
+
+
+def with_box(**preparation: object) -> Settings:
+    return Settings(preparation=PreparationSettings(**preparation))
+
+
+def blobs(sign: float) -> np.ndarray:
+    """`(40, 32, 32)` a faint blob near the centre of noise."""
+    rng = np.random.default_rng(0)
+    axis = np.arange(32) - 16
+    x, y = axis - rng.normal(0, 1, (40, 1)), axis - rng.normal(0, 1, (40, 1))
+    blob = np.exp(-(y[:, :, None] ** 2 + x[:, None] ** 2) / 32)
+    return (sign * blob + rng.normal(size=blob.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("sign", "verdict"), [(1, "white"), (-1, "black"), (0, "unclear")])
+def test_contrast(tmp_path: Path, sign: int, verdict: str) -> None:
+    write_stack(tmp_path / "a.mrcs", blobs(sign), 2.0)
+    particles = open_particles(tmp_path / "a.mrcs", pixel_size=2.0)
+    contrast = judge_contrast(particles)
+    assert contrast.verdict == verdict
+    assert judge_contrast(particles, -1).difference == -contrast.difference
+    card = preflight(particles, with_box())
+    assert card.problems == ()
+    assert ("--invert-contrast" in str(card)) == (verdict == "black")
+    assert np.array_equal(particles.contrast, np.ones(40))  # judged, never changed
+
+
+def test_contrast_of_real_particles(shared_data: Path) -> None:
+    folder = shared_data / "stacks"
+    star = preflight(open_particles(folder / "empiar_10076_7.star"), with_box())
+    assert star.contrast.verdict == "black"
+    assert "--invert-contrast" in str(star)
+    inverted = preflight(open_particles(folder / "empiar_10076_7.star"), with_box(invert_contrast=True))
+    assert inverted.contrast.verdict == "white"
+    # The .cs file says that protein is dark: images are inverted on reading.
+    cs = preflight(open_particles(folder / "empiar_10076_7.cs"), with_box())
+    assert cs.contrast.verdict == "white"
+    assert any("dark in 7 images" in note for note in cs.notes)
+    simulated = open_particles(folder / "10076_classD_32_sim.star", data_dir=folder)
+    assert judge_contrast(simulated).verdict == "black"
+
+
+def test_card(star: Path) -> None:
+    card = preflight(open_particles(star), with_box())
+    assert (card.count, card.used, card.optics_groups) == (3, 3, 1)
+    assert (card.boxes, card.pixel_sizes) == ((16,), (2.0,))
+    assert (card.working_box, card.working_pixel_size) == (16, 2.0)
+    assert card.problems == ()
+    text = str(card)
+    for line in ("particles:     3", "box:           16 px at 2 A", "defocus 14500 to 16500 A, 300 kV, Cs 2.70 mm"):
+        assert line in text
+    assert "rotations, shifts of" in text
+
+
+def test_missing_stacks_are_a_problem(shared_data: Path) -> None:
+    path = shared_data / "files" / "relion5.star"
+    card = preflight(open_particles(path, require_stacks=False), with_box())
+    assert card.problems == ("2 of 2 stacks missing (--data-dir): toy_images_a.mrcs, toy_images_b.mrcs",)
+    assert card.contrast is None
+    assert "448 px at 0.89 A" in str(card)
+
+
+def test_missing_stack_of_unknown_box(write_star: Callable[..., Path], rows: pd.DataFrame) -> None:
+    flat = rows[["rlnImageName"]].assign(rlnImageName="1@gone.mrcs", rlnDetectorPixelSize=2.0)
+    card = preflight(open_particles(write_star({"": flat}), require_stacks=False), with_box())
+    assert len(card.problems) == 1
+    assert "unknown" in str(card)
+
+
+def test_box_larger_than_the_particles(star: Path) -> None:
+    card = preflight(open_particles(star), with_box(box=32))
+    assert card.problems[0].startswith("box 32 px is larger than the particles' 16 px")
+    assert "PROBLEM" in str(card)
+
+
+def test_constant_image_is_a_problem(star: Path, images: np.ndarray) -> None:
+    images[2] = 7
+    write_stack(star.parent / "stack.mrcs", images, 2.0)
+    card = preflight(open_particles(star), with_box())
+    assert "stack.mrcs: image 3 (particle 1): all pixels are 7" in card.problems[0]
+
+
+def test_a_subset_of_more_than_there_are_is_said(star: Path) -> None:
+    card = preflight(open_particles(star), with_box(subset=1000))
+    assert card.used == 3
+    assert "subset of 1,000: there are 3 particles; all of them are used" in card.notes
+
+
+def test_memory() -> None:
+    """Half a plane of complex64 an image, where the cache holds them all; volume and its Adam moments."""
+    volume = 8 * 4 * (with_box().volume.padding * 64 + 1) ** 3 / 2**30
+    images = 5000 * np.pi * 32**2 / 2 * 8 / 2**30
+    assert memory(5000, 64, with_box()) == pytest.approx(images + volume)
+    assert memory(10**7, 64, with_box(cache=2.0)) == pytest.approx(volume)
+    assert memory(5000, 64, with_box(half_sets=True)) == pytest.approx(images + 2 * volume)
+
+
+@pytest.mark.parametrize(("box", "measured"), [(64, 0.93), (128, 2.26)])
+def test_memory_of_the_quick_preset(box: int, measured: float) -> None:
+    """Against the peak of whole runs of 5,000 particles (docs/benchmarks.md)."""
+    quick = PRESETS["quick"]
+    assert PROGRAM + memory(5000, box, quick) + encoder_memory(5000, box, quick) == pytest.approx(measured, rel=0.15)
+
+
+def test_memory_of_the_encoder() -> None:
+    """A batch of the images that it sees; a peak of 1.15 GiB was measured."""
+    settings = PRESETS["paper-synthetic"]
+    assert encoder_memory(200, 64, settings) == pytest.approx(0.6, abs=0.1)
+    assert encoder_memory(200, 128, settings) == pytest.approx(4 * encoder_memory(200, 64, settings))
+    assert encoder_memory(16, 64, settings) == pytest.approx(encoder_memory(200, 64, settings) / 4)
+    assert encoder_memory(5000, 128, PRESETS["quick"]) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("pixel_size", "done"),
+    [
+        (1.0, ""),
+        (1.25, "; 1 of 32 px at 1.25 A, 40 A wide, cropped to 32 A"),
+        (0.75, "; 1 of 32 px at 0.75 A, 24 A wide, padded to 32 A"),
+    ],
+)
+def test_mixed_boxes(
+    write_star: Callable[..., Path], optics: pd.DataFrame, rows: pd.DataFrame, pixel_size: float, done: str
+) -> None:
+    path = write_star({})
+    write_stack(path.parent / "large.mrcs", np.random.default_rng(0).normal(size=(1, 32, 32)), pixel_size)
+    second = optics.assign(rlnOpticsGroup=2, rlnImagePixelSize=pixel_size, rlnImageSize=32)
+    names = ["1@stack.mrcs", "2@stack.mrcs", "1@large.mrcs"]
+    table = rows.assign(rlnOpticsGroup=[1, 1, 2], rlnImageName=names)
+    card = preflight(
+        open_particles(write_star({"optics": pd.concat([optics, second]), "particles": table})), with_box()
+    )
+    assert card.problems == ()
+    assert card.boxes == (16, 32)
+    assert card.working_box == 16
+    assert card.optics_groups == 2
+    assert f"boxes or pixel sizes differ: all images are brought to the working box{done}" in card.notes

@@ -1,0 +1,375 @@
+"""The loop, with an engine and a channel that are made up: what is obeyed, what is published, and how it ends."""
+
+import threading
+import time
+from collections import deque
+
+import numpy as np
+import pytest
+
+from napari_cryospin.driving.loop import drive
+from napari_cryospin.driving.publisher import Budget
+from napari_cryospin.engine.images import Interrupted
+from napari_cryospin.runs.messages import Command, RefusedError, Results, Snapshot
+from napari_cryospin.settings import MachineSettings, ScheduleSettings, Settings
+
+STEPS_PER_EPOCH = 5
+N = 4
+
+
+class FakeReconstruction:
+    """An engine that computes nothing."""
+
+    def __init__(self, epochs=4, step_time=0.0, snapshot_time=0.0, fail_at=None, ready_at=99):
+        self.stage = "auto-encoding"
+        self.step = self.epoch = 0
+        self.epochs = epochs
+        self.epoch_ended = False
+        self.step_time, self.snapshot_time, self.fail_at, self.ready_at = step_time, snapshot_time, fail_at, ready_at
+        self.inside_a_step = False
+        self.snapshots = self.comparisons = 0
+        self.half_sets, self.resolution, self.band = None, float("nan"), 9.0
+        self.whole_state = None
+
+    @property
+    def progress(self):
+        return self.step / (self.epochs * STEPS_PER_EPOCH)
+
+    @property
+    def finished(self):
+        return self.epoch >= self.epochs
+
+    def advance(self):
+        self.inside_a_step = True
+        time.sleep(self.step_time)
+        if self.step == self.fail_at:
+            raise RuntimeError("CUDA out of memory")
+        self.step += 1
+        self.epoch_ended = self.step % STEPS_PER_EPOCH == 0
+        self.epoch += self.epoch_ended
+        self.inside_a_step = False
+        return {"loss": 1 / self.step}
+
+    def epoch_metrics(self):
+        assert self.epoch_ended
+        return {"loss": 1.0, "resolution": self.resolution, "head_share_0": 0.5, "band": self.band}
+
+    def compare_halves(self):
+        assert self.epoch_ended
+        self.comparisons += 1
+        self.resolution = 7.0
+        return {"fsc": {"frequency": [0.0, 0.1], "corrected": [1.0, 0.2]}, "half_sets_warning": ""}
+
+    def switch_to_auto_decoding(self, reason):
+        assert not self.inside_a_step
+        if self.stage == "auto-decoding":
+            raise RefusedError("the run is auto-decoding already")
+        self.stage = "auto-decoding"
+
+    def switch_advice(self):
+        return self.epoch >= self.ready_at, "heads and posterior agree"
+
+    def snapshot(self):
+        assert not self.inside_a_step
+        time.sleep(self.snapshot_time)
+        self.snapshots += 1
+        return Snapshot(
+            step=self.step,
+            epoch=self.epoch,
+            stage=self.stage,
+            map=np.zeros((4, 4, 4)),
+            pixel_size=2.0,
+            band=9,
+            noise=np.ones((1, 16)),
+            max_shift=0.0,
+            indices=np.arange(N),
+            half_sets=np.zeros(N),
+            rotations=np.zeros((N, 3, 3)),
+            shifts=np.zeros((N, 2)),
+            winning_head=np.zeros(N),
+            head_share=np.zeros(3),
+            loss=1.0,
+            resolution=float("nan"),
+            switch_ready=False,
+            switch_reason="",
+        )
+
+    def history(self):
+        return {"map": np.zeros((4, 4, 4), np.float16)}
+
+    def results(self):
+        poses = {"rotations": np.zeros((N, 3, 3)), "shifts": np.zeros((N, 2)), "winning_head": np.zeros(N)}
+        maps = {"map": np.zeros((4, 4, 4)), "filtered_map": np.zeros((4, 4, 4)), "pixel_size": 2.0}
+        maps["resolution"] = self.resolution - 1  # better than in any epoch
+        return Results(**maps, **poses, indices=np.arange(N))
+
+    def state_dict(self):
+        assert not self.inside_a_step
+        return {"step": self.step, "epoch": self.epoch}
+
+
+class FakeChannel:
+    """Keeps all that is said; `script` maps the step of an epoch's end to the commands that wait there."""
+
+    def __init__(self, script=None):
+        self.script = {step: deque(kinds) for step, kinds in (script or {}).items()}
+        self.waiting = deque()  # commands sent from another thread
+        self.said = {
+            name: [] for name in ("status", "event", "metrics", "snapshot", "history", "checkpoint", "results")
+        }
+
+    def commands(self):
+        now = max((line["step"] for line in self.said["metrics"]), default=0)
+        for step in sorted(self.script):
+            while step <= now and self.script[step]:
+                yield Command(kind=self.script[step].popleft())
+        while self.waiting:
+            yield self.waiting.popleft()
+
+    def status(self, status):
+        self.said["status"].append(status)
+
+    def event(self, event):
+        self.said["event"].append(event)
+
+    def metrics(self, values):
+        self.said["metrics"].append(values)
+
+    def snapshot(self, snapshot):
+        self.said["snapshot"].append(snapshot)
+
+    def history(self, epoch, arrays):
+        self.said["history"].append(epoch)
+
+    def checkpoint(self, step, state):
+        self.said["checkpoint"].append(state)
+
+    def results(self, results):
+        self.said["results"].append(results)
+
+    def kinds(self):
+        return [event.kind for event in self.said["event"] if event.kind != "epoch"]
+
+    def event_of(self, kind):
+        return next(event for event in self.said["event"] if event.kind == kind)
+
+
+def settings_for(switch="by-hand", method="cryospin", **machine):
+    return Settings(method=method, schedule=ScheduleSettings(switch=switch), machine=MachineSettings(**machine))
+
+
+def test_a_run_ends_with_checkpoint_results_and_then_the_word():
+    channel = FakeChannel()
+    drive(FakeReconstruction(), channel, settings_for())
+    assert channel.kinds() == ["started", "finished"]
+    assert [event.step for event in channel.said["event"] if event.kind == "epoch"] == [5, 10, 15, 20]
+    assert channel.said["history"][-1] == 4
+    assert channel.said["checkpoint"][-1]["reconstruction"]["step"] == 20
+    assert len(channel.said["results"]) == 1
+    last = channel.said["status"][-1]
+    assert (last.state, last.step, last.epoch, last.progress) == ("finished", 20, 4, 1.0)
+    assert last.resolution is None  # nan is not JSON
+
+
+def test_pause_then_switch_are_both_obeyed_and_in_order():
+    channel = FakeChannel({10: ["pause", "switch", "save", "resume"]})
+    reconstruction = FakeReconstruction()
+    drive(reconstruction, channel, settings_for())
+    assert channel.kinds() == ["started", "paused", "switched", "saved", "resumed", "finished"]
+    assert channel.event_of("switched").detail["reason"] == "by hand"
+    assert reconstruction.stage == "auto-decoding"
+
+
+def test_a_pause_and_a_switch_show_the_present_once():
+    channel = FakeChannel({10: ["pause", "resume", "pause", "switch", "resume"]})
+    drive(FakeReconstruction(), channel, settings_for(snapshot_every=1000.0))
+    shown = [(snapshot.step, snapshot.stage) for snapshot in channel.said["snapshot"]]
+    assert shown[-3:] == [(10, "auto-encoding"), (10, "auto-decoding"), (20, "auto-decoding")]
+    assert len(set(shown)) == len(shown)
+    assert channel.said["history"] == [1, 2, 4]  # the epochs are short, and the third one was left out
+    assert next(status.state for status in channel.said["status"] if status.step == 10) == "paused"  # told first
+
+
+def test_what_cannot_be_obeyed_is_refused_with_the_reason_and_the_run_goes_on():
+    channel = FakeChannel({5: ["resume", "switch", "switch", "dance"]})
+    drive(FakeReconstruction(), channel, settings_for())
+    refusals = [event.detail for event in channel.said["event"] if event.kind == "refused"]
+    assert [refusal["command"] for refusal in refusals] == ["resume", "switch", "dance"]
+    assert "not paused" in refusals[0]["reason"]
+    assert "already" in refusals[1]["reason"]
+    assert "expected one of" in refusals[2]["reason"]
+    assert channel.kinds()[-1] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("switch", "ready_at", "method", "step"),
+    [
+        (3, 99, "cryospin", 15),
+        ("automatic", 2, "cryospin", 10),
+        ("by-hand", 0, "cryospin", None),
+        (3, 0, "fully-amortized", None),
+    ],
+)
+def test_switch_policy(switch, ready_at, method, step):
+    channel = FakeChannel()
+    drive(FakeReconstruction(ready_at=ready_at), channel, settings_for(switch, method))
+    switched = [event for event in channel.said["event"] if event.kind == "switched"]
+    assert [event.step for event in switched] == ([] if step is None else [step])
+    if step is not None:  # a checkpoint at the switch, and the snapshot that shows it
+        assert step in [state["reconstruction"]["step"] for state in channel.said["checkpoint"]]
+        assert (step, "auto-decoding") in [(snapshot.step, snapshot.stage) for snapshot in channel.said["snapshot"]]
+
+
+def test_no_checkpoint_falls_between_an_epoch_and_its_switch():
+    channel = FakeChannel()
+    reconstruction = FakeReconstruction()
+    reconstruction.state_dict = lambda: {name: getattr(reconstruction, name) for name in ("step", "epoch", "stage")}
+    drive(reconstruction, channel, settings_for(2, checkpoint_every=0.0))
+    stages = {state["reconstruction"]["stage"] for state in channel.said["checkpoint"] if state["step"] >= 10}
+    assert stages == {"auto-decoding"}
+
+
+def test_stop_command_and_stop_event_leave_checkpoint_and_results():
+    channel = FakeChannel({10: ["stop"]})
+    drive(FakeReconstruction(), channel, settings_for())
+    assert channel.kinds() == ["started", "stopped"]
+    assert channel.said["status"][-1].state == "stopped"
+    assert channel.said["checkpoint"][-1]["step"] == 10
+    assert len(channel.said["results"]) == 1
+
+
+def test_a_run_in_a_hurry_leaves_a_checkpoint_and_no_results():
+    hurry = threading.Event()
+
+    class Hurried(FakeReconstruction):
+        def advance(self):
+            if self.step == 7:
+                hurry.set()
+            return super().advance()
+
+    channel = FakeChannel()
+    drive(Hurried(), channel, settings_for(), hurry=hurry)
+    assert channel.said["checkpoint"][-1]["step"] == 8
+    assert channel.said["status"][-1].state == "stopped"
+    assert not channel.said["results"]
+
+
+def test_what_is_broken_off_halfway_leaves_the_state_before_it():
+    hurry = threading.Event()
+
+    class Interruptible(FakeReconstruction):
+        def advance(self):
+            if self.step == 3:
+                self.whole_state = self.state_dict()
+                hurry.set()
+                raise Interrupted
+            return super().advance()
+
+    channel = FakeChannel()
+    drive(Interruptible(), channel, settings_for(), hurry=hurry)
+    assert channel.said["checkpoint"][-1]["step"] == 3
+    assert channel.kinds()[-1] == "stopped"
+    assert not channel.said["results"]
+
+
+def test_every_epoch_is_kept_however_dear_but_not_several_a_second():
+    channel = FakeChannel()
+    drive(FakeReconstruction(epochs=3, step_time=0.25), channel, settings_for())
+    assert channel.said["history"] == [1, 2, 3]
+    channel = FakeChannel()
+    drive(FakeReconstruction(epochs=9), channel, settings_for())
+    assert channel.said["history"] == [1, 9]
+
+
+def test_a_paused_run_heeds_the_stop_event_and_makes_no_step():
+    channel, stop, reconstruction = FakeChannel({0: ["pause"]}), threading.Event(), FakeReconstruction()
+    thread = threading.Thread(target=drive, args=(reconstruction, channel, settings_for(), stop))
+    thread.start()
+    time.sleep(0.7)
+    assert {status.state for status in channel.said["status"]} == {"paused"}
+    assert len(channel.said["status"]) >= 2  # the heart goes on beating
+    before = time.monotonic()
+    stop.set()
+    thread.join(5)
+    assert time.monotonic() - before < 0.2
+    assert reconstruction.step == 0
+
+
+def test_an_exception_becomes_a_failed_event_with_the_traceback_and_is_raised():
+    channel = FakeChannel()
+    with pytest.raises(RuntimeError, match="CUDA"):
+        drive(FakeReconstruction(fail_at=7), channel, settings_for())
+    failed = channel.event_of("failed")
+    assert failed.step == 7
+    assert failed.detail["error"] == "RuntimeError: CUDA out of memory"
+    assert "in advance" in failed.detail["traceback"]
+    status = channel.said["status"][-1]
+    assert (status.state, status.step, status.epochs) == ("failed", 7, FakeReconstruction().epochs)
+    assert "CUDA" in status.message
+
+
+def test_a_loss_that_is_not_finite_fails():
+    reconstruction = FakeReconstruction()
+    reconstruction.advance = lambda: {"loss": float("nan")}
+    with pytest.raises(FloatingPointError):
+        drive(reconstruction, FakeChannel(), settings_for())
+
+
+def test_publishing_takes_a_bounded_share_of_the_wall_clock():
+    channel = FakeChannel()
+    reconstruction = FakeReconstruction(epochs=200, step_time=0.001, snapshot_time=0.02)
+    before = time.monotonic()
+    drive(reconstruction, channel, settings_for(snapshot_every=0.0))
+    share = 0.02 * (reconstruction.snapshots - 1) / (time.monotonic() - before)  # the last one is always taken
+    assert reconstruction.snapshots > 2
+    assert share <= 0.06
+    steps = [snapshot.step for snapshot in channel.said["snapshot"]]
+    assert steps == sorted(steps)
+
+
+def test_budget_admits_by_the_last_cost(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    budget = Budget(0.1)
+    assert budget.admits("snapshot")
+    with budget.spending("snapshot"):
+        clock[0] += 1
+    clock[0] = 19.0
+    assert not budget.admits("snapshot")
+    assert budget.admits("history")  # never seen: costs nothing yet
+    clock[0] = 20.5
+    assert budget.admits("snapshot")
+
+
+def test_half_sets_are_compared_while_the_run_goes_on():
+    """Resolution in the metrics, events and status, curves in the metrics; the last word is that of the results."""
+    channel, reconstruction = FakeChannel(), FakeReconstruction()
+    reconstruction.half_sets = np.array([1, 2])
+    drive(reconstruction, channel, settings_for())
+    ended = [line for line in channel.said["metrics"] if "fsc" in line]
+    assert len(ended) == reconstruction.comparisons > 0
+    assert ended[0]["resolution"] == 7.0
+    assert ended[0]["fsc"]["corrected"] == [1.0, 0.2]
+    epochs = [event for event in channel.said["event"] if event.kind == "epoch"]
+    assert epochs[0].detail["resolution"] == 7.0
+    assert channel.said["status"][-1].resolution == 6.0
+
+
+def test_few_shells_and_whole_sets_are_not_compared():
+    whole, early = FakeReconstruction(), FakeReconstruction()
+    early.half_sets, early.band = np.array([1, 2]), 4.0
+    for reconstruction in (whole, early):
+        drive(reconstruction, FakeChannel(), settings_for())
+        assert reconstruction.comparisons == 0
+
+
+def test_a_dear_first_comparison_does_not_put_off_the_second_for_ever(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    budget = Budget(0.02)
+    with budget.spending("fsc"):
+        clock[0] += 3
+    assert not budget.left
+    clock[0] = 151.0
+    assert budget.left
+    assert not budget.admits("fsc")

@@ -1,0 +1,87 @@
+"""Winner takes all: with a graph for the winner alone it is the plain minimum over heads."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from napari_cryospin.engine.auto_encoding import AutoEncoding
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.images import PreparedImages
+from napari_cryospin.engine.losses import candidate_errors, take, teaching_loss, winner_takes_all
+from napari_cryospin.engine.near_symmetry import with_mates
+from napari_cryospin.geometry.so3 import exponential_map, random_rotations
+from napari_cryospin.settings import PRESETS
+
+
+def test_errors_are_the_sums_of_equation_3():
+    generator = torch.Generator().manual_seed(0)
+    predicted = torch.randn(3, 2, 5, generator=generator, dtype=torch.complex64)
+    images = torch.randn(3, 5, generator=generator, dtype=torch.complex64)
+    weights = torch.rand(5, generator=generator) + 0.5
+    squared = candidate_errors(predicted, images, weights)
+    absolute = candidate_errors(predicted, images, weights, "absolute")
+    for b, m in ((0, 0), (1, 1), (2, 0)):
+        difference = (predicted[b, m] - images[b]).abs()
+        torch.testing.assert_close(squared[b, m], (weights * difference.square()).sum())
+        torch.testing.assert_close(absolute[b, m], (weights.sqrt() * difference).mean())
+    best, winner = winner_takes_all(squared)
+    assert torch.equal(best, squared.min(1).values)
+    assert torch.equal(take(squared, winner), best)
+
+
+@pytest.mark.parametrize("kind", ["squared", "absolute"])
+def test_derivative_is_finite_where_the_image_is_met(kind):
+    images = torch.randn(2, 4, dtype=torch.complex64)
+    predicted = images[:, None].clone().requires_grad_()
+    candidate_errors(predicted, images, torch.ones(4), kind).sum().backward()
+    assert bool(predicted.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("kind", ["squared", "absolute"])
+def test_one_graph_for_the_winner_gives_the_plain_minimum(kind, make_phantom, simulate):
+    """Value, and gradient of every weight of encoder and volume, of one step against `min` with all graphs built."""
+    particles = simulate(make_phantom(16), count=24, snr=0.5, shift_sd=3.0).particles
+    settings = PRESETS["paper-cpu"]
+    settings = dataclasses.replace(
+        settings,
+        encoder=dataclasses.replace(settings.encoder, heads=3, shifts=True),
+        volume=dataclasses.replace(settings.volume, loss=kind),
+    )
+    fit = Fit(PreparedImages(particles, settings.preparation, torch.arange(24)), settings, torch.Generator())
+    stage, rows = AutoEncoding(fit), torch.arange(24)
+    batch = fit.batch(rows)
+    rotations, shifts = fit.encoder.train()(fit.encoder_images(rows))
+    errors = candidate_errors(fit.project(batch, rotations, shifts), batch.images, batch.weights, kind)
+    per_point = len(batch.points) if kind == "squared" else 1
+    loss = errors.min(1).values.mean()
+    parameters = [*fit.encoder.parameters(), *fit.volume.parameters()]
+    plain = torch.autograd.grad(loss / per_point, parameters)
+    assert len(errors.argmin(1).unique()) > 1
+    for group in stage.optimiser.param_groups:
+        group["lr"] = 0.0  # the step leaves the weights, and their gradients to be compared
+    metrics = stage.step(rows)
+    assert metrics["loss"] == pytest.approx(float(loss.detach()) / fit.noise_error(len(batch.points)), rel=1e-5)
+    assert torch.equal(fit.winner, errors.argmin(1).to(fit.winner))
+    for parameter, expected in zip(parameters, plain, strict=True):
+        scale = float(expected.abs().max()) + 1e-6
+        torch.testing.assert_close(parameter.grad, expected, atol=2e-4 * scale, rtol=1e-3)
+
+
+def test_teaching_pulls_the_nearest_head_to_the_nearest_mate():
+    generator = torch.Generator().manual_seed(4)
+    heads = random_rotations(15, generator).reshape(5, 3, 3, 3).requires_grad_()
+    turn = exponential_map(torch.tensor([0.0, 0.0, 2 * torch.pi / 3]))
+    mates, none = torch.stack((turn, turn @ turn)), torch.zeros(0, 3, 3)
+    small = exponential_map(0.1 * torch.randn(5, 3, generator=generator))
+    drawn = heads[:, 1].detach() @ small @ turn  # the second head's proposal, nearly, but another mate of it
+    shifts = torch.zeros(5, 3, 2)
+    loss = teaching_loss(heads, shifts, with_mates(drawn, mates), shifts[:, 0], 0.0)
+    expected = (small - torch.eye(3)).square().sum((-2, -1)).mean()
+    assert float(loss.detach()) == pytest.approx(float(expected), rel=1e-4)
+    (gradient,) = torch.autograd.grad(loss, heads)
+    assert gradient[:, 1].abs().amin(0).max() > 0
+    assert not gradient[:, [0, 2]].any()
+    assert teaching_loss(heads, shifts, with_mates(drawn, none), shifts[:, 0], 0.0) > 10 * loss
+    further = teaching_loss(heads, shifts, with_mates(drawn, mates), shifts[:, 0] + 2, 10.0)
+    assert float((further - loss).detach()) == pytest.approx(0.3 * 2 * 0.2**2, rel=1e-3)

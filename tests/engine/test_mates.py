@@ -1,0 +1,138 @@
+"""Near-symmetries of a map are found, and none where there is none."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from napari_cryospin.engine.auto_encoding import AutoEncoding
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.images import PreparedImages
+from napari_cryospin.engine.mates import MateTest, near_symmetries
+from napari_cryospin.engine.switching import agreement, remake_volume
+from napari_cryospin.geometry.so3 import exponential_map, random_rotations, rotation_distance
+from napari_cryospin.physics.fourier import half_plane, map_to_hartley
+from napari_cryospin.physics.slicing import central_slices
+from napari_cryospin.settings import PRESETS
+
+BOX, PADDING, BAND = 32, 2, 10
+AXIS = torch.nn.functional.normalize(torch.tensor([0.3, -0.5, 0.8]), dim=0)
+
+
+def symmetric_map(order: int, defect: float = 0.0) -> Tensor:
+    """Blobs, each with its copies about `AXIS`; `defect`: height of one blob that has none."""
+    generator = torch.Generator().manual_seed(8)
+    centres = torch.nn.functional.normalize(torch.randn(9, 3, generator=generator), dim=-1)
+    centres = centres * (3 + 6 * torch.rand(9, 1, generator=generator))
+    copies = [centres @ about(360 * k / order).T for k in range(order)]
+    heights = torch.ones(9 * order + 1)
+    heights[-1] = defect
+    line = torch.arange(BOX) - BOX // 2
+    everything = torch.cat((*copies, centres[:1].roll(1, 1)))
+    x, y, z = (torch.exp(-((line - everything[:, axis, None]) ** 2) / 4.5) for axis in range(3))
+    return torch.einsum("b,bx,by,bz->zyx", heights, x, y, z)
+
+
+def about(degrees: float) -> Tensor:
+    return exponential_map(torch.deg2rad(torch.tensor(degrees)) * AXIS)
+
+
+def mates_of(density: Tensor) -> Tensor:
+    return near_symmetries(map_to_hartley(density, PADDING), PADDING, BAND)
+
+
+@pytest.mark.parametrize("defect", [0.0, 0.7])
+@pytest.mark.parametrize("order", [2, 3, 7])
+def test_the_turns_of_a_symmetric_map(order, defect):
+    """Also where one blob breaks the symmetry."""
+    found = mates_of(symmetric_map(order, defect))
+    assert len(found) == order - 1
+    turns = [360.0 * k / order for k in range(1, order)]
+    apart = torch.stack([rotation_distance(found, about(turn)) for turn in turns])
+    assert float(apart.min(1).values.max()) < 7  # each turn is found, as near as the grid has it
+    assert float(apart.min(0).values.max()) < 7
+
+
+def test_a_map_without_symmetry_has_no_mates(make_phantom):
+    assert mates_of(make_phantom(BOX)).shape == (0, 3, 3)
+
+
+def test_mates_explain_an_image_alike():
+    """`A` and `A Q`: the convention in which a mate is applied to a pose."""
+    lattice, points = map_to_hartley(symmetric_map(3), PADDING), half_plane(BOX, BAND)
+    rotations = random_rotations(5, torch.Generator().manual_seed(1))
+    here = central_slices(lattice, rotations, points, PADDING)
+    there = central_slices(lattice, rotations @ about(120.0), points, PADDING)
+    wrong = central_slices(lattice, about(120.0) @ rotations, points, PADDING)
+    assert float((there - here).norm() / here.norm()) < 0.05
+    assert float((wrong - here).norm() / here.norm()) > 0.3
+
+
+def test_a_symmetry_group_has_at_most_as_many_mates_as_asked_for():
+    found = near_symmetries(map_to_hartley(symmetric_map(3), PADDING), PADDING, BAND, most=1)
+    assert len(found) == 1
+
+
+def test_the_test_waits_for_fine_poses_and_ends(make_phantom, simulate):
+    particles = simulate(make_phantom(32), count=20, snr=5.0).particles
+    settings = PRESETS["quick"]
+    fit = Fit(PreparedImages(particles, settings.preparation, torch.arange(20)), settings, torch.Generator())
+    test = MateTest(fit)
+    fit.band = 6
+    assert not test.due()
+    fit.band = fit.full_band
+    assert test.due()
+    fit.volume.set_band(fit.band)
+    fit.volume.forget(0)
+    fit.poses.set(torch.arange(20), torch.from_numpy(particles.rotations).float(), torch.zeros(20, 2))
+    remake_volume(fit)
+    before = fit.poses.rotations.clone()
+    assert test.run() == {"mates": 0.0}  # no near-symmetry: over, and nothing was touched
+    assert test.over
+    assert not test.due()
+    assert torch.equal(fit.poses.rotations, before)
+
+
+def test_an_epoch_ends_with_a_look_for_near_symmetries(simulate):
+    """Which of the mates a head proposes does not matter then."""
+    particles = simulate(symmetric_map(3), count=200, snr=5.0).particles
+    settings = PRESETS["quick"]
+    fit = Fit(PreparedImages(particles, settings.preparation, torch.arange(200)), settings, torch.Generator())
+    fit.poses.set(torch.arange(200), torch.from_numpy(particles.rotations).float(), torch.zeros(200, 2))
+    fit.volume.forget(0)
+    remake_volume(fit)
+    stage = AutoEncoding(fit)
+    stage.end_epoch()
+    assert len(fit.near_symmetries) == 0  # only the first shells are looked at yet
+    fit.band = fit.encoding_band
+    remake_volume(fit, fit.band)
+    fit.candidates[:] = (fit.poses.rotations @ about(120.0))[:, None]
+    assert agreement(fit, torch.arange(200), fit.poses.rotations) == 0
+    stage.end_epoch()
+    assert len(fit.near_symmetries) == 2
+    assert agreement(fit, torch.arange(200), fit.poses.rotations) == 1
+    other = Fit(fit.images, settings, torch.Generator())
+    other.load_state_dict(fit.state_dict())
+    assert torch.equal(other.near_symmetries, fit.near_symmetries)
+
+
+def test_an_exact_symmetry_is_known_after_two_rounds_and_its_mates_are_mixed(simulate):
+    """Always the best would keep on sorting; a mate is drawn, and the poses stay right modulo the symmetry."""
+    particles = simulate(symmetric_map(3), count=200, snr=0.5).particles
+    settings = PRESETS["quick"]
+    fit = Fit(PreparedImages(particles, settings.preparation, torch.arange(200)), settings, torch.Generator())
+    true = torch.from_numpy(particles.rotations).float()
+    fit.poses.set(torch.arange(200), true, torch.zeros(200, 2))
+    fit.band = fit.full_band
+    fit.volume.set_band(fit.band)
+    fit.volume.forget(0)
+    remake_volume(fit)
+    test = MateTest(fit)
+    found = test.run()
+    assert found["mates"] == 2
+    assert 0.3 < found["mates_changed"] < 0.9
+    assert not test.over
+    test.run()
+    assert test.over
+    turns = torch.stack([about(120.0 * k) for k in range(3)])
+    apart = rotation_distance(fit.poses.rotations[:, None], true[:, None] @ turns).amin(1)
+    assert float(apart.median()) < 3

@@ -1,0 +1,102 @@
+"""Search of the pose grid: wide shifts, draws in proportion to the posterior, chunks; centring of the map."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from napari_cryospin.engine import sampling
+from napari_cryospin.engine.auto_encoding import centre_map
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.images import PreparedImages
+from napari_cryospin.engine.losses import candidate_errors
+from napari_cryospin.engine.sampling import PoseSearch, sample_poses
+from napari_cryospin.engine.switching import remake_volume
+from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
+from napari_cryospin.settings import PRESETS
+
+COUNT, BOX, BAND = 80, 24, 8
+ROWS = torch.arange(COUNT)
+
+
+@pytest.fixture
+def fit(make_phantom, simulate) -> Fit:
+    """A fit that knows the true map, and the true poses."""
+    truth = simulate(make_phantom(BOX), count=COUNT, snr=4.0, shift_sd=3.0, seed=6)
+    settings = PRESETS["quick"]
+    settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, heads=2, shifts=True))
+    images = PreparedImages(truth.particles, settings.preparation, ROWS)
+    fit = Fit(images, settings, torch.Generator().manual_seed(0))
+    fit.band = BAND
+    fit.poses.set(ROWS, *(torch.from_numpy(v).float() for v in (truth.particles.rotations, truth.particles.shifts)))
+    remake_volume(fit, BAND)
+    return fit
+
+
+@pytest.mark.parametrize("look", ["best", "draw"])
+def test_a_wrong_stored_pose_and_shift_are_left(fit, look):
+    rotations, shifts = fit.poses.rotations.clone(), fit.poses.shifts.clone()
+    away = torch.tensor([0.6, -0.6]) * fit.max_shift
+    fit.poses.set(ROWS, random_rotations(COUNT, fit.generator), shifts + away)
+    found, found_shifts = getattr(PoseSearch(fit), look)(fit.batch(ROWS))
+    within = shifts.norm(dim=-1) < fit.max_shift
+    right = (rotation_distance(found, rotations) < 20) & (
+        (found_shifts - shifts).norm(dim=-1) < 2 * fit.images.pixel_size
+    )
+    assert float(right[within].float().mean()) > 0.9
+    assert not fit.entropy.isnan().any()
+
+
+def test_the_best_does_not_depend_on_chunks(fit, monkeypatch):
+    fit.poses.shifts[::2] += 3 * fit.images.pixel_size  # some are looked at about two shifts, some about one
+    whole = PoseSearch(fit).best(fit.batch(ROWS))
+    monkeypatch.setattr(sampling, "CPU_CHUNK", 1)
+    for found, expected in zip(PoseSearch(fit).best(fit.batch(ROWS)), whole, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_draws_are_in_proportion_to_the_posterior():
+    values = torch.tensor([[0.0, 1.0, -200.0], [0.5, -1.0, 2.0]])  # (t, k)
+    many = values.expand(40_000, 2, 3)
+    over_poses = sampling._log_sum_exp(many)
+    torch.testing.assert_close(over_poses[0], values.logsumexp(0))
+    pose, shift = sampling._drawn(many, over_poses, torch.Generator().manual_seed(0))
+    counts = torch.bincount(shift * 3 + pose, minlength=6).reshape(2, 3) / 40_000
+    expected = values.flatten().softmax(0).reshape(2, 3)
+    torch.testing.assert_close(counts, expected, atol=0.01, rtol=0)
+
+
+def test_most_of_the_certain_rest_once_the_band_is_wide(fit):
+    fit.encoding_band = BAND
+    fit.entropy[:] = 0.0
+    fit.entropy[:20] = 1.0
+    before = fit.poses.rotations.clone()
+    rotations, _ = sample_poses(fit, fit.batch(ROWS))
+    kept = (rotations == before).flatten(1).all(1)
+    assert not kept[:20].any()
+    assert 0.5 < float(kept[20:].float().mean()) < 0.95
+    fit.encoding_band = BAND + 1
+    rotations, _ = sample_poses(fit, fit.batch(ROWS))
+    assert not (rotations == before).flatten(1).all(1).any()
+
+
+def test_an_eccentric_map_is_centred_with_its_shifts(fit):
+    rotations, shifts = fit.poses.rotations, fit.poses.shifts.clone()
+    centre_map(fit)  # what few particles leave
+    offset = torch.tensor([2.0, -1.5, 1.0]) * fit.images.pixel_size
+
+    def error() -> float:
+        batch = fit.batch(ROWS)
+        model = fit.project(batch, rotations, fit.poses.shifts)
+        return float(candidate_errors(model[:, None], batch.images, batch.weights, "squared").mean())
+
+    centred, before = error(), fit.poses.shifts.clone()
+    fit.volume.move(offset / fit.images.extent)
+    fit.poses.shifts += rotations[:, :2] @ offset
+    fit.candidate_shifts += fit.candidates[:, :, :2] @ offset
+    assert error() == pytest.approx(centred, rel=0.02)
+    assert centre_map(fit) == pytest.approx(float(offset.norm()), rel=0.05)
+    assert error() == pytest.approx(centred, rel=0.02)
+    torch.testing.assert_close(fit.poses.shifts, before, atol=0.3, rtol=0)
+    torch.testing.assert_close(fit.candidate_shifts.mean((0, 1)), torch.zeros(2), atol=1.0, rtol=0)
+    assert float((fit.poses.shifts - shifts).norm(dim=-1).mean()) < 2 * fit.images.pixel_size

@@ -1,0 +1,158 @@
+"""The convergence panel in a real viewer: curves of a run, the switch, FSC, and what happens when docks come and go."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from napari_cryospin.io.fsc_files import write_fsc_csv
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.messages import Event, Status
+from napari_cryospin.runs.source import RunInput
+from napari_cryospin.settings import Settings
+from napari_cryospin.views.curves import Clock, newest, series, shares
+from napari_cryospin.widgets.charts.convergence import ConvergencePanel
+from napari_cryospin.widgets.session.session import session_of
+
+FSC = {"frequency": [0.0, 0.05, 0.1], "unmasked": [1.0, 0.8, 0.1], "corrected": [1.0, 0.9, 0.2]}
+
+
+@pytest.fixture
+def panel(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    panel = ConvergencePanel(viewer)
+    viewer.window.add_dock_widget(panel, area="bottom")
+    panel.resize(900, 240)
+    yield panel
+    session_of(viewer).close()
+
+
+def drawn(qtbot, plot, count=1):
+    qtbot.waitUntil(lambda: len(plot.curves) >= count, timeout=5000)
+    return {curve.name: curve for curve in plot.curves}
+
+
+def test_empty_then_the_curves_of_a_run_with_its_switch(panel, qtbot, told_run):
+    assert panel.is_empty
+    panel.session.watch(told_run)
+    panel.multiples.resize(900, 200)
+    loss = drawn(qtbot, panel.loss)["loss (1: noise)"]
+    assert_allclose(loss.x, np.sort(np.concatenate([np.arange(6) + 0.5, np.arange(6) + 1])))
+    assert_allclose(loss.y[-1], 8 / 6)
+    resolution = drawn(qtbot, panel.resolution, 2)
+    assert_allclose(1 / resolution["FSC 0.143 (Å)"].y, 40 / np.arange(1, 7))
+    assert_allclose(1 / resolution["compared to (Å)"].y, 64 / (2 * np.arange(1, 7)))  # field of view 64 A
+    assert_allclose(drawn(qtbot, panel.pose_change)["pose change (°)"].x, [5, 6])
+    for plot in (panel.loss, panel.resolution, panel.pose_change, panel.entropy):
+        assert [(mark.place, mark.text) for mark in plot.marks] == [(4.0, "switch")]
+    assert "half sets" in panel.fsc.note
+    assert panel.caption.text() == "6.7 Å at FSC 0.143 (two folds, a guide only)"
+
+
+def test_over_steps_and_over_time(panel, qtbot, told_run):
+    panel.session.watch(told_run)
+    drawn(qtbot, panel.entropy)
+    panel.along.setCurrentText("Steps")
+    qtbot.waitUntil(lambda: panel.entropy.x_name == "step")
+    assert_allclose(panel.entropy.curves[0].x, np.arange(10, 61, 10))
+    assert panel.entropy.marks[0].place == 40
+    panel.along.setCurrentText("Time")
+    qtbot.waitUntil(lambda: panel.entropy.x_name == "time (min)")
+    assert_allclose(panel.entropy.curves[0].x, np.arange(1, 7) / 2)
+    assert panel.entropy.marks[0].place == pytest.approx(2.0)
+
+
+def test_the_shown_epoch_is_marked(panel, qtbot, told_run):
+    panel.session.watch(told_run)
+    drawn(qtbot, panel.loss)
+    panel.session.show_epoch(2)
+    qtbot.waitUntil(lambda: [mark.text for mark in panel.loss.marks] == ["switch", "shown"])
+    assert panel.loss.marks[1].place == 2
+    assert panel.caption.text().startswith("epoch 2   20.0 Å")
+
+
+def test_fsc_while_a_run_goes_on_and_from_its_results(panel, qtbot, told_run):
+    told_run.append_metrics({"step": 70, "epoch": 7, "stage": "auto-decoding", "elapsed": 210.0, "fsc": FSC})
+    panel.session.watch(told_run)
+    live = drawn(qtbot, panel.fsc, 2)
+    assert_allclose(live["corrected"].y, FSC["corrected"])
+    assert panel.fsc.title == "FSC at epoch 7"
+    write_fsc_csv(
+        told_run.path / "results" / "fsc.csv", {**FSC, "masked": [1, 0.95, 0.3]} | {"frequency": FSC["frequency"]}
+    )
+    (told_run.path / "results" / "postprocess.json").write_text('{"resolution_angstrom": 11.5, "notes": ["a note"]}')
+    told_run.write_status(Status(state="finished", step=70, epoch=7, epochs=7, progress=1.0))
+    final = drawn(qtbot, panel.fsc, 3)
+    assert_allclose(final["masked"].y, [1, 0.95, 0.3])
+    qtbot.waitUntil(lambda: panel.caption.text() == "11.5 Å at FSC 0.143 (half sets, results)")
+    assert "a note" in panel.caption.toolTip()
+
+
+def test_torn_results_say_so_and_the_panel_goes_on(panel, qtbot, told_run, monkeypatch):
+    said = []
+    monkeypatch.setattr("napari_cryospin.widgets.charts.convergence.show_warning", said.append)
+    (told_run.path / "results" / "fsc.csv").write_text("nonsense\n1\n")
+    told_run.write_status(Status(state="finished", step=60, epoch=6, epochs=6, progress=1.0))
+    panel.session.watch(told_run)
+    qtbot.waitUntil(lambda: bool(said))
+    assert "fsc.csv" in said[0]
+    drawn(qtbot, panel.loss)
+
+
+def test_a_reopened_panel_finds_the_run_and_another_run_clears_it(panel, qtbot, told_run, tmp_path):
+    panel.session.watch(told_run)
+    drawn(qtbot, panel.loss)
+    again = ConvergencePanel(panel.viewer)
+    qtbot.addWidget(again)
+    again.resize(900, 240)
+    again.show()
+    drawn(qtbot, again.loss)
+    empty = RunFolder.create(tmp_path / "empty", RunInput(particles=tmp_path / "p.star"), Settings())
+    panel.session.watch(empty)
+    assert panel.is_empty
+    assert again.is_empty
+
+
+def test_theme_is_followed(panel, qtbot):
+    panel.viewer.theme = "light"
+    light = panel.loss.theme
+    panel.viewer.theme = "dark"
+    assert (light.dark, panel.loss.theme.dark) == (False, True)
+    assert panel.loss.backgroundBrush().color().name() == panel.loss.theme.background.lower()[:7]
+
+
+def test_redrawing_is_quick(panel, qtbot, told_run):
+    import time
+
+    panel.session.watch(told_run)
+    drawn(qtbot, panel.loss)
+    panel.session.metrics = [{"step": step, "epoch": step // 10, "elapsed": step, "loss": 1.0} for step in range(2000)]
+    panel.draw()
+    began = time.process_time()
+    for _ in range(10):
+        panel.draw()
+    assert (time.process_time() - began) / 10 < 0.04  # about 10 ms; slow machines are many
+
+
+def test_clock_before_the_first_epoch_and_after_the_last():
+    metrics = [{"step": 3, "epoch": 0, "elapsed": 6.0, "loss": 1.0}]
+    status = Status(state="running", step=3, epochs=10, progress=0.03)
+    x, y = series(metrics, "loss", "epoch", Clock(metrics, status))
+    assert_allclose((x[0], y[0]), (0.3, 1.0))
+    metrics += [
+        {"step": 10, "epoch": 1, "elapsed": 20.0, "epoch_ended": True},
+        {"step": 15, "epoch": 1, "elapsed": 30.0},
+    ]
+    clock = Clock(metrics, None)
+    assert_allclose(clock.along("epoch", np.array([5.0, 10.0, 15.0])), [0.5, 1, 1.5])
+    assert clock.switches([Event(kind="switched", step=10)], "time") == [pytest.approx(1 / 3)]
+    assert Clock([], None).switches([Event(kind="switched", step=10)], "time") == []
+
+
+def test_newest_and_shares():
+    metrics = [
+        {"epoch": 1, "a": 1.0, "head_share_10": 0.1, "head_share_2": 0.2},
+        {"epoch": 2, "a": None},
+        {"epoch": 3, "a": 3},
+    ]
+    assert (newest(metrics, "a"), newest(metrics, "a", 2), newest(metrics, "b")) == (3, 1.0, None)
+    assert shares(metrics) == ["head_share_2", "head_share_10"]

@@ -1,0 +1,108 @@
+"""The heads panel in a real viewer: who wins how much, where on the sphere, and how far heads are off."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from napari_cryospin.geometry.sphere_cells import healpix_cells
+from napari_cryospin.views.heads import head_maps
+from napari_cryospin.widgets.charts.heads import HeadsPanel
+from napari_cryospin.widgets.session.session import session_of
+
+
+@pytest.fixture
+def panel(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    panel = HeadsPanel(viewer)
+    viewer.window.add_dock_widget(panel, area="bottom")
+    panel.multiples.setMinimumSize(900, 200)
+    yield panel
+    session_of(viewer).close()
+
+
+def test_bars_curves_and_spheres_of_a_run(panel, qtbot, told_run):
+    assert panel.is_empty
+    panel.session.watch(told_run)
+    qtbot.waitUntil(lambda: len(panel.spheres.names) == 3, timeout=10_000)
+    share = panel.session.snapshot.head_share
+    assert panel.bars.names == ("1", "2", "3", "sample")
+    assert_allclose(panel.bars.values, 100 * share, rtol=1e-5)
+    assert "Head 2" in panel.bars.readout(1, 5)
+    assert "posterior" in panel.bars.readout(3.5, 5)
+    assert [curve.name for curve in panel.over.curves] == [
+        "head 1 (%)",
+        "head 2 (%)",
+        "head 3 (%)",
+        "posterior sample (%)",
+    ]
+    assert panel.over.marks[0].place == 4
+    # Head 3 wins the north, head 1 the south.
+    z = healpix_cells(2).centres[:, 2]
+    assert np.nanmin(panel.spheres.values[2][z > 0.7]) == 100
+    assert np.nanmin(panel.spheres.values[0][z < -0.7]) == 100
+    assert np.nanmax(panel.spheres.values[2][z < -0.7]) == 0
+    assert "as at the switch" in panel.caption.text()
+    assert "as the encoder left them" in panel.caption.toolTip()
+
+
+def test_each_half_has_bars_of_its_own(panel, qtbot, told_run):
+    snapshot, path = told_run.newest_snapshot(), told_run.history_paths()[6]
+    halves = np.repeat([1, 2], 200).astype(np.int8)
+    with np.load(path) as file:
+        history = {name: file[name] for name in file.files}
+    best = np.where(halves == 1, 0, np.arange(400) % 2 + 1)  # head 1 wins all of half 1, the others share half 2
+    told_run.write_history(6, history | {"half_sets": halves, "best_head": best.astype(np.int16)})
+    told_run.write_snapshot(dataclasses.replace(snapshot, half_sets=halves))
+    panel.session.watch(told_run)
+    qtbot.waitUntil(lambda: panel.bars.title.startswith("Half 1"), timeout=10_000)
+    assert_allclose(panel.bars.values, [100, 0, 0, 25])
+    assert panel.over.title.startswith("Both halves")
+    panel.half.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: panel.bars.title.startswith("Half 2"), timeout=10_000)
+    assert_allclose(panel.bars.values, [0, 50, 50, 25])
+
+
+def test_another_epoch_is_shown(panel, qtbot, told_run):
+    panel.session.watch(told_run)
+    qtbot.waitUntil(lambda: panel.maps is not None and panel.maps.epoch == 6, timeout=10_000)
+    panel.session.show_epoch(3)
+    qtbot.waitUntil(lambda: panel.maps.epoch == 3)
+    panel.session.show_epoch(None)
+    qtbot.waitUntil(lambda: panel.maps.epoch == 6)
+
+
+def test_without_truth_errors_say_so(panel, qtbot, told_run):
+    panel.session.watch(told_run)
+    qtbot.waitUntil(lambda: len(panel.spheres.names) == 3, timeout=10_000)
+    panel.kind.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: "not known" in panel.spheres.note)
+    assert panel.spheres.names == ()
+
+
+def test_an_epoch_that_cannot_be_read_is_said(panel, qtbot, told_run):
+    told_run.history_paths()[6].write_bytes(b"torn")
+    panel.session.watch(told_run)
+    qtbot.waitUntil(lambda: "cannot be read" in panel.caption.text(), timeout=10_000)
+
+
+def test_errors_of_heads_against_a_known_truth(finished_run, tiny_particles, tmp_path):
+    """The run's poses are put where the truth is, turned as a whole: one head off by 30 degrees, the other right."""
+    from scipy.spatial.transform import Rotation
+
+    from napari_cryospin.io.open import open_particles
+
+    truth = open_particles(tiny_particles.truth)
+    epoch = max(finished_run.history_paths())
+    with np.load(finished_run.history_paths()[epoch]) as file:
+        history = {name: file[name] for name in file.files}
+    frame = Rotation.random(random_state=3).as_matrix()
+    poses = truth.rotations[history["indices"]] @ frame
+    off = Rotation.from_rotvec([np.radians(30), 0, 0]).as_matrix()
+    history |= {"rotations": poses.astype(np.float32), "candidate_rotations": np.stack([poses, off @ poses], 1)}
+    folder = type(finished_run).create(tmp_path / "run", finished_run.source, finished_run.settings)
+    folder.write_history(1, history)
+    maps = head_maps(folder, 1, True, 0, tiny_particles.truth)
+    assert maps.note == ""
+    assert_allclose(np.nanmean(maps.values, 1), [0, 30], atol=0.5)

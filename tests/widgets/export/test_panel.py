@@ -1,0 +1,250 @@
+"""The export panel in a real viewer: which particles, where to, what is said when it cannot be; ChimeraX, live."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import starfile
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
+from scipy.ndimage import gaussian_filter
+
+from napari_cryospin.export import chimerax_program
+from napari_cryospin.export.run_results import open_results
+from napari_cryospin.geometry.hand import flip_hand
+from napari_cryospin.io.mrc import read_map
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.widgets.export.panel import ExportPanel
+from napari_cryospin.widgets.kit.parts import ERROR, WARNING
+from napari_cryospin.widgets.live_map.layers import live_map_of
+from napari_cryospin.widgets.session.session import session_of
+
+POLE = np.diag([1.0, -1.0, -1.0])
+"""The map seen from below."""
+
+
+@pytest.fixture
+def open_panel(make_napari_viewer, qtbot):
+    """`open_panel(folder)`: the panel in a dock of a viewer that watches the run, when its particles are known."""
+
+    def make(folder: RunFolder) -> ExportPanel:
+        viewer = make_napari_viewer()
+        panel = ExportPanel(viewer)
+        viewer.window.add_dock_widget(panel, name="Export")
+        session_of(viewer).watch(folder)
+        qtbot.waitUntil(lambda: panel.choice.chosen is not None, timeout=20000)
+        return panel
+
+    return make
+
+
+def wait_for(qtbot, panel, count):
+    qtbot.waitUntil(lambda: panel.choice.chosen is not None and len(panel.choice.chosen) == count, timeout=20000)
+
+
+def drag(plot, *corners):
+    """Press at the first of some places (in the plot's coordinates), move over the others, let go at the last."""
+    places = [plot.mapFromScene(plot.plotItem.vb.mapViewToScene(QPointF(*corner))) for corner in corners]
+    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+    steps = [(QEvent.Type.MouseButtonPress, places[0], left)]
+    steps += [(QEvent.Type.MouseMove, place, none) for place in places[1:]]
+    steps += [(QEvent.Type.MouseButtonRelease, places[-1], left)]
+    for kind, place, button in steps:
+        where = QPointF(place)
+        event = QMouseEvent(kind, where, QPointF(plot.mapToGlobal(place)), button, left, Qt.KeyboardModifier.NoModifier)
+        QApplication.sendEvent(plot.viewport(), event)
+
+
+def test_chosen_particles_go_to_relion(open_panel, finished_run, tmp_path, qtbot, monkeypatch):
+    panel = open_panel(finished_run)
+    results, choice = open_results(finished_run), panel.choice
+    assert choice.said.text().startswith("60 of 60 particles")
+    limit = float(np.median(results.error))
+    choice.condition.setText(f"error < {limit} and row > 10")
+    choice.condition.editingFinished.emit()
+    expected = np.flatnonzero((results.error < limit) & (results.rows >= 10))
+    wait_for(qtbot, panel, len(expected))
+    qtbot.waitUntil(lambda: choice.plot.chosen.sum() == len(expected), timeout=20000)
+    out = tmp_path / "new" / "mine"
+    panel.place.setText(str(out))
+    panel.export()
+    assert panel.job.busy
+    assert not panel.cancel_button.isHidden()
+    assert panel.export_button.isHidden()
+    qtbot.waitUntil(lambda: not panel.job.busy, timeout=20000)
+    assert f"Wrote {out}.star" in panel.said.text()
+    written = starfile.read(out.with_suffix(".star"))["particles"]
+    assert len(written) == len(expected)
+    rows = [int(name.split("@")[0]) - 1 for name in written["rlnImageName"]]
+    np.testing.assert_array_equal(rows, results.rows[expected])
+
+    choice.condition.setText("entropy <")  # a mistake is told in place, and nothing can be exported by it
+    choice.condition.editingFinished.emit()
+    qtbot.waitUntil(lambda: choice.chosen is None, timeout=20000)
+    assert "expected comparisons" in choice.said.text()
+    assert WARNING in choice.said.styleSheet()
+    assert not panel.export_button.isEnabled()
+    panel.program.setCurrentIndex(panel.program.findData("maps"))
+    assert panel.export_button.isEnabled()
+    assert "makes no difference" in panel.about.text()
+
+    panel.session.flip_hand(True)  # what belongs to the whole run ignores the condition, and heeds the hand
+    panel.place.setText(str(tmp_path / "maps"))
+    panel.export()
+    qtbot.waitUntil(lambda: not panel.job.busy, timeout=30000)
+    density = read_map(finished_run.path / "results" / "map.mrc")[0]
+    np.testing.assert_array_equal(read_map(tmp_path / "maps" / "map.mrc")[0], flip_hand(density))
+
+    told = []
+    monkeypatch.setattr("napari_cryospin.widgets.export.job.show_error", told.append)
+    panel.place.setText(str(finished_run.path / "results"))
+    panel.export()
+    qtbot.waitUntil(lambda: not panel.job.busy, timeout=20000)
+    assert "the run's own files" in told[0]
+    assert "the run's own files" in panel.said.text()
+    assert ERROR in panel.said.styleSheet()
+    assert panel.export_button.isEnabled()
+
+
+def test_lasso_range_and_view_choose_and_another_run_forgets(open_panel, told_run, tmp_path, new_run, qtbot):
+    entropy, error = np.random.default_rng(0).uniform(0, 3, (2, 400))
+    for path in told_run.history_paths().values():
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+        np.savez(path, **arrays, shifts=np.zeros((400, 2)), entropy=entropy, error=error)
+    panel = open_panel(told_run)
+    choice, plot = panel.choice, panel.choice.plot
+    assert "so far" in choice.said.text()
+    qtbot.waitUntil(lambda: len(plot.x) == 400, timeout=20000)
+    drag(plot, (0.5, 0.5), (0.5, 2.0), (1.25, 1.25), (2.0, 2.0), (2.0, 0.5))
+    inside = (entropy > 0.5) & (entropy < 2) & (error > 0.5) & (error < 1.25 + abs(entropy - 1.25))
+    qtbot.waitUntil(lambda: choice.lasso is not None and choice.chosen is not None and len(choice.chosen) < 400)
+    assert len(set(choice.lasso - 1000) ^ set(np.flatnonzero(inside))) <= 4  # a pixel is 1 % of the axis
+    np.testing.assert_array_equal(choice.chosen, choice.lasso - 1000)
+
+    bottom = plot.plotItem.vb.viewRange()[1][0]
+    beneath = bottom - 0.02 * (plot.plotItem.vb.viewRange()[1][1] - bottom)
+    drag(plot, (1.0, beneath), (1.5, beneath), (9.0, beneath))
+    assert choice.condition.text().endswith("< entropy")
+    least = float(choice.condition.text().split()[0])
+    assert least == pytest.approx(1.0, abs=0.05)
+    expected = np.flatnonzero(entropy[choice.lasso - 1000] > least)
+    wait_for(qtbot, panel, len(expected))
+
+    choice.choose_all()
+    wait_for(qtbot, panel, 400)
+    panel.session.turn_view(POLE)
+    choice.within.setValue(40)
+    rotations = open_results(told_run).rotations
+    wait_for(qtbot, panel, int((rotations[:, 2] @ POLE[2] > np.cos(np.radians(40))).sum()))
+    panel.session.turn_view(np.eye(3))  # the other side comes to the front
+    wait_for(qtbot, panel, int((rotations[:, 2, 2] > np.cos(np.radians(40))).sum()))
+    choice.figures["x"].setCurrentText("probability")
+    qtbot.waitUntil(lambda: "not known" in plot.note, timeout=20000)
+
+    choice.lasso = np.arange(1000, 1010)
+    panel.session.watch(new_run)
+    assert choice.lasso is None
+    assert choice.results is None
+    assert panel.place.text().startswith(str(new_run.path))
+
+
+def test_an_export_outlives_its_dock_and_a_cancelled_one_leaves_nothing(open_panel, finished_run, tmp_path, qtbot):
+    panel = open_panel(finished_run)
+    viewer, job = panel.viewer, panel.job
+    panel.program.setCurrentIndex(panel.program.findData("chimerax"))
+    panel.place.setText(str(tmp_path / "out"))
+    panel.export()
+    panel.job.cancel()
+    qtbot.waitUntil(lambda: not job.busy, timeout=20000)
+    assert "Cancelled" in panel.said.text()
+    assert not (tmp_path / "out").exists()
+    panel.export()
+    viewer.window.remove_dock_widget(panel)
+    qtbot.wait(50)
+    again = ExportPanel(viewer)
+    viewer.window.add_dock_widget(again, name="Export again")
+    assert again.job is job
+    qtbot.waitUntil(lambda: not job.busy, timeout=20000)
+    assert (tmp_path / "out" / "view.cxc").is_file()
+    qtbot.waitUntil(lambda: again.choice.chosen is not None, timeout=20000)
+    assert "Wrote" in again.said.text()
+    again.fold.set_open(True)
+    qtbot.waitUntil(lambda: again.sharpen.figures is not None, timeout=20000)
+    again.program.setCurrentIndex(again.program.findData("maps"))
+    again.sharpen.by_hand["b_factor"].setChecked(True)
+    again.sharpen.b_factor.setValue(-300)
+    assert (again.options().b_factor, again.options().low_pass) == (-300, None)
+    plain, made = again.sharpen.guinier.curves[:2]
+    low = slice(0, 4)  # shells that the low-pass leaves alone
+    np.testing.assert_allclose(made.y[low] - plain.y[low], 300 / 4 * plain.x[low], atol=1e-6)
+
+
+def test_one_model_in_chimerax_follows_the_run(open_panel, told_run, fake_chimerax, qtbot, monkeypatch):
+    told = []
+    monkeypatch.setattr("napari_cryospin.widgets.export.chimerax_job.show_error", told.append)
+    rng = np.random.default_rng(3)
+    maps = [gaussian_filter(rng.normal(size=(16, 16, 16)), 1.5).astype(np.float32) for _ in range(3)]
+    first = told_run.newest_snapshot()
+    told_run.write_snapshot(replace(first, step=61, map=maps[0]))
+    for path in told_run.history_paths().values():
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+        np.savez(path, **arrays, shifts=np.zeros((400, 2)))
+    panel = open_panel(told_run)
+    box, session = panel.chimerax, panel.session
+    live = live_map_of(panel.viewer)
+    qtbot.waitUntil(lambda: live.picture is not None, timeout=20000)
+    live.set_look(level=1.0)
+    qtbot.waitUntil(lambda: live.picture.look.level == 1.0, timeout=20000)
+    box.port.setValue(fake_chimerax.server_port)
+    box.send()
+    qtbot.waitUntil(lambda: "step 61" in box.said.text(), timeout=20000)
+    (contour,) = [command for command in fake_chimerax.commands if " level " in command]
+    assert float(contour.split(" level ")[1].split()[0]) == pytest.approx(live.picture.level, rel=0.02)
+    assert contour.endswith(live.layer.colour)
+
+    told_run.write_snapshot(replace(first, step=70, map=maps[1]))
+    qtbot.waitUntil(lambda: "step 70" in box.said.text(), timeout=20000)
+    assert list(fake_chimerax.models) == ["#900"]
+    session.flip_hand(True)
+    qtbot.waitUntil(lambda: len(fake_chimerax.sent) == 3, timeout=20000)
+    scale = maps[0].std() / maps[1].std()
+    np.testing.assert_allclose(fake_chimerax.sent[2], scale * flip_hand(maps[1]), rtol=1e-3, atol=1e-6)
+
+    panel.viewer.window.remove_dock_widget(panel)  # it is the session's: closing the dock ends nothing
+    qtbot.wait(50)
+    told_run.write_snapshot(replace(first, step=75, map=maps[0]))
+    qtbot.waitUntil(lambda: len(fake_chimerax.sent) == 4, timeout=20000)
+    np.testing.assert_allclose(fake_chimerax.sent[3], flip_hand(maps[0]), rtol=1e-3, atol=1e-6)
+    panel = ExportPanel(panel.viewer)
+    panel.viewer.window.add_dock_widget(panel, name="Export again")
+    box = panel.chimerax
+    assert box.port.value() == fake_chimerax.server_port
+    qtbot.waitUntil(lambda: "step 75" in box.said.text(), timeout=20000)
+    box.follow.setChecked(False)
+    told_run.write_snapshot(replace(first, step=77, map=maps[0]))
+    qtbot.waitUntil(lambda: session.snapshot.step == 77, timeout=20000)
+    box.follow.setChecked(True)
+
+    fake_chimerax.shutdown()
+    fake_chimerax.server_close()
+    told_run.write_snapshot(replace(first, step=80, map=maps[2]))
+    qtbot.waitUntil(lambda: box.job.live is None, timeout=20000)
+    assert len(fake_chimerax.sent) == 4
+    assert "Nothing more is sent to ChimeraX" in box.said.text()
+    assert WARNING in box.said.styleSheet()
+    assert len(told) == 1
+    told_run.write_snapshot(replace(first, step=90, map=maps[2]))
+    qtbot.waitUntil(lambda: session.snapshot.step == 90, timeout=20000)
+    assert len(told) == 1
+
+    monkeypatch.setattr(chimerax_program, "USUAL", ("/nowhere*/ChimeraX",))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CHIMERAX_PATH", raising=False)
+    box.open()
+    assert not box.open_button.isEnabled()
+    qtbot.waitUntil(box.open_button.isEnabled, timeout=20000)
+    assert "/nowhere*/ChimeraX" in box.said.text()
+    assert not (told_run.path / "exported").exists()

@@ -1,0 +1,107 @@
+"""Forms show every settings field, say what it means, and give back what they show."""
+
+import dataclasses
+import json
+
+import pytest
+
+from napari_cryospin.settings import PRESETS, Settings
+from napari_cryospin.widgets.kit.knobs import fields_of
+from napari_cryospin.widgets.kit.preferences import recall_settings, remember, remember_settings
+from napari_cryospin.widgets.kit.settings_form import GroupForm, changes, window_preset, with_changes, with_preset
+
+GROUPS = [field.name for field in dataclasses.fields(Settings) if field.name not in ("preset", "method")]
+OTHER = {  # a value for every field whose kind alone does not say one
+    "switch": 12,
+    "device": "cuda:1",
+    "encoder_learning_rate": 0.00012345,
+    "mask_radius": 123.4,
+}
+
+
+def another(field, value):
+    """An admitted value that differs from the present one."""
+    if field.name in OTHER:
+        return OTHER[field.name]
+    if field.choices:
+        return next(choice for choice in field.choices if choice != value)
+    if bool in field.kinds:
+        return not value
+    if field.name == "padding":
+        return 3 - value
+    return int(field.range.low) + 17 if int in field.kinds else field.range.low + 0.25
+
+
+@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_form_gives_back_every_preset(qtbot, name, preset):
+    group = getattr(PRESETS[preset], name)
+    form = GroupForm(type(group))
+    qtbot.addWidget(form)
+    form.show_values(group)
+    assert form.applied_to(type(group)()) == group
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_every_field_goes_through_its_widget(qtbot, name):
+    group = getattr(PRESETS["quick"], name)
+    fields = fields_of(type(group))
+    form = GroupForm(type(group))
+    qtbot.addWidget(form)
+    assert set(form.knobs) == {field.name for field in dataclasses.fields(group)}
+    for field_name, field in fields.items():
+        new = dataclasses.replace(group, **{field_name: another(field, getattr(group, field_name))})
+        assert new != group
+        form.show_values(new)
+        assert form.applied_to(group) == new, field_name
+        if field.optional:
+            default = dataclasses.replace(group, **{field_name: None})
+            form.show_values(default)
+            assert form.applied_to(new) == default
+            assert form.knobs[field_name].number.native.text() == "default"
+        form.show_values(group)
+
+
+def test_tooltips_carry_help_unit_and_range():
+    field = fields_of(type(PRESETS["quick"].preparation))["box"]
+    assert field.label == "box (px)"
+    assert "Fourier-cropped" in field.tip
+    assert "16 to 1024 px" in field.tip
+
+
+def test_only_the_user_s_changes_are_told(qtbot):
+    group = PRESETS["quick"].encoder
+    form = GroupForm(type(group), ("heads",))
+    qtbot.addWidget(form)
+    with qtbot.assertNotEmitted(form.changed):
+        form.show_values(dataclasses.replace(group, heads=9))
+    with qtbot.waitSignal(form.changed):
+        form.knobs["heads"].number.native.setValue(11)
+    assert form.applied_to(group).heads == 11
+
+
+def test_in_the_window_the_switch_waits_for_the_user():
+    assert PRESETS["quick"].schedule.switch == "automatic"
+    assert {window_preset(name).schedule.switch for name in PRESETS} == {"by-hand"}
+
+
+def test_a_preset_leaves_particles_and_machine_alone():
+    given = with_changes("quick", {"preparation.box": 64, "machine.device": "cpu", "encoder.heads": 3})
+    new = with_preset(given, "paper-experimental")
+    assert (new.preparation.box, new.machine.device, new.encoder.heads) == (64, "cpu", 15)
+    assert new.preparation.half_sets  # this belongs to the preset
+    assert changes(new) == {"preparation.box": 64, "machine.device": "cpu"}
+
+
+def test_what_was_chosen_is_remembered():
+    settings = with_changes("paper-cpu", {"encoder.heads": 3, "schedule.switch": 12, "method": "fully-amortized"})
+    remember_settings(dataclasses.replace(settings, preparation=dataclasses.replace(settings.preparation, box=32)))
+    assert recall_settings() == settings  # the box belongs to one set of particles
+
+
+@pytest.mark.parametrize("text", ["{", json.dumps({"preset": "gone", "changes": {}})])
+def test_what_another_version_remembered_is_left_out(text):
+    remember("settings", text)
+    assert recall_settings() == window_preset("quick")
+    remember("settings", json.dumps({"preset": "quick", "changes": {"encoder.antlers": 2}}))
+    assert recall_settings() == window_preset("quick")

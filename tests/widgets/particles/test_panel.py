@@ -1,0 +1,208 @@
+"""Particles are opened in the background and judged; what is wrong is said in a notification."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+
+from napari_cryospin.io.mrc import write_stack
+from napari_cryospin.widgets.particles import opener, samples
+from napari_cryospin.widgets.particles.card import in_window
+from napari_cryospin.widgets.particles.panel import ParticlesPanel
+from napari_cryospin.widgets.session.docks import reveal
+from napari_cryospin.widgets.session.session import session_of
+
+PATIENCE = 30_000  # ms: a busy machine
+
+
+@pytest.fixture
+def said():
+    """What napari's notifications said, newest last."""
+    texts = []
+
+    def hear(notification):
+        texts.append(notification.message)
+
+    notification_manager.notification_ready.connect(hear)
+    yield texts
+    notification_manager.notification_ready.disconnect(hear)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    return make_napari_viewer()
+
+
+@pytest.fixture
+def panel(viewer, qtbot):
+    panel = ParticlesPanel(viewer)
+    qtbot.addWidget(panel)
+    return panel
+
+
+def wait_for_card(qtbot, panel):
+    qtbot.waitUntil(lambda: bool(panel.card.rows["particles"].text()) and panel.busy.isHidden(), timeout=PATIENCE)
+
+
+def test_particles_are_opened_judged_and_shown(panel, qtbot, tiny_particles):
+    assert not panel.area.isHidden()
+    panel.open_files([tiny_particles.particles])
+    assert "Opening tiny.star" in panel.busy.text()
+    wait_for_card(qtbot, panel)
+    assert panel.area.isHidden()
+    assert panel.card.rows["particles"].text() == "60"
+    assert panel.card.rows["box"].text() == "32 px of 17.32 Å"
+    assert "protein white" in panel.card.rows["contrast"].text()
+    assert panel.card.verdict.text() == "Ready for a run"
+    assert panel.session.truth == tiny_particles.truth
+    qtbot.waitUntil(lambda: len(panel.gallery.mosaic.pictures) == 12, timeout=PATIENCE)
+    for kind, made in panel.gallery.buttons.items():
+        made.click()
+        assert panel.gallery.kind == kind
+    panel.gallery.following.click()
+    qtbot.waitUntil(lambda: list(panel.gallery.rows) == [*range(12, 24)], timeout=PATIENCE)
+    panel.gallery.mosaic.clicked.emit(15)
+    assert panel.session.particle == 15
+
+
+def test_the_card_speaks_of_the_window_and_not_of_the_command_line():
+    assert in_window("1 of 2 stacks missing (--data-dir): a A.mrcs") == "1 of 2 stacks missing: a A.mrcs"
+    assert in_window("the header says 0 A a pixel; 3.5 A is used") == "the header says 0 Å a pixel; 3.5 Å is used"
+
+
+def test_no_line_of_the_card_is_cut(panel, qtbot, tiny_particles):
+    panel.open_files([tiny_particles.particles])
+    wait_for_card(qtbot, panel)
+    panel.resize(330, 400)
+    panel.show()
+    qtbot.waitUntil(lambda: panel.card.width() > 100)
+    rows = panel.card.rows.values()
+    qtbot.waitUntil(lambda: all(row.height() >= row.heightForWidth(row.width()) for row in rows))
+    assert any(row.height() > 1.5 * row.fontMetrics().height() for row in rows)  # some take two lines
+
+
+def test_a_choice_changes_the_card_and_the_next_run(panel, qtbot, tiny_particles):
+    panel.open_files([tiny_particles.particles])
+    wait_for_card(qtbot, panel)
+    panel.form.knobs["box"].number.native.setValue(24)
+    panel.form.knobs["subset"].number.native.setValue(50)
+    qtbot.waitUntil(lambda: "of which 50 are used" in panel.card.rows["particles"].text(), timeout=PATIENCE)
+    assert "24 px" in panel.card.rows["used as"].text()
+    preparation = panel.session.settings.preparation
+    assert (preparation.box, preparation.subset) == (24, 50)
+    panel.form.knobs["box"].number.native.setValue(25)
+    assert "even number" in panel.complaint.text()
+    assert panel.session.settings.preparation.box == 24
+    panel.form.knobs["box"].number.native.setValue(64)
+    qtbot.waitUntil(lambda: "larger than the particles' 32 px" in panel.card.problems.text(), timeout=PATIENCE)
+    assert panel.card.verdict.text() == "Not ready for a run"
+    panel.open_files([tiny_particles.particles])  # choices for one set do not hold for another
+    qtbot.waitUntil(lambda: panel.session.settings.preparation.box is None, timeout=PATIENCE)
+
+
+def test_dark_protein_is_told_and_inverted_by_one_click(panel, qtbot, tmp_path, tiny_particles):
+    particles = tiny_particles.stack
+    dark = tmp_path / "dark.mrcs"
+    write_stack(dark, -np.fromfile(particles, "<f4", offset=1024).reshape(-1, 32, 32), 17.32)
+    panel.opener.open_source(opener.RunInput(particles=dark, pixel_size=17.32))
+    wait_for_card(qtbot, panel)
+    assert "protein black" in panel.card.rows["contrast"].text()
+    assert not panel.card.invert.isHidden()
+    panel.card.invert.click()
+    qtbot.waitUntil(lambda: "protein white" in panel.card.rows["contrast"].text(), timeout=PATIENCE)
+    assert panel.session.settings.preparation.invert_contrast
+    assert panel.gallery.sign == -1
+
+
+def test_a_stack_alone_asks_for_its_pixel_size(panel, qtbot, tmp_path):
+    path = tmp_path / "alone.mrcs"
+    write_stack(path, np.random.default_rng(0).normal(size=(20, 32, 32)), 1.0)
+    panel.open_files([path])
+    qtbot.waitUntil(lambda: not panel.question.isHidden(), timeout=PATIENCE)
+    assert not panel.question.ok.isEnabled()  # the header's 1.0 is no offer
+    panel.question.size_edit.setValue(2.5)
+    panel.question.ok.click()
+    wait_for_card(qtbot, panel)
+    assert panel.session.particles.pixel_sizes[0] == 2.5
+    assert panel.card.rows["CTF"].text() == "off"
+
+
+def test_missing_stacks_are_found_in_another_folder(panel, qtbot, tmp_path, tiny_particles, monkeypatch, said):
+    star = tmp_path / "moved" / "tiny.star"
+    star.parent.mkdir()
+    text = tiny_particles.particles.read_text()
+    star.write_text(
+        text.replace(str(tiny_particles.stack), "elsewhere/tiny.mrcs").replace("@tiny.mrcs", "@a/tiny.mrcs")
+    )
+    panel.open_files([star])
+    qtbot.waitUntil(lambda: "missing" in panel.card.problems.text(), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: "No images to show" in panel.gallery_message.text(), timeout=PATIENCE)
+    assert not panel.card.find_folder.isHidden()
+    folder = str(tiny_particles.stack.parent)
+    monkeypatch.setattr(opener.QFileDialog, "getExistingDirectory", lambda *_: folder)
+    panel.card.find_folder.click()
+    qtbot.waitUntil(lambda: panel.card.verdict.text() == "Ready for a run", timeout=PATIENCE)
+    assert panel.session.source.data_dir == Path(folder)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "torn.star", "absent.star", "short.mrcs"])
+def test_a_wrong_file_is_told_without_a_traceback(panel, qtbot, tmp_path, said, name):
+    path = tmp_path / name
+    if name != "absent.star":
+        path.write_text("nothing of use " * 100)
+    panel.open_files([path])
+    qtbot.waitUntil(lambda: bool(said), timeout=PATIENCE)
+    assert name in said[-1]
+    assert "Traceback" not in said[-1]
+    assert panel.session.particles is None
+    assert panel.busy.isHidden()
+    assert not panel.area.isHidden()
+
+
+def drop(panel, *paths):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    action, none = Qt.DropAction.CopyAction, Qt.KeyboardModifier.NoModifier
+    panel.dropEvent(QDropEvent(QPointF(9, 9), action, data, Qt.MouseButton.LeftButton, none))
+
+
+def test_files_and_runs_can_be_dropped(viewer, qtbot, tiny_particles, finished_run):
+    panel = reveal(viewer, "Particles")
+    drop(panel, tiny_particles.particles)
+    wait_for_card(qtbot, panel)
+    drop(panel, finished_run.path)
+    assert panel.session.folder.path == finished_run.path
+    qtbot.waitUntil(lambda: panel.session.status is not None, timeout=PATIENCE)
+    assert reveal(viewer, "Run").control.phase == "finished"
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=PATIENCE)  # its map
+
+
+def test_napari_opens_particles_in_the_workspace_and_as_a_layer(viewer, qtbot, tiny_particles, said):
+    assert viewer.open(tiny_particles.particles, plugin="napari-cryospin") == []
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=PATIENCE)
+    assert viewer.layers[0].data.shape == (60, 32, 32)
+    assert session_of(viewer).source.particles == tiny_particles.particles
+
+
+def test_napari_opens_a_run(viewer, qtbot, finished_run):
+    assert viewer.open(finished_run.path, plugin="napari-cryospin") == []
+    qtbot.waitUntil(lambda: session_of(viewer).snapshot is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: "cryoSPIN map" in viewer.layers, timeout=PATIENCE)
+    qtbot.wait(200)  # it is drawn before the window goes
+
+
+@pytest.mark.parametrize("key", samples.SAMPLES)
+def test_a_sample_opens_with_its_truth(viewer, qtbot, key):
+    (layer,) = viewer.open_sample("napari-cryospin", key)
+    assert layer.data.shape == (64, 64, 64)
+    assert not layer.visible
+    session = session_of(viewer)
+    panel = reveal(viewer, "Particles")
+    assert "Simulating" in panel.busy.text()
+    qtbot.waitUntil(lambda: session.particles is not None, timeout=PATIENCE)
+    assert len(session.particles) == 40
+    assert session.truth.name == f"{key}_40_truth.star"
+    assert session.particles.rotations is None  # the run does not know the truth
