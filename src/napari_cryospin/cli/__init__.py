@@ -14,9 +14,7 @@ from typing import Any
 
 import tyro
 
-from napari_cryospin.cli.console import preset_in, say, wording
-from napari_cryospin.cli.units import registry
-from napari_cryospin.settings import PRESETS
+from napari_cryospin.cli.console import RefusedFlagsError, preset_in, say, wording
 
 PROGRAM = "napari-cryospin"
 
@@ -34,7 +32,7 @@ COMMANDS = {
 }
 """Command -> module of this package that holds its function, and what it does."""
 
-BAD_INPUT = (ValueError, OSError)
+BAD_INPUT = (ValueError, OSError, RefusedFlagsError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,14 +74,18 @@ def obey(arguments: list[str]) -> int:
     # Threads that spin long while they wait slow a busy machine down a hundredfold; a short spin costs nothing on an
     # idle one. Read once, when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    from napari_cryospin.cli.flags import registry  # pydantic, which --help and --version do without
+
     return tyro.cli(function_of(name, rest), args=rest, prog=f"{PROGRAM} {name}", registry=registry)
 
 
 def function_of(name: str, arguments: Sequence[str]) -> Callable[..., int]:
-    """The function behind a command; where it takes settings, those of the preset named among the arguments."""
+    """Find the function behind a command; where it takes settings, with those of the preset among the arguments."""
     module = importlib.import_module(f"napari_cryospin.cli.{COMMANDS[name][0]}")
     function: Callable[..., Any] = getattr(module, name)
     if "settings" in inspect.signature(function).parameters:
+        from napari_cryospin.settings import PRESETS
+
         return functools.partial(function, settings=PRESETS[preset_in(arguments)])
     return function
 

@@ -11,16 +11,21 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from napari_cryospin.runs.messages import Status
-from napari_cryospin.settings import PRESETS
+if TYPE_CHECKING:
+    from napari_cryospin.runs.messages import Status  # numpy, which --help does without
 
 DEFAULT_PRESET = "quick"
 LINE_EVERY = 10.0  # s between two lines of progress where there is no terminal
 
 logger = logging.getLogger(__name__)
+
+
+class RefusedFlagsError(Exception):
+    """Flags that make no admitted settings. It is no `ValueError`: tyro would draw a frame around its one line."""
 
 
 def say(text: str) -> None:
@@ -37,7 +42,9 @@ def wording(error: BaseException) -> str:
 
 
 def preset_in(arguments: Sequence[str]) -> str:
-    """Name of the preset among the arguments; an unknown one is left to the parser to complain about."""
+    """Find the name of the preset among the arguments; an unknown one is left to the settings to complain about."""
+    from napari_cryospin.settings import PRESETS  # pydantic, which --help does without
+
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--preset", nargs="?", default=DEFAULT_PRESET)
     preset = parser.parse_known_args(list(arguments))[0].preset

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
+import pydantic
 import torch
+from annotated_types import Interval, MultipleOf
 from numpy.typing import NDArray
+from pydantic import StrictBool, StrictFloat, StrictInt
 from torch import Tensor
 
 from napari_cryospin.geometry import so3_grid
@@ -16,52 +18,52 @@ from napari_cryospin.particles import CtfParameters
 from napari_cryospin.physics import fourier
 from napari_cryospin.physics.ctf import PARAMETERS, ctf
 from napari_cryospin.physics.slicing import central_slices, shift_phases
-from napari_cryospin.settings import Range, Unit, check
+from napari_cryospin.settings import Unit, settings_class
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings_class
 class SimulationSettings:
     """What to simulate from a map."""
 
-    count: Annotated[int, Range(1, 10**8)] = 5000
+    count: Annotated[StrictInt, Interval(ge=1, le=10**8)] = 5000
     """Number of images."""
-    box: Annotated[int | None, Range(16, 1024), Unit("px")] = None
+    box: Annotated[StrictInt, Interval(ge=16, le=1024), MultipleOf(2), Unit("px")] | None = None
     """Box of the images, even: the map is Fourier-cropped to it. Default: the map's."""
-    snr: Annotated[float | None, Range(1e-6, 1e6)] = 0.4
+    snr: Annotated[StrictFloat, Interval(ge=1e-6, le=1e6)] | None = 0.4
     """Variance of the CTF-filtered clean images over all pixels, by the noise variance (at the box). None: no noise."""
     noise: Literal["white", "coloured"] = "white"
     """Noise of equal power at all frequencies, or of four times more at the lowest than at the highest."""
     orientations: Literal["uniform", "preferred"] = "uniform"
     """View directions: uniform on the sphere, or about the map's z axis. See also the orientation table."""
-    concentration: Annotated[float, Range(0.01, 1000)] = 2.0
+    concentration: Annotated[StrictFloat, Interval(ge=0.01, le=1000)] = 2.0
     """Concentration of preferred view directions (von Mises-Fisher's kappa)."""
     orientation_table: Path | None = None
     """Orientations to draw from instead: particles with poses (.star, .cs), of a refinement say."""
-    shift_sd: Annotated[float, Range(0, 1e4), Unit("A")] = 0.0
+    shift_sd: Annotated[StrictFloat, Interval(ge=0, le=1e4), Unit("A")] = 0.0
     """Standard deviation of the shifts along x and along y."""
-    ctf: bool = True
+    ctf: StrictBool = True
     """Filter the images by a CTF."""
     ctf_table: Path | None = None
     """CTFs to draw from: .npz with `ctf` (n, 9). Default: as the following say."""
-    defocus_low: Annotated[float, Range(-1e5, 1e5), Unit("A")] = 8000.0
+    defocus_low: Annotated[StrictFloat, Interval(ge=-1e5, le=1e5), Unit("A")] = 8000.0
     """Smallest defocus."""
-    defocus_high: Annotated[float, Range(-1e5, 1e5), Unit("A")] = 28000.0
+    defocus_high: Annotated[StrictFloat, Interval(ge=-1e5, le=1e5), Unit("A")] = 28000.0
     """Largest defocus."""
-    voltage: Annotated[float, Range(10, 2000), Unit("kV")] = 300.0
+    voltage: Annotated[StrictFloat, Interval(ge=10, le=2000), Unit("kV")] = 300.0
     """Acceleration voltage."""
-    spherical_aberration: Annotated[float, Range(0, 100), Unit("mm")] = 2.7
+    spherical_aberration: Annotated[StrictFloat, Interval(ge=0, le=100), Unit("mm")] = 2.7
     """Spherical aberration."""
-    amplitude_contrast: Annotated[float, Range(0, 1)] = 0.1
+    amplitude_contrast: Annotated[StrictFloat, Interval(ge=0, le=1)] = 0.1
     """Amplitude contrast."""
-    seed: Annotated[int, Range(0, 2**31 - 1)] = 0
+    seed: Annotated[StrictInt, Interval(ge=0, le=2**31 - 1)] = 0
     """Seed of every random number."""
 
-    def __post_init__(self) -> None:
-        check(self)
-        if self.box is not None and self.box % 2:
-            raise ValueError(f"settings: box is {self.box}; expected an even number of pixels")
+    @pydantic.model_validator(mode="after")
+    def _defocus_in_order(self) -> SimulationSettings:
         if self.defocus_low > self.defocus_high:
-            raise ValueError(f"settings: defocus_low is {self.defocus_low:g}, above defocus_high {self.defocus_high:g}")
+            found = f"simulation.defocus_low is {self.defocus_low:g}"
+            raise ValueError(f"{found}; expected at most defocus_high, {self.defocus_high:g} A")
+        return self
 
 
 def draw_rows(count: int, rows: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from napari_cryospin.settings import PRESETS, Settings
-from napari_cryospin.widgets.kit.knobs import fields_of
+from napari_cryospin.settings import PRESETS, Settings, fields_of
+from napari_cryospin.widgets.kit.knobs import label_of, tip_of
 from napari_cryospin.widgets.kit.preferences import recall_settings, remember, remember_settings
 from napari_cryospin.widgets.kit.settings_form import GroupForm, changes, window_preset, with_changes, with_preset
 
@@ -29,7 +29,9 @@ def another(field, value):
         return not value
     if field.name == "padding":
         return 3 - value
-    return int(field.range.low) + 17 if int in field.kinds else field.range.low + 0.25
+    if float in field.kinds:
+        return field.range[0] + 0.25
+    return field.range[0] + (18 if field.even else 17)
 
 
 @pytest.mark.parametrize("name", GROUPS)
@@ -64,9 +66,12 @@ def test_every_field_goes_through_its_widget(qtbot, name):
 
 def test_tooltips_carry_help_unit_and_range():
     field = fields_of(type(PRESETS["quick"].preparation))["box"]
-    assert field.label == "box (px)"
-    assert "Fourier-cropped" in field.tip
-    assert "16 to 1024 px" in field.tip
+    assert label_of(field) == "box (px)"
+    assert "Fourier-cropped" in tip_of(field)
+    assert tip_of(field).endswith("16 to 1024 px.")
+    radius = fields_of(type(PRESETS["quick"].preparation))["mask_radius"]
+    assert label_of(radius) == "mask radius (Å)"
+    assert tip_of(radius).endswith("1 to 100000 Å.")
 
 
 def test_only_the_user_s_changes_are_told(qtbot):

@@ -2,67 +2,33 @@
 
 from __future__ import annotations
 
-import types
-import typing
-from dataclasses import dataclass
-from typing import Any, Literal
+import dataclasses
+from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QWidget
 
-from napari_cryospin.settings import Range, field_docstrings, field_units
+from napari_cryospin.settings import SettingsField
 
 DEFAULT = "default"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """What is known of a settings field."""
-
-    name: str
-    kinds: tuple[Any, ...]
-    """The types it admits, without None."""
-    choices: tuple[str, ...]
-    """Of a Literal; else empty."""
-    optional: bool
-    """None stands for a default that depends on the rest."""
-    help: str
-    unit: str
-    range: Range | None
-
-    @property
-    def label(self) -> str:
-        text = self.name.replace("_", " ")
-        return f"{text} ({self.unit})" if self.unit else text
-
-    @property
-    def tip(self) -> str:
-        limits = f"{self.range.low:g} to {self.range.high:g} {self.unit}".rstrip() + "." if self.range else ""
-        return f"{self.help} {limits}".rstrip()
+def label_of(field: SettingsField) -> str:
+    """Write a field's name and unit as they stand beside its widget."""
+    text = field.name.replace("_", " ")
+    return f"{text} ({_unit(field)})" if field.unit else text
 
 
-def fields_of(group: type) -> dict[str, Field]:
-    """The fields of a settings group, by name."""
-    helps, units = field_docstrings(group), field_units(group)
-    found = {}
-    for name, hint in typing.get_type_hints(group, include_extras=True).items():
-        limits = next((mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Range)), None)
-        plain = hint.__origin__ if hasattr(hint, "__metadata__") else hint
-        union = isinstance(plain, types.UnionType) or typing.get_origin(plain) is typing.Union
-        parts = typing.get_args(plain) if union else (plain,)
-        choices = tuple(c for part in parts if typing.get_origin(part) is Literal for c in typing.get_args(part))
-        found[name] = Field(
-            name=name,
-            kinds=tuple(part for part in parts if part is not type(None) and typing.get_origin(part) is not Literal),
-            choices=choices,
-            optional=type(None) in parts,
-            help=helps.get(name, ""),
-            unit={"A": "Å"}.get(units.get(name, ""), units.get(name, "")),
-            range=limits,
-        )
-    return found
+def tip_of(field: SettingsField) -> str:
+    """Write a field's help, with range and unit behind it."""
+    limits = dataclasses.replace(field, unit=_unit(field)).limits
+    return f"{field.help} {limits}." if limits else field.help
+
+
+def _unit(field: SettingsField) -> str:
+    return {"A": "Å"}.get(field.unit, field.unit)
 
 
 class Knob(Container):
@@ -74,23 +40,24 @@ class Knob(Container):
         What it edits.
     """
 
-    def __init__(self, field: Field) -> None:
+    def __init__(self, field: SettingsField) -> None:
         self.field = field
+        tip = tip_of(field)
         self.choice: ComboBox | None = None
         self.number: ValueWidget | None = None
         widgets: list[Any] = []
         if field.choices:
             both = [*field.choices, AFTER] if int in field.kinds else list(field.choices)
-            self.choice = ComboBox(choices=[(one.replace("-", " "), one) for one in both], tooltip=field.tip)
+            self.choice = ComboBox(choices=[(one.replace("-", " "), one) for one in both], tooltip=tip)
             widgets.append(self.choice)
         if field.kinds:
             self.number = _editor(field)
             widgets.append(self.number)
-        super().__init__(widgets=widgets, layout="horizontal", labels=False, label=field.label, name=field.name)
+        super().__init__(widgets=widgets, layout="horizontal", labels=False, label=label_of(field), name=field.name)
         self.margins = (0, 0, 0, 0)
-        self.tooltip = field.tip
+        self.tooltip = tip
         for widget in widgets:
-            widget.tooltip = field.tip
+            widget.tooltip = tip
             _leave_wheel_alone(widget.native)
         if self.choice is not None and self.number is not None:
             self.choice.changed.connect(self._show_number)
@@ -133,12 +100,13 @@ AFTER = "after-epochs"
 """The choice beside a Literal's own that stands for a number."""
 
 
-def _editor(field: Field) -> ValueWidget:
+def _editor(field: SettingsField) -> ValueWidget:
     if bool in field.kinds:
         return CheckBox(text="")
     if int not in field.kinds and float not in field.kinds:
         return LineEdit()
-    low, high = (field.range.low, field.range.high) if field.range else (1, 100000)
+    assert field.range is not None, field.name
+    low, high = field.range
     decimals = 0 if float not in field.kinds else 5 if high <= 1 else 2 if high <= 100 else 1
     step = 10.0**-decimals if high <= 1 else 1.0
     # One step below the range stands for the default. (Integers too: magicgui's SpinBox knows no special text.)

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
-from napari_cryospin.settings import PRESETS, Settings
-from napari_cryospin.widgets.kit.knobs import Knob, fields_of
+from napari_cryospin.settings import PRESETS, Settings, fields_of
+from napari_cryospin.widgets.kit.knobs import Knob, label_of
 
 Group = TypeVar("Group")
 
@@ -39,7 +39,7 @@ class GroupForm(QWidget):
         self.knobs = {name: Knob(fields[name]) for name in names or fields if name not in set(leave_out)}
         self._showing = False
         for knob in self.knobs.values():
-            label = QLabel(knob.label)
+            label = QLabel(label_of(knob.field))
             label.setToolTip(knob.tooltip or "")
             layout.addRow(label, knob.native)
             knob.changed.connect(self._tell)
@@ -103,14 +103,13 @@ def with_changes(preset: str, changed: dict[str, Any]) -> Settings:
 
     Raises
     ------
-    ValueError, KeyError, TypeError
-        A preset or a field is unknown, or a value not admitted: written by another version, say.
+    KeyError, TypeError
+        A preset or a group is unknown: written by another version, say.
+    ValueError
+        A field is unknown, or a value not admitted.
     """
-    settings = window_preset(preset)
-    groups: dict[str, dict[str, Any]] = {}
+    values: dict[str, Any] = dataclasses.asdict(window_preset(preset))
     for name, value in changed.items():
         group, _, field = name.rpartition(".")
-        groups.setdefault(group, {})[field] = value
-    plain = groups.pop("", {})
-    new = {group: dataclasses.replace(getattr(settings, group), **values) for group, values in groups.items()}
-    return dataclasses.replace(settings, **plain, **new)
+        (values[group] if group else values)[field] = value
+    return Settings(**values)

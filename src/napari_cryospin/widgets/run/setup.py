@@ -29,14 +29,15 @@ from napari_cryospin.settings import (
     ScheduleSettings,
     Settings,
     VolumeSettings,
+    fields_of,
 )
-from napari_cryospin.widgets.kit.knobs import fields_of
+from napari_cryospin.widgets.run.devices import devices
+from napari_cryospin.widgets.kit.knobs import tip_of
 from napari_cryospin.widgets.kit.parts import ERROR, Fold, button, text_label
 from napari_cryospin.widgets.kit.preferences import preferences, recall, remember
+from napari_cryospin.widgets.session.session import Session
 from napari_cryospin.widgets.kit.settings_form import GroupForm, changes, with_preset
 from napari_cryospin.widgets.kit.worker import Worker
-from napari_cryospin.widgets.run.devices import devices
-from napari_cryospin.widgets.session.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class RunSetup(QWidget):
         method = fields_of(Settings)["method"]
         for choice in method.choices:
             self.method.addItem(choice, choice)
-        self.method.setToolTip(method.tip)
+        self.method.setToolTip(tip_of(method))
         self.method.activated.connect(self._take)
         self.forms["encoder"] = self._group_form(EncoderSettings, ("heads",))
         self.forms["schedule"] = self._group_form(ScheduleSettings, ("switch",))
@@ -124,7 +125,7 @@ class RunSetup(QWidget):
         for name in ("encoder", "schedule"):
             ((knob_name, knob),) = self.forms[name].knobs.items()
             label = QLabel(knob_name)
-            label.setToolTip(knob.field.tip)
+            label.setToolTip(tip_of(knob.field))
             self.form.addRow(label, knob.native)
         self.form.addRow("device", self.device)
         self._place_rows()

@@ -1,0 +1,83 @@
+"""Flags from settings classes, by tyro. What a flag says is judged by the settings classes, all values at once."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic.dataclasses import is_pydantic_dataclass
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    StructConstructorSpec,
+    StructFieldSpec,
+    StructTypeInfo,
+)
+
+from napari_cryospin.cli.console import RefusedFlagsError
+from napari_cryospin.settings import Settings, SettingsField, fields_of
+
+METAVARS = {int: "INT", float: "FLOAT", str: "STR", Path: "PATH"}
+
+registry = ConstructorRegistry()
+
+
+@registry.struct_rule
+def settings_flags(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """Make the flags of a settings class, if it is one."""
+    if not is_pydantic_dataclass(info.type):
+        return None
+    default = info.default if isinstance(info.default, info.type) else info.type()
+    fields = []
+    for name, field in fields_of(info.type).items():
+        value, unit = getattr(default, name), f" Unit: {field.unit}." if field.unit else ""
+        fields.append(StructFieldSpec(name, _flag_type(field), value, field.help + unit))
+    within = any(field.group is info.type for field in fields_of(Settings).values())
+    make = dict if within else functools.partial(checked, info.type)
+    return StructConstructorSpec(instantiate=make, fields=tuple(fields))
+
+
+def checked(group: type, **values: Any) -> Any:
+    """Make settings from the flags' values; those of a group within it come as a dict.
+
+    Raises
+    ------
+    RefusedFlagsError
+        A value is wrong, or values do not go together; names all of them.
+    """
+    try:
+        return group(**values)
+    except ValueError as error:
+        raise RefusedFlagsError(str(error)) from error
+
+
+def _flag_type(field: SettingsField) -> Any:
+    if field.group is not None:
+        return field.group
+    if bool in field.kinds:
+        return bool  # two flags without a value
+    metavars = ["{None}"] * field.optional + ["{" + ",".join(field.choices) + "}"] * bool(field.choices)
+    return Annotated[
+        object,
+        PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="|".join([*metavars, *(METAVARS[kind] for kind in field.kinds)]),
+            instance_from_str=lambda texts: read_value(field, texts[0]),
+            is_instance=lambda instance: True,
+            str_from_instance=lambda instance: [str(instance)],
+        ),
+    ]
+
+
+def read_value(field: SettingsField, text: str) -> Any:
+    """Read a flag's text as one of the field's types, or leave it as it is: a choice, or an error."""
+    if field.optional and text == "None":
+        return None
+    for kind in (int, float):
+        if kind in field.kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    return text

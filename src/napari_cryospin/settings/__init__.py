@@ -1,0 +1,32 @@
+"""Every setting of a run, grouped: flags, forms, settings.json and docs/settings.md are made from these classes.
+
+A preset is a full set of settings (`PRESETS`); what the user gives on top of it overrides (`dataclasses.replace`).
+"""
+
+from napari_cryospin.settings.fields import SettingsField, Unit, fields_of
+from napari_cryospin.settings.gate import settings_class
+from napari_cryospin.settings.groups import (
+    EncoderSettings,
+    MachineSettings,
+    PosteriorSettings,
+    PreparationSettings,
+    ScheduleSettings,
+    Settings,
+    VolumeSettings,
+)
+from napari_cryospin.settings.presets import PRESETS
+
+__all__ = [
+    "PRESETS",
+    "EncoderSettings",
+    "MachineSettings",
+    "PosteriorSettings",
+    "PreparationSettings",
+    "ScheduleSettings",
+    "Settings",
+    "SettingsField",
+    "Unit",
+    "VolumeSettings",
+    "fields_of",
+    "settings_class",
+]

@@ -1,0 +1,111 @@
+"""What is known of a settings field: the one source of forms, flags, error messages and the page of documentation."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Interval, MultipleOf
+from pydantic.dataclasses import is_pydantic_dataclass
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Unit of a number, as shown behind the field."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingsField:
+    """A field of a settings class, read from its annotation and the text beneath it."""
+
+    name: str
+    kinds: tuple[type, ...]
+    """Types that it admits, without None and without a Literal's."""
+    choices: tuple[str, ...]
+    """Words of its Literal; empty where it has none."""
+    optional: bool
+    """None is admitted; it mostly stands for a default that depends on the rest."""
+    default: Any
+    help: str
+    """The text beneath the field; of a group, its docstring."""
+    unit: str
+    range: tuple[float, float] | None
+    """Smallest and largest number admitted."""
+    even: bool
+
+    @property
+    def group(self) -> type | None:
+        """The settings class that the field holds, if it holds one."""
+        return next((kind for kind in self.kinds if is_pydantic_dataclass(kind)), None)
+
+    @property
+    def limits(self) -> str:
+        """Range and unit in words; empty where there is no range."""
+        if self.range is None:
+            return ""
+        low, high = map(number_text, self.range)
+        return f"{low} to {high} {self.unit}".rstrip()
+
+    @property
+    def expected(self) -> str:
+        """What the field admits, in words."""
+        if self.group is not None:
+            return "a group of settings: " + ", ".join(fields_of(self.group))
+        admitted = [*self.choices, *(self._in_words(kind) for kind in self.kinds)]
+        words = " or ".join(filter(None, [", ".join(admitted[:-1]), admitted[-1]]))
+        return f"{words}, or None" if self.optional else words
+
+    def _in_words(self, kind: type) -> str:
+        words = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
+        word = "an even number" if self.even else words[kind]
+        return f"{word}, {self.limits}" if self.limits else word
+
+
+@functools.cache
+def fields_of(group: type) -> dict[str, SettingsField]:
+    """Read the fields of a settings class, by name and in their order."""
+    hints = typing.get_type_hints(group, include_extras=True)
+    helps = group.__pydantic_fields__  # type: ignore[attr-defined]
+    found = {}
+    for field in dataclasses.fields(group):
+        parts, marks = _taken_apart(hints[field.name])
+        interval: Any = next((mark for mark in marks if isinstance(mark, Interval)), None)
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        kinds = tuple(part for part in parts if isinstance(part, type) and part is not type(None))
+        texts = [helps[field.name].description, *(kind.__doc__ for kind in kinds if is_pydantic_dataclass(kind))]
+        found[field.name] = SettingsField(
+            name=field.name,
+            kinds=kinds,
+            choices=tuple(word for part in parts if typing.get_origin(part) is Literal for word in part.__args__),
+            optional=type(None) in parts,
+            default=default,
+            help=" ".join(next(filter(None, texts), "").split()),
+            unit=next((mark.name for mark in marks if isinstance(mark, Unit)), ""),
+            range=None if interval is None else (interval.ge, interval.le),
+            even=any(isinstance(mark, MultipleOf) for mark in marks),
+        )
+    return found
+
+
+def number_text(number: float) -> str:
+    """Write a number in as few characters as say it exactly."""
+    short = f"{number:.10g}"
+    return short if isinstance(number, float) and float(short) == number else str(number)
+
+
+def _taken_apart(hint: Any) -> tuple[list[Any], list[Any]]:
+    """Split an annotation into the types of its union, and all marks on them."""
+    if typing.get_origin(hint) is Annotated:
+        parts, marks = _taken_apart(hint.__origin__)
+        return parts, [*marks, *hint.__metadata__]
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        pairs = [_taken_apart(part) for part in typing.get_args(hint)]
+        return [part for parts, _ in pairs for part in parts], [mark for _, marks in pairs for mark in marks]
+    return [hint], []
