@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from napari_cryospin.physics.simulate import SimulationSettings
 from napari_cryospin.settings import PRESETS, Settings, SettingsField, fields_of
+from napari_cryospin.simulation.images import SimulationSettings
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 

@@ -7,7 +7,15 @@ import sys
 import pytest
 
 from napari_cryospin.cli import COMMANDS, main
-from napari_cryospin.settings import PRESETS
+from napari_cryospin.cli.flags import read_value
+from napari_cryospin.settings import (
+    PRESETS,
+    EncoderSettings,
+    MachineSettings,
+    PreparationSettings,
+    ScheduleSettings,
+    fields_of,
+)
 
 
 def test_help_names_every_command(capsys):
@@ -110,6 +118,54 @@ def test_impossible_settings_are_status_2_and_no_traceback(command, options, nam
     assert named in shown.out + shown.err
     assert "Traceback" not in shown.err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--method serach", "method is 'serach'; expected cryospin, fully-amortized or search (did you mean search?)"),
+        ("--preset fast", "preset is 'fast'; expected quick, paper-synthetic, paper-experimental or paper-cpu"),
+        ("--volume-update weiner", "volume.volume_update is 'weiner'; expected adam or wiener (did you mean wiener?)"),
+        ("--switch automtic", "schedule.switch is 'automtic'; expected by-hand, automatic or a whole number"),
+        ("--heads 7.5", "encoder.heads is '7.5'; expected a whole number, 1 to 64"),
+        ("--heads many", "encoder.heads is 'many'; expected a whole number, 1 to 64"),
+        ("--cache nan", "preparation.cache is nan; expected a number, 0 to 10000 GiB"),
+        ("--mask-radius wide", "preparation.mask_radius is 'wide'; expected a number, 1 to 100000 A, or None"),
+        ("--box 33", "preparation.box is 33; expected an even number, 16 to 1024 px, or None"),
+        ("--switch 44", "schedule.switch is 44; expected fewer than the 44 epochs in all"),
+    ],
+)
+def test_a_wrong_flag_is_one_line_and_status_2(options, said, stack, capsys):
+    assert main(["inspect", str(stack), *options.split()]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"napari-cryospin: settings: {said}")
+    assert shown.err.count("\n") == 1
+
+
+def test_all_wrong_flags_are_named_at_once(stack, tmp_path, capsys):
+    assert main(["inspect", str(stack), "--heads", "99", "--trunk", "vgg", "--loss", "cubed"]) == 2
+    error = capsys.readouterr().err
+    assert all(name in error for name in ("encoder.heads is 99", "encoder.trunk is 'vgg'", "volume.loss is 'cubed'"))
+    assert main(["simulate", str(tmp_path / "map.mrc"), str(tmp_path / "out"), "--box", "33", "--snr", "0"]) == 2
+    error = capsys.readouterr().err
+    assert all(name in error for name in ("simulation.box is 33", "simulation.snr is 0.0"))
+
+
+def test_flags_are_read_as_their_fields_types():
+    fields = {**fields_of(EncoderSettings), **fields_of(ScheduleSettings), **fields_of(PreparationSettings)}
+    for name, text, value in (
+        ("heads", "7", 7),
+        ("max_shift", "7", 7.0),
+        ("max_shift", "None", None),
+        ("switch", "7", 7),
+        ("switch", "by-hand", "by-hand"),
+        ("encoder_learning_rate", "1e-3", 0.001),
+        ("noise", "white", "white"),
+    ):
+        read = read_value(fields[name], text)
+        assert (read, type(read)) == (value, type(value))
+    assert read_value(fields_of(MachineSettings)["device"], "1") == "1"
 
 
 @pytest.mark.parametrize(

@@ -212,3 +212,17 @@ def test_a_damaged_file_is_named(run, name, content):
     (run.path / f"{name}.json").write_text(content)
     with pytest.raises(ValueError, match=f"{name}.json: not written by a run, or damaged"):
         {"input": lambda: run.source, "settings": lambda: run.settings, "status": run.read_status}[name]()
+
+
+def test_wrong_settings_of_a_run_name_the_file_and_the_field(run):
+    path = run.path / "settings.json"
+    path.write_text(path.read_text().replace('"cryospin"', '"serach"').replace('"heads": 7', '"heads": 7.5'))
+    with pytest.raises(ValueError) as error:
+        _ = run.settings
+    for text in (
+        str(path),
+        "method is 'serach'",
+        "did you mean search?",
+        "heads is 7.5; expected a whole number",
+    ):
+        assert text in str(error.value)

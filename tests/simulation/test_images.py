@@ -104,10 +104,23 @@ def test_noise_has_the_variance_and_the_spectrum(coloured):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"box": 33}, {"count": 0}, {"snr": 0.0}, {"defocus_low": 3e4}, {"shift_sd": -1.0}, {"box": 8}]
+    ("wrong", "said"),
+    [
+        ({"box": 33}, "box is 33; expected an even number, 16 to 1024 px, or None"),
+        ({"count": 0}, "count is 0; expected a whole number, 1 to 100000000"),
+        ({"count": 7.5}, "count is 7.5; expected a whole number"),
+        ({"snr": 0.0}, "snr is 0.0; expected a number, 1e-06 to 1000000, or None"),
+        ({"defocus_low": 3e4}, "defocus_low is 30000; expected at most defocus_high, 28000 A"),
+        ({"shift_sd": -1.0}, "shift_sd is -1.0; expected a number, 0 to 10000 A"),
+        ({"box": 8}, "box is 8; expected an even number"),
+        ({"noise": "whte"}, r"noise is 'whte'; expected white or coloured \(did you mean white\?\)"),
+        ({"ctf": "no"}, "ctf is 'no'; expected true or false"),
+        ({"ctf_table": 3}, "ctf_table is 3; expected a path, or None"),
+        ({"cuont": 3}, r"cuont is no setting; expected one of count, .* \(did you mean count\?\)"),
+    ],
 )
-def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+def test_wrong_settings_are_refused(wrong, said):
+    with pytest.raises(ValueError, match=f"settings: simulation.{said}"):
         SimulationSettings(**wrong)
 
 

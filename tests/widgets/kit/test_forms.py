@@ -5,12 +5,14 @@ import json
 
 import pytest
 
-from napari_cryospin.settings import PRESETS, Settings, fields_of
-from napari_cryospin.widgets.kit.knobs import label_of, tip_of
+from napari_cryospin.settings import PRESETS, PreparationSettings, Settings, fields_of
+from napari_cryospin.widgets.kit.knobs import AFTER, label_of, tip_of
 from napari_cryospin.widgets.kit.preferences import recall_settings, remember, remember_settings
 from napari_cryospin.widgets.kit.settings_form import GroupForm, changes, window_preset, with_changes, with_preset
+from napari_cryospin.widgets.run.setup import RunSetup
 
-GROUPS = [field.name for field in dataclasses.fields(Settings) if field.name not in ("preset", "method")]
+GROUP_CLASSES = {field.name: field.group for field in fields_of(Settings).values() if field.group is not None}
+GROUPS = list(GROUP_CLASSES)
 OTHER = {  # a value for every field whose kind alone does not say one
     "switch": 12,
     "device": "cuda:1",
@@ -108,5 +110,81 @@ def test_what_was_chosen_is_remembered():
 def test_what_another_version_remembered_is_left_out(text):
     remember("settings", text)
     assert recall_settings() == window_preset("quick")
-    remember("settings", json.dumps({"preset": "quick", "changes": {"encoder.antlers": 2}}))
-    assert recall_settings() == window_preset("quick")
+    for changed in (
+        {"encoder.antlers": 2},
+        {"antlers.heads": 2},
+        {"encoder.heads": 7.5},
+        {"preset.heads": 2},
+        {"x": 1},
+    ):
+        remember("settings", json.dumps({"preset": "quick", "changes": changed}))
+        assert recall_settings() == window_preset("quick")
+
+
+CHOICES = [
+    (group, name, choice)
+    for group, cls in GROUP_CLASSES.items()
+    for name, field in fields_of(cls).items()
+    for choice in (*field.choices, *[True, False] * (bool in field.kinds))
+]
+
+
+@pytest.mark.parametrize("method", fields_of(Settings)["method"].choices)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_form_makes_admitted_settings_or_complains(session, qtbot, preset, method):
+    """Every choice of every field, on every preset and method: what is shown is taken, or said to be wrong."""
+    setup = RunSetup(session)
+    qtbot.addWidget(setup)
+    setup.folded.toggled.emit(True)
+    complaints = 0
+    for group, name, choice in CHOICES:
+        if group not in ("encoder", "volume", "schedule", "posterior"):
+            continue
+        session.set_settings(window_preset(preset))
+        setup.show_settings()
+        setup.method.setCurrentIndex(setup.method.findData(method))
+        (form,) = [form for key, form in setup.forms.items() if key.split()[0] == group and name in form.knobs]
+        form.knobs[name].value = choice
+        setup._take()
+        shown = json.loads(session.settings.to_json())
+        shown["method"] = method
+        shown[group][name] = choice
+        if setup.problem:
+            complaints += 1
+            assert session.settings == window_preset(preset)
+            with pytest.raises(ValueError) as error:
+                Settings(**shown)
+            assert setup.problem == str(error.value).removeprefix("settings: ")
+        else:
+            assert Settings(**shown) == session.settings
+    assert (complaints > 0) == (method != "fully-amortized" or preset == "quick")
+
+
+def test_a_form_of_particles_complains_of_an_odd_box(qtbot):
+    form = GroupForm(PreparationSettings)
+    qtbot.addWidget(form)
+    form.knobs["box"].value = 33
+    with pytest.raises(ValueError, match=r"preparation\.box is 33; expected an even number, 16 to 1024 px, or None"):
+        form.applied_to(PreparationSettings())
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("number", [-1e12, 0.0, 0.5, 7.5, 1e12])
+def test_whatever_number_is_typed_is_admitted_or_complained_of(qtbot, group, number):
+    """Between "default" and the smallest number admitted, a spin box takes numbers that are not."""
+    cls = GROUP_CLASSES[group]
+    for name, field in fields_of(cls).items():
+        if not {int, float} & set(field.kinds):
+            continue
+        form = GroupForm(cls, (name,))
+        qtbot.addWidget(form)
+        knob = form.knobs[name]
+        if knob.choice is not None:
+            knob.choice.value = AFTER
+        knob.number.native.setValue(number)
+        try:
+            made = form.applied_to(cls())
+        except ValueError as error:
+            assert str(error).startswith(f"settings: {group}.{name} is ")  # noqa: PT017 (either way is right)
+            continue
+        assert cls(**dataclasses.asdict(made)) == made

@@ -31,13 +31,13 @@ from napari_cryospin.settings import (
     VolumeSettings,
     fields_of,
 )
-from napari_cryospin.widgets.run.devices import devices
 from napari_cryospin.widgets.kit.knobs import tip_of
 from napari_cryospin.widgets.kit.parts import ERROR, Fold, button, text_label
 from napari_cryospin.widgets.kit.preferences import preferences, recall, remember
-from napari_cryospin.widgets.session.session import Session
 from napari_cryospin.widgets.kit.settings_form import GroupForm, changes, with_preset
 from napari_cryospin.widgets.kit.worker import Worker
+from napari_cryospin.widgets.run.devices import devices
+from napari_cryospin.widgets.session.session import Session
 
 log = logging.getLogger(__name__)
 
