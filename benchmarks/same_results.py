@@ -275,20 +275,25 @@ def differing_values(file: str, old: Content, new: Content) -> Iterator[Differen
 
 def compare(old: Any, new: Any) -> tuple[str, float] | None:
     """What differs, and the largest difference; None where all bits are the same."""
-    first, second = np.asarray(old), np.asarray(new)
-    if first.shape != second.shape:
-        return f"shape {first.shape} before, {second.shape} after", float("inf")
-    if first.dtype.kind not in "biuf" or second.dtype.kind not in "biuf":
+    first, second = np.atleast_1d(old), np.atleast_1d(new)
+    if np.shape(old) != np.shape(new):
+        return f"shape {np.shape(old)} before, {np.shape(new)} after", float("inf")
+    numbers = first.dtype.kind in "biuf" and second.dtype.kind in "biuf"
+    if first.dtype == second.dtype and numbers:
+        same = first.tobytes() == second.tobytes()
+    elif numbers:  # another type may hold the same numbers
+        same = np.array_equal(first, second.astype(first.dtype), equal_nan=first.dtype.kind == "f")
+    else:
         same = first.dtype.kind == second.dtype.kind and bool(np.all(first == second))
-        return None if same else (f"{old!s:.60} before, {new!s:.60} after", float("inf"))
-    # A wider type may hold the same numbers.
-    if np.array_equal(first, second.astype(first.dtype), equal_nan=first.dtype.kind == "f"):
+    if same:
         return None
-    apart = np.abs(first.astype(float) - second.astype(float))
-    apart[np.isnan(first.astype(float)) & np.isnan(second.astype(float))] = 0
+    if not numbers:
+        return f"{old!s:.60} before, {new!s:.60} after", float("inf")
+    one, other = first.astype(float), second.astype(float)
+    apart = np.where(np.isnan(one) & np.isnan(other), 0, np.abs(one - other))
     largest = float("inf") if np.isnan(apart).any() else float(apart.max())
-    scale = np.nanmax(np.abs(first.astype(float)))
-    return f"differ by up to {largest:.3g}, of values up to {scale:.3g}; {(apart > 0).mean():.1%} of them", largest
+    text = f"differ by up to {largest:.3g}, of values up to {np.nanmax(np.abs(one), initial=0):.3g}"
+    return f"{text}; {(apart != 0).mean():.1%} of them", largest
 
 
 # Tables
