@@ -23,13 +23,12 @@ PACKAGE = "napari_cryospin"
 NESTED_ROOMS = ("widgets",)
 """Rooms whose folders are rooms in turn."""
 FOREIGN_FLAGS = {
-    "cryodrgn.py": {"--poses", "--ind", "--ctf", "--uninvert-data"},
-    "maps.py": {"--firstiter_cc"},
-    "relion.py": {"--multiply_constant"},
-    "launch.py": {"--gres", "--job-name", "--output", "--signal", "--parsable"},
-    "run_setup.py": {"--gres", "--time", "--partition"},
+    *("--ind", "--uninvert-data", "--firstiter_cc", "--multiply_constant"),
+    *("--gres", "--job-name", "--parsable", "--partition", "--signal", "--time"),
 }
-"""File -> flags in its messages that belong to other programs: cryoDRGN, RELION, sbatch."""
+"""Flags of other programs, which messages may name: cryoDRGN, RELION, sbatch."""
+SHARED_FLAGS = {"cryodrgn.py": {"--poses", "--ctf"}, "launch.py": {"--output"}}
+"""File -> flags that are ours as well, but mean those of another program there."""
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*$")
 
@@ -316,7 +315,7 @@ def flags_outside_cli(house: House) -> Count:
     found = []
     for module in house.modules.values():
         if module.room != "cli":
-            foreign = FOREIGN_FLAGS.get(module.path.name, set())
+            foreign = FOREIGN_FLAGS | SHARED_FLAGS.get(module.path.name, set())
             for node, text, _ in module.texts:
                 found += [module.at(node, flag) for flag in FLAG.findall(text) if flag not in foreign]
     return Count("command-line flags in texts outside cli", tuple(found))

@@ -9,13 +9,13 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 CEILINGS = {
-    "import circles between modules": 4,
+    "import circles between modules": 0,
     "import circles between rooms": 0,
     "private names of another room": 0,
     "isinstance on volumes outside models": 24,
     "comparisons with the method's name": 9,
-    "constant names that several files define": 63,
-    "public function names that several files define": 16,
+    "constant names that several files define": 62,
+    "public function names that several files define": 14,
     "class names that several files define": 1,
     "command-line flags in texts outside cli": 19,
 }
