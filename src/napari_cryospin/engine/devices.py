@@ -38,8 +38,24 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    there += ["mps"] if torch.backends.mps.is_available() else []
-    if name not in there and not (name == "cuda" and "cuda:0" in there):
-        raise ValueError(f"device {name!r} cannot be used; found here: {', '.join(there)}")
-    return torch.device(name)
+    device = _known(name)
+    if device is None:
+        raise ValueError(f"device {name!r} cannot be used; found here: {', '.join(_found())}")
+    return device
+
+
+def _known(name: str) -> torch.device | None:
+    """Look up a device among those that torch knows and that are there: also such as a backend of its own added."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        return None
+    backend = getattr(torch, device.type, None)  # torch.cpu, torch.cuda, torch.mps, torch.xpu ...
+    there = hasattr(backend, "is_available") and backend.is_available()
+    return device if there and (device.index or 0) < backend.device_count() else None
+
+
+def _found() -> list[str]:
+    """Names of the devices that are there, of the usual kinds."""
+    kinds = {kind: getattr(torch, kind).device_count() for kind in ("cuda", "mps", "xpu") if _known(kind)}
+    return ["cpu", *(f"{kind}:{index}" for kind, count in kinds.items() for index in range(count))]
