@@ -59,6 +59,9 @@ WAITING = {
     aten._linalg_check_errors.default: "linalg check",
 }
 """Operations whose result, or its shape, is known to the host: CUDA waits until all work before them is done."""
+EAGER = {aten._conj.default: aten.conj_physical.default, aten._neg_view.default: aten.neg.default}
+"""What torch puts off by marking a tensor as conjugate or negative, and what is done here at once: torch strips the
+mark from a wrapper before the held tensor is seen."""
 NO_NUMBERS = (aten.cat.default, aten.stack.default)
 """Operations that accept no CPU tensor without dimensions beside tensors of the device."""
 
@@ -148,6 +151,7 @@ class PretendTensor(torch.Tensor):
 
 def _run(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Carry out an operation on the CPU, if CUDA would carry it out on its device."""
+    function = EAGER.get(function, function)
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     ours = [tensor for tensor in tensors if isinstance(tensor, PretendTensor)]
     if kwargs.get("generator") is not None:
