@@ -98,8 +98,7 @@ class AutoEncoding:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
-        fit.candidates[batch.rows] = rotations.detach().cpu()
-        fit.candidate_shifts[batch.rows] = shifts.detach().cpu()
+        fit.note_candidates(batch.rows, rotations, shifts)
         best_rotations, best_shifts = take(all_rotations.detach(), winner), take(all_shifts.detach(), winner)
         self._note(batch, models, errors, best_rotations, best_shifts)
         return best_rotations, best_shifts
@@ -111,12 +110,12 @@ class AutoEncoding:
         """
         fit = self.fit
         assert fit.encoder is not None
-        learns = winner < fit.encoder.heads  # a posterior sample has nothing to teach an encoder by its error,
         if isinstance(fit.volume, HartleyVolume):
-            learns = torch.ones_like(learns)  # but a volume
-        if not bool(learns.any()):
+            chosen = torch.arange(len(winner), device=winner.device)
+        else:  # A posterior sample has nothing to teach an encoder by its error.
+            chosen = (winner < fit.encoder.heads).nonzero()[:, 0]
+        if not len(chosen):
             return rotations.sum() * 0
-        chosen = learns.nonzero()[:, 0]
         head = winner[chosen]
         images, ctf = batch.images[chosen], batch.ctf[chosen]
         part = Batch(rows=batch.rows, images=images, ctf=ctf, points=batch.points, weights=batch.weights)
@@ -141,9 +140,11 @@ class AutoEncoding:
         heads = 0 if fit.encoder is None else fit.encoder.heads
         winner = errors.argmin(-1)
         fit.note_error(batch, take(models, winner))
-        fit.winner[rows] = winner.to(fit.winner)
         if heads:
-            fit.best_head[rows] = errors[:, :heads].argmin(-1).to(fit.best_head)
+            both = torch.stack((winner, errors[:, :heads].argmin(-1)))
+            fit.winner[rows], fit.best_head[rows] = both.to(fit.winner)  # one wait for the device
+        else:
+            fit.winner[rows] = winner.to(fit.winner)
         fit.poses.set(rows.to(fit.device), rotations, shifts)
 
     def end_epoch(self) -> dict[str, float]:

@@ -34,10 +34,12 @@ class Batch:
     weights: Tensor  # (p,) inverse noise variance
 
     def part(self, chosen: slice | Tensor) -> Batch:
+        """Take some of the images: a slice, or `(k,)` positions on the CPU."""
+        where = chosen if isinstance(chosen, slice) else chosen.to(self.images.device)
         return Batch(
-            rows=self.rows[chosen if isinstance(chosen, slice) else chosen.cpu()],
-            images=self.images[chosen],
-            ctf=self.ctf[chosen],
+            rows=self.rows[chosen],
+            images=self.images[where],
+            ctf=self.ctf[where],
             points=self.points,
             weights=self.weights,
         )
@@ -162,7 +164,8 @@ class Fit:
 
     def project(self, batch: Batch, rotations: Tensor, shifts: Tensor | None) -> Tensor:
         """`(b, ..., p)` noise-free images of the present volume at `(b, ..., 3, 3)` rotations."""
-        band = int(batch.points[-1].square().sum().double().sqrt().ceil())
+        outermost = self.images.points[len(batch.points) - 1]  # read on the CPU, so that no device is waited for
+        band = int(outermost.square().sum().double().sqrt().ceil())
         extra = rotations.dim() - 3
         ctf = batch.ctf.reshape(len(batch.ctf), *(1,) * extra, -1)
         return self.projector(self.volume.hartley(band), rotations, shifts if self.max_shift else None, ctf)
@@ -173,6 +176,12 @@ class Fit:
         The mask takes its share of the noise; an absolute error is a mean already.
         """
         return points * float(self.images.mask.square().mean()) if self.settings.volume.loss == "squared" else 1.0
+
+    def note_candidates(self, rows: Tensor, rotations: Tensor, shifts: Tensor) -> None:
+        """Write down what the heads propose for the particles `rows`: `(b, heads, 3, 3)` and `(b, heads, 2)`."""
+        proposed = torch.cat((rotations.detach().flatten(-2), shifts.detach()), dim=-1).cpu()  # one wait for the device
+        self.candidates[rows] = proposed[..., :9].unflatten(-1, (3, 3))
+        self.candidate_shifts[rows] = proposed[..., 9:]
 
     def note_error(self, batch: Batch, model: Tensor) -> None:
         """Write down how far the images are from their `(b, p)` models, in units of the background's noise alone: what

@@ -42,7 +42,9 @@ class Templates:
 
 
 @torch.no_grad()
-def make_templates(hartley: Tensor, rotations: Tensor, points: Tensor, padding: int, chunk: int = 2**22) -> Templates:
+def make_templates(
+    hartley: Tensor, rotations: Tensor, points: Tensor, padding: int, *, band: int | None = None, chunk: int = 2**22
+) -> Templates:
     """Slice a volume at every pose of a grid.
 
     Parameters
@@ -55,11 +57,14 @@ def make_templates(hartley: Tensor, rotations: Tensor, points: Tensor, padding: 
         `(p, 2)` half-plane points, innermost first.
     padding : int
         Oversampling of the lattice.
+    band : int, optional
+        Shells that the points reach. Default: read off the points, for which a device has to be waited for.
     chunk : int
         Points to slice at a time.
     """
     rotations = rotations.reshape(-1, 3, 3)
-    band = int(points.square().sum(-1).max().sqrt().ceil())
+    if band is None:
+        band = int(points.square().sum(-1).max().sqrt().ceil())
     lattice = crop_lattice(hartley, band, padding).contiguous()
     count = len(points)
     slices = torch.empty(len(rotations), 2 * count, device=hartley.device, dtype=hartley.dtype)
@@ -105,11 +110,11 @@ def log_likelihoods(
 def shift_grid(radius: float, step: float, device: torch.device | str = "cpu") -> Tensor:
     """`(t, 2)` shifts inside a circle, the centre first, both lengths in Angstrom."""
     count = int(radius / step + 1e-6)
-    axis = torch.arange(-count, count + 1, device=device) * step
+    axis = torch.arange(-count, count + 1) * step
     shifts = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).reshape(-1, 2)
     distance = shifts.norm(dim=-1)
     kept = distance <= radius * (1 + 1e-6)
-    return shifts[kept][distance[kept].argsort(stable=True)]
+    return shifts[kept][distance[kept].argsort(stable=True)].to(device)
 
 
 def sample(log_probability: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:

@@ -113,8 +113,9 @@ def refine_poses(
         matrix, side, now = _normal_equations(images[active] - model, derivatives, weights)
         if normal is None or slope is None:
             normal, slope = torch.zeros_like(matrix), torch.zeros_like(side)
-        better = now < error[active]
-        damping[active] *= torch.where(better, 0.5, 10.0)
+        improved = now < error[active]
+        damping[active] *= torch.where(improved, 0.5, 10.0)
+        better = improved.nonzero()[:, 0]  # A mask would make the host wait for a device wherever it is used.
         # A step that makes it worse is taken back; the next starts from the best pose as well, and is shorter.
         kept = active[better]
         best[kept], error[kept] = rotations[better], now[better]
@@ -124,7 +125,7 @@ def refine_poses(
         if index + 1 == steps:
             break
         step = _damped_step(normal[active], slope[active], damping[active])
-        going = (step * slope[active]).sum(-1) > ENOUGH
+        going = ((step * slope[active]).sum(-1) > ENOUGH).nonzero()[:, 0]
         active, step = active[going], step[going]
         if not len(active):
             break

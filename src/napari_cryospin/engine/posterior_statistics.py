@@ -47,7 +47,8 @@ def _statistics(fit: Fit) -> dict[str, Tensor]:
         batch = fit.batch(rows, band)
         if templates is None:
             rotations = pose_grid(*grid_for(band)).to(fit.device)
-            templates = make_templates(fit.volume.hartley(band), rotations, batch.points, fit.projector.padding)
+            lattice, padding = fit.volume.hartley(band), fit.projector.padding
+            templates = make_templates(lattice, rotations, batch.points, padding, band=band)
         phases = None
         if fit.max_shift:
             trial, about_stored = trial_shifts(fit, band)

@@ -82,7 +82,7 @@ class PoseSearch:
         rotations = pose_grid(*grid_for(band))
         rotations = (rotations if turn is None else rotations @ turn).to(fit.device)
         points = fit.projector.points[: band_size(fit.images.points, band)]
-        return make_templates(fit.volume.hartley(band), rotations, points, fit.projector.padding)
+        return make_templates(fit.volume.hartley(band), rotations, points, fit.projector.padding, band=band)
 
     def best(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Most probable pose of each particle: `(b, 3, 3)` and `(b, 2)` Angstrom.
@@ -109,11 +109,12 @@ class PoseSearch:
         """Fine scan about the stored shifts and, where they are apart from these, about `(b, 2)` others."""
         fit = self.fit
         stored = fit.poses.shifts[batch.rows.to(fit.device)]
-        apart = (stored - found).norm(dim=-1) > 1.5 * shift_step(fit, COARSE_BAND)
+        apart = ((stored - found).norm(dim=-1) > 1.5 * shift_step(fit, COARSE_BAND)).cpu()
         near, far = (~apart).nonzero()[:, 0], apart.nonzero()[:, 0]
         local, _ = trial_shifts(fit, self.band)
         parts = []
-        for rows, centres in ((near, stored[near, None]), (far, torch.stack((stored[far], found[far]), 1))):
+        both = torch.stack((stored, found), 1)
+        for rows, centres in ((near, both[near, :1]), (far, both[far])):
             if len(rows):
                 shifts = (centres[:, :, None] + local).flatten(1, 2)
                 parts.append(self._scan(self.fine, batch.part(rows), shifts, draw))

@@ -120,7 +120,7 @@ def _proposals(fit: Fit, rows: Tensor) -> tuple[Tensor, Tensor]:
     if fit.encoder is None:
         return torch.zeros(len(rows), 0, 3, 3, device=fit.device), torch.zeros(len(rows), 0, 2, device=fit.device)
     rotations, shifts = fit.encoder(fit.encoder_images(rows))
-    fit.candidates[rows], fit.candidate_shifts[rows] = rotations.cpu(), shifts.cpu()
+    fit.note_candidates(rows, rotations, shifts)
     return rotations, shifts
 
 
@@ -150,8 +150,8 @@ def search_again(fit: Fit) -> float:
     for rows in torch.arange(len(fit)).split(fit.settings.schedule.batch_size):
         found, found_shifts = search.best(fit.batch(rows))
         where = rows.to(fit.device)
-        far = rotation_distance(found, fit.poses.rotations[where]) > FAR
-        if not bool(far.any()):
+        far = (rotation_distance(found, fit.poses.rotations[where]) > FAR).nonzero()[:, 0]
+        if not len(far):
             continue
         found, found_shifts, where = found[far], found_shifts[far], where[far]
         batch = fit.batch(where.cpu())
@@ -167,10 +167,10 @@ def search_again(fit: Fit) -> float:
             *data,
             steps=fit.settings.schedule.pose_steps,
         )
-        better = refined[2] < here
+        better = (refined[2] < here).nonzero()[:, 0]
         shifts = found_shifts if refined[1] is None else refined[1].clamp(-fit.max_shift, fit.max_shift)
         fit.poses.set(where[better], refined[0][better], shifts[better])
-        changed += int(better.sum())
+        changed += len(better)
     if changed:
         remake_volume(fit)
     return changed / len(fit)

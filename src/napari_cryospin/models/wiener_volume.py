@@ -7,6 +7,8 @@ one of two folds, so that it can be compared with a volume that has not seen it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -106,8 +108,8 @@ class WienerVolume:
         """
         size = self.sums.shape[-1]
         for fold in (0, 1):
-            chosen = folds == fold
-            if bool(chosen.any()):
+            chosen = (folds == fold).nonzero()[:, 0]
+            if len(chosen):
                 part = (rotations[chosen], points, values[chosen], weights[chosen])
                 self.sums[fold] += insert_slices(*part, size=size, padding=self.padding)
 
@@ -144,35 +146,35 @@ class WienerVolume:
         Tensor
             Map of the inner box, masked.
         """
-        shell = self._shell()
+        shells = self._shells()
         if not filtered:
-            return self._finished(_ratio(sums, shell))
+            return self._finished(_ratio(sums, shells))
         numerator, denominator = sums
-        return self._finished(numerator / (denominator + self._filter(shell)))
+        return self._finished(numerator / (denominator + self._filter(shells)))
 
-    def _shell(self) -> Tensor:
-        """`(G, G, G)` int64, of each point of the lattice."""
-        return self._radius().round().long().clamp(max=self.inner_box // 2)
+    def _shells(self) -> _Shells:
+        last = self.inner_box // 2
+        return _Shells.of(self._radius().round().long().clamp(max=last), last + 1)
 
-    def _filter(self, shell: Tensor) -> Tensor:
+    def _filter(self, shells: _Shells) -> Tensor:
         """`(G, G, G)` what the Wiener filter adds to the denominator."""
-        return (1 / self._signal(shell))[shell]
+        return (1 / self._signal(shells))[shells.index]
 
     def _finished(self, hartley: Tensor) -> Tensor:
         # Insertion blurred the lattice with the interpolation's kernel, and reading it will do so again.
         envelope = grid_envelope(self.inner_box, self.padding, hartley.device).square()
         return hartley_to_map(hartley, self.inner_box) / envelope * self._mask()
 
-    def _signal(self, shell: Tensor) -> Tensor:
+    def _signal(self, shells: _Shells) -> Tensor:
         """`(shells,)` power of the signal that the Wiener filter reckons with.
 
         What the two folds have in common, so that noise has no part in it, however unevenly the views are spread. The
         map fills no more than the box, a part of the field of view that the oversampled lattice could hold:
         neighbouring points of the lattice tell of the same coefficient, and each needs that much less of the filter.
         """
-        first, second = (_ratio(fold, shell) for fold in self.sums)
-        power = _shell_mean(_ratio(self.sums.sum(0), shell).square(), shell)
-        common = _shell_mean(first * second, shell)
+        first, second = (_ratio(fold, shells) for fold in self.sums)
+        power = shells.mean(_ratio(self.sums.sum(0), shells).square())
+        common = shells.mean(first * second)
         return common.maximum(SIGNAL_FLOOR * power) * self.padding**3 + 1e-12
 
     def hartley(self, band: int | None = None) -> Tensor:
@@ -192,7 +194,7 @@ class WienerVolume:
 
     def fold_maps(self) -> tuple[Tensor, Tensor]:
         """Maps of the inner box, each from one fold alone."""
-        smoothing = self._filter(self._shell())
+        smoothing = self._filter(self._shells())
         first, second = (self._finished(numerator / (denominator + smoothing)) for numerator, denominator in self.sums)
         return first, second
 
@@ -218,17 +220,29 @@ def gradient_lattices(density: Tensor, padding: int) -> Tensor:
     return torch.stack([map_to_hartley(part, padding) for part in parts])
 
 
-def _shell_mean(values: Tensor, shell: Tensor) -> Tensor:
-    """`(shells,)` mean of `(G, G, G)` values over each shell."""
-    flat = shell.flatten()
-    count = torch.bincount(flat)
-    return values.new_zeros(len(count)).index_add_(0, flat, values.flatten()) / count
+@dataclass(frozen=True)
+class _Shells:
+    """The shells of a lattice."""
+
+    index: Tensor  # (G, G, G) int64, of each point of the lattice
+    count: Tensor  # (shells,) int64, points of each
+
+    @classmethod
+    def of(cls, index: Tensor, number: int) -> _Shells:
+        """Count the points of each shell. The number of shells is given: `torch.bincount` would wait for a device."""
+        flat = index.flatten()
+        return cls(index, flat.new_zeros(number).index_add_(0, flat, torch.ones_like(flat)))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """`(shells,)` mean of `(G, G, G)` values over each shell."""
+        sums = values.new_zeros(len(self.count)).index_add_(0, self.index.flatten(), values.flatten())
+        return sums / self.count
 
 
-def _ratio(sums: Tensor, shell: Tensor) -> Tensor:
+def _ratio(sums: Tensor, shells: _Shells) -> Tensor:
     """`(G, G, G)` numerator over denominator `(2, G, G, G)`, all but unfiltered."""
     numerator, denominator = sums
-    return numerator / (denominator + GAPS * _shell_mean(denominator, shell)[shell] + 1e-9)
+    return numerator / (denominator + GAPS * shells.mean(denominator)[shells.index] + 1e-9)
 
 
 def _resized(lattice: Tensor, size: int) -> Tensor:

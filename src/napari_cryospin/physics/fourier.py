@@ -88,7 +88,7 @@ def from_half_plane(coefficients: Tensor, points: Tensor, box_size: int, source_
     kx, ky = points.unbind(-1)
     spectrum = values.new_zeros(*values.shape[:-1], n, n // 2 + 1)
     spectrum[..., ky % n, kx] = values
-    axis = kx == 0  # the points of this column stand for two: their mates are stored as well
+    axis = (kx == 0).nonzero()[:, 0]  # the points of this column stand for two: their mates are stored as well
     spectrum[..., (-ky[axis]) % n, 0] = values[..., axis].conj()
     return torch.fft.irfft2(spectrum, s=(n, n))
 
