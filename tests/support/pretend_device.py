@@ -26,8 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pytest
 import torch
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 NAME = "pretend"
@@ -152,8 +153,8 @@ class PretendTensor(torch.Tensor):
 def _run(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Carry out an operation on the CPU, if CUDA would carry it out on its device."""
     function = EAGER.get(function, function)
-    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-    ours = [tensor for tensor in tensors if isinstance(tensor, PretendTensor)]
+    leaves, structure = tree_flatten((args, kwargs))
+    ours = [leaf for leaf in leaves if isinstance(leaf, PretendTensor)]
     if kwargs.get("generator") is not None:
         raise RuntimeError(f"{function}: expected a '{NAME}' device type for generator but found 'cpu'")
     if function is aten.copy_.default:
@@ -161,16 +162,15 @@ def _run(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     if function in INDEXING:
         _check_indices(*args)
     else:
-        _check_devices(function, tensors)
+        _check_devices(function, leaves)
     if function in WAITING:
         _count("waits", WAITING[function])
-    device = ours[0].device
+    device = torch.device(kwargs.get("device") or ours[0].device)
+    if function is aten._to_copy.default and device.type == "cpu":
+        _count("waits", "to host")
+    raw_args, raw_kwargs = tree_unflatten(map(_raw, leaves), structure)
     if kwargs.get("device") is not None:
-        target = torch.device(kwargs["device"])
-        if function is aten._to_copy.default and target.type == "cpu":
-            _count("waits", "to host")
-        kwargs, device = {**kwargs, "device": "cpu"}, target
-    raw_args, raw_kwargs = tree_map_only(PretendTensor, lambda tensor: tensor.raw, (args, kwargs))
+        raw_kwargs["device"] = "cpu"
     result = function(*raw_args, **raw_kwargs)
     if device.type == "cpu":
         return result
@@ -179,7 +179,11 @@ def _run(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     def wrapped(raw: torch.Tensor) -> torch.Tensor:
         return changed[id(raw)] if id(raw) in changed else PretendTensor(raw, device)
 
-    return tree_map_only(torch.Tensor, wrapped, result)
+    return wrapped(result) if isinstance(result, torch.Tensor) else tree_map_only(torch.Tensor, wrapped, result)
+
+
+def _raw(value: Any) -> Any:
+    return value.raw if isinstance(value, PretendTensor) else value
 
 
 def _copy(target: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
@@ -188,8 +192,7 @@ def _copy(target: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
         _count("waits", "to host")
     elif not isinstance(source, PretendTensor):
         _count("uploads", "to device")
-    to, values = (part.raw if isinstance(part, PretendTensor) else part for part in (target, source))
-    to.copy_(values)
+    _raw(target).copy_(_raw(source))
     return target
 
 
@@ -198,11 +201,11 @@ def _copy_from(source: torch.Tensor, target: torch.Tensor, non_blocking: bool = 
     return _copy(target, source)
 
 
-def _check_devices(function: Any, tensors: list[torch.Tensor]) -> None:
+def _check_devices(function: Any, values: list[Any]) -> None:
     """Refuse tensors of two devices, where the one is not a number."""
-    found = {str(tensor.device) for tensor in tensors if tensor.device.type != "cpu" or tensor.dim()}
-    if function in NO_NUMBERS:
-        found = {str(tensor.device) for tensor in tensors}
+    numbers = function not in NO_NUMBERS
+    tensors = [value for value in values if isinstance(value, torch.Tensor)]
+    found = {str(one.device) for one in tensors if isinstance(one, PretendTensor) or one.dim() or not numbers}
     if len(found) > 1:
         raise RuntimeError(f"{function}: expected all tensors to be on the same device, found {sorted(found)}")
 
@@ -268,9 +271,9 @@ def _factory(function: Any) -> Callable[..., PretendTensor]:
     return make
 
 
-@contextmanager
+@pytest.fixture
 def pretend_device() -> Iterator[str]:
-    """Lend the device: its name."""
+    """Name of a pretend device; the second one is `pretend:1`."""
     _register()
     # Torch counts devices, for the threads of its backward passes, at the first such pass of a process.
     with torch.autograd.set_multithreading_enabled(False):
