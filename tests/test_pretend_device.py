@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 import torch
+
 from support.pretend_device import PretendTensor, counted
 
 

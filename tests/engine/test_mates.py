@@ -136,3 +136,23 @@ def test_an_exact_symmetry_is_known_after_two_rounds_and_its_mates_are_mixed(sim
     turns = torch.stack([about(120.0 * k) for k in range(3)])
     apart = rotation_distance(fit.poses.rotations[:, None], true[:, None] @ turns).amin(1)
     assert float(apart.median()) < 3
+
+
+def test_mates_are_tested_on_a_device_as_on_the_cpu(pretend_device, simulate):
+    particles = simulate(symmetric_map(3), count=30, snr=2.0, shift_sd=2.0).particles
+    settings, rows = PRESETS["quick"], torch.arange(30)
+    answers = []
+    for device in ("cpu", pretend_device):
+        fit = Fit(PreparedImages(particles, settings.preparation, rows, device), settings, torch.Generator())
+        poses = (torch.from_numpy(values).float().to(device) for values in (particles.rotations, particles.shifts))
+        fit.poses.set(rows.to(device), *poses)
+        fit.volume.forget(0)
+        remake_volume(fit, fit.full_band)
+        fit.band = fit.full_band
+        found = MateTest(fit).run()
+        answers.append((found, fit.poses.rotations.cpu(), fit.poses.shifts.cpu(), fit.volume.sums.cpu()))
+    (expected, *tensors), (found, *others) = answers
+    assert expected["mates"] == 2
+    assert found == expected
+    for one, other in zip(tensors, others, strict=True):
+        assert torch.equal(one, other)
