@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 
@@ -50,9 +52,9 @@ def _known(name: str) -> torch.device | None:
         device = torch.device(name)
     except RuntimeError:
         return None
-    backend = getattr(torch, device.type, None)  # torch.cpu, torch.cuda, torch.mps, torch.xpu ...
-    there = hasattr(backend, "is_available") and backend.is_available()
-    return device if there and (device.index or 0) < backend.device_count() else None
+    backend: Any = getattr(torch, device.type, None)  # torch.cpu, torch.cuda, torch.mps, torch.xpu ...
+    count = backend.device_count() if hasattr(backend, "device_count") else 0
+    return device if (device.index or 0) < count else None
 
 
 def _found() -> list[str]:
