@@ -10,6 +10,7 @@ import mrcfile
 import numpy as np
 import pytest
 
+from napari_cryospin.cli.console import told
 from napari_cryospin.driving.results import write_results
 from napari_cryospin.evaluation.fsc import fsc
 from napari_cryospin.export.maps import export_emdb, export_maps, original_box_map
@@ -162,10 +163,13 @@ def test_deposition_has_what_emdb_asks_for(make_run, tmp_path):
 def test_what_is_missing_without_half_sets_is_said(make_run, tmp_path):
     exported = export_emdb(make_run(False), tmp_path / "emdb", ExportOptions(), quiet)
     assert [path.name for path in exported.paths] == ["map.mrc"]
-    assert "--half-sets" in " ".join(exported.notes)
+    assert "reconstruct with half sets (--half-sets)" in " ".join(map(told, exported.notes))
     notes = export_maps(make_run_again(tmp_path), tmp_path / "out", ExportOptions(series=False), quiet).notes
     assert "by hand only" in " ".join(notes)
-    assert "not low-passed" in " ".join(notes)
+    assert "not low-passed, since the resolution is not known; give it (--low-pass)" in " ".join(map(told, notes))
+    with pytest.raises(ValueError, match="no sharpened map: without half sets") as caught:
+        export_emdb(make_run_again(tmp_path), tmp_path / "emdb", ExportOptions(primary="sharpened"), quiet)
+    assert told(caught.value).endswith("filtered or unfiltered (--half-sets or --b-factor or --primary)")
 
 
 def make_run_again(tmp_path) -> RunFolder:

@@ -14,6 +14,7 @@ from scipy.ndimage import fourier_shift
 from scipy.spatial.transform import Rotation
 from torch_fourier_slice import project_3d_to_2d
 
+from napari_cryospin.cli.console import told
 from napari_cryospin.export.options import ExportOptions
 from napari_cryospin.export.run_results import open_results
 from napari_cryospin.export.selection import Selection
@@ -135,6 +136,7 @@ def test_figures_of_another_refinement_are_not_kept(star, make_run, tmp_path):
     exported = export(make_run(star, range(12), finished=False), "relion", tmp_path / "out.star")
     assert not set(POSTERIOR_COLUMNS.values()) & set(texts(tmp_path / "out.star")["particles"])
     assert any("rlnMaxValueProbDistribution" in note and "not over" in note for note in exported.notes)
+    assert any(told(note).endswith("they can be computed (--statistics)") for note in exported.notes)
 
 
 def test_bare_and_dark_particles(make_run, shared_data, tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from napari_cryospin.advice import Advice
 from napari_cryospin.checks.contrast import Contrast, judge_contrast
 from napari_cryospin.particles import Particles
 from napari_cryospin.settings import Settings
@@ -51,11 +53,21 @@ class PreflightCard:
     memory_in_all: float
     """GiB that a run will take: these, the program, and the work on a batch."""
     problems: tuple[str, ...]
-    """Why a run is impossible; empty: it is possible."""
+    """Why a run is impossible; empty: it is possible. An `Advice` where an option would help, as in `notes`."""
     notes: tuple[str, ...]
     """What the user should know."""
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, told: Callable[[str], str] = str) -> str:
+        """Write the card as lines of text.
+
+        Parameters
+        ----------
+        told
+            Writes out a problem or a note, with the options that would help as the reader knows them.
+        """
         boxes = ", ".join(
             f"{box or 'unknown'} px at {size:.4g} A" for box, size in zip(self.boxes, self.pixel_sizes, strict=True)
         )
@@ -73,8 +85,8 @@ class PreflightCard:
             ("poses", self.poses),
             ("contrast", str(self.contrast) if self.contrast else "not judged"),
             ("memory", f"about {_size(self.memory_in_all)}; prepared images and volume {_size(self.memory)} of it"),
-            *(("note", note) for note in self.notes),
-            *(("PROBLEM", problem) for problem in self.problems),
+            *(("note", told(note)) for note in self.notes),
+            *(("PROBLEM", told(problem)) for problem in self.problems),
         ]
         return "\n".join(f"{name + ':':<15}{text}" for name, text in rows)
 
@@ -94,9 +106,10 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
     working_box = settings.preparation.box or min(box, DEFAULT_BOX)
     used = min(len(particles), settings.preparation.subset or len(particles))
     missing = _missing_stacks(particles)
-    problems = list(missing)
+    problems: list[str] = list(missing)
     if box and working_box > box:
-        problems.append(f"box {working_box} px is larger than the particles' {box} px; expected at most that (--box)")
+        found = f"box {working_box} px is larger than the particles' {box} px"
+        problems.append(Advice(f"{found}; expected at most that", "box"))
     if settings.preparation.half_sets and used < 2:
         problems.append(f"half sets of {used} particle; expected at least 2")
     problems += _radii(settings, side)
@@ -160,12 +173,13 @@ def encoder_memory(count: int, box: int, settings: Settings) -> float:
 def _radii(settings: Settings, side: float) -> list[str]:
     """What is wrong with lengths (A) that are given, for a box of this side (A); 0: not known."""
     mask, shift = settings.preparation.mask_radius, settings.encoder.max_shift
-    problems = []
+    problems: list[str] = []
     if side and mask is not None and not side / 20 <= mask <= side / 2:
         expected = f"{side / 20:.0f} to {side / 2:.0f} A, half of the box"
-        problems.append(f"mask radius {mask:g} A; expected {expected}: a radius, no diameter (--mask-radius)")
+        problems.append(Advice(f"mask radius {mask:g} A; expected {expected}: a radius, no diameter", "mask_radius"))
     if side and settings.encoder.shifts and shift is not None and shift > side / 2:
-        problems.append(f"largest shift {shift:g} A; expected at most half of the box, {side / 2:.0f} A (--max-shift)")
+        expected = f"at most half of the box, {side / 2:.0f} A"
+        problems.append(Advice(f"largest shift {shift:g} A; expected {expected}", "max_shift"))
     return problems
 
 
@@ -177,7 +191,8 @@ def _missing_stacks(particles: Particles) -> list[str]:
     missing = [str(stack) for stack in particles.stacks if not stack.is_file()]
     if not missing:
         return []
-    return [f"{len(missing)} of {len(particles.stacks)} stacks missing (--data-dir): {', '.join(missing)}"]
+    found = f"{len(missing)} of {len(particles.stacks)} stacks missing"
+    return [Advice(found, "data_dir", details=f": {', '.join(missing)}")]
 
 
 def _span(values: np.ndarray, digits: int = 0) -> str:
@@ -221,7 +236,7 @@ def _notes(
             f"the file says that protein is dark in {(particles.contrast < 0).sum():,} images: these are inverted"
         )
     if contrast is not None and contrast.verdict == "black":
-        notes.append("the protein looks darker than its surroundings; a run wants it bright (--invert-contrast)")
+        notes.append(Advice("the protein looks darker than its surroundings; a run wants it bright", "invert_contrast"))
     if len(kinds) > 1:
         notes.append(
             "boxes or pixel sizes differ: all images are brought to the working box" + _frames(particles, kinds)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from napari_cryospin.advice import with_options
+
 if TYPE_CHECKING:
     from napari_cryospin.runs.messages import Status  # numpy, which --help does without
 
@@ -38,7 +40,17 @@ def wording(error: BaseException) -> str:
     """An error as a user reads it: of the system's, the file and what is wrong with it, without the number."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}"
-    return str(error)
+    return told(error)
+
+
+def told(message: object) -> str:
+    """Write out an error or a note, with the flags that would help."""
+    return with_options(message, flag)
+
+
+def flag(option: str) -> str:
+    """Give the flag of an option; tyro makes it from the field's name in the same way."""
+    return "--" + option.replace("_", "-")
 
 
 def preset_in(arguments: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 from tqdm import tqdm
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from napari_cryospin.cli.console import say, stop_on_signal
+from napari_cryospin.cli.console import say, stop_on_signal, told
 from napari_cryospin.export.options import ExportCancelledError, ExportOptions
 from napari_cryospin.export.selection import Selection
 from napari_cryospin.export.table import EXPORTERS
@@ -67,7 +67,7 @@ def export(
             say(str(error))
             return 130
     for note in exported.notes:
-        say(f"note: {note}")
+        say(f"note: {told(note)}")
     for path in exported.paths:
         say(f"wrote {path}")
     return 0

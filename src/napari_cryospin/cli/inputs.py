@@ -8,7 +8,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from napari_cryospin.checks.preflight import PreflightCard, preflight
-from napari_cryospin.cli.console import say
+from napari_cryospin.cli.console import say, told
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.source import InputOptions, RunInput
@@ -32,7 +32,7 @@ def inspect(
         What is needed beside the particles' file.
     """
     card, _ = examined(RunInput(particles=particles, **vars(options)), settings)
-    say(str(card))
+    say(card.text(told))
     return 2 if card.problems else 0
 
 
@@ -52,6 +52,6 @@ def checked_particles(source: RunInput, settings: Settings) -> Particles:
     """
     card, particles = examined(source, settings)
     if card.problems:
-        raise ValueError(f"{source.particles}: " + "; ".join(card.problems))
-    say(str(card))
+        raise ValueError(f"{source.particles}: " + "; ".join(map(told, card.problems)))
+    say(card.text(told))
     return particles

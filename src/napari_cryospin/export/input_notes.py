@@ -16,7 +16,7 @@ def shows_dark_protein(results: RunResults) -> bool:
 
 
 def kept_ctf_notes(results: RunResults, suffix: str) -> tuple[str, ...]:
-    """Said where CTF columns of an input of this type are kept though the run used another file's (`--ctf`)."""
+    """Say that CTF columns of an input of this type are kept, where the run used those of another file."""
     source = results.folder.source
     if source.ctf is None or source.particles.suffix.lower() != suffix:
         return ()

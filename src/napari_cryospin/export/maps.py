@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cryospin.advice import Advice
 from napari_cryospin.evaluation.map_filter import low_pass
 from napari_cryospin.export.options import Exported, ExportOptions, Progress
 from napari_cryospin.export.run_maps import FIGURES, read_maps, read_series, write_figures
@@ -60,7 +61,8 @@ def export_maps(folder: RunFolder, out: Path, options: ExportOptions, progress: 
         write_map(paths[-1], *original_box_map(found.maps["map"], found.pixel_size, particles, cut))
         notes.append(GREY_SCALE)
         if not np.isfinite(cut):
-            notes.append(f"{REFERENCE}: not low-passed, since the resolution is not known; give --low-pass")
+            unknown = f"{REFERENCE}: not low-passed, since the resolution is not known; give it"
+            notes.append(Advice(unknown, "low_pass"))
     else:
         notes.append(f"no {REFERENCE}: the particles' box is not known, as their stacks are missing")
     paths += [*_copy_tables(folder, out), write_figures(out / FIGURES, found.figures)]
@@ -91,7 +93,7 @@ def export_emdb(folder: RunFolder, out: Path, options: ExportOptions, progress: 
     if "half_map_1" in chosen:
         paths += _copy_tables(folder, out, ("fsc.xml",))
     else:
-        notes.append("EMDB asks for two half maps and their FSC: reconstruct with half sets (--half-sets)")
+        notes.append(Advice("EMDB asks for two half maps and their FSC: reconstruct with half sets", "half_sets"))
     return Exported(paths=tuple(paths), notes=tuple(notes))
 
 

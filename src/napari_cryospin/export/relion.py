@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from napari_cryospin.advice import Advice
 from napari_cryospin.export.input_notes import kept_ctf_notes, shows_dark_protein
 from napari_cryospin.export.options import Exported, ExportOptions, Progress, within
 from napari_cryospin.export.run_results import RunResults
@@ -19,7 +20,7 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
     pose for one of rot, tilt, psi 0, so that particles which the run left out are left out here too. Pixel size, box
     and optics groups are the input's, whatever box the run worked in.
     """
-    notes = []
+    notes: list[str] = []
     if results.max_probability is None and options.statistics:
         from napari_cryospin.export.statistics import with_statistics  # torch
 
@@ -30,9 +31,8 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
         column: values for name, column in POSTERIOR_COLUMNS.items() if (values := getattr(results, name)) is not None
     }
     if not columns:
-        notes.append(
-            f"{', '.join(POSTERIOR_COLUMNS.values())} are left out: the run is not over (--statistics computes them)"
-        )
+        left_out = f"{', '.join(POSTERIOR_COLUMNS.values())} are left out: the run is not over; they can be computed"
+        notes.append(Advice(left_out, "statistics"))
     if both_half_sets(results.half_sets) is not None:
         columns["rlnRandomSubset"] = results.half_sets
     if shows_dark_protein(results):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cryospin.advice import Advice
 from napari_cryospin.evaluation.postprocess import postprocess
 from napari_cryospin.export.options import ExportOptions
 from napari_cryospin.geometry.hand import flip_hand
@@ -49,8 +50,13 @@ class RunMaps:
         name = PRIMARY[options.primary]
         if name not in self.maps:
             raise ValueError(
-                f"no {options.primary} map: without half sets (--half-sets) there is one with --b-factor only; "
-                "expected --primary filtered or unfiltered"
+                Advice(
+                    f"no {options.primary} map: without half sets there is one only where the B-factor is given; "
+                    "expected another map: filtered or unfiltered",
+                    "half_sets",
+                    "b_factor",
+                    "primary",
+                )
             )
         return name
 

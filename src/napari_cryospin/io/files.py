@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from napari_cryospin.advice import Advice
+
 
 class MissingStacksError(FileNotFoundError):
     """Image stacks that a particle file names were not found.
@@ -24,8 +26,12 @@ class MissingStacksError(FileNotFoundError):
         self.source, self.missing = source, tuple(missing)
         names = "".join(f"\n  {name}" for name in self.missing)
         super().__init__(
-            f"{source}: {len(self.missing)} image stack(s) not found, looked for in the file's folder, its parents and "
-            f"the data folder (--data-dir):{names}"
+            Advice(
+                f"{source}: {len(self.missing)} image stack(s) not found, looked for in the file's folder, its parents "
+                "and the data folder",
+                "data_dir",
+                details=f":{names}",
+            )
         )
 
 

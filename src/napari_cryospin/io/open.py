@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_cryospin.advice import Advice
 from napari_cryospin.io import cryodrgn
 from napari_cryospin.io.cryosparc import read as cryosparc
 from napari_cryospin.io.cryosparc.group import group_files
@@ -61,7 +62,7 @@ def open_particles(
     """
     path = check_is_file(path)
     if data_dir is not None and not Path(data_dir).is_dir():
-        raise FileNotFoundError(f"{data_dir}: no such folder (--data-dir)")
+        raise FileNotFoundError(Advice(f"{data_dir}: no such folder", "data_dir"))
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {', '.join(SUFFIXES)}")
@@ -71,7 +72,8 @@ def open_particles(
     if passthrough and suffix != ".cs":
         raise ValueError(f"{path}: passthrough files go with a .cs or .csg file only")
     if pixel_size is not None and suffix not in STACKS:
-        raise ValueError(f"{path}: says its pixel size itself; --pixel-size is for a bare stack")
+        found = f"{path}: says its pixel size itself"
+        raise ValueError(Advice(f"{found}; one is given for a bare stack only", "pixel_size"))
     if suffix == ".star":
         particles = star.read_particles(path, data_dir, require_stacks=require_stacks, progress=progress)
     elif suffix == ".cs":
@@ -100,10 +102,10 @@ def bare_stack(
     count, box, _ = stack_header(path)
     slices = np.arange(count)
     located = locate_images([str(path.absolute())], np.zeros(count, np.int32), slices, source=path)
-    notes = []
+    notes: list[str] = []
     if pixel_size is None:
         if ctf is None:
-            raise ValueError(f"{path}: a bare stack says no pixel size; give it (--pixel-size)")
+            raise ValueError(Advice(f"{path}: a bare stack says no pixel size; give it", "pixel_size"))
         pixel_sizes = cryodrgn.read_ctf(ctf, count)[1] / box
     else:
         pixel_sizes = check_pixel_sizes(np.full(count, float(pixel_size)), path, "pixel size")
@@ -111,7 +113,7 @@ def bare_stack(
         if abs(stored - pixel_size) > EQUAL * pixel_size:
             notes.append(f"the stack's header says {stored:g} A a pixel; {pixel_size:g} A is used")
     if ctf is None:
-        notes.append("CTF is off: a bare stack says nothing of it (--ctf)")
+        notes.append(Advice("CTF is off: a bare stack says nothing of it", "ctf"))
     particles = Particles(
         **vars(located),
         pixel_sizes=pixel_sizes,

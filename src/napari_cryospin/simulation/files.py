@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_cryospin.advice import Advice
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.located import check_ctf
 from napari_cryospin.io.mrc import mrc_header, read_map
@@ -128,7 +129,8 @@ def _read_orientations(path: Path) -> NDArray[np.float64]:
     """`(k, 3, 3)` rotations of particles, whose images need not be there."""
     rotations = open_particles(path, require_stacks=False).rotations
     if rotations is None:
-        raise ValueError(f"{path}: has no poses; expected particles with angles to draw from (--orientation-table)")
+        found = f"{path}: has no poses; expected particles with angles to draw from"
+        raise ValueError(Advice(found, "orientation_table"))
     return rotations
 
 

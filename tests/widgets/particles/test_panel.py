@@ -1,5 +1,6 @@
 """Particles are opened in the background and judged; what is wrong is said in a notification."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
+from napari_cryospin.advice import Advice
 from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.widgets.particles import opener, samples
 from napari_cryospin.widgets.particles.card import in_window
@@ -69,8 +71,27 @@ def test_particles_are_opened_judged_and_shown(panel, qtbot, tiny_particles):
 
 
 def test_the_card_speaks_of_the_window_and_not_of_the_command_line():
-    assert in_window("1 of 2 stacks missing (--data-dir): a A.mrcs") == "1 of 2 stacks missing: a A.mrcs"
-    assert in_window("the header says 0 A a pixel; 3.5 A is used") == "the header says 0 Å a pixel; 3.5 Å is used"
+    missing = Advice("1 of 2 stacks missing", "data_dir", details=": a A.mrcs")
+    said = "1 of 2 stacks missing (Find folder..., in the Particles panel): a A.mrcs\nsays 0 Å; 3.5 Å is used"
+    assert in_window([missing, "says 0 A; 3.5 A is used"]) == said
+
+
+def test_what_is_advised_is_named_as_the_window_has_it(panel, qtbot, tiny_particles, tmp_path):
+    folder = Path(shutil.copytree(tiny_particles.stack.parent, tmp_path / "moved"))
+    stack, particles = folder / tiny_particles.stack.name, folder / tiny_particles.particles.name
+    gone = stack.rename(tmp_path / "gone.mrcs")
+    panel.open_files([particles])
+    wait_for_card(qtbot, panel)
+    assert "1 of 1 stacks missing (Find folder..., in the Particles panel):" in panel.card.problems.text()
+    assert not panel.card.find_folder.isHidden()
+    gone.rename(stack)
+    panel.opener.open_source(opener.RunInput(particles=stack, pixel_size=17.32))
+    qtbot.waitUntil(lambda: "CTF is off" in panel.card.notes.text(), timeout=PATIENCE)
+    assert "a bare stack says nothing of it (Add..., in the Particles panel)" in panel.card.notes.text()
+    assert panel.card.find_folder.isHidden()
+    panel.form.knobs["box"].number.native.setValue(64)
+    qtbot.waitUntil(lambda: "(box, in the Particles panel)" in panel.card.problems.text(), timeout=PATIENCE)
+    assert "--" not in panel.card.problems.text() + panel.card.notes.text()
 
 
 def test_no_line_of_the_card_is_cut(panel, qtbot, tiny_particles):

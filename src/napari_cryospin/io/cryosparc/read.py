@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cryospin.advice import Advice
 from napari_cryospin.geometry.angles import rotation_from_rotvec
 from napari_cryospin.io.files import check_is_file
 from napari_cryospin.io.located import both_half_sets, check_column, check_ctf, check_pixel_sizes, locate_images
@@ -55,7 +56,7 @@ class CsTable:
         for part in self.parts:
             if field in _fields(part):
                 return part[field]
-        raise ValueError(f"{self.path}: no field {field}; a passthrough file (--passthrough) may have it")
+        raise ValueError(Advice(f"{self.path}: no field {field}; a passthrough file may have it", "passthrough"))
 
     def numbers(self, field: str, default: float | None = None) -> NDArray[np.float64]:
         """`(n, ...)` finite numbers of a field; `default` where no file has it (None: one must)."""
@@ -188,7 +189,7 @@ def _boxes(table: CsTable) -> NDArray[Any] | None:
 def _ctf(table: CsTable) -> tuple[CtfParameters | None, tuple[str, ...]]:
     """CTF parameters (None without a defocus), and what is to be said about them."""
     if not table.has("ctf/df1_A"):
-        return None, ("CTF is off: no file has ctf/ fields; a passthrough file (--passthrough) may",)
+        return None, (Advice("CTF is off: no file has ctf/ fields; a passthrough file may", "passthrough"),)
     values = {name: table.numbers(field, default) / unit for name, (field, unit, default) in CTF_FIELDS.items()}
     check_ctf(values, table.path, {name: field for name, (field, *_) in CTF_FIELDS.items()})
     unused = [

@@ -13,6 +13,7 @@ from napari_cryospin.export.run_results import RunResults
 from napari_cryospin.export.selection import Selection
 from napari_cryospin.export.table import export
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.widgets.kit.option_names import told
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
 
@@ -74,16 +75,16 @@ class ExportJob(QObject):
 
     def _done(self, _: str, answer: tuple[Path, Exported]) -> None:
         self.written, exported = answer
-        self.said = "\n".join((f"Wrote {self.written}", *exported.notes))
+        self.said = "\n".join((f"Wrote {self.written}", *map(told, exported.notes)))
         self._end()
         show_info(f"Exported to {self.written}")
 
     def _failed(self, _: str, error: Exception) -> None:
         cancelled = isinstance(error, ExportCancelledError)
-        self.said, self.failed = ("Cancelled: nothing was written." if cancelled else str(error)), not cancelled
+        self.said, self.failed = ("Cancelled: nothing was written." if cancelled else told(error)), not cancelled
         self._end()
         if not cancelled:
-            show_error(f"Export: {error}")
+            show_error(f"Export: {told(error)}")
 
     def _end(self) -> None:
         self.busy = False

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_cryospin.advice import Advice
+from napari_cryospin.widgets.kit.option_names import told
 from napari_cryospin.widgets.kit.parts import ERROR, GOOD, WARNING, button, gib, text_label, tint
 
 if TYPE_CHECKING:
@@ -60,17 +63,18 @@ class CardView(QWidget):
         self.invert.setVisible(black or inverted)
         self.verdict.setText("Not ready for a run" if card.problems else "Ready for a run")
         tint(self.verdict, ERROR if card.problems else GOOD, bold=True)
-        self.problems.setText(in_window("\n".join(card.problems)))
+        self.problems.setText(in_window(card.problems))
         self.problems.setToolTip(self.problems.text())  # a long name without blanks cannot wrap
         self.problems.setVisible(bool(card.problems))
-        self.find_folder.setVisible(any("missing" in problem for problem in card.problems))
-        self.notes.setText(in_window("\n".join(card.notes)))
+        advised = {option for found in card.problems if isinstance(found, Advice) for option in found.options}
+        self.find_folder.setVisible("data_dir" in advised)
+        self.notes.setText(in_window(card.notes))
         self.notes.setVisible(bool(card.notes))
 
 
-def in_window(text: str) -> str:
-    """A text without the command line's options, which have buttons and fields here, and with its Angstroms."""
-    return re.sub(r"(?<=\d) A\b", " Å", re.sub(r" \(--[a-z-]+\)", "", text))
+def in_window(messages: Iterable[str]) -> str:
+    """Write problems or notes one a line, with the window's fields and buttons that would help, and with Angstroms."""
+    return "\n".join(re.sub(r"(?<=\d) A\b", " Å", told(message)) for message in messages)
 
 
 def texts(card: PreflightCard) -> dict[str, str]:

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.source import RunInput
+from napari_cryospin.widgets.kit.option_names import told
 from napari_cryospin.widgets.kit.preferences import recall, remember
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.particles.inputs import (
@@ -84,7 +85,7 @@ class ParticlesOpener(QObject):
             else:
                 self.open_source(source_of(paths))
         except (ValueError, OSError) as error:
-            show_error(str(error))
+            show_error(told(error))
 
     def open_source(self, source: RunInput, truth: Path | None = None) -> None:
         """Open particles in the background."""
@@ -119,7 +120,7 @@ class ParticlesOpener(QObject):
         if isinstance(error, PixelSizeNeededError):
             self.size_needed.emit(error.source)
         else:
-            show_error(str(error) if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {error}")
+            show_error(told(error) if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {error}")
 
 
 def _open_simulated(sample: Sample) -> Opened:

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.launch import job_of, submit
 from napari_cryospin.runs.messages import CommandKind, Event, Status
+from napari_cryospin.widgets.kit.option_names import told
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.run.state import Phase
 from napari_cryospin.widgets.session.session import LIVE, Session
@@ -133,7 +134,7 @@ class RunControl(QObject):
         try:
             self.session.watch(RunFolder(folder))
         except (OSError, ValueError) as error:
-            show_error(str(error))
+            show_error(told(error))
 
     def _begin(self, question: Callable[[], tuple[RunFolder, str, str]]) -> None:
         if self.session.driven_here:
@@ -159,7 +160,7 @@ class RunControl(QObject):
             else:
                 self.session.start(folder, own_process=place == "process")
         except (RuntimeError, OSError) as error:
-            show_error(str(error))
+            show_error(told(error))
         if complaint:
             show_error(complaint)
         self.changed.emit()
@@ -167,7 +168,7 @@ class RunControl(QObject):
     def _fail(self, kind: str, error: Exception) -> None:
         if kind == "begin":
             self.beginning = False
-            show_error(str(error))
+            show_error(told(error))
             self.changed.emit()
 
     def _forget(self) -> None:
@@ -214,5 +215,5 @@ def _placed(folder: RunFolder, place: str, options: str) -> tuple[RunFolder, str
     try:
         submit(folder, options)
     except (FileNotFoundError, ValueError) as error:  # the folder is there, and its job can be submitted by hand
-        return folder, place, str(error)
+        return folder, place, told(error)
     return folder, place, ""

@@ -24,6 +24,7 @@ from napari_cryospin.runs.messages import Command, CommandKind, Event, Snapshot,
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.runs.watch import FolderWatch, News
 from napari_cryospin.settings import Settings
+from napari_cryospin.widgets.kit.option_names import told
 from napari_cryospin.widgets.kit.preferences import recall_settings, remember_settings
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.driving import start_thread
@@ -235,7 +236,7 @@ class Session(QObject):
         """Say that the thread of a run failed where the run's folder does not say it: it could not be driven, say."""
         self.thread_of_run = None
         if self.status is None or self.status.state != "failed":
-            self.status = replace(self.status or Status(state="failed"), state="failed", message=str(error))
+            self.status = replace(self.status or Status(state="failed"), state="failed", message=told(error))
             self.status_changed.emit(self.status)
 
     def _hear(self, _: str, answer: tuple[FolderWatch, News]) -> None:

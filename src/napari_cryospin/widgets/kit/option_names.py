@@ -1,0 +1,33 @@
+"""Where the window has what a message advises: the field or the button of an option, and its panel."""
+
+from __future__ import annotations
+
+from napari_cryospin.advice import with_options
+
+PLACES_OF_OPTIONS = {
+    "data_dir": ("Find folder...", "Particles"),
+    "passthrough": ("Add...", "Particles"),
+    "ctf": ("Add...", "Particles"),
+    "pixel_size": ("Pixel size", "Particles"),
+    "box": ("box", "Particles"),
+    "mask_radius": ("mask radius", "Particles"),
+    "invert_contrast": ("Invert the contrast", "Particles"),
+    "half_sets": ("half sets", "Particles"),
+    "max_shift": ("max shift", "Run"),
+    "low_pass": ("Low-pass", "Export"),
+    "b_factor": ("B-factor", "Export"),
+    "primary": ("Map", "Export"),
+    "statistics": ("with the posterior's figures", "Export"),
+}
+"""Option -> what is written on its field (without the unit) or its button, and the panel that it is in."""
+
+
+def place_of(option: str) -> str | None:
+    """Give the field or button of an option, and its panel; None: the window has none."""
+    found = PLACES_OF_OPTIONS.get(option)
+    return None if found is None else f"{found[0]}, in the {found[1]} panel"
+
+
+def told(message: object) -> str:
+    """Write out an error or a note, with the fields and buttons that would help."""
+    return with_options(message, place_of)
