@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from napari_cryospin.checks.contrast import judge_contrast
-from napari_cryospin.checks.preflight import PROGRAM, encoder_memory, memory, preflight
+from napari_cryospin.checks.preflight import preflight
 from napari_cryospin.cli.console import told
 from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.settings import PRESETS, PreparationSettings, Settings
+from napari_cryospin.settings import PreparationSettings, Settings
 
 
 def with_box(**preparation: object) -> Settings:
@@ -102,31 +102,6 @@ def test_a_subset_of_more_than_there_are_is_said(star: Path) -> None:
     card = preflight(open_particles(star), with_box(subset=1000))
     assert card.used == 3
     assert "subset of 1,000: there are 3 particles; all of them are used" in card.notes
-
-
-def test_memory() -> None:
-    """Half a plane of complex64 an image, where the cache holds them all; volume and its Adam moments."""
-    volume = 8 * 4 * (with_box().volume.padding * 64 + 1) ** 3 / 2**30
-    images = 5000 * np.pi * 32**2 / 2 * 8 / 2**30
-    assert memory(5000, 64, with_box()) == pytest.approx(images + volume)
-    assert memory(10**7, 64, with_box(cache=2.0)) == pytest.approx(volume)
-    assert memory(5000, 64, with_box(half_sets=True)) == pytest.approx(images + 2 * volume)
-
-
-@pytest.mark.parametrize(("box", "measured"), [(64, 0.93), (128, 2.26)])
-def test_memory_of_the_quick_preset(box: int, measured: float) -> None:
-    """Against the peak of whole runs of 5,000 particles (docs/benchmarks.md)."""
-    quick = PRESETS["quick"]
-    assert PROGRAM + memory(5000, box, quick) + encoder_memory(5000, box, quick) == pytest.approx(measured, rel=0.15)
-
-
-def test_memory_of_the_encoder() -> None:
-    """A batch of the images that it sees; a peak of 1.15 GiB was measured."""
-    settings = PRESETS["paper-synthetic"]
-    assert encoder_memory(200, 64, settings) == pytest.approx(0.6, abs=0.1)
-    assert encoder_memory(200, 128, settings) == pytest.approx(4 * encoder_memory(200, 64, settings))
-    assert encoder_memory(16, 64, settings) == pytest.approx(encoder_memory(200, 64, settings) / 4)
-    assert encoder_memory(5000, 128, PRESETS["quick"]) < 0.05
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,13 @@ import numpy as np
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.checks.contrast import Contrast, judge_contrast
+from napari_cryospin.engine.defaults import working_box
+from napari_cryospin.engine.memory import data_memory, run_memory
 from napari_cryospin.particles import Particles
 from napari_cryospin.settings import Settings
 
-DEFAULT_BOX = 128
-GIB = 2.0**30
-PROGRAM = 0.7
-"""GiB of Python with all that a run loads, and of the work on a batch apart from the encoder."""
 FEW = 500
 """Particles: from fewer, runs have not been seen to find maps reliably (docs/benchmarks.md)."""
-BYTES_A_PIXEL = {"small": 600, "vgg16": 2400}
-"""Of an image that goes through the encoder, all layers together, as measured; by its trunk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,17 +99,16 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
     """
     kinds = np.unique(np.stack([particles.box_sizes, particles.pixel_sizes], axis=-1), axis=0)
     box, side = particles.common_frame()
-    working_box = settings.preparation.box or min(box, DEFAULT_BOX)
+    wanted = working_box(settings.preparation, box)
     used = min(len(particles), settings.preparation.subset or len(particles))
     missing = _missing_stacks(particles)
     problems: list[str] = list(missing)
-    if box and working_box > box:
-        found = f"box {working_box} px is larger than the particles' {box} px"
+    if box and wanted > box:
+        found = f"box {wanted} px is larger than the particles' {box} px"
         problems.append(Advice(f"{found}; expected at most that", "box"))
     if settings.preparation.half_sets and used < 2:
         problems.append(f"half sets of {used} particle; expected at least 2")
     problems += _radii(settings, side)
-    held = memory(used, working_box, settings) if box else 0.0
     contrast = None
     if not missing:
         try:
@@ -126,48 +121,17 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
         used=used,
         boxes=tuple(int(value) for value in kinds[:, 0]),
         pixel_sizes=tuple(float(value) for value in kinds[:, 1]),
-        working_box=working_box if box else 0,
-        working_pixel_size=side / working_box if box else 0.0,
+        working_box=wanted if box else 0,
+        working_pixel_size=side / wanted if box else 0.0,
         optics_groups=len(np.unique(particles.optics_groups)),
         ctf=_ctf(particles),
         poses=_poses(particles),
         contrast=contrast,
-        memory=held,
-        memory_in_all=held + PROGRAM + encoder_memory(used, working_box, settings),
+        memory=data_memory(used, wanted, settings) if box else 0.0,
+        memory_in_all=run_memory(used, wanted, settings),
         problems=tuple(problems),
         notes=tuple(_notes(particles, used, settings.preparation.subset, contrast, kinds)),
     )
-
-
-def memory(count: int, box: int, settings: Settings) -> float:
-    """GiB of prepared images (their half plane, complex64, where they are kept: all or none) and of the volume.
-
-    Parameters
-    ----------
-    count
-        Particles used.
-    box
-        Working box, pixels.
-    settings
-        Of the run.
-    """
-    images = count * np.pi * (box / 2) ** 2 / 2 * 8 / GIB
-    grid = settings.volume.padding * box + 1
-    # Adam: mantissa and exponent; value, gradient and two moments of each. Closed form: two sums of each fold, four
-    # lattices of the map and its derivatives, and as many again to work with.
-    copies = 2 * 4 if settings.volume.volume_update == "adam" else 2 * (4 + 4)
-    halves = 2 if settings.preparation.half_sets else 1
-    kept = images if images <= settings.preparation.cache else 0.0
-    return kept + halves * copies * 4 * grid**3 / GIB
-
-
-def encoder_memory(count: int, box: int, settings: Settings) -> float:
-    """GiB of a batch on its way through the encoder and back; parameters as those of `memory`."""
-    if settings.method == "search":
-        return 0.0
-    batch = min(count, settings.schedule.batch_size, settings.encoder.encoder_batch)
-    side = min(box, settings.encoder.encoder_box)
-    return batch * side**2 * BYTES_A_PIXEL[settings.encoder.trunk] / GIB
 
 
 def _radii(settings: Settings, side: float) -> list[str]:

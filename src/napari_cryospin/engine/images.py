@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_cryospin.engine.defaults import DEFAULT_MASK_RADIUS, working_box
 from napari_cryospin.particles import Particles
 from napari_cryospin.physics import fourier
 from napari_cryospin.physics.ctf import PARAMETERS, ctf
@@ -17,9 +18,6 @@ from napari_cryospin.settings import PreparationSettings
 
 log = logging.getLogger(__name__)
 
-DEFAULT_BOX = 128
-MASK_RADIUS = 0.46
-"""Default radius of the mask, as a fraction of the box."""
 MASK_EDGE = 0.04
 """Width of the mask's soft edge, as a fraction of the box."""
 CHUNK_PIXELS = 2**24
@@ -80,7 +78,7 @@ class PreparedImages:
         self.particles, self.settings, self.rows, self.device = particles, settings, rows, torch.device(device)
         box, self.extent = particles.common_frame()
         self.mixed = len(np.unique(particles.box_sizes)) > 1 or len(np.unique(particles.pixel_sizes)) > 1
-        self.box_size = settings.box or min(box, DEFAULT_BOX)
+        self.box_size = working_box(settings, box)
         if self.box_size > box:
             raise ValueError(f"{particles.source}: box {self.box_size} px is larger than the particles' {box} px")
         self.pixel_size = self.extent / self.box_size
@@ -88,7 +86,7 @@ class PreparedImages:
         self.shell = fourier.shells(self.points)
         # The smallest field of view has to show some background as well.
         side = min(float((particles.box_sizes * particles.pixel_sizes).min()), self.extent)
-        radius = (settings.mask_radius or MASK_RADIUS * side) / self.pixel_size
+        radius = (settings.mask_radius or DEFAULT_MASK_RADIUS * side) / self.pixel_size
         self.mask_radius = min(radius, self.box_size * (0.5 - MASK_EDGE / 2))
         self.mask = circular_mask(self.box_size, self.mask_radius, MASK_EDGE * self.box_size)
         self.ctf_parameters: Tensor | None = None
