@@ -24,7 +24,7 @@ import starfile
 from numpy.typing import NDArray
 
 from napari_cryospin.evaluation.fsc import fsc
-from napari_cryospin.evaluation.pose_error import angle_between
+from napari_cryospin.geometry.angles import angle_between
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder

@@ -48,6 +48,10 @@ class CtfParameters:
         return _select_rows(self, np.asarray(indices))
 
 
+CTF_PARAMETERS = tuple(field.name for field in dataclasses.fields(CtfParameters))
+"""Names of the nine parameters, in the order of the columns of every table and tensor of them."""
+
+
 def no_images(path: Path) -> NDArray[Any]:
     """Stand in for the opener of stacks where particles were made without images."""
     raise ValueError(f"{path}: these particles were made without a way to read images")

@@ -16,7 +16,7 @@ from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.engine.switching import remake_volume
 from napari_cryospin.evaluation.gold_standard import gold_standard
 from napari_cryospin.evaluation.map_alignment import apply_alignment
-from napari_cryospin.evaluation.pose_error import angle_between
+from napari_cryospin.geometry.angles import angle_between
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.physics.map_crop import fourier_pad_map
 from napari_cryospin.settings import PRESETS

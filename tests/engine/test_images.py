@@ -9,7 +9,8 @@ from torch import Tensor
 
 from napari_cryospin.engine.images import PreparedImages, circular_mask
 from napari_cryospin.engine.reconstruction import choose_rows
-from napari_cryospin.physics.ctf import PARAMETERS, ctf
+from napari_cryospin.particles import CTF_PARAMETERS
+from napari_cryospin.physics.ctf import ctf
 from napari_cryospin.physics.fourier import fourier_crop, from_half_plane, half_plane, map_to_hartley, to_half_plane
 from napari_cryospin.physics.slicing import central_slices
 from napari_cryospin.settings import PreparationSettings, Settings
@@ -163,7 +164,7 @@ def test_contrast(make_phantom, simulate):
 def test_images_that_were_ctf_corrected(kind, make_phantom, simulate):
     """Phases flipped: the model is |CTF|; multiplied by the CTF: its square. A wrong flag is a wrong model."""
     simulated = simulate(make_phantom(32), count=8, snr=30.0)
-    columns = [torch.from_numpy(getattr(simulated.particles.ctf, name)) for name in PARAMETERS]
+    columns = [torch.from_numpy(getattr(simulated.particles.ctf, name)) for name in CTF_PARAMETERS]
     points = half_plane(32)
     factor = ctf(torch.stack(columns, -1).float(), points, 96.0)
     factor = {"plain": torch.ones_like(factor), "phase_flipped": factor.sign(), "ctf_premultiplied": factor}[kind]

@@ -7,7 +7,8 @@ from scipy.spatial.transform import Rotation
 
 from napari_cryospin.evaluation.fsc import fsc
 from napari_cryospin.evaluation.map_alignment import align_maps, apply_alignment
-from napari_cryospin.evaluation.pose_error import angle_between, rotation_errors
+from napari_cryospin.evaluation.pose_error import rotation_errors
+from napari_cryospin.geometry.angles import angle_between
 from napari_cryospin.geometry.hand import HAND_FLIP, flip_hand
 from napari_cryospin.physics.map_crop import fourier_crop_map
 

@@ -7,12 +7,12 @@ from scipy.spatial.transform import Rotation
 from napari_cryospin.evaluation.pose_error import (
     HAND_FLIP,
     align_rotations,
-    angle_between,
     candidate_errors,
     rotation_errors,
     shift_errors,
     symmetry_matrices,
 )
+from napari_cryospin.geometry.angles import angle_between
 
 
 def random_matrices(count: int, seed: int) -> np.ndarray:

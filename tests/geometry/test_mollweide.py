@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from napari_cryospin.geometry.mollweide import (
-    graticule,
+    flat_graticule,
     mollweide,
     mollweide_direction,
     mollweide_picture,
@@ -59,5 +59,6 @@ def test_every_pixel_covers_the_same_area():
 
 
 def test_graticule_stays_in_the_ellipse():
-    for line in graticule():
+    assert len(flat_graticule()) == 7 + 5  # meridians, both edges among them, and parallels
+    for line in flat_graticule():
         assert (line[:, 0] ** 2 / 4 + line[:, 1] ** 2 <= 1 + 1e-6).all()

@@ -169,7 +169,7 @@ def test_folder_and_unknown_type(tmp_path: Path) -> None:
 def test_options_that_do_not_fit(star: Path) -> None:
     with pytest.raises(ValueError, match="passthrough"):
         open_particles(star, passthrough=[star])
-    with pytest.raises(ValueError, match="pixel-size"):
+    with pytest.raises(ValueError, match="says its pixel size itself; one is given for a bare stack only"):
         open_particles(star, pixel_size=1.0)
 
 

@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch_ctf import calculate_ctf_2d
 
-from napari_cryospin.physics.ctf import PARAMETERS, ctf, electron_wavelength
+from napari_cryospin.io.cryodrgn import CRYODRGN_CTF
+from napari_cryospin.io.cryosparc.read import CTF_FIELDS
+from napari_cryospin.io.star.optics import CTF_COLUMNS
+from napari_cryospin.particles import CTF_PARAMETERS
+from napari_cryospin.physics.ctf import ctf, electron_wavelength
 
 
 def parameters(**changed: float) -> torch.Tensor:
@@ -21,7 +25,7 @@ def parameters(**changed: float) -> torch.Tensor:
         "scale": 1.0,
         "b_factor": 0.0,
     }
-    return torch.tensor([(values | changed)[name] for name in PARAMETERS], dtype=torch.float64)
+    return torch.tensor([(values | changed)[name] for name in CTF_PARAMETERS], dtype=torch.float64)
 
 
 @pytest.mark.parametrize(("voltage", "wavelength"), [(300, 0.0196876153), (200, 0.0250794936), (100, 0.0370145786)])
@@ -86,3 +90,10 @@ def test_many_particles_at_once():
     points = torch.tensor([[0.05, 0.03], [0.0, 0.0], [0.1, -0.2]], dtype=torch.float64)
     assert ctf(rows, points, 1.0).shape == (2, 3)
     torch.testing.assert_close(ctf(rows, points, 1.0)[1], ctf(rows[1], points, 1.0))
+
+
+def test_the_nine_parameters_are_listed_once():
+    """Files name them in their own words; names and order are those of `CtfParameters`."""
+    assert tuple(CTF_COLUMNS) == CTF_PARAMETERS
+    assert tuple(CTF_FIELDS) == CRYODRGN_CTF == CTF_PARAMETERS[:7]
+    assert CTF_PARAMETERS[7:] == ("scale", "b_factor")

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from torch_fourier_slice import project_3d_to_2d
 
 from napari_cryospin.physics import fourier
-from napari_cryospin.physics.slicing import central_slices, shift_phases
+from napari_cryospin.physics.slicing import central_slices, read_lattice, shift_phases
 
 BLOBS = np.random.default_rng(3).uniform(-7, 7, (12, 3))
 ROTATIONS = Rotation.from_euler("ZYZ", [[30, 50, 70], [-100, 120, 10], [0, 90, 45]], degrees=True).as_matrix()
@@ -86,3 +86,16 @@ def test_a_shift_moves_the_image_the_other_way():
     moved = fourier.from_half_plane(fourier.to_half_plane(image, points) * phases, points, n)
     row, column = np.unravel_index(int(moved.argmax()), (n, n))
     assert (column, row) == (n // 2 - 3, n // 2 + 2)
+
+
+def test_reading_a_lattice_at_its_points_gives_the_transform_and_at_mates_its_conjugate():
+    """Also by which slices and the alignment of maps read: in three dimensions, and beyond the lattice 0."""
+    density = phantom(16)
+    hartley = fourier.map_to_hartley(density, 1)
+    where = torch.tensor([(3.0, -2.0, 5.0), (-3.0, 2.0, -5.0), (0.0, 0.0, 0.0), (9.0, 0.0, 0.0)]).double()
+    read = read_lattice(hartley, where / 8)
+    x, y, z = (where[0] + 8).long()
+    torch.testing.assert_close(read[0].real - read[0].imag, hartley[z, y, x])
+    torch.testing.assert_close(read[1], read[0].conj())
+    torch.testing.assert_close(read[2].real, hartley[8, 8, 8])
+    assert read[3] == 0

@@ -6,8 +6,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from napari_cryospin.geometry.angles import rotation_from_euler
-from napari_cryospin.particles import CtfParameters
-from napari_cryospin.physics.ctf import PARAMETERS, ctf
+from napari_cryospin.particles import CTF_PARAMETERS, CtfParameters
+from napari_cryospin.physics.ctf import ctf
 from napari_cryospin.simulation.images import Projections, SimulationSettings, draw_ctf, draw_rotations, noise_images
 
 BLOBS = np.random.default_rng(3).uniform(-9, 9, (12, 3))
@@ -28,7 +28,7 @@ def centroid(image: torch.Tensor) -> tuple[float, float]:
 
 
 def ctf_parameters(count: int, **values: float) -> CtfParameters:
-    given = dict(zip(PARAMETERS, (18000.0, 17000.0, 20.0, 300.0, 2.7, 0.1, 0.0, 1.0, 0.0), strict=True)) | values
+    given = dict(zip(CTF_PARAMETERS, (18000.0, 17000.0, 20.0, 300.0, 2.7, 0.1, 0.0, 1.0, 0.0), strict=True)) | values
     return CtfParameters(**{name: np.full(count, value) for name, value in given.items()})
 
 

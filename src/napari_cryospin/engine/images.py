@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.engine.defaults import DEFAULT_MASK_RADIUS, working_box
-from napari_cryospin.particles import Particles
+from napari_cryospin.particles import CTF_PARAMETERS, Particles
 from napari_cryospin.physics import fourier
-from napari_cryospin.physics.ctf import PARAMETERS, ctf
+from napari_cryospin.physics.ctf import ctf
+from napari_cryospin.physics.masks import raised_cosine_tensor
 from napari_cryospin.settings import PreparationSettings
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ def circular_mask(box_size: int, radius: float, edge: float) -> Tensor:
     """`(n, n)` soft circular mask: 1 within `radius`, falling to 0 as a raised cosine over `edge`, both in pixels."""
     axis = torch.arange(box_size) - box_size // 2
     distance = (axis[:, None].square() + axis.square()).sqrt()
-    return 0.5 + 0.5 * torch.cos(torch.pi * ((distance - radius) / edge).clamp(0, 1))
+    return raised_cosine_tensor(distance - radius, edge)
 
 
 class Interrupted(Exception):
@@ -91,7 +92,7 @@ class PreparedImages:
         self.mask = circular_mask(self.box_size, self.mask_radius, MASK_EDGE * self.box_size)
         self.ctf_parameters: Tensor | None = None
         if particles.ctf is not None:
-            columns = [np.asarray(getattr(particles.ctf, name))[rows.numpy()] for name in PARAMETERS]
+            columns = [np.asarray(getattr(particles.ctf, name))[rows.numpy()] for name in CTF_PARAMETERS]
             self.ctf_parameters = torch.from_numpy(np.stack(columns, axis=-1)).float()
         self.noise = torch.ones(self.box_size // 2)
         self._cache: Tensor | None = None

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from napari_cryospin.physics.masks import raised_cosine
+
 Array = NDArray[np.float64]
 
 
@@ -81,7 +83,8 @@ def _shell_sums(values: Array, n: int) -> Array:
 def spherical_mask(box_size: int, radius: float, edge: float = 6.0) -> NDArray[np.float32]:
     """`(n, n, n)` sphere about the centre `n // 2`: 1 inside `radius`, raised cosine to 0 over `edge` (pixels)."""
     line = np.arange(box_size, dtype=np.float32) - box_size // 2
-    return _raised_cosine(np.sqrt(line[:, None, None] ** 2 + line[:, None] ** 2 + line**2) - radius, edge)
+    distance = np.sqrt(line[:, None, None] ** 2 + line[:, None] ** 2 + line**2) - radius
+    return _soft_edge(distance, edge)
 
 
 def map_mask(
@@ -118,9 +121,9 @@ def map_mask(
     protein = smooth > level
     if not protein.any():
         raise ValueError(f"mask: no grid point of the smoothed map is above {level:g}; its largest is {smooth.max():g}")
-    return _raised_cosine(ndimage.distance_transform_edt(~protein) - extend / pixel_size, edge / pixel_size)
+    return _soft_edge(ndimage.distance_transform_edt(~protein) - extend / pixel_size, edge / pixel_size)
 
 
-def _raised_cosine(distance: NDArray, edge: float) -> NDArray[np.float32]:
-    """1 where the distance is at most 0, 0 from `edge` on."""
-    return (0.5 + 0.5 * np.cos(np.pi * np.clip(distance / max(edge, 1e-6), 0, 1))).astype(np.float32)
+def _soft_edge(distance: NDArray, edge: float) -> NDArray[np.float32]:
+    """Fall from 1 to 0 over an edge, which may be 0: then at once."""
+    return raised_cosine(distance, max(edge, 1e-6)).astype(np.float32)

@@ -20,6 +20,7 @@ from napari_cryospin.geometry import so3, so3_grid
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.physics import fourier
 from napari_cryospin.physics.map_crop import fourier_crop_map, fourier_pad_map
+from napari_cryospin.physics.slicing import read_lattice
 
 _SEARCH_BOX = 64  # pixels; larger maps are searched at this box
 _COARSE_BAND, _MIDDLE_BAND = 6, 12  # shells
@@ -207,11 +208,7 @@ class _Lattice:
 
     def __call__(self, points: Tensor) -> Tensor:
         """`(..., points)` complex at `(..., points, 3)` frequencies `(x, y, z)` in Fourier pixels."""
-        where = (points * (self.padding / (self.hartley.shape[-1] // 2))).reshape(1, 1, 1, -1, 3)
-        volume = self.hartley.expand(2, 1, -1, -1, -1)
-        values = torch.nn.functional.grid_sample(volume, torch.cat((where, -where)), align_corners=True)
-        at, mate = values.reshape(2, *points.shape[:-1])
-        return torch.complex(mate + at, mate - at) / 2
+        return read_lattice(self.hartley, points * (self.padding / (self.hartley.shape[-1] // 2)))
 
 
 def _half_ball(band: int) -> Tensor:

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-EDGE = 2.0
+from napari_cryospin.physics.masks import raised_cosine
+
+LOW_PASS_EDGE = 2.0
 """Shells over which a low-pass filter falls to zero."""
 
 
@@ -26,9 +28,9 @@ def filter_map(density: NDArray, factors: NDArray) -> NDArray[np.float32]:
 
 
 def low_pass_factors(box_size: int, pixel_size: float, resolution: float) -> NDArray[np.float64]:
-    """`(shells,)` 1 up to a resolution in A, from there down to 0 as a raised cosine over `EDGE` shells."""
-    beyond = (np.arange(box_size // 2 + 1) - box_size * pixel_size / resolution) / EDGE
-    return 0.5 + 0.5 * np.cos(np.pi * np.clip(beyond, 0, 1))
+    """`(shells,)` 1 up to a resolution in A, from there down to 0 as a raised cosine over `LOW_PASS_EDGE` shells."""
+    beyond = np.arange(box_size // 2 + 1) - box_size * pixel_size / resolution
+    return raised_cosine(beyond, LOW_PASS_EDGE)
 
 
 def low_pass(density: NDArray, pixel_size: float, resolution: float) -> NDArray[np.float32]:

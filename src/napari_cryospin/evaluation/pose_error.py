@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
+from napari_cryospin.geometry.angles import angle_between
 from napari_cryospin.geometry.hand import HAND_FLIP
 
 Array = NDArray[np.float64]
@@ -163,12 +164,6 @@ def shift_errors(
         residual = np.linalg.norm(difference[better] - design[better] @ translation, axis=-1)
         weights = 1 / np.maximum(residual, 1e-6 + 0.01 * np.median(residual))
     return ShiftErrors(np.linalg.norm(difference - design @ translation, axis=-1), translation)
-
-
-def angle_between(a: Array, b: Array) -> Array:
-    """`(...,)` angle in degrees between rotations, by the chord: precise for small angles too."""
-    chord = np.linalg.norm(a - b, axis=(-2, -1)) / (2 * np.sqrt(2))
-    return np.degrees(2 * np.arcsin(np.clip(chord, 0, 1)))
 
 
 def _nearest_copy(aligned: Array, true: Array, group: Array) -> Array:

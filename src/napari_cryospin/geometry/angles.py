@@ -1,4 +1,4 @@
-"""Between RELION's Euler angles, cryoSPARC's rotation vectors and rotation matrices."""
+"""Convert between RELION's Euler angles, cryoSPARC's rotation vectors and rotation matrices; NumPy, without torch."""
 
 from __future__ import annotations
 
@@ -67,3 +67,13 @@ def euler_from_rotation(rotations: ArrayLike) -> NDArray[np.float64]:
     tilt = np.arctan2(sin_tilt, a[..., 2, 2])
     psi = np.where(pole, np.arctan2(a[..., 0, 1], a[..., 1, 1]), np.arctan2(a[..., 1, 2], -a[..., 0, 2]))
     return np.degrees(np.stack([rot, tilt, psi], axis=-1))
+
+
+def angle_between(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Measure the angle of the rotation between `(..., 3, 3)` rotations: `(...,)` degrees.
+
+    It is taken from the chord `|a - b|`, which keeps its precision for small angles, where the trace loses it. The same
+    for tensors is `geometry.so3.rotation_distance`.
+    """
+    chord = np.linalg.norm(np.asarray(a) - np.asarray(b), axis=(-2, -1)) / (2 * np.sqrt(2))
+    return np.degrees(2 * np.arcsin(np.clip(chord, 0, 1)))

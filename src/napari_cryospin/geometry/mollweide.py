@@ -11,6 +11,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_cryospin.geometry.sphere_cells import graticule
+
 
 def mollweide(direction: ArrayLike) -> NDArray[np.float64]:
     """`(..., 2)` place in the map of `(..., 3)` unit vectors."""
@@ -56,19 +58,9 @@ def mollweide_picture(values: NDArray, height: int = 400) -> NDArray:
     return np.where(pixels >= 0, np.asarray(values)[pixels], np.nan)
 
 
-def graticule() -> list[NDArray[np.float64]]:
-    """Lines `(points, 2)` in the map: meridians every 60 degrees, its rim among them, and parallels every 30."""
-    lines = []
-    for rot in np.radians(np.arange(-180, 181, 60)) * (1 - 1e-9):  # both edges, rather than twice the same
-        tilt = np.linspace(0, np.pi, 91)
-        lines.append(mollweide(_unit(tilt, rot)))
-    rot = np.linspace(-np.pi, np.pi, 181) * (1 - 1e-9)
-    return lines + [mollweide(_unit(np.radians(tilt), rot)) for tilt in (30.0, 60.0, 90.0, 120.0, 150.0)]
-
-
-def _unit(tilt: ArrayLike, rot: ArrayLike) -> NDArray[np.float64]:
-    tilt, rot = np.broadcast_arrays(tilt, rot)
-    return np.stack([np.sin(tilt) * np.cos(rot), np.sin(tilt) * np.sin(rot), np.cos(tilt)], axis=-1)
+def flat_graticule() -> list[NDArray[np.float64]]:
+    """Draw meridians every 60 degrees, the map's rim among them, and parallels every 30: lines `(points, 2)`."""
+    return [mollweide(line) for line in graticule(every_rot=60, every_tilt=30)]
 
 
 @cache

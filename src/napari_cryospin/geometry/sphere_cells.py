@@ -30,11 +30,14 @@ def pixel_of(direction: ArrayLike, nside: int) -> NDArray[np.int64]:
 
 
 def graticule(every_rot: float = 30, every_tilt: float = 30) -> list[NDArray[np.float64]]:
-    """Meridians and parallels: polylines of `(k, 3)` unit vectors that end just short of rot +-180."""
+    """Draw meridians and parallels so many degrees apart: lines of `(k, 3)` unit vectors.
+
+    They end just short of rot +-180, so that a flat map has both of its edges and no line across it.
+    """
     rim = 180 * (1 - 1e-9)
-    meridians = [direction_of(rot, np.linspace(0, 180, 61)) for rot in np.arange(-180 + every_rot, 180, every_rot)]
-    edges = [direction_of(rot, np.linspace(0, 180, 61)) for rot in (-rim, rim)]
-    parallels = [direction_of(np.linspace(-rim, rim, 121), tilt) for tilt in np.arange(every_tilt, 180, every_tilt)]
+    meridians = [direction_of(rot, np.linspace(0, 180, 91)) for rot in np.arange(-180 + every_rot, 180, every_rot)]
+    edges = [direction_of(rot, np.linspace(0, 180, 91)) for rot in (-rim, rim)]
+    parallels = [direction_of(np.linspace(-rim, rim, 181), tilt) for tilt in np.arange(every_tilt, 180, every_tilt)]
     return meridians + edges + parallels
 
 

@@ -12,17 +12,9 @@ from numpy.typing import NDArray
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.located import check_ctf
 from napari_cryospin.io.pickled_arrays import load_arrays
-from napari_cryospin.particles import CtfParameters
+from napari_cryospin.particles import CTF_PARAMETERS, CtfParameters
 
-COLUMNS = (
-    "defocus_u",
-    "defocus_v",
-    "defocus_angle",
-    "voltage",
-    "spherical_aberration",
-    "amplitude_contrast",
-    "phase_shift",
-)
+CRYODRGN_CTF = tuple(name for name in CTF_PARAMETERS if name not in ("scale", "b_factor"))
 """What follows box and pixel size in a row of CTF parameters; units are ours."""
 
 
@@ -62,14 +54,14 @@ def read_ctf(path: Path | str, count: int) -> tuple[CtfParameters, NDArray[np.fl
         space where neither of the two does.
     """
     table = load_arrays(path)[0]
-    _check_shape(path, "CTF parameters", table, (count, 2 + len(COLUMNS)))
+    _check_shape(path, "CTF parameters", table, (count, 2 + len(CRYODRGN_CTF)))
     box, pixel_size = table[:, 0], table[:, 1]
     bad = (box <= 0) | (pixel_size <= 0)
     if bad.any():
         row = int(bad.argmax())
         found = f"box {box[row]:g}, pixel size {pixel_size[row]:g} A"
         raise ValueError(f"{path}: row {row + 1}: found {found}, expected numbers above 0")
-    values = dict(zip(COLUMNS, table[:, 2:].T.copy(), strict=True))
+    values = dict(zip(CRYODRGN_CTF, table[:, 2:].T.copy(), strict=True))
     check_ctf(values, path)
     return CtfParameters(**values, scale=np.ones(count), b_factor=np.zeros(count)), box * pixel_size
 
@@ -82,7 +74,7 @@ def write_poses(path: Path, rotations: NDArray[np.float64], fractions: NDArray[n
 def write_ctf(path: Path, ctf: CtfParameters, box: int, pixel_size: float) -> None:
     """Write CTF parameters, of images of `box` pixels of `pixel_size` A."""
     count = len(ctf.voltage)
-    columns = [np.full(count, box), np.full(count, pixel_size), *(getattr(ctf, name) for name in COLUMNS)]
+    columns = [np.full(count, box), np.full(count, pixel_size), *(getattr(ctf, name) for name in CRYODRGN_CTF)]
     _write(path, np.stack(columns, axis=-1).astype(np.float32))
 
 

@@ -5,19 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-PARAMETERS = (
-    "defocus_u",
-    "defocus_v",
-    "defocus_angle",
-    "voltage",
-    "spherical_aberration",
-    "amplitude_contrast",
-    "phase_shift",
-    "scale",
-    "b_factor",
-)
-"""Order of the columns of a parameter tensor; units as in `particles.CtfParameters`."""
-
 
 def electron_wavelength(voltage: Tensor) -> Tensor:
     """Relativistic wavelength in Angstrom of electrons accelerated by `voltage` kV."""
@@ -31,7 +18,7 @@ def ctf(parameters: Tensor, points: Tensor, extent: float) -> Tensor:
     Parameters
     ----------
     parameters : Tensor
-        `(..., 9)` columns as in `PARAMETERS`: A, A, degrees, kV, mm, fraction, degrees, 1, A^2.
+        `(..., 9)` columns as in `particles.CTF_PARAMETERS`: A, A, degrees, kV, mm, fraction, degrees, 1, A^2.
     points : Tensor
         `(points, 2)` frequencies `(kx, ky)` in Fourier pixels.
     extent : float

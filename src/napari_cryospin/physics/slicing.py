@@ -37,7 +37,24 @@ def central_slices(hartley: Tensor, rotations: Tensor, points: Tensor, padding: 
         `(..., points)` complex. Differentiable in the lattice and in the rotations.
     """
     scale = padding / (hartley.shape[-1] // 2)  # lattice coordinates run from -1 to 1
-    where = (points.to(rotations.dtype) * scale) @ rotations[..., :2, :]  # (..., p, 3)
+    return read_lattice(hartley, (points.to(rotations.dtype) * scale) @ rotations[..., :2, :])
+
+
+def read_lattice(hartley: Tensor, where: Tensor) -> Tensor:
+    """Read a map's Fourier transform between the points of its Hartley lattice, by trilinear interpolation.
+
+    Parameters
+    ----------
+    hartley : Tensor
+        `(G, G, G)` lattice, zero frequency in the middle.
+    where : Tensor
+        `(..., 3)` places `(x, y, z)`; along each axis the lattice runs from -1 to 1, and is 0 beyond.
+
+    Returns
+    -------
+    Tensor
+        `(...)` complex. Differentiable in the lattice and in the places.
+    """
     count = where.shape[:-1].numel()
     # The two batches are w and -w. Batches run in parallel: more of them where no gradient needs a lattice for each.
     parts = 1 if torch.is_grad_enabled() else max(1, torch.get_num_threads() // 2)

@@ -21,8 +21,7 @@ from napari_cryospin.io.npz import open_npz
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.io.star.particles import ANGLES, ORIGINS_ANGST, write_particles
 from napari_cryospin.io.star.table import read_star
-from napari_cryospin.particles import CtfParameters, Particles
-from napari_cryospin.physics.ctf import PARAMETERS
+from napari_cryospin.particles import CTF_PARAMETERS, CtfParameters, Particles
 from napari_cryospin.physics.map_crop import fourier_crop_map
 from napari_cryospin.simulation.images import Projections, SimulationSettings, draw_ctf, draw_rotations, noise_images
 
@@ -121,7 +120,7 @@ def _read_ctf_table(path: Path) -> NDArray[np.float64]:
     if table.dtype.kind not in "fiu" or table.ndim != 2 or table.shape[1] != 9 or not len(table):
         raise ValueError(f"{path}: `ctf` is {table.dtype}, shape {table.shape}; expected numbers (n, 9), n > 0")
     table = table[:, 2:].astype(np.float64)
-    check_ctf(dict(zip(PARAMETERS, table.T, strict=False)), path)
+    check_ctf(dict(zip(CTF_PARAMETERS, table.T, strict=False)), path)
     return table
 
 

@@ -14,9 +14,9 @@ from pydantic import StrictBool, StrictFloat, StrictInt
 from torch import Tensor
 
 from napari_cryospin.geometry import so3_grid
-from napari_cryospin.particles import CtfParameters
+from napari_cryospin.particles import CTF_PARAMETERS, CtfParameters
 from napari_cryospin.physics import fourier
-from napari_cryospin.physics.ctf import PARAMETERS, ctf
+from napari_cryospin.physics.ctf import ctf
 from napari_cryospin.physics.slicing import central_slices, shift_phases
 from napari_cryospin.settings import Unit, settings_class
 
@@ -99,7 +99,7 @@ def draw_ctf(settings: SimulationSettings, rng: np.random.Generator, table: NDAr
         columns = np.stack(
             [middle + abs(half), middle - abs(half), rng.uniform(0, 180, n), *(np.full(n, v) for v in fixed)]
         )
-    return CtfParameters(**dict(zip(PARAMETERS, [*columns, np.ones(n), np.zeros(n)], strict=True)))
+    return CtfParameters(**dict(zip(CTF_PARAMETERS, [*columns, np.ones(n), np.zeros(n)], strict=True)))
 
 
 class Projections:
@@ -128,7 +128,7 @@ class Projections:
         coefficients *= shift_phases(torch.from_numpy(shifts).float(), self.points, self.extent)
         mean = torch.full((len(rotations), 1), self.total / self.box**2)  # what the half plane leaves out
         if ctf_parameters is not None:
-            parameters = torch.from_numpy(np.stack([getattr(ctf_parameters, name) for name in PARAMETERS], axis=-1))
+            parameters = torch.from_numpy(np.stack([getattr(ctf_parameters, name) for name in CTF_PARAMETERS], axis=-1))
             coefficients *= ctf(parameters.float(), self.points, self.extent)
             mean *= ctf(parameters.float(), torch.zeros(1, 2), self.extent)
         return fourier.from_half_plane(coefficients, self.points, self.box) + mean[:, :, None]

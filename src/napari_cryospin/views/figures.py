@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from napari_cryospin.geometry.mollweide import graticule, mollweide, mollweide_picture
+from napari_cryospin.geometry.mollweide import flat_graticule, mollweide, mollweide_picture
 from napari_cryospin.io.fsc_files import read_fsc_csv
 from napari_cryospin.runs.messages import Event
 
@@ -239,6 +239,6 @@ def posterior_figure(
 
 
 def _graticule(axes: Axes) -> None:
-    for line in graticule():
+    for line in flat_graticule():
         axes.plot(*line.T, color="white", lw=0.4, alpha=0.7)
     axes.set_axis_off()

@@ -9,7 +9,7 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, Qt, Signal
 
-from napari_cryospin.geometry.mollweide import graticule, mollweide, mollweide_direction, mollweide_pixels
+from napari_cryospin.geometry.mollweide import flat_graticule, mollweide, mollweide_direction, mollweide_pixels
 from napari_cryospin.geometry.sphere_cells import healpix_cells, pixel_of, rot_tilt_of
 from napari_cryospin.views.sphere_pictures import SPHERE_MAP_ROWS
 from napari_cryospin.widgets.kit.colours import POSE, Theme
@@ -253,7 +253,7 @@ def graticule_of(places: Sequence[QRectF]) -> tuple[tuple[NDArray, NDArray], tup
     """Rims of the maps, and, where there is one alone, its meridians and parallels: x and y, nan between two lines."""
     turn = np.linspace(0, 2 * np.pi, 121)
     rim = [np.stack([2 * np.cos(turn), np.sin(turn)], axis=-1)]
-    return _joined(rim, places), _joined(graticule() if len(places) == 1 else [], places)
+    return _joined(rim, places), _joined(flat_graticule() if len(places) == 1 else [], places)
 
 
 def _joined(lines: list[NDArray], places: Sequence[QRectF]) -> tuple[NDArray, NDArray]:
