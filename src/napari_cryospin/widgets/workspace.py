@@ -9,14 +9,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
-from napari_cryospin.widgets.charts.convergence import ConvergencePanel
-from napari_cryospin.widgets.charts.heads import HeadsPanel
-from napari_cryospin.widgets.charts.orientations import OrientationsPanel
-from napari_cryospin.widgets.export.panel import ExportPanel
-from napari_cryospin.widgets.live_map.panel import LiveMapPanel
-from napari_cryospin.widgets.particles.panel import ParticlesPanel
-from napari_cryospin.widgets.posterior.panel import PosteriorPanel
-from napari_cryospin.widgets.run.panel import RunPanel
 from napari_cryospin.widgets.session.docks import PLUGIN, WORKSPACE, dock_of
 
 if TYPE_CHECKING:
@@ -30,23 +22,74 @@ UPPER_SHARE = 0.42  # of the right side's height, for particles, run and export
 BOTTOM_HEIGHT, BOTTOM_HEIGHT_SMALL = 330, 280
 
 
+# A panel's module is imported when the panel is first made: all of them at once would keep the window waiting.
+
+
+def _particles(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.particles.panel import ParticlesPanel
+
+    return ParticlesPanel(viewer)
+
+
+def _run(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.run.panel import RunPanel
+
+    return RunPanel(viewer)
+
+
+def _export(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.export.panel import ExportPanel
+
+    return ExportPanel(viewer)
+
+
+def _posterior(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.posterior.panel import PosteriorPanel
+
+    return PosteriorPanel(viewer)
+
+
+def _live_map(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.live_map.panel import LiveMapPanel
+
+    return LiveMapPanel(viewer)
+
+
+def _convergence(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.charts.convergence import ConvergencePanel
+
+    return ConvergencePanel(viewer)
+
+
+def _heads(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.charts.heads import HeadsPanel
+
+    return HeadsPanel(viewer)
+
+
+def _orientations(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.charts.orientations import OrientationsPanel
+
+    return OrientationsPanel(viewer)
+
+
 @dataclass(frozen=True)
 class Place:
-    """A panel: its class, and what it is for."""
+    """A panel: what makes it, and what it is for."""
 
-    panel: Callable[[Viewer], QWidget]
+    make: Callable[[Viewer], QWidget]
     tip: str
 
 
 PANELS = {
-    "Particles": Place(ParticlesPanel, "Open particles and look at them before a run"),
-    "Run": Place(RunPanel, "Start, pause, stop a run; switch to auto-decoding"),
-    "Export": Place(ExportPanel, "Save map, poses and figures; open them in ChimeraX"),
-    "Posterior": Place(PosteriorPanel, "Pose posterior of a particle"),
-    "Live map": Place(LiveMapPanel, "The map as it grows; back to earlier epochs"),
-    "Convergence": Place(ConvergencePanel, "Loss, resolution, FSC, pose changes"),
-    "Heads": Place(HeadsPanel, "What share of the particles each head wins, and where"),
-    "Orientations": Place(OrientationsPanel, "View directions of all particles"),
+    "Particles": Place(_particles, "Open particles and look at them before a run"),
+    "Run": Place(_run, "Start, pause, stop a run; switch to auto-decoding"),
+    "Export": Place(_export, "Save map, poses and figures; open them in ChimeraX"),
+    "Posterior": Place(_posterior, "Pose posterior of a particle"),
+    "Live map": Place(_live_map, "The map as it grows; back to earlier epochs"),
+    "Convergence": Place(_convergence, "Loss, resolution, FSC, pose changes"),
+    "Heads": Place(_heads, "What share of the particles each head wins, and where"),
+    "Orientations": Place(_orientations, "View directions of all particles"),
 }
 """Title -> panel. Each is made when it is first seen."""
 RIGHT = ("Particles", "Run", "Export")
@@ -96,7 +139,7 @@ class PanelTabs(QTabWidget):
         page = self.widget(index)
         layout = None if page is None else page.layout()
         if layout is not None and not layout.count():
-            layout.addWidget(PANELS[self.tabText(index)].panel(self.viewer))
+            layout.addWidget(PANELS[self.tabText(index)].make(self.viewer))
 
     def showEvent(self, event: QShowEvent | None) -> None:
         self._fill(self.currentIndex())
@@ -124,7 +167,7 @@ class BottomRow(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(LiveMapPanel(viewer))
+        layout.addWidget(PANELS["Live map"].make(viewer))
         layout.addWidget(self.tabs, 1)
         self.tabs.tabBarClicked.connect(lambda _: self.fold.setChecked(False))
         self._fold(False)
