@@ -52,7 +52,7 @@ def test_views_about_an_axis_leave_a_cone_unsampled():
 def test_sampling_does_not_depend_on_the_chunks_or_the_side(monkeypatch):
     many = Rotation.random(300, random_state=1).as_matrix()
     whole = orientation_distribution(many, SHELL)
-    monkeypatch.setattr("napari_cryospin.evaluation.orientation_distribution.CHUNK", 70)
+    monkeypatch.setattr("napari_cryospin.evaluation.orientation_distribution.DIRECTIONS_AT_A_TIME", 70)
     parts = orientation_distribution(many, SHELL)
     assert (parts.efficiency, parts.sampled) == (whole.efficiency, whole.sampled)
     behind = many * np.array([1, -1, -1])[:, None]  # the opposite view directions

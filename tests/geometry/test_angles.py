@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from napari_cryospin.geometry.angles import (
-    CHUNK,
+    ROTATIONS_AT_A_TIME,
     euler_from_rotation,
     rotation_from_euler,
     rotation_from_rotvec,
@@ -46,7 +46,7 @@ def test_round_trip_and_scipy() -> None:
     np.testing.assert_allclose(angles, scipys, atol=1e-8)
 
 
-@pytest.mark.parametrize("count", [1, CHUNK, CHUNK + 3])
+@pytest.mark.parametrize("count", [1, ROTATIONS_AT_A_TIME, ROTATIONS_AT_A_TIME + 3])
 def test_cryosparc_poses_of_many_particles_are_scipys(count: int) -> None:
     poses = Rotation.random(count, random_state=2)
     rotations = rotation_from_rotvec(poses.as_rotvec())

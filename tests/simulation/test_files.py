@@ -76,7 +76,7 @@ def test_same_seed_same_bytes(tmp_path, monkeypatch):
     assert simulate(phantom(), tmp_path / "b", SETTINGS, pixel_size=2.0).stack.read_bytes() == first.stack.read_bytes()
     other = simulate(phantom(), tmp_path / "c", dataclasses.replace(SETTINGS, seed=4), pixel_size=2.0)
     assert other.stack.read_bytes() != first.stack.read_bytes()
-    monkeypatch.setattr(simulation, "_CHUNK", 7 * 32**2)
+    monkeypatch.setattr(simulation, "PIXELS_AT_A_TIME", 7 * 32**2)
     chunked = simulate(phantom(), tmp_path / "d", SETTINGS, pixel_size=2.0)
     np.testing.assert_allclose(images_of(chunked.particles), images_of(first.particles), atol=1e-4)
 

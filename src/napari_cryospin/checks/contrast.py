@@ -10,8 +10,9 @@ from scipy.ndimage import gaussian_filter
 
 from napari_cryospin.particles import Particles
 
-SAMPLE = 200
-SIGNIFICANT = 4.0
+CONTRAST_SAMPLE = 200
+"""Images that are looked at, evenly spaced over the particles."""
+CONTRAST_SIGNIFICANCE = 4.0
 """Standard errors that the mean difference must reach."""
 
 
@@ -48,7 +49,7 @@ def judge_contrast(particles: Particles, sign: float = 1.0) -> Contrast:
     ValueError
         An image of the sample cannot be used.
     """
-    rows = np.unique(np.linspace(0, len(particles) - 1, min(SAMPLE, len(particles))).astype(int))
+    rows = np.unique(np.linspace(0, len(particles) - 1, min(CONTRAST_SAMPLE, len(particles))).astype(int))
     differences = np.concatenate(
         [
             _centre_against_rim(particles, rows[particles.box_sizes[rows] == box])
@@ -57,7 +58,7 @@ def judge_contrast(particles: Particles, sign: float = 1.0) -> Contrast:
     )
     difference = sign * float(differences.mean())
     error = float(differences.std(ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else np.inf
-    if abs(difference) < SIGNIFICANT * error:
+    if abs(difference) < CONTRAST_SIGNIFICANCE * error:
         verdict: Literal["white", "black", "unclear"] = "unclear"
     else:
         verdict = "white" if difference > 0 else "black"
@@ -65,7 +66,7 @@ def judge_contrast(particles: Particles, sign: float = 1.0) -> Contrast:
 
 
 def _centre_against_rim(particles: Particles, rows: np.ndarray) -> np.ndarray:
-    """`(k,)` mean of the centre minus mean of the rim of images with one box, over the images' standard deviation."""
+    """Compare centre and rim of images with one box: `(k,)` difference of means over the image's deviation."""
     box = int(particles.box_sizes[rows[0]]) if len(rows) else 0
     axis = np.arange(box) - box // 2
     radius = np.hypot(axis[:, None], axis)

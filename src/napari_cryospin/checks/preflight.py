@@ -14,7 +14,7 @@ from napari_cryospin.engine.memory import data_memory, run_memory
 from napari_cryospin.particles import Particles
 from napari_cryospin.settings import Settings
 
-FEW = 500
+FEWEST_PARTICLES = 500
 """Particles: from fewer, runs have not been seen to find maps reliably (docs/benchmarks.md)."""
 
 
@@ -135,7 +135,7 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
 
 
 def _radii(settings: Settings, side: float) -> list[str]:
-    """What is wrong with lengths (A) that are given, for a box of this side (A); 0: not known."""
+    """Find what is wrong with lengths (A) that are given, for a box of this side (A; 0: not known)."""
     mask, shift = settings.preparation.mask_radius, settings.encoder.max_shift
     problems: list[str] = []
     if side and mask is not None and not side / 20 <= mask <= side / 2:
@@ -160,7 +160,7 @@ def _missing_stacks(particles: Particles) -> list[str]:
 
 
 def _span(values: np.ndarray, digits: int = 0) -> str:
-    """A range of values, or the one value."""
+    """Write a range of values, or the one value."""
     low, high = f"{values.min():.{digits}f}", f"{values.max():.{digits}f}"
     return low if low == high else f"{low} to {high}"
 
@@ -191,8 +191,9 @@ def _notes(
     particles: Particles, used: int, subset: int | None, contrast: Contrast | None, kinds: np.ndarray
 ) -> list[str]:
     notes = list(particles.notes)
-    if used < FEW:
-        notes.append(f"only {used} particle{'s' if used > 1 else ''}: a map of fewer than {FEW} is not to be trusted")
+    if used < FEWEST_PARTICLES:
+        found = f"only {used} particle{'s' if used > 1 else ''}"
+        notes.append(f"{found}: a map of fewer than {FEWEST_PARTICLES} is not to be trusted")
     if (subset or 0) > len(particles):
         notes.append(f"subset of {subset:,}: there are {len(particles):,} particles; all of them are used")
     if (particles.contrast < 0).any():
@@ -209,7 +210,7 @@ def _notes(
 
 
 def _frames(particles: Particles, kinds: np.ndarray) -> str:
-    """What that does to the images of each `(box, pixel size)` whose field of view is another one."""
+    """Say which images of another field of view are padded or cropped, by `(box, pixel size)`."""
     side, text = particles.common_frame()[1], ""
     for box, pixel_size in kinds:
         own = box * pixel_size

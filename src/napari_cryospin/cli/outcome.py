@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from tyro.conf import Positional, arg
 
 from napari_cryospin.cli.console import say
-from napari_cryospin.evaluation.against_truth import THRESHOLD, TruthReport, evaluate_results, true_rotations_in_frame
+from napari_cryospin.evaluation.against_truth import (
+    TRUTH_THRESHOLD,
+    TruthReport,
+    evaluate_results,
+    true_rotations_in_frame,
+)
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.npz import open_npz
 from napari_cryospin.io.open import open_particles
@@ -136,7 +141,7 @@ def draw(folder: RunFolder, found: TruthReport) -> list[Path]:
     figures = {"convergence": report.convergence_figure(folder.read_metrics(), folder.read_events())}
     if found.map is not None:
         curves = {label: (curve.frequency, curve.values) for label, curve in found.map.curves.items()}
-        figures["fsc_to_truth"] = report.fsc_figure(curves, THRESHOLD)
+        figures["fsc_to_truth"] = report.fsc_figure(curves, TRUTH_THRESHOLD)
         maps = {"map": found.map.density, "truth": found.map.truth}
         figures["slices"] = report.slices_figure(maps, found.map.pixel_size)
     if (results / "postprocess.json").is_file():

@@ -8,7 +8,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from napari_cryospin.cli.console import say
-from napari_cryospin.simulation.files import SUFFIXES
+from napari_cryospin.simulation.files import SIMULATED_SUFFIXES
 from napari_cryospin.simulation.files import simulate as simulate_files
 from napari_cryospin.simulation.images import SimulationSettings
 
@@ -34,7 +34,7 @@ def simulate(
     """
     if not out.name:
         raise ValueError(f"{out}: is a folder; expected a file's name, without suffix")
-    stack, star, truth = (out.with_name(out.name + suffix) for suffix in SUFFIXES)
+    stack, star, truth = (out.with_name(out.name + suffix) for suffix in SIMULATED_SUFFIXES)
     if not truth.exists() and (star.exists() or stack.exists()):
         raise FileExistsError(f"{star if star.exists() else stack}: exists, and is no simulation; choose another OUT")
     out.parent.mkdir(parents=True, exist_ok=True)

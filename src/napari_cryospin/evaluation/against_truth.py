@@ -22,7 +22,7 @@ from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.physics.map_crop import fourier_crop_map
 
-THRESHOLD = 0.5
+TRUTH_THRESHOLD = 0.5
 """FSC against the truth at which the resolution is read (the paper's choice)."""
 AGREES, AGREEING = 20.0, 0.1
 """Poses agree on a frame where they lie within so many degrees of the truth in it; share of them that must. Of random
@@ -42,10 +42,10 @@ class MapComparison:
     @property
     def resolution(self) -> float:
         """A: where the masked curve falls below the threshold."""
-        return self.curves["masked"].resolution(THRESHOLD)
+        return self.curves["masked"].resolution(TRUTH_THRESHOLD)
 
     def at_nyquist_share(self, share: float) -> float:
-        """Smallest masked correlation up to this share of the Nyquist frequency."""
+        """Find the smallest masked correlation up to this share of the Nyquist frequency."""
         values = self.curves["masked"].values
         return float(values[: round(share * (len(values) - 1)) + 1].min())
 
@@ -74,7 +74,7 @@ class TruthReport:
         return numbers
 
     def text(self) -> str:
-        """A line for each number."""
+        """Write a line for each number."""
         values = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in self.numbers.items()}
         return "\n".join(f"{name.replace('_', ' '):32} {value}" for name, value in values.items())
 
@@ -84,7 +84,7 @@ class TruthReport:
 
 
 def compare_poses(found: Particles, truth: Particles, symmetry: str) -> tuple[PoseErrors, ShiftErrors]:
-    """Pose errors of particles, each against the one of the same image in the truth.
+    """Measure pose errors of particles, each against the one of the same image in the truth.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def true_rotations_in_frame(
     particles: Particles,
     symmetry: str = "C1",
 ) -> NDArray[np.float64] | None:
-    """True rotations in the frame, and the hand, in which a run sees its map.
+    """Bring true rotations into the frame, and the hand, in which a run sees its map.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def true_rotations_in_frame(
 
 
 def rows_of(found: Particles, truth: Particles) -> NDArray[np.int64]:
-    """`(n,)` row in the truth of each particle that was found, by stack and index."""
+    """Find the row in the truth of each particle `(n,)`, by stack and index."""
     rows = {image: row for row, image in enumerate(_images(truth))}
     try:
         return np.array([rows[image] for image in _images(found)], dtype=np.int64)

@@ -23,11 +23,11 @@ class Fsc:
     """`(shells,)` correlation; 1 at zero frequency."""
 
     def up_to(self, band: int) -> Fsc:
-        """The same curve, 0 beyond a shell."""
+        """Set the curve to 0 beyond a shell."""
         return Fsc(self.frequency, np.where(np.arange(len(self.values)) <= band, self.values, 0.0))
 
     def resolution(self, threshold: float = 0.143) -> float:
-        """Resolution in Angstrom: where the curve first falls below a threshold, interpolated linearly.
+        """Find the resolution in Angstrom: where the curve first falls below a threshold, interpolated linearly.
 
         A curve that never does gives the resolution at Nyquist.
         """
@@ -40,7 +40,7 @@ class Fsc:
 
 
 def fsc(map_a: NDArray, map_b: NDArray, pixel_size: float, mask: NDArray | None = None) -> Fsc:
-    """Fourier shell correlation of two maps.
+    """Compute the Fourier shell correlation of two maps.
 
     A coefficient between two shells counts in both, in proportion to its nearness.
 
@@ -68,7 +68,7 @@ def fsc(map_a: NDArray, map_b: NDArray, pixel_size: float, mask: NDArray | None 
 
 
 def _shell_sums(values: Array, n: int) -> Array:
-    """Sums over shells 0 to n / 2 of a real quantity on the half-space `(n, n, n // 2 + 1)` of `rfftn`."""
+    """Sum a real quantity on the half-space `(n, n, n // 2 + 1)` of `rfftn` over shells 0 to n / 2."""
     line = fft.fftfreq(n, 1 / n)
     half = np.arange(n // 2 + 1)
     radius = np.sqrt(line[:, None, None] ** 2 + line[:, None] ** 2 + half**2)
@@ -81,7 +81,7 @@ def _shell_sums(values: Array, n: int) -> Array:
 
 
 def spherical_mask(box_size: int, radius: float, edge: float = 6.0) -> NDArray[np.float32]:
-    """`(n, n, n)` sphere about the centre `n // 2`: 1 inside `radius`, raised cosine to 0 over `edge` (pixels)."""
+    """Make a soft `(n, n, n)` sphere about `n // 2`: 1 inside `radius`, 0 beyond another `edge` (pixels)."""
     line = np.arange(box_size, dtype=np.float32) - box_size // 2
     distance = np.sqrt(line[:, None, None] ** 2 + line[:, None] ** 2 + line**2) - radius
     return _soft_edge(distance, edge)
@@ -96,7 +96,7 @@ def map_mask(
     extend: float = 8.0,
     edge: float = 10.0,
 ) -> NDArray[np.float32]:
-    """Soft mask about a map.
+    """Make a soft mask about a map.
 
     Parameters
     ----------

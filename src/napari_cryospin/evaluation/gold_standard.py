@@ -19,7 +19,7 @@ from napari_cryospin.evaluation.map_filter import shell_radius
 
 THRESHOLD = 0.143
 """FSC between half maps at which the resolution is read (Rosenthal & Henderson 2003)."""
-CERTAIN = 0.8
+RANDOMISED_BELOW = 0.8
 """Phases are drawn at random from the shell on where the unmasked FSC falls below this."""
 SPILL = 2
 """Shells beyond that one where the mask still mixes phases that are kept with those drawn: not corrected."""
@@ -79,7 +79,7 @@ def gold_standard(
     if band is not None:
         unmasked, masked = unmasked.up_to(band), masked.up_to(band)
     curves = {"unmasked": unmasked, "masked": masked, "phase_randomised": masked, "corrected": masked}
-    below = np.flatnonzero(unmasked.values < CERTAIN)
+    below = np.flatnonzero(unmasked.values < RANDOMISED_BELOW)
     if not len(below):
         return GoldStandard(curves=curves, mask=mask, randomised_from=None)
     start = int(below[0])
@@ -92,7 +92,7 @@ def gold_standard(
 
 
 def soft_mask(average: NDArray, pixel_size: float) -> NDArray[np.float32]:
-    """`(n, n, n)` soft mask about the average of the halves, low-passed first; never beyond the soft sphere."""
+    """Make a soft `(n, n, n)` mask about the average of the halves, low-passed first; never beyond the soft sphere."""
     n = len(average)
     sphere = spherical_mask(n, 0.44 * n, 0.06 * n)
     if not (average * sphere).max() > 0:
@@ -104,7 +104,7 @@ def soft_mask(average: NDArray, pixel_size: float) -> NDArray[np.float32]:
 def randomise_phases(
     density: NDArray, start: int, rng: np.random.Generator, support: NDArray | None = None
 ) -> NDArray[np.float32]:
-    """`(n, n, n)` map with the same amplitudes whose phases are drawn at random from shell `start` on.
+    """Draw the phases of an `(n, n, n)` map at random from shell `start` on; amplitudes stay.
 
     They are those of white noise, so that the map stays real without further ado. Random phases spread over the whole
     box what was confined to a part of it; with `support`, the `(n, n, n)` mask that the map was multiplied by, it is
@@ -121,7 +121,7 @@ def randomise_phases(
 
 
 def correct(masked: NDArray, chance: NDArray, start: int) -> NDArray[np.float64]:
-    """`(shells,)` corrected FSC; as masked before shell `start + SPILL`."""
+    """Correct the masked FSC `(shells,)` from shell `start + SPILL` on."""
     corrected = masked.copy()
     tail = slice(start + SPILL, None)
     corrected[tail] = (masked[tail] - chance[tail]) / np.maximum(1 - chance[tail], 1e-6)

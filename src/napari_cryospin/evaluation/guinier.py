@@ -31,7 +31,7 @@ class Guinier:
 
 
 def guinier(density: NDArray, pixel_size: float, resolution: float, weights: NDArray | None = None) -> Guinier:
-    """Guinier plot of a map.
+    """Make the Guinier plot of a map.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def guinier(density: NDArray, pixel_size: float, resolution: float, weights: NDA
 
 
 def mean_amplitudes(density: NDArray) -> NDArray[np.float64]:
-    """`(shells,)` mean amplitude of the coefficients in each shell, 0 to Nyquist."""
+    """Average the amplitudes of the coefficients in each shell, 0 to Nyquist: `(shells,)`."""
     n = len(density)
     half = np.arange(n // 2 + 1)
     mates = np.broadcast_to(np.where((half == 0) | (2 * half == n), 1.0, 2.0), (n, n, n // 2 + 1))

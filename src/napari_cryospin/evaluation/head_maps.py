@@ -15,7 +15,7 @@ PER_CELL = 12
 
 
 def grid_for(count: int, finest: int = 8) -> int:
-    """nside for maps of `count` particles: the finest of 2, 4, ... that leaves enough of them in a cell."""
+    """Choose nside for maps of `count` particles: the finest of 2, 4, ... that leaves enough of them in a cell."""
     nside = 2
     while nside < finest and count >= PER_CELL * 12 * (2 * nside) ** 2:
         nside *= 2
@@ -23,12 +23,12 @@ def grid_for(count: int, finest: int = 8) -> int:
 
 
 def direction_counts(rotations: ArrayLike, nside: int) -> NDArray[np.int64]:
-    """`(cells,)` particles that are seen from each cell, of `(n, 3, 3)` rotations."""
+    """Count the particles, `(n, 3, 3)` rotations, that are seen from each cell: `(cells,)`."""
     return np.bincount(pixel_of(np.asarray(rotations)[:, 2], nside), minlength=12 * nside**2)
 
 
 def win_shares(best_head: ArrayLike, rotations: ArrayLike, heads: int, nside: int) -> NDArray[np.float64]:
-    """`(heads, cells)` share of a cell's particles for which each head is the best; nan where there are none.
+    """Compute the share `(heads, cells)` of a cell's particles that each head wins; nan where there are none.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def win_shares(best_head: ArrayLike, rotations: ArrayLike, heads: int, nside: in
 
 
 def mean_errors(candidates: ArrayLike, truth: ArrayLike, nside: int) -> NDArray[np.float64]:
-    """`(heads, cells)` degrees: mean rotation error of each head's candidates, in the cell of the true view direction.
+    """Average the error of each head's candidates in the cell of the true view direction: `(heads, cells)` degrees.
 
     As in the paper's figure 6; nan where there are no particles.
 
@@ -73,7 +73,7 @@ def mean_errors(candidates: ArrayLike, truth: ArrayLike, nside: int) -> NDArray[
 def _per_cell(
     head: NDArray, cell: NDArray, values: NDArray, heads: int, nside: int, within_head: bool
 ) -> NDArray[np.float64]:
-    """`(heads, cells)` sums of values over the number in the cell: of the same head, or of all heads."""
+    """Divide `(heads, cells)` sums of values by the number in the cell: of the same head, or of all heads."""
     cells = 12 * nside**2
     place = head.astype(np.int64) * cells + cell
     sums = np.bincount(place, values, heads * cells).reshape(heads, cells)

@@ -24,7 +24,7 @@ from napari_cryospin.physics.slicing import read_lattice
 
 _SEARCH_BOX = 64  # pixels; larger maps are searched at this box
 _COARSE_BAND, _MIDDLE_BAND = 6, 12  # shells
-_KEPT = 16  # candidates of the coarse search that are refined
+_REFINED_CANDIDATES = 16  # of the coarse search
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def align_maps(
 
 
 def _agreement(fixed: NDArray, moved: NDArray) -> float:
-    """Area under the FSC to its first fall below 0.143, without the zero frequency.
+    """Measure the area under the FSC to its first fall below 0.143, without the zero frequency.
 
     The correlation over all grid points is swamped by noise where that is strong.
     """
@@ -99,7 +99,7 @@ def apply_alignment(
     hand_flipped: bool = False,
     oversampling: int = 1,
 ) -> NDArray[np.float32]:
-    """Map as it lies after flip, rotation and shift, as in `MapAlignment`; also with what `pose_error` found.
+    """Flip, turn and shift a map as a `MapAlignment` says; also with what `pose_error` found.
 
     Cubic splines in real space; outside the box the map is taken as zero. They blur the last fifth of the shells, and
     mix them, unless the map is brought to finer pixels first (`oversampling` 2), for eight times the memory.
@@ -117,7 +117,7 @@ def apply_alignment(
 def _search(
     fixed: NDArray, moving: NDArray, near: tuple[NDArray, NDArray] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rotation `(3, 3)` and shift `(3,)` in pixels that take one map to the other, without a flip; `near` a guess."""
+    """Find rotation `(3, 3)` and shift `(3,)` in pixels from one map to the other, without a flip, `near` a guess."""
     n = fixed.shape[-1]
     box = min(n, _SEARCH_BOX)
     pair = (torch.from_numpy(np.array(density, dtype=np.float32)) for density in (fixed, moving))
@@ -148,7 +148,7 @@ class _Comparison:
         self.source = _Lattice(source)
 
     def side(self, band: int, agreement: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Half-ball `(points, 3)` and the target's conjugate there, with a weight a shell.
+        """Take a half-ball `(points, 3)` and the target's conjugate there, with a weight a shell.
 
         The spectra are flattened; by half where it is not known how far the maps agree: a shell that one of them lacks
         must not be blown up.
@@ -161,7 +161,7 @@ class _Comparison:
         return points, values.conj() * weights[shell]
 
     def coarse(self) -> tuple[Tensor, Tensor]:
-        """Best candidates of a grid: `(kept, 3, 3)` rotations, each with its best shift `(kept, 3)`."""
+        """Find the best candidates of a grid: `(kept, 3, 3)` rotations, each with its best shift `(kept, 3)`."""
         points, conjugate = self.side(_COARSE_BAND)
         rotations = so3_grid.grid_rotations(4, 24).flatten(0, 1)
         line = torch.arange(-3, 4) * (self.box / (3 * _COARSE_BAND))  # +- 0.17 of the box
@@ -169,7 +169,7 @@ class _Comparison:
         sides = conjugate * self.phases(shifts, points)
         best = [(self.source(points @ part) @ sides.T).real.max(dim=-1) for part in rotations.split(512)]
         score, where = (torch.cat(column) for column in zip(*best, strict=True))
-        kept = score.topk(_KEPT).indices
+        kept = score.topk(_REFINED_CANDIDATES).indices
         return rotations[kept], shifts[where[kept]]
 
     def refine(
@@ -193,7 +193,7 @@ class _Comparison:
         return turned[order], (shifts + move.detach())[order]
 
     def phases(self, shifts: Tensor, points: Tensor) -> Tensor:
-        """`(k, points)` phase ramps that move the map by `(k, 3)` pixels."""
+        """Compute `(k, points)` phase ramps that move the map by `(k, 3)` pixels."""
         angle = shifts @ points.T * (-2 * torch.pi / self.box)
         return torch.polar(torch.ones_like(angle), angle)
 
@@ -207,12 +207,12 @@ class _Lattice:
         self.hartley = fourier.map_to_hartley(density, self.padding)
 
     def __call__(self, points: Tensor) -> Tensor:
-        """`(..., points)` complex at `(..., points, 3)` frequencies `(x, y, z)` in Fourier pixels."""
+        """Read `(..., points)` complex values at `(..., points, 3)` frequencies `(x, y, z)` in Fourier pixels."""
         return read_lattice(self.hartley, points * (self.padding / (self.hartley.shape[-1] // 2)))
 
 
 def _half_ball(band: int) -> Tensor:
-    """`(points, 3)` one of each pair of opposite lattice points up to a radius, without the centre."""
+    """List one of each pair of opposite lattice points up to a radius, without the centre: `(points, 3)`."""
     line = torch.arange(-band, band + 1)
     x, y, z = torch.cartesian_prod(line, line, line).unbind(-1)
     kept = (x * x + y * y + z * z <= band * band) & ((z > 0) | ((z == 0) & ((y > 0) | ((y == 0) & (x > 0)))))

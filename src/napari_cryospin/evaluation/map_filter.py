@@ -13,13 +13,13 @@ LOW_PASS_EDGE = 2.0
 
 
 def shell_radius(box_size: int) -> NDArray[np.float64]:
-    """`(n, n, n // 2 + 1)` distance from the zero frequency, in shells, of each coefficient that `rfftn` gives."""
+    """Measure `(n, n, n // 2 + 1)` distances in shells from the zero frequency of what `rfftn` gives."""
     line, half = fft.fftfreq(box_size, 1 / box_size), np.arange(box_size // 2 + 1)
     return np.sqrt(line[:, None, None] ** 2 + line[:, None] ** 2 + half**2)
 
 
 def filter_map(density: NDArray, factors: NDArray) -> NDArray[np.float32]:
-    """Map whose shells are multiplied by `(shells,)` factors, from 0 to Nyquist; linear between, 0 beyond."""
+    """Multiply a map's shells by `(shells,)` factors, from 0 to Nyquist; linear between, 0 beyond."""
     n = len(density)
     radius = shell_radius(n)
     weights = np.interp(radius, np.arange(len(factors)), factors, right=0.0)
@@ -28,19 +28,19 @@ def filter_map(density: NDArray, factors: NDArray) -> NDArray[np.float32]:
 
 
 def low_pass_factors(box_size: int, pixel_size: float, resolution: float) -> NDArray[np.float64]:
-    """`(shells,)` 1 up to a resolution in A, from there down to 0 as a raised cosine over `LOW_PASS_EDGE` shells."""
+    """Make `(shells,)` factors: 1 up to a resolution in A, then a raised cosine to 0 over `LOW_PASS_EDGE` shells."""
     beyond = np.arange(box_size // 2 + 1) - box_size * pixel_size / resolution
     return raised_cosine(beyond, LOW_PASS_EDGE)
 
 
 def low_pass(density: NDArray, pixel_size: float, resolution: float) -> NDArray[np.float32]:
-    """Map without what is finer than a resolution (A); unchanged where that is not known (nan)."""
+    """Take out of a map what is finer than a resolution (A); nothing where that is not known (nan)."""
     if not np.isfinite(resolution):
         return np.asarray(density, dtype=np.float32)
     return filter_map(density, low_pass_factors(len(density), pixel_size, resolution))
 
 
 def b_factor_factors(box_size: int, pixel_size: float, b_factor: float) -> NDArray[np.float64]:
-    """`(shells,)` `exp(-B s^2 / 4)`: a negative B, in A^2, sharpens, as in RELION."""
+    """Compute `(shells,)` `exp(-B s^2 / 4)`: a negative B, in A^2, sharpens, as in RELION."""
     frequency = np.arange(box_size // 2 + 1) / (box_size * pixel_size)
     return np.exp(-b_factor / 4 * frequency**2)

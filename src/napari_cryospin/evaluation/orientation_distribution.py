@@ -12,10 +12,10 @@ from napari_cryospin.geometry import healpix
 
 CELLS = 4
 """nside of the table's HEALPix grid: 192 cells of about 15 degrees."""
-POINTS = 2000
+SPHERE_POINTS = 2000
 """Directions in Fourier space that are looked at."""
-CHUNK = 10_000
-"""Particles at a time."""
+DIRECTIONS_AT_A_TIME = 10_000
+"""View directions compared with all points at a time: 80 MB of float32 cosines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class OrientationDistribution:
 def orientation_distribution(
     rotations: ArrayLike, shell: float, precision: ArrayLike | None = None
 ) -> OrientationDistribution:
-    """Look at the view directions of particles.
+    """Describe the distribution of the particles' view directions.
 
     The sampling of a point in Fourier space is the number of slices that pass within half a Fourier pixel of it. The
     efficiency is the sampling compensation factor, the harmonic mean of the sampling over a shell against its mean,
@@ -89,19 +89,20 @@ def orientation_distribution(
 
 
 def _sampling(directions: NDArray, shell: float) -> NDArray[np.float64]:
-    """`(POINTS,)` slices that pass within half a Fourier pixel of each of the points of a half-sphere's spiral."""
-    index = np.arange(POINTS) + 0.5
-    z, turn = 1 - index / POINTS, np.pi * (1 + 5**0.5) * index
+    """Count slices within half a Fourier pixel of each of the points of a half-sphere's spiral."""
+    index = np.arange(SPHERE_POINTS) + 0.5
+    z, turn = 1 - index / SPHERE_POINTS, np.pi * (1 + 5**0.5) * index
     radius = np.sqrt(1 - z**2)
     points = np.stack((radius * np.cos(turn), radius * np.sin(turn), z), axis=-1).astype(np.float32)
-    sampling = np.zeros(POINTS)
-    for part in np.split(directions.astype(np.float32), range(CHUNK, len(directions), CHUNK)):
+    sampling = np.zeros(SPHERE_POINTS)
+    ends = range(DIRECTIONS_AT_A_TIME, len(directions), DIRECTIONS_AT_A_TIME)
+    for part in np.split(directions.astype(np.float32), ends):
         sampling += np.count_nonzero(np.abs(points @ part.T) * shell < 0.5, axis=1)
     return sampling
 
 
 def _medians(cell: NDArray, cells: int, precision: ArrayLike | None) -> NDArray[np.float64]:
-    """`(cells,)` median of what is known in each cell."""
+    """Take the median of what is known in each cell, `(cells,)`."""
     medians = np.full(cells, np.nan)
     if precision is None:
         return medians

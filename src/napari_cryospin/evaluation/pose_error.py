@@ -63,7 +63,7 @@ class ShiftErrors(_Errors):
 
 
 def symmetry_matrices(symmetry: str) -> Array:
-    """`(k, 3, 3)` rotations of a point group `Cn` or `Dn` (axis z, two-fold of `Dn` along x, as in RELION)."""
+    """List the `(k, 3, 3)` rotations of `Cn` or `Dn` (axis z, two-fold of `Dn` along x, as in RELION)."""
     name = symmetry.strip().upper()
     if not re.fullmatch(r"[CD][1-9]\d?", name):
         raise ValueError(f"symmetry: {symmetry!r}; expected Cn or Dn, such as C1, C3, D2")
@@ -73,7 +73,7 @@ def symmetry_matrices(symmetry: str) -> Array:
 def rotation_errors(
     predicted: ArrayLike, true: ArrayLike, *, symmetry: str = "C1", either_hand: bool = True
 ) -> PoseErrors:
-    """Errors of predicted rotations after the best global alignment.
+    """Measure the errors of predicted rotations after the best global alignment.
 
     The alignment is found by consensus: particles propose theirs, others vote on it, and the winner is refined on the
     particles that agree with it. It holds where most poses are wrong, as long as the wrong ones do not agree.
@@ -104,13 +104,13 @@ def rotation_errors(
 
 
 def align_rotations(rotations: ArrayLike, alignment: Array, *, hand_flipped: bool = False) -> Array:
-    """Rotations of the predicted map's frame as rotations of the true map's frame: `(..., 3, 3)`."""
+    """Bring rotations of the predicted map's frame into the true map's frame: `(..., 3, 3)`."""
     turned = np.asarray(rotations, dtype=np.float64)
     return (HAND_FLIP @ turned if hand_flipped else turned) @ alignment.T
 
 
 def candidate_errors(candidates: ArrayLike, true: ArrayLike, found: PoseErrors) -> Array:
-    """Errors of further candidates, such as all heads', under an alignment that is already known.
+    """Measure the errors of further candidates, such as all heads', under a known alignment.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def candidate_errors(candidates: ArrayLike, true: ArrayLike, found: PoseErrors) 
 def shift_errors(
     predicted_shifts: ArrayLike, true_shifts: ArrayLike, predicted_rotations: ArrayLike, found: PoseErrors
 ) -> ShiftErrors:
-    """Shift errors after taking out the translation between the two maps.
+    """Measure the shift errors after taking out the translation between the two maps.
 
     A map moved by `t` is explained by shifts that differ by `-(A t)_xy`. `t` is found by least absolute deviations on
     the better half of the rotations, so that particles with a wrong pose have no say in it.
@@ -167,7 +167,7 @@ def shift_errors(
 
 
 def _nearest_copy(aligned: Array, true: Array, group: Array) -> Array:
-    """`(n, 3, 3)` of each true rotation's symmetric copies `A_true @ S` the one nearest to the aligned rotation."""
+    """Choose, of each true rotation's symmetric copies `A_true @ S`, the one nearest to the aligned rotation."""
     relative = (true.transpose(0, 2, 1) @ aligned).reshape(-1, 9)
     nearest = (relative @ group.reshape(-1, 9).T).argmax(-1)
     return true @ group[nearest]
@@ -178,7 +178,7 @@ def _vote(degrees: Array) -> Array:
 
 
 def _consensus(predicted: Array, true: Array, group: Array) -> Array:
-    """`(3, 3)` alignment that most particles agree on."""
+    """Find the `(3, 3)` alignment that most particles agree on."""
     relative = true.transpose(0, 2, 1) @ predicted  # (n, 3, 3) = S @ G
     rng = np.random.default_rng(0)
     order = rng.permutation(len(relative))
@@ -191,7 +191,7 @@ def _consensus(predicted: Array, true: Array, group: Array) -> Array:
 
 
 def _refine(alignment: Array, relative: Array, group: Array) -> Array:
-    """Robust mean on SO(3): chordal means, each with weights that fall off beyond the typical error of the last."""
+    """Take a robust mean on SO(3): chordal means, with weights that fall off beyond the last typical error."""
     for _ in range(20):
         nearest = (relative.reshape(-1, 9) @ (group @ alignment).reshape(-1, 9).T).argmax(-1)
         moved = group[nearest].transpose(0, 2, 1) @ relative  # (n, 3, 3) each particle's own opinion on G

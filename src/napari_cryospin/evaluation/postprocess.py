@@ -121,7 +121,7 @@ def _by_hand(density: NDArray, pixel_size: float, b_factor: float | None, low_pa
 def sharpen(
     density: NDArray, pixel_size: float, b_factor: float, low_pass: float, weights: NDArray | None = None
 ) -> NDArray[np.float32]:
-    """Map with a B-factor applied, and nothing finer than a resolution.
+    """Apply a B-factor to a map, and take out what is finer than a resolution.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def sharpen(
 
 
 def fsc_weights(curve: Fsc) -> NDArray[np.float64]:
-    """`(shells,)` `sqrt(2 FSC / (1 + FSC))`: correlation of the average with the truth (Rosenthal & Henderson 2003).
+    """Compute `sqrt(2 FSC / (1 + FSC))`, the average's correlation with the truth (Rosenthal & Henderson 2003).
 
     From the shell on where the curve first falls below the threshold, it stays at what it is there: noise about zero
     says nothing, and the low-pass filter ends the map.

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
-CHUNK = 10_000
+ROTATIONS_AT_A_TIME = 10_000
 """Rotations that scipy gets at a time: it lets no other thread go on meanwhile, and a window would stand still."""
 
 
 def rotation_from_euler(angles: ArrayLike) -> NDArray[np.float64]:
-    """`(..., 3, 3)` rotations, map's frame to image's frame, from RELION's angles.
+    """Make `(..., 3, 3)` rotations, map's frame to image's frame, from RELION's angles.
 
     Written out rather than by scipy, during which no other thread goes on.
 
@@ -37,19 +37,19 @@ def rotation_from_euler(angles: ArrayLike) -> NDArray[np.float64]:
 
 
 def rotation_from_rotvec(vectors: NDArray) -> NDArray[np.float64]:
-    """`(n, 3, 3)` rotations, map's frame to image's frame, from cryoSPARC's poses `(n, 3)`."""
-    parts = np.split(vectors, range(CHUNK, len(vectors), CHUNK))
+    """Make `(n, 3, 3)` rotations, map's frame to image's frame, from cryoSPARC's poses `(n, 3)`."""
+    parts = np.split(vectors, range(ROTATIONS_AT_A_TIME, len(vectors), ROTATIONS_AT_A_TIME))
     return np.concatenate([Rotation.from_rotvec(part).as_matrix() for part in parts]).swapaxes(-1, -2)
 
 
 def rotvec_from_rotation(rotations: NDArray) -> NDArray[np.float64]:
-    """cryoSPARC's poses `(n, 3)` of `(n, 3, 3)` rotations from the map's frame to the image's frame."""
-    parts = np.split(rotations.swapaxes(-1, -2), range(CHUNK, len(rotations), CHUNK))
+    """Make cryoSPARC's poses `(n, 3)` of `(n, 3, 3)` rotations from the map's frame to the image's frame."""
+    parts = np.split(rotations.swapaxes(-1, -2), range(ROTATIONS_AT_A_TIME, len(rotations), ROTATIONS_AT_A_TIME))
     return np.concatenate([Rotation.from_matrix(part).as_rotvec() for part in parts])
 
 
 def euler_from_rotation(rotations: ArrayLike) -> NDArray[np.float64]:
-    """Degrees `(..., 3)`: rot, tilt, psi of rotations from the map's frame to the image's frame.
+    """Take rot, tilt, psi, degrees `(..., 3)`, of rotations from the map's frame to the image's frame.
 
     Written out rather than by scipy, which warns where the beam runs along z; there rot is 0, and psi is the turn.
 

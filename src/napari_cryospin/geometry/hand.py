@@ -10,5 +10,5 @@ HAND_FLIP = np.diag([-1.0, -1.0, 1.0])
 
 
 def flip_hand(density: NDArray) -> NDArray:
-    """Point inversion of an even `(n, n, n)` map through its centre `n // 2`; rotations become `HAND_FLIP @ A`."""
+    """Invert an even `(n, n, n)` map through its centre `n // 2`; its rotations become `HAND_FLIP @ A`."""
     return np.roll(density[::-1, ::-1, ::-1], (1, 1, 1), (0, 1, 2))

@@ -15,7 +15,7 @@ from napari_cryospin.geometry.sphere_cells import graticule
 
 
 def mollweide(direction: ArrayLike) -> NDArray[np.float64]:
-    """`(..., 2)` place in the map of `(..., 3)` unit vectors."""
+    """Find the places `(..., 2)` of `(..., 3)` unit vectors in the flat map."""
     x, y, z = np.moveaxis(np.asarray(direction, dtype=np.float64), -1, 0)
     longitude = np.arctan2(y, x)
     theta = np.interp(z, *_heights())
@@ -23,7 +23,7 @@ def mollweide(direction: ArrayLike) -> NDArray[np.float64]:
 
 
 def mollweide_direction(place: ArrayLike) -> NDArray[np.float64]:
-    """`(..., 3)` unit vectors at `(..., 2)` places in the map; nan outside the ellipse."""
+    """Find the unit vectors `(..., 3)` at `(..., 2)` places in the flat map; nan outside the ellipse."""
     x, y = np.moveaxis(np.asarray(place, dtype=np.float64), -1, 0)
     inside = x**2 / 4 + y**2 <= 1
     theta = np.arcsin(np.clip(y, -1, 1))
@@ -36,8 +36,9 @@ def mollweide_direction(place: ArrayLike) -> NDArray[np.float64]:
 
 @cache
 def mollweide_pixels(nside: int, height: int = 400) -> NDArray[np.int64]:
-    """`(height, 2 height)` HEALPix pixel (ring order) under every point of the map, rows from y = -1; -1 outside.
+    """Find the HEALPix pixel (ring order) under every point of the flat map.
 
+    `(height, 2 height)`, rows from y = -1 upwards; -1 outside the ellipse.
     `values[mollweide_pixels(nside)]` is a picture; the table is kept, for pictures that change all the time.
     """
     from napari_cryospin.geometry import healpix  # here: healpy takes long to import, which no window should wait for
@@ -53,7 +54,7 @@ def mollweide_pixels(nside: int, height: int = 400) -> NDArray[np.int64]:
 
 
 def mollweide_picture(values: NDArray, height: int = 400) -> NDArray:
-    """`(height, 2 height)` picture of values on a HEALPix grid in ring order; nan outside the ellipse."""
+    """Draw `(height, 2 height)` values of a HEALPix grid in ring order; nan outside the ellipse."""
     pixels = mollweide_pixels(int(np.sqrt(len(values) / 12)), height)
     return np.where(pixels >= 0, np.asarray(values)[pixels], np.nan)
 
@@ -65,7 +66,7 @@ def flat_graticule() -> list[NDArray[np.float64]]:
 
 @cache
 def _heights() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """z and the auxiliary angle theta: sin(theta) is the height in the map, `2 theta + sin(2 theta) = pi z`.
+    """Tabulate z and the auxiliary angle theta, `2 theta + sin(2 theta) = pi z`; the height is sin(theta).
 
     Closer together towards the poles, where theta runs away from z.
     """

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def rotation_from_6d(vectors: Tensor) -> Tensor:
-    """Rotation from two 3-vectors, the S2S2 form (paper, appendix A).
+    """Make a rotation from two 3-vectors, the S2S2 form (paper, appendix A).
 
     Parameters
     ----------
@@ -25,14 +25,14 @@ def rotation_from_6d(vectors: Tensor) -> Tensor:
 
 
 def cross_matrix(vector: Tensor) -> Tensor:
-    """`(..., 3, 3)` matrix `[v]x` of the cross product with a `(..., 3)` vector."""
+    """Make the `(..., 3, 3)` matrix `[v]x` of the cross product with a `(..., 3)` vector."""
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
     return torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1).unflatten(-1, (3, 3))
 
 
 def exponential_map(omega: Tensor) -> Tensor:
-    """Rotation about `omega` by `|omega|`: Rodrigues' formula (paper, Eq. 9 and appendix A).
+    """Turn about `omega` by `|omega|`: Rodrigues' formula (paper, Eq. 9 and appendix A).
 
     Near 0 the two quotients are replaced by their Taylor expansions. The square of the angle, not the angle, enters
     everywhere, and the branch not taken is fed a harmless value: value and derivative stay finite and right at 0.
@@ -58,7 +58,7 @@ def exponential_map(omega: Tensor) -> Tensor:
 
 
 def rotation_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Angle of the rotation between `(..., 3, 3)` rotations, degrees.
+    """Measure the angle of the rotation between `(..., 3, 3)` rotations, degrees.
 
     Uses the chord `|a - b|`, which keeps its precision for small angles, where the trace loses it.
     """
@@ -69,7 +69,7 @@ def rotation_distance(a: Tensor, b: Tensor) -> Tensor:
 def random_rotations(
     count: int, generator: torch.Generator | None = None, device: str | torch.device = "cpu"
 ) -> Tensor:
-    """`(count, 3, 3)` rotations drawn uniformly from SO(3): QR of a normal matrix, signs fixed."""
+    """Draw `(count, 3, 3)` rotations uniformly from SO(3): QR of a normal matrix, signs fixed."""
     normal = torch.randn(count, 3, 3, generator=generator, device=generator.device if generator else device)
     q, r = torch.linalg.qr(normal)
     q = q * r.diagonal(dim1=-2, dim2=-1).sign()[:, None, :]

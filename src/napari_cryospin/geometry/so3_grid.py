@@ -10,7 +10,7 @@ from napari_cryospin.geometry import healpix
 
 
 def rotation_from_angles(rot: Tensor, tilt: Tensor, psi: Tensor) -> Tensor:
-    """`(..., 3, 3)` rotations `A` from RELION's angles, radian."""
+    """Make `(..., 3, 3)` rotations `A` from RELION's angles, radian."""
 
     def turn(angle: Tensor, axis: int) -> Tensor:
         c, s, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
@@ -21,13 +21,13 @@ def rotation_from_angles(rot: Tensor, tilt: Tensor, psi: Tensor) -> Tensor:
 
 
 def view_directions(nside: int) -> Tensor:
-    """`(pixels, 2)` rot and tilt (radian) of the centres of a HEALPix grid, ring order."""
+    """List `(pixels, 2)` rot and tilt (radian) of the centres of a HEALPix grid, ring order."""
     theta, phi = healpix.pix2ang(nside, np.arange(healpix.nside2npix(nside)))
     return torch.from_numpy(np.stack((phi, theta), axis=-1))
 
 
 def grid_rotations(nside: int, in_plane: int) -> Tensor:
-    """Grid on SO(3).
+    """Make a grid on SO(3): view directions times in-plane angles.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def grid_rotations(nside: int, in_plane: int) -> Tensor:
 
 
 def direction_pixel(rotations: Tensor, nside: int) -> Tensor:
-    """`(...,)` HEALPix ring pixel of the view direction (third row of `A`) of `(..., 3, 3)` rotations."""
+    """Find the HEALPix ring pixel `(...,)` of the view direction (third row of `A`) of `(..., 3, 3)` rotations."""
     x, y, z = rotations[..., 2, :].detach().cpu().double().clamp(-1, 1).unbind(-1)
     pixel = healpix.ang2pix(nside, torch.acos(z).numpy(), torch.atan2(y, x).numpy())
     return torch.as_tensor(np.asarray(pixel), dtype=torch.long)

@@ -10,19 +10,19 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def direction_of(rot: ArrayLike, tilt: ArrayLike) -> NDArray[np.float64]:
-    """`(..., 3)` unit view directions of rot and tilt, degrees."""
+    """Make `(..., 3)` unit view directions of rot and tilt, degrees."""
     rot, tilt = np.broadcast_arrays(np.radians(rot), np.radians(tilt))
     return np.stack([np.sin(tilt) * np.cos(rot), np.sin(tilt) * np.sin(rot), np.cos(tilt)], axis=-1)
 
 
 def rot_tilt_of(direction: ArrayLike) -> NDArray[np.float64]:
-    """`(..., 2)` rot (-180..180) and tilt (0..180), degrees, of `(..., 3)` unit vectors."""
+    """Take rot (-180..180) and tilt (0..180), degrees `(..., 2)`, of `(..., 3)` unit vectors."""
     x, y, z = np.moveaxis(np.asarray(direction, dtype=np.float64), -1, 0)
     return np.degrees(np.stack([np.arctan2(y, x), np.arctan2(np.hypot(x, y), z)], axis=-1))
 
 
 def pixel_of(direction: ArrayLike, nside: int) -> NDArray[np.int64]:
-    """`(...,)` HEALPix cell (ring order) of `(..., 3)` unit vectors."""
+    """Find the HEALPix cell `(...,)` (ring order) of `(..., 3)` unit vectors."""
     from napari_cryospin.geometry import healpix  # here: healpy takes long to import, which no window should wait for
 
     rot, tilt = np.moveaxis(np.radians(rot_tilt_of(direction)), -1, 0)
@@ -42,7 +42,7 @@ def graticule(every_rot: float = 30, every_tilt: float = 30) -> list[NDArray[np.
 
 
 def credible_cells(log_posterior: NDArray, share: float = 0.9) -> NDArray[np.bool_]:
-    """The fewest cells, the most probable ones, that hold a share of the probability; of the shape of the input."""
+    """Mark the fewest cells that hold a share of the probability; a mask of the shape of the input."""
     flat = log_posterior.ravel()
     order = np.argsort(-flat, kind="stable")
     probability = np.exp(flat[order] - flat[order[0]], dtype=np.float64)
@@ -80,13 +80,13 @@ class Cells:
     sides: NDArray[np.int64]
 
     def outline(self, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """`(k, points, 3)` edges around the cells that are marked in `(cells,)` `inside`."""
+        """Take the edges `(k, points, 3)` around the cells that are marked in `(cells,)` `inside`."""
         return self.edges[inside[self.sides[:, 0]] != inside[self.sides[:, 1]]]
 
 
 @lru_cache(maxsize=4)
 def healpix_cells(nside: int, step: int = 4) -> Cells:
-    """Cells of a grid in ring order, each side divided into `step` pieces."""
+    """Make the cells of a grid in ring order, each side divided into `step` pieces."""
     from napari_cryospin.geometry import healpix
 
     count = healpix.nside2npix(nside)
@@ -108,7 +108,7 @@ def healpix_cells(nside: int, step: int = 4) -> Cells:
 
 
 def _edges(rim: NDArray, step: int) -> tuple[NDArray, NDArray]:
-    """Each edge once, with its two cells; the ends of an edge are the same for both."""
+    """List each edge once, with its two cells, which share the edge's ends exactly."""
     count = len(rim)
     closed = np.concatenate([rim, rim[:, :1]], axis=1)
     edges = np.stack([closed[:, side * step : (side + 1) * step + 1] for side in range(4)], axis=1)

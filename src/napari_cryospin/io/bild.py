@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from napari_cryospin.io.files import atomic_write
 
-FEW, MANY = np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0])
+FEWEST_COLOUR, MOST_COLOUR = np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0])
 """Colours of the shortest and of the longest cylinder."""
-HEIGHT = 0.5
+LONGEST_BAR = 0.5
 """Length of the longest cylinder, as a share of the sphere's radius."""
 SPHERE = 0.55
 """Radius of the sphere on which the cylinders stand, as a share of the box's side: outside of the map."""
@@ -42,8 +42,8 @@ def write_distribution(path: Path, directions: NDArray, counts: NDArray, *, box_
     for direction, part in zip(directions, share, strict=True):
         if part == 0:
             continue
-        foot, top = centre + radius * direction, centre + radius * (1 + HEIGHT * part) * direction
-        lines.append(".color " + _numbers(FEW + part * (MANY - FEW)))
+        foot, top = centre + radius * direction, centre + radius * (1 + LONGEST_BAR * part) * direction
+        lines.append(".color " + _numbers(FEWEST_COLOUR + part * (MOST_COLOUR - FEWEST_COLOUR)))
         lines.append(f".cylinder {_numbers(foot)} {_numbers(top)} {width:.3f}")
     with atomic_write(path) as part_file:
         part_file.write_text("\n".join(lines) + "\n")

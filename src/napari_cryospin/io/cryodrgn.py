@@ -19,7 +19,7 @@ CRYODRGN_CTF = tuple(name for name in CTF_PARAMETERS if name not in ("scale", "b
 
 
 def read_poses(path: Path | str, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Poses of `count` particles.
+    """Read the poses of `count` particles.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def read_poses(path: Path | str, count: int) -> tuple[NDArray[np.float64], NDArr
 
 
 def read_ctf(path: Path | str, count: int) -> tuple[CtfParameters, NDArray[np.float64]]:
-    """CTF of `count` particles.
+    """Read the CTF of `count` particles.
 
     Returns
     -------

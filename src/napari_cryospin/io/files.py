@@ -72,7 +72,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def check_is_file(path: Path | str) -> Path:
-    """The path itself, if it is that of a file.
+    """Return the path, if it is that of a file.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def check_is_file(path: Path | str) -> Path:
 
 
 def find_by_name(name: str, source: Path, data_dir: Path | None = None) -> Path | None:
-    """Where a stack lies that a particle file names, or None.
+    """Find where a stack lies that a particle file names; None where it is not found.
 
     Names are relative to the project's folder, which is not known: tried are the name itself if absolute, the folder
     of the particle file, its parents, and the data folder.
@@ -109,7 +109,7 @@ def find_by_name(name: str, source: Path, data_dir: Path | None = None) -> Path 
 def find_stacks(
     names: Sequence[str], source: Path, data_dir: Path | None = None, *, require_stacks: bool = True
 ) -> tuple[Path, ...]:
-    """Where all stacks lie that a particle file names; `Path(name)` for those not found.
+    """Find where all stacks lie that a particle file names; `Path(name)` for those not found.
 
     A stack that is not found by its name is looked for by its last part, in the folder of the particle file and in
     the data folder, unless two stacks differ in their folders alone.

@@ -79,7 +79,7 @@ def write_fsc_xml(path: Path, frequency: NDArray, correlation: NDArray, title: s
 
 
 def read_fsc_csv(path: Path) -> dict[str, NDArray[np.float64]]:
-    """Curves as `write_fsc_csv` wrote them."""
+    """Read curves as `write_fsc_csv` wrote them."""
     table = pd.read_csv(path)
     if "frequency" not in table:
         raise ValueError(f"{path}: columns {', '.join(table.columns)}; expected frequency among them")

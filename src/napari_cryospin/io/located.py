@@ -102,7 +102,7 @@ def _check_boxes(boxes: NDArray[Any], source: Path) -> None:
 
 
 def check_pixel_sizes(pixel_sizes: NDArray[np.float64], source: Path, field: str) -> NDArray[np.float64]:
-    """The pixel sizes themselves (A), if all are above 0."""
+    """Return the pixel sizes (A), if all are above 0."""
     return check_column(pixel_sizes, pixel_sizes > 0, source, field, "a pixel size above 0 A")
 
 
@@ -121,7 +121,7 @@ def check_ctf(
 def check_column(
     values: NDArray[Any], good: NDArray[np.bool_], source: Path | str, field: str, expected: str
 ) -> NDArray[Any]:
-    """A column itself, if all its values are good; else an error that names the first that is not."""
+    """Return a column, if all its values are good; else raise an error that names the first that is not."""
     bad = ~(good & np.isfinite(values))
     if bad.any():
         row = int(bad.argmax())
@@ -130,5 +130,5 @@ def check_column(
 
 
 def both_half_sets(numbers: NDArray[Any]) -> NDArray[np.int8] | None:
-    """Half sets `(n,)` as given, or None unless they are 1 and 2 and both occur."""
+    """Return half sets `(n,)` as given, or None unless they are 1 and 2 and both occur."""
     return numbers.astype(np.int8) if set(np.unique(numbers)) == {1, 2} else None

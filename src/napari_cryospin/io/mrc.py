@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_cryospin.io.files import atomic_write, check_is_file
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 MODES = {0: "int8", 1: "int16", 2: "float32", 6: "uint16", 12: "float16"}
 """Modes that are read; 3 and 4 are complex."""
@@ -41,7 +41,7 @@ class MrcHeader:
 
 
 def mrc_header(path: Path | str) -> MrcHeader:
-    """Header of an MRC file, checked against the file's length.
+    """Read the header of an MRC file, checked against the file's length.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def mrc_header(path: Path | str) -> MrcHeader:
 
 @lru_cache(maxsize=8192)
 def _mrc_header(path: Path, modified: int, length: int) -> MrcHeader:
-    """`mrc_header`, read once for every state of the file."""
+    """Read what `mrc_header` does, once for every state of the file."""
     header, order = _read_header(path, length)
     shape = (int(header.nz), int(header.ny), int(header.nx))
     if min(shape) < 1:
@@ -77,7 +77,7 @@ def _mrc_header(path: Path, modified: int, length: int) -> MrcHeader:
 
 
 def _read_header(path: Path, length: int) -> tuple[Any, Literal["<", ">"]]:
-    """The header's fixed part (a record) and its byte order; its mode is one that is read."""
+    """Read the header's fixed part (a record) and its byte order; its mode is one that is read."""
     if length < HEADER_DTYPE.itemsize:
         raise ValueError(f"{path}: {length} bytes; expected an MRC header of {HEADER_DTYPE.itemsize}")
     raw = np.fromfile(path, HEADER_DTYPE, count=1)
@@ -101,7 +101,7 @@ def _read_header(path: Path, length: int) -> tuple[Any, Literal["<", ">"]]:
 
 
 def stack_header(path: Path | str) -> tuple[int, int, int]:
-    """Number of images, their box (pixels), and the MRC mode of a stack.
+    """Read the number of images, their box (pixels), and the MRC mode of a stack.
 
     Raises
     ------
@@ -117,14 +117,14 @@ def stack_header(path: Path | str) -> tuple[int, int, int]:
 
 
 def open_stack(path: Path | str) -> NDArray[Any]:
-    """Read-only memory map `(images, box, box)` of a stack."""
+    """Open a stack as a read-only memory map `(images, box, box)`."""
     stack_header(path)
     header = mrc_header(path)
     return np.memmap(header.path, dtype=header.dtype, mode="r", offset=header.offset, shape=header.shape)
 
 
 def read_map(path: Path | str) -> tuple[NDArray[np.float32], float]:
-    """A cubic map and its pixel size.
+    """Read a cubic map and its pixel size.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def read_map(path: Path | str) -> tuple[NDArray[np.float32], float]:
     if not np.isfinite(pixel_size) or pixel_size < 0:
         raise ValueError(f"{path}: pixel size {pixel_size} A; expected a positive number")
     if pixel_size in (0.0, 1.0):
-        log.warning("%s: the header's pixel size is %g A, which often means that none was set", path, pixel_size)
+        logger.warning("%s: the header's pixel size is %g A, which often means that none was set", path, pixel_size)
     return density, pixel_size
 
 

@@ -18,7 +18,7 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError)
 
 @contextmanager
 def open_npz(path: Path) -> Iterator[NpzFile]:
-    """The arrays of a file, each read when it is asked for.
+    """Open the arrays of a file, each of which is read when it is asked for.
 
     Raises
     ------

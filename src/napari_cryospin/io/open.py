@@ -19,9 +19,9 @@ from napari_cryospin.io.star import particles as star
 from napari_cryospin.io.star.text import Share, ignored
 from napari_cryospin.particles import Particles
 
-STACKS = (".mrcs", ".mrc")
-SUFFIXES = (".star", ".cs", ".csg", *STACKS)
-EQUAL = 0.01
+STACK_SUFFIXES = (".mrcs", ".mrc")
+PARTICLE_SUFFIXES = (".star", ".cs", ".csg", *STACK_SUFFIXES)
+SAME_SIZE = 0.01
 """Sizes that differ by less than this share are the same; files round them differently."""
 
 
@@ -64,14 +64,14 @@ def open_particles(
     if data_dir is not None and not Path(data_dir).is_dir():
         raise FileNotFoundError(Advice(f"{data_dir}: no such folder", "data_dir"))
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {', '.join(SUFFIXES)}")
+    if suffix not in PARTICLE_SUFFIXES:
+        raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {', '.join(PARTICLE_SUFFIXES)}")
     if suffix == ".csg":
         path, further = group_files(path)
         passthrough, suffix = (*further, *passthrough), ".cs"
     if passthrough and suffix != ".cs":
         raise ValueError(f"{path}: passthrough files go with a .cs or .csg file only")
-    if pixel_size is not None and suffix not in STACKS:
+    if pixel_size is not None and suffix not in STACK_SUFFIXES:
         found = f"{path}: says its pixel size itself"
         raise ValueError(Advice(f"{found}; one is given for a bare stack only", "pixel_size"))
     if suffix == ".star":
@@ -88,7 +88,7 @@ def open_particles(
 def bare_stack(
     path: Path, pixel_size: float | None = None, ctf: Path | None = None, poses: Path | None = None
 ) -> Particles:
-    """Particles of a stack of images alone.
+    """Open the particles of a stack of images alone.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def bare_stack(
     else:
         pixel_sizes = check_pixel_sizes(np.full(count, float(pixel_size)), path, "pixel size")
         stored = mrc_header(path).voxel_size[0]
-        if abs(stored - pixel_size) > EQUAL * pixel_size:
+        if abs(stored - pixel_size) > SAME_SIZE * pixel_size:
             notes.append(f"the stack's header says {stored:g} A a pixel; {pixel_size:g} A is used")
     if ctf is None:
         notes.append(Advice("CTF is off: a bare stack says nothing of it", "ctf"))
@@ -133,10 +133,10 @@ def bare_stack(
 
 
 def _with_ctf(particles: Particles, path: Path) -> Particles:
-    """The particles with CTF parameters of a cryoDRGN pickle, made for boxes of the same side in A."""
+    """Give the particles the CTF of a cryoDRGN pickle, made for boxes of the same side in A."""
     parameters, sides = cryodrgn.read_ctf(path, len(particles))
     expected = particles.box_sizes * particles.pixel_sizes
-    differs = (expected > 0) & (np.abs(sides - expected) > EQUAL * expected)
+    differs = (expected > 0) & (np.abs(sides - expected) > SAME_SIZE * expected)
     if differs.any():
         row = int(differs.argmax())
         found = f"box times pixel size of {sides[row]:g} A"
@@ -146,7 +146,7 @@ def _with_ctf(particles: Particles, path: Path) -> Particles:
 
 
 def _with_poses(particles: Particles, path: Path) -> Particles:
-    """The particles with poses of a cryoDRGN pickle."""
+    """Give the particles the poses of a cryoDRGN pickle."""
     rotations, fractions = cryodrgn.read_poses(path, len(particles))
     sides = particles.box_sizes * particles.pixel_sizes
     shifts = None if fractions is None else fractions * sides[:, None]

@@ -58,7 +58,7 @@ class _Array:
 def _from_bytes(
     content: bytes, kind: _NumberType, shape: tuple[int, ...], order: Any, axes: tuple[int, ...] | None = None
 ) -> _Array:
-    """An array of just the bytes that are there (as a whole in protocol 5)."""
+    """Make an array of just the bytes that are there (as a whole in protocol 5)."""
     if not (isinstance(content, bytes | bytearray) and isinstance(kind, _NumberType)):
         raise pickle.UnpicklingError(f"an array of {type(content).__name__}; only arrays of numbers are admitted")
     if len(content) != math.prod(shape) * kind.dtype.itemsize:
@@ -70,7 +70,7 @@ def _from_bytes(
 
 
 def _bytes_from_text(text: str, encoding: str) -> bytes:
-    """How pickle protocol 2 and older write bytes."""
+    """Read bytes as pickle protocol 2 and older write them."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"bytes encoded as {encoding}")
     return text.encode("latin1")
@@ -80,7 +80,7 @@ class NumpyUnpickler(pickle.Unpickler):
     """Unpickler that builds containers, numbers, text and arrays of numbers, and refuses to look up anything else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What an admitted global stands for; pickles of numpy 1 and 2 name the same things differently."""
+        """Give what an admitted global stands for; pickles of numpy 1 and 2 name the same things differently."""
         if module.startswith("numpy.core."):
             module = module.replace("numpy.core.", "numpy._core.")
         match module, name:
@@ -98,7 +98,7 @@ class NumpyUnpickler(pickle.Unpickler):
 
 
 def load_arrays(path: Path | str) -> tuple[NDArray[np.float64], ...]:
-    """The arrays of a pickle that holds one, or a tuple or list of them: of one dimension at least, and finite.
+    """Read the arrays of a pickle that holds one, or a tuple or list of them: finite, not scalar.
 
     Raises
     ------

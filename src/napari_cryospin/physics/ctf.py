@@ -7,13 +7,13 @@ from torch import Tensor
 
 
 def electron_wavelength(voltage: Tensor) -> Tensor:
-    """Relativistic wavelength in Angstrom of electrons accelerated by `voltage` kV."""
+    """Compute the relativistic wavelength in Angstrom of electrons accelerated by `voltage` kV."""
     volts = voltage * 1e3
     return 12.2643247 / (volts * (1 + 0.978466e-6 * volts)).sqrt()
 
 
 def ctf(parameters: Tensor, points: Tensor, extent: float) -> Tensor:
-    """CTF at image frequencies.
+    """Compute the CTF at image frequencies.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def half_plane(box_size: int, band: int | None = None) -> Tensor:
-    """Independent Fourier points of a real image, innermost first.
+    """List the independent Fourier points of a real image, innermost first.
 
     Parameters
     ----------
@@ -42,29 +42,29 @@ def half_plane(box_size: int, band: int | None = None) -> Tensor:
 
 
 def shells(points: Tensor) -> Tensor:
-    """`(points,)` int64 shell of each point: its radius, rounded."""
+    """Find the shell of each point, `(points,)` int64: its radius, rounded."""
     return points.double().norm(dim=-1).round().long()
 
 
 def band_size(points: Tensor, band: int) -> int:
-    """Number of leading points with radius at most `band`."""
+    """Count the leading points with radius at most `band`."""
     return int((points.square().sum(-1) <= band * band).sum())
 
 
 def _parity(points: Tensor) -> Tensor:
-    """`(points,)` phase exp(+i pi (kx + ky)) = +-1 that moves the origin from the corner to the centre of the box."""
+    """Compute the phase exp(+i pi (kx + ky)) = +-1 that moves the origin from the box's corner to its centre."""
     return 1.0 - 2.0 * (points.sum(-1) % 2)
 
 
 def to_half_plane(images: Tensor, points: Tensor) -> Tensor:
-    """Transform of `(..., n, n)` real images at the half-plane points: `(..., points)` complex."""
+    """Transform `(..., n, n)` real images to the half-plane points: `(..., points)` complex."""
     kx, ky = points.unbind(-1)
     spectrum = torch.fft.rfft2(images)
     return spectrum[..., ky % images.shape[-1], kx] * _parity(points).to(images.dtype)
 
 
 def from_half_plane(coefficients: Tensor, points: Tensor, box_size: int, source_box: int | None = None) -> Tensor:
-    """Real images from their half-plane coefficients; what is not among the points is zero.
+    """Make real images from their half-plane coefficients; what is not among the points is zero.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def fourier_crop(images: Tensor, box_size: int) -> Tensor:
 
 
 def grid_envelope(n: int, padding: int, device: torch.device | str = "cpu") -> Tensor:
-    """`(n, n, n)` real-space image of trilinear interpolation on the Fourier lattice: a product of sinc^2.
+    """Compute the `(n, n, n)` real-space image of trilinear interpolation on the lattice: a product of sinc^2.
 
     A volume that is read by trilinear interpolation is, in real space, multiplied by this.
     """
@@ -117,7 +117,7 @@ def grid_envelope(n: int, padding: int, device: torch.device | str = "cpu") -> T
 
 
 def map_to_hartley(density: Tensor, padding: int = 1) -> Tensor:
-    """Hartley lattice whose trilinear slices are the projections of a map.
+    """Make the Hartley lattice whose trilinear slices are the projections of a map.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def map_to_hartley(density: Tensor, padding: int = 1) -> Tensor:
 
 
 def hartley_to_map(hartley: Tensor, box_size: int) -> Tensor:
-    """Map `(n, n, n)` whose projections are the trilinear slices of a `(G, G, G)` Hartley lattice.
+    """Make the map `(n, n, n)` whose projections are the trilinear slices of a `(G, G, G)` Hartley lattice.
 
     The transform of a real map is its own inverse: the Hartley transform of `H` is the map.
     """
@@ -164,7 +164,7 @@ def hartley_to_map(hartley: Tensor, box_size: int) -> Tensor:
 
 
 def _around_origin(n: int, size: int, like: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-    """Where the voxels of an `(n, n, n)` map lie about the first element of a periodic `(size, size, size)` array.
+    """Place the voxels of an `(n, n, n)` map about the first element of a periodic `(size, size, size)` array.
 
     Also `(n, n, 1)` signs (-1)^(z + y): with them the spectrum's ky and kz run upwards from -size / 2.
     """

@@ -9,7 +9,7 @@ from napari_cryospin.physics.fourier import grid_envelope
 
 
 def inner_lattice(density: Tensor, padding: int, band: int) -> Tensor:
-    """What slices of a band read of a map's lattice: `crop_lattice(map_to_hartley(density, padding), band, padding)`.
+    """Make `crop_lattice(map_to_hartley(density, padding), band, padding)`: what slices of a band read.
 
     The few frequencies that are wanted are summed axis by axis, as matrix products: no transform of the padded map.
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def crop_lattice(hartley: Tensor, band: int, padding: int) -> Tensor:
-    """Middle of a `(G, G, G)` lattice that slices of this band read: small enough to stay in the CPU's cache."""
+    """Crop a `(G, G, G)` lattice to what slices of this band read: small enough to stay in the CPU's cache."""
     half = min(padding * band + 1, hartley.shape[-1] // 2)
     middle = hartley.shape[-1] // 2
     inside = slice(middle - half, middle + half + 1)
@@ -15,7 +15,7 @@ def crop_lattice(hartley: Tensor, band: int, padding: int) -> Tensor:
 
 
 def central_slices(hartley: Tensor, rotations: Tensor, points: Tensor, padding: int = 1) -> Tensor:
-    """Fourier coefficients of projections, by the Fourier slice theorem (paper, Eq. 2).
+    """Compute Fourier coefficients of projections, by the Fourier slice theorem (paper, Eq. 2).
 
     The slice at an image point `k` lies at `(kx, ky, 0) @ A` in the map's frame. `H(w)` and `H(-w)` are read by
     trilinear interpolation; `F = (H(-w) + H(w)) / 2 + i (H(-w) - H(w)) / 2` (paper, section 4.3).
@@ -66,7 +66,7 @@ def read_lattice(hartley: Tensor, where: Tensor) -> Tensor:
 
 
 def shift_phases(shifts: Tensor, points: Tensor, extent: float) -> Tensor:
-    """Phase ramps that move a centred projection to where the particle is seen.
+    """Compute the phase ramps that move a centred projection to where the particle is seen.
 
     A shift in RELION's sign centres the image, so the particle stands at `centre - shift`.
 
@@ -92,7 +92,7 @@ def shift_phases(shifts: Tensor, points: Tensor, extent: float) -> Tensor:
 def insert_slices(
     rotations: Tensor, points: Tensor, values: Tensor, weights: Tensor, *, size: int, padding: int
 ) -> Tensor:
-    """Adjoint of `central_slices`: images spread over a Hartley lattice, beside their weights.
+    """Spread images over a Hartley lattice, beside their weights: the adjoint of `central_slices`.
 
     Parameters
     ----------

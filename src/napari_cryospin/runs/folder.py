@@ -123,7 +123,7 @@ class RunFolder:
             yield
 
     def is_driven(self) -> bool:
-        """Whether a process drives the run now."""
+        """Tell whether a process drives the run now."""
         try:
             with FileLock(self.path / ".lock", timeout=0):
                 return False
@@ -175,11 +175,11 @@ class RunFolder:
         return path
 
     def take_commands(self) -> Iterator[Command]:
-        """All commands that wait, in the order of their times; each counts as done when the next one is asked for."""
+        """Take all commands that wait, in the order of their times; each is done when the next is asked for."""
         for path in sorted((self.path / "commands").glob("*.json")):
             try:
                 yield Command(**json.loads(path.read_text()))
-            except (ValueError, TypeError) as error:  # written by hand: nobody to answer to
+            except (ValueError, TypeError) as error:  # written by hand: it has no id to answer
                 logger.warning("%s: not a command (%s)", path, error)
             finally:
                 path.replace(self.path / "commands" / "done" / path.name)
@@ -192,7 +192,7 @@ class RunFolder:
         _keep_newest(self.path / "snapshots", "*.npz", KEPT_SNAPSHOTS)
 
     def snapshot_mark(self) -> tuple[str, int, int] | None:
-        """Another one whenever a snapshot was written: of a later step, or after a switch of the same one."""
+        """Give a mark that changes whenever a snapshot was written: of a later step, or after a switch."""
         for path in sorted((self.path / "snapshots").glob("*.npz"), reverse=True):
             with contextlib.suppress(FileNotFoundError):  # superseded meanwhile
                 about = path.stat()
@@ -200,7 +200,7 @@ class RunFolder:
         return None
 
     def newest_snapshot(self) -> Snapshot | None:
-        """The newest snapshot, if there is one."""
+        """Read the newest snapshot, if there is one."""
         for path in sorted((self.path / "snapshots").glob("*.npz"), reverse=True):
             try:
                 return Snapshot.load(path)
@@ -213,7 +213,7 @@ class RunFolder:
             np.savez(file, allow_pickle=False, **arrays)
 
     def history_paths(self) -> dict[int, Path]:
-        """Epoch number -> file of its map, poses and candidates."""
+        """List the files of map, poses and candidates, by number of the epoch."""
         paths = sorted((self.path / "history").glob("epoch_*.npz"))
         return {int(path.stem.removeprefix("epoch_")): path for path in paths}
 
@@ -225,7 +225,7 @@ class RunFolder:
         _keep_newest(self.path / "checkpoints", "*.pt", KEPT_CHECKPOINTS)
 
     def checkpoints(self) -> list[Path]:
-        """Newest first."""
+        """List the checkpoints, newest first."""
         return sorted((self.path / "checkpoints").glob("*.pt"), key=lambda path: int(path.stem), reverse=True)
 
     def newest_checkpoint(self) -> Path | None:

@@ -18,7 +18,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The records, but for a last line that has no end yet.
+    """Read the records, but for a last line that has no end yet.
 
     Raises
     ------

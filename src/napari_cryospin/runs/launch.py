@@ -115,7 +115,7 @@ def submit(folder: RunFolder, options: str = "") -> str:
 
 
 def job_of(folder: RunFolder) -> str | None:
-    """Number of the Slurm job of a run; empty: its script was written, but not submitted from here; None: no job."""
+    """Find the number of a run's Slurm job; empty: script written, not submitted from here; None: no job."""
     number = folder.path / JOB_NUMBER
     if number.is_file():
         return number.read_text().strip()

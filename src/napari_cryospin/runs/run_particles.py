@@ -15,7 +15,7 @@ from napari_cryospin.runs.folder import PARTICLES_MARK, RunFolder
 
 
 def open_run_particles(folder: RunFolder, **options: Any) -> Particles:
-    """The run's input, with `options` of `open_particles` beside the run's own.
+    """Open the run's input, with `options` of `open_particles` beside the run's own.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def _check(folder: RunFolder, particles: Particles) -> None:
 
 
 def _mark(particles: Particles) -> dict[str, Any]:
-    """Names of the stacks without their folders, which may move, and the image in its stack, row by row."""
+    """Name the stacks without their folders, which may move, and the image in its stack, row by row."""
     names = [hashlib.sha256(stack.name.encode()).digest()[:8] for stack in particles.stacks]
     stacks = np.frombuffer(b"".join(names), np.int64)[particles.stack_index]
     rows = np.stack((stacks, particles.slice_index.astype(np.int64)))

@@ -38,7 +38,7 @@ class RunInput(InputOptions):
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(InputOptions)}
 
     def to_json(self) -> str:
-        """JSON with absolute paths, so that it holds from any working directory."""
+        """Write JSON with absolute paths, so that it holds from any working directory."""
         values = self.options | {"particles": self.particles}
         return json.dumps(values, indent=2, default=lambda path: str(path.absolute()))
 

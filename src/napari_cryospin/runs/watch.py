@@ -50,7 +50,7 @@ class FolderWatch:
         )
 
     def look(self) -> News:
-        """What is new since the last look; everything, at the first."""
+        """Read what is new since the last look; everything, at the first."""
         restarted = self._events.was_cut() or self._metrics.was_cut()
         if restarted:
             self._forget()

@@ -25,11 +25,10 @@ from napari_cryospin.particles import CTF_PARAMETERS, CtfParameters, Particles
 from napari_cryospin.physics.map_crop import fourier_crop_map
 from napari_cryospin.simulation.images import Projections, SimulationSettings, draw_ctf, draw_rotations, noise_images
 
-_CHUNK = 2**22  # pixels at a time
-
-
-SUFFIXES = (".mrcs", ".star", "_truth.star")
-"""Of the stack, the particles and their truth."""
+PIXELS_AT_A_TIME = 2**22
+"""Pixels of images that are simulated at a time: 16 MiB of float32."""
+SIMULATED_SUFFIXES = (".mrcs", ".star", "_truth.star")
+"""Ends of the names of the stack, the particles and their truth."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def simulate(
     rotations = draw_rotations(settings, poses, table)
     shifts = poses.normal(0, settings.shift_sd, (settings.count, 2))
     ctf = draw_ctf(settings, filters, None if settings.ctf_table is None else _read_ctf_table(settings.ctf_table))
-    stack, star, truth = (out.with_name(out.name + suffix) for suffix in SUFFIXES)
+    stack, star, truth = (out.with_name(out.name + suffix) for suffix in SIMULATED_SUFFIXES)
     projections = Projections(density, pixel_size)
     with atomic_write(stack) as part:
         variance = _write_clean(part, projections, pixel_size, rotations, shifts, ctf)
@@ -91,7 +90,7 @@ def simulate(
 
 
 def _map_at_box(source: Path | str | NDArray, pixel_size: float | None, box: int | None) -> tuple[torch.Tensor, float]:
-    """Map at the box asked for, and its pixel size."""
+    """Take a map at the box asked for, and its pixel size."""
     name = "map"
     if isinstance(source, str | Path):
         name = str(source)
@@ -111,7 +110,7 @@ def _map_at_box(source: Path | str | NDArray, pixel_size: float | None, box: int
 
 
 def _read_ctf_table(path: Path) -> NDArray[np.float64]:
-    """`(k, 7)` defocus u, v, angle, voltage, Cs, amplitude contrast and phase of a table of nine columns."""
+    """Read defocus u, v, angle, voltage, Cs, amplitude contrast and phase of nine columns: `(k, 7)`."""
     try:
         with open_npz(path) as file:
             table = file["ctf"]
@@ -125,7 +124,7 @@ def _read_ctf_table(path: Path) -> NDArray[np.float64]:
 
 
 def _read_orientations(path: Path) -> NDArray[np.float64]:
-    """`(k, 3, 3)` rotations of particles, whose images need not be there."""
+    """Read `(k, 3, 3)` rotations of particles, whose images need not be there."""
     rotations = open_particles(path, require_stacks=False).rotations
     if rotations is None:
         found = f"{path}: has no poses; expected particles with angles to draw from"
@@ -134,7 +133,7 @@ def _read_orientations(path: Path) -> NDArray[np.float64]:
 
 
 def _chunks(count: int, box: int) -> Iterator[slice]:
-    step = max(1, _CHUNK // box**2)
+    step = max(1, PIXELS_AT_A_TIME // box**2)
     for start in range(0, count, step):
         yield slice(start, min(start + step, count))
 

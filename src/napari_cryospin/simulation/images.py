@@ -67,14 +67,14 @@ class SimulationSettings:
 
 
 def draw_rows(count: int, rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """`(count,)` of so many rows of a table, each at most once where there are enough."""
+    """Draw `(count,)` of so many rows of a table, each at most once where there are enough."""
     return rng.choice(rows, count, replace=count > rows)
 
 
 def draw_rotations(
     settings: SimulationSettings, rng: np.random.Generator, table: NDArray | None = None
 ) -> NDArray[np.float64]:
-    """`(n, 3, 3)` RELION's A: rows of a table `(k, 3, 3)`, or from the distribution that the settings name."""
+    """Draw `(n, 3, 3)` rotations A: rows of a table `(k, 3, 3)`, or from the distribution of the settings."""
     if table is not None:
         return table[draw_rows(settings.count, len(table), rng)].astype(np.float64)
     share, rot, psi = rng.random((3, settings.count))
@@ -87,7 +87,7 @@ def draw_rotations(
 
 
 def draw_ctf(settings: SimulationSettings, rng: np.random.Generator, table: NDArray | None) -> CtfParameters | None:
-    """CTFs of `n` particles: rows of a table `(k, 7)` (from `dfU` on, as in cryoDRGN's), or from a range of defocus."""
+    """Draw CTFs of `n` particles: rows of a table `(k, 7)` as cryoDRGN's from `dfU` on, or a range of defocus."""
     if not settings.ctf:
         return None
     n = settings.count
@@ -123,7 +123,7 @@ class Projections:
 
     @torch.no_grad()
     def __call__(self, rotations: NDArray, shifts: NDArray, ctf_parameters: CtfParameters | None = None) -> Tensor:
-        """`(b, n, n)` images at rotations `(b, 3, 3)` and shifts `(b, 2)` in Angstrom; without CTF where it is None."""
+        """Make `(b, n, n)` images at rotations `(b, 3, 3)` and shifts `(b, 2)` in Angstrom; ctf None: without CTF."""
         coefficients = central_slices(self.hartley, torch.from_numpy(rotations).float(), self.points, self.padding)
         coefficients *= shift_phases(torch.from_numpy(shifts).float(), self.points, self.extent)
         mean = torch.full((len(rotations), 1), self.total / self.box**2)  # what the half plane leaves out
@@ -135,7 +135,7 @@ class Projections:
 
 
 def noise_images(count: int, box: int, variance: float, rng: np.random.Generator, *, coloured: bool) -> Tensor:
-    """`(count, box, box)` Gaussian noise whose pixels have this variance."""
+    """Draw `(count, box, box)` Gaussian noise whose pixels have this variance."""
     images = torch.from_numpy(rng.standard_normal((count, box, box), dtype=np.float32))
     if coloured:
         line, half = torch.fft.fftfreq(box)[:, None], torch.fft.fftfreq(box).abs()

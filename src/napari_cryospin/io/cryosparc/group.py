@@ -13,7 +13,7 @@ IMAGES = "blob"
 
 
 def group_files(path: Path | str) -> tuple[Path, tuple[Path, ...]]:
-    """The .cs file with a group's images, and the files with further fields of the same particles.
+    """Find the .cs file with a group's images, and the files with further fields of the same particles.
 
     Parameters
     ----------

@@ -48,18 +48,18 @@ class CsTable:
         return dataclasses.replace(self, parts=tuple(part[rows] for part in self.parts))
 
     def has(self, field: str) -> bool:
-        """Whether any of the files has the field."""
+        """Tell whether any of the files has the field."""
         return any(field in _fields(part) for part in self.parts)
 
     def column(self, field: str) -> NDArray[Any]:
-        """`(n, ...)` values of a field as stored."""
+        """Take the `(n, ...)` values of a field as stored."""
         for part in self.parts:
             if field in _fields(part):
                 return part[field]
         raise ValueError(Advice(f"{self.path}: no field {field}; a passthrough file may have it", "passthrough"))
 
     def numbers(self, field: str, default: float | None = None) -> NDArray[np.float64]:
-        """`(n, ...)` finite numbers of a field; `default` where no file has it (None: one must)."""
+        """Take the `(n, ...)` finite numbers of a field; `default` where no file has it (None: one must)."""
         if default is not None and not self.has(field):
             return np.full(len(self), default)
         values = self.column(field).astype(np.float64)
@@ -82,7 +82,7 @@ def read_particles(
     *,
     require_stacks: bool = True,
 ) -> Particles:
-    """Particles of a .cs file.
+    """Read the particles of a .cs file.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def _fields(part: NDArray[Any]) -> tuple[str, ...]:
 
 
 def _load(path: Path) -> NDArray[Any]:
-    """A structured array with uids, each of which occurs once."""
+    """Read a structured array with uids, each of which occurs once."""
     check_is_file(path)
     try:
         with path.open("rb") as file:
@@ -156,7 +156,7 @@ def _load(path: Path) -> NDArray[Any]:
 
 
 def _read_table(path: Path, passthrough: Sequence[Path]) -> CsTable:
-    """The particles and the passthrough files' rows of the same uids."""
+    """Read the particles, and the passthrough files' rows of the same uids."""
     main = _load(path)
     parts = [main]
     for other in map(Path, passthrough):
@@ -175,7 +175,7 @@ def _read_table(path: Path, passthrough: Sequence[Path]) -> CsTable:
 
 
 def _boxes(table: CsTable) -> NDArray[Any] | None:
-    """Pixels `(n,)` as stated; images must be square."""
+    """Read the stated boxes, pixels `(n,)`; images must be square."""
     if not table.has("blob/shape"):
         return None
     shapes = table.column("blob/shape").astype(np.int64)
@@ -187,7 +187,7 @@ def _boxes(table: CsTable) -> NDArray[Any] | None:
 
 
 def _ctf(table: CsTable) -> tuple[CtfParameters | None, tuple[str, ...]]:
-    """CTF parameters (None without a defocus), and what is to be said about them."""
+    """Read the CTF parameters (None without a defocus), and what the user should know about them."""
     if not table.has("ctf/df1_A"):
         return None, (Advice("CTF is off: no file has ctf/ fields; a passthrough file may", "passthrough"),)
     values = {name: table.numbers(field, default) / unit for name, (field, unit, default) in CTF_FIELDS.items()}
@@ -209,7 +209,7 @@ def _rotations(table: CsTable) -> NDArray[np.float64] | None:
 
 
 def _shifts(table: CsTable, pixel_sizes: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """A `(n, 2)`; stored in pixels of the alignment, which may have been made at another scale."""
+    """Read shifts, A `(n, 2)`; stored in pixels of the alignment, which may have been made at another scale."""
     if not table.has("alignments3D/shift"):
         return None
     unit = table.numbers("alignments3D/psize_A") if table.has("alignments3D/psize_A") else pixel_sizes

@@ -28,7 +28,7 @@ LINKS = "stacks"
 """Folder of links to stacks that lie outside cryoSPARC's project."""
 CTF_NEUTRAL = {"shift_A": 2, "tilt_A": 2, "trefoil_A": 2, "tetra_A": 4, "anisomag": 4}
 """Further fields of a CTF, and how many numbers they have: 0 each."""
-UNKNOWN = ("resid_pow", "slice_pow", "image_pow", "cross_cor", "weight", "pose_ess", "shift_ess")
+UNKNOWN_FIELDS = ("resid_pow", "slice_pow", "image_pow", "cross_cor", "weight", "pose_ess", "shift_ess")
 """Fields of an alignment that jobs look for and that only cryoSPARC itself can fill: 0."""
 
 
@@ -76,7 +76,7 @@ def write_result_group(
 
 
 def _kept(particles: Particles, folder: Path) -> dict[str, NDArray[Any]]:
-    """Fields of the input, the first file's before those of passthrough files."""
+    """Take over the fields of the input, the first file's before those of passthrough files."""
     fields: dict[str, NDArray[Any]] = {}
     for part in reversed(particles.table.parts):
         fields |= {name: part[name] for name in part.dtype.names if not name.startswith("alignments3D/")}
@@ -90,7 +90,7 @@ def _kept(particles: Particles, folder: Path) -> dict[str, NDArray[Any]]:
 
 
 def _made(particles: Particles, folder: Path, notes: list[str]) -> dict[str, NDArray[Any]]:
-    """Fields of particles that cryoSPARC has never seen."""
+    """Make the fields of particles that cryoSPARC has never seen."""
     links = _linked(particles.stacks, folder)
     fields: dict[str, NDArray[Any]] = {
         "uid": make_uids(particles),
@@ -137,7 +137,7 @@ def _alignments(
         "error": errors.astype(single),
         "error_min": errors.astype(single),
         "alpha": ones,
-        **{name: np.zeros(count, single) for name in UNKNOWN},
+        **{name: np.zeros(count, single) for name in UNKNOWN_FIELDS},
         "class_posterior": ones,
         "class": np.zeros(count, np.uint32),
         "class_ess": ones,
@@ -146,7 +146,7 @@ def _alignments(
 
 
 def make_uids(particles: Particles) -> NDArray[np.uint64]:
-    """`(n,)` uids, made of stack and position in it: the same image has the same uid in every export."""
+    """Make `(n,)` uids of stack and position in it: the same image has the same uid in every export."""
     seeds = [
         int.from_bytes(hashlib.blake2b(str(stack.absolute()).encode(), digest_size=8).digest(), "little")
         for stack in particles.stacks
@@ -158,7 +158,7 @@ def make_uids(particles: Particles) -> NDArray[np.uint64]:
 
 
 def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Each number spread over all 64 bits, no two to the same (the finaliser of SplitMix64)."""
+    """Spread each number over all 64 bits, no two to the same (the finaliser of SplitMix64)."""
     with np.errstate(over="ignore"):
         numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -166,7 +166,7 @@ def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _linked(stacks: Sequence[Path], folder: Path) -> NDArray[np.bytes_]:
-    """Names of stacks as a .cs file in `folder` has them: links beside it; those that are missing by their old name."""
+    """Name stacks as a .cs file in `folder` has them: links beside it; missing ones keep their old name."""
     names: list[str] = []
     for number, stack in enumerate(stacks):
         if not stack.is_file():
@@ -180,7 +180,7 @@ def _linked(stacks: Sequence[Path], folder: Path) -> NDArray[np.bytes_]:
 
 
 def _link(link: Path, stack: Path) -> bool:
-    """Make a link to a stack; whether that could be done. An older link gives way, a file does not."""
+    """Make a link to a stack, and tell whether that could be done; it replaces an older link, but no file."""
     try:
         link.parent.mkdir(exist_ok=True)
         if link.is_symlink():
@@ -192,7 +192,7 @@ def _link(link: Path, stack: Path) -> bool:
 
 
 def _sheet(fields: dict[str, NDArray[Any]], count: int, data: str) -> str:
-    """YAML of a result group."""
+    """Write the YAML of a result group."""
     results = dict.fromkeys(name.split("/")[0] for name in fields if "/" in name)
     lines = [
         f"created: {datetime.now():%Y-%m-%d %H:%M:%S.%f}",

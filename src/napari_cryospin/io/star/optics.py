@@ -15,7 +15,7 @@ from napari_cryospin.io.located import both_half_sets
 from napari_cryospin.io.star.table import GROUP, IMAGE, StarTable
 from napari_cryospin.particles import Particles
 
-NAME, PIXEL_SIZE, BOX = "rlnOpticsGroupName", "rlnImagePixelSize", "rlnImageSize"
+GROUP_NAME, PIXEL_SIZE, BOX = "rlnOpticsGroupName", "rlnImagePixelSize", "rlnImageSize"
 PREMULTIPLIED = "rlnCtfDataAreCtfPremultiplied"
 PHASE_FLIPPED = "rlnCtfDataArePhaseFlipped"
 CTF_COLUMNS = {
@@ -41,12 +41,12 @@ SHARED = (
     *(f"rlnMagMat{row}{column}" for row in (0, 1) for column in (0, 1)),
 )
 """Columns of the particles in 3.0 that are columns of the optics groups in 3.1."""
-OLD = ("rlnDetectorPixelSize", "rlnMagnification", PIXEL_SIZE, BOX, GROUP, NAME, "rlnOriginX", "rlnOriginY")
+OLD = ("rlnDetectorPixelSize", "rlnMagnification", PIXEL_SIZE, BOX, GROUP, GROUP_NAME, "rlnOriginX", "rlnOriginY")
 """Columns of the particles in 3.0 that 3.1 has elsewhere, or under another name."""
 
 
 def with_optics(table: StarTable, particles: Particles) -> StarTable:
-    """A table of RELION 3.0 as 3.1 has it; one that has optics groups as it is.
+    """Bring a table of RELION 3.0 to the form of 3.1; one that has optics groups stays as it is.
 
     Origins in pixels are left out: poses are set later.
     """
@@ -61,7 +61,7 @@ def with_optics(table: StarTable, particles: Particles) -> StarTable:
 
 
 def new_table(particles: Particles, names: Sequence[str], target: Path) -> StarTable:
-    """A table of what is known about particles that did not come from a STAR file; poses are set later.
+    """Make a table of particles that did not come from a STAR file; poses are set later.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def new_table(particles: Particles, names: Sequence[str], target: Path) -> StarT
 
 
 def _frame(particles: Particles) -> dict[str, Any]:
-    """Pixel size and box of every particle, without which there is no optics group."""
+    """Give pixel size and box of every particle, without which there is no optics group."""
     if (particles.box_sizes == 0).any():
         row = int((particles.box_sizes == 0).argmax())
         stack = particles.stacks[particles.stack_index[row]]
@@ -99,11 +99,11 @@ def _frame(particles: Particles) -> dict[str, Any]:
 
 
 def _groups(keys: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[Any]]:
-    """Optics groups of `(n,)` rows of what they share, and each row's number, from 1."""
+    """Make optics groups of `(n,)` rows of what they share, and number each row's group from 1."""
     groups = keys.groupby(list(keys.columns), sort=True, dropna=False).ngroup().to_numpy()
     optics = keys.iloc[np.unique(groups, return_index=True)[1]].reset_index(drop=True)
     optics = optics.drop(columns=GROUP, errors="ignore")
     numbers = np.arange(1, len(optics) + 1)
     optics.insert(0, GROUP, numbers)
-    optics.insert(1, NAME, [f"opticsGroup{number}" for number in numbers])
+    optics.insert(1, GROUP_NAME, [f"opticsGroup{number}" for number in numbers])
     return optics.assign(rlnImageDimensionality=2), groups + 1

@@ -45,7 +45,7 @@ StarForm = Literal["same", "3.1"]
 def read_particles(
     path: Path | str, data_dir: Path | None = None, *, require_stacks: bool = True, progress: Share = ignored
 ) -> Particles:
-    """Particles of a STAR file.
+    """Read the particles of a STAR file.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def write_particles(
 
 
 def _pixel_sizes(table: StarTable) -> NDArray[np.float64]:
-    """A `(n,)`: as stated, or of the detector divided by the magnification."""
+    """Read pixel sizes, A `(n,)`: as stated, or of the detector divided by the magnification."""
     if table.has("rlnImagePixelSize"):
         return check_pixel_sizes(table.numbers("rlnImagePixelSize"), table.path, "rlnImagePixelSize")
     if not table.has("rlnDetectorPixelSize"):
@@ -167,7 +167,7 @@ def _pixel_sizes(table: StarTable) -> NDArray[np.float64]:
 
 
 def _ctf(table: StarTable) -> CtfParameters | None:
-    """CTF parameters, or None where the table says nothing of a defocus."""
+    """Read CTF parameters; None where the table says nothing of a defocus."""
     if not (table.has("rlnDefocusU") or table.has("rlnDefocusV")):
         return None
     values = {name: table.numbers(column, default) for name, (column, default) in CTF_COLUMNS.items()}
@@ -182,7 +182,7 @@ def _rotations(table: StarTable) -> NDArray[np.float64] | None:
 
 
 def _shifts(table: StarTable, pixel_sizes: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """A `(n, 2)`, or None where the table has no origins."""
+    """Read shifts, A `(n, 2)`; None where the table has no origins."""
     for names, unit in ((ORIGINS_ANGST, np.ones_like(pixel_sizes)), (ORIGINS_PX, pixel_sizes)):
         if any(table.has(name) for name in names):
             return np.stack([table.numbers(name) for name in names], axis=-1) * unit[:, None]
@@ -190,7 +190,7 @@ def _shifts(table: StarTable, pixel_sizes: NDArray[np.float64]) -> NDArray[np.fl
 
 
 def _flag(table: StarTable, field: str) -> bool:
-    """A yes or no that must be the same for all particles."""
+    """Read a yes or no that must be the same for all particles."""
     values = np.unique(table.numbers(field, 0.0))
     if len(values) > 1 or values[0] not in (0, 1):
         raise ValueError(f"{table.path}: {field}: found {values.tolist()}, expected 0 or 1, the same for all particles")
@@ -212,7 +212,7 @@ def _notes(table: StarTable, ctf: CtfParameters | None) -> tuple[str, ...]:
 
 
 def _valid_name(stack: Path, target: Path) -> str:
-    """A stack's name for a STAR file at `target`: relative where it lies beneath the file's folder, else absolute."""
+    """Name a stack for a STAR file at `target`: relative where it lies beneath that folder, else absolute."""
     if not stack.is_file():
         return str(stack)
     absolute, folder = stack.absolute(), target.absolute().parent
@@ -221,7 +221,7 @@ def _valid_name(stack: Path, target: Path) -> str:
 
 
 def _with_valid_paths(table: StarTable, particles: Particles, target: Path) -> StarTable:
-    """The table with those stacks renamed that would not be found from the place of the new file."""
+    """Rename those stacks of a table that would not be found from the place of the new file."""
     names, stack_index, _ = table.image_names()
     first_rows = np.unique(stack_index, return_index=True)[1]
     renamed = {}

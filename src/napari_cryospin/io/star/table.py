@@ -41,7 +41,7 @@ class StarTable:
         return len(self.particles)
 
     def __getitem__(self, rows: NDArray[Any]) -> StarTable:
-        """The table with some of the particles; their index stays that of the file."""
+        """Select some of the particles; their index stays that of the file."""
         rows = np.asarray(rows)
         if rows.dtype.kind in "iu" and np.array_equal(rows, np.arange(len(self))):
             return self  # a million rows are not copied for nothing
@@ -54,7 +54,7 @@ class StarTable:
 
     @cached_property
     def optics_rows(self) -> NDArray[np.int32]:
-        """`(n,)` row of `optics` that each particle belongs to."""
+        """Find the row of `optics` that each particle belongs to, `(n,)`."""
         optics = self.optics
         if optics is None or (GROUP not in self.particles and len(optics) == 1):
             return np.zeros(len(self), dtype=np.int32)
@@ -72,12 +72,12 @@ class StarTable:
         return rows.astype(np.int32)
 
     def has(self, *fields: str) -> bool:
-        """Whether the particles or the optics groups have all these columns."""
+        """Tell whether the particles or the optics groups have all these columns."""
         optics = self.optics
         return all(field in self.particles or (optics is not None and field in optics) for field in fields)
 
     def numbers(self, field: str, default: float | None = None) -> NDArray[np.float64]:
-        """`(n,)` numbers of a column.
+        """Take the `(n,)` numbers of a column.
 
         Parameters
         ----------
@@ -101,7 +101,7 @@ class StarTable:
         return np.full(len(self), default)
 
     def image_names(self) -> tuple[list[str], NDArray[np.int32], NDArray[np.int64]]:
-        """Stacks as named in the file, and each particle's position in that list `(n,)` and 0-based slice `(n,)`."""
+        """List stacks as the file names them, and each particle's place in that list and 0-based slice, `(n,)`."""
         parts = pc.extract_regex(self._images(), r"^(?P<number>\d{1,18})@(?P<stack>.+)$")
         numbers, stacks = (pc.struct_field(parts, name) for name in ("number", "stack"))
         slices = np.asarray(pc.fill_null(numbers.cast(pa.int64()), 0)) - 1
@@ -113,7 +113,7 @@ class StarTable:
         return coded.dictionary.to_pylist(), np.asarray(coded.indices, dtype=np.int32), slices
 
     def with_stacks(self, renamed: Mapping[str, str]) -> StarTable:
-        """The table with some stacks under another name."""
+        """Put some stacks under another name."""
         names, stack_index, _ = self.image_names()
         new = pa.array([renamed.get(name, name) for name in names])
         numbers = pc.struct_field(pc.extract_regex(self._images(), "^(?P<number>[^@]*)@"), "number")
@@ -127,12 +127,12 @@ class StarTable:
         write_blocks(path, blocks, self.age, progress)
 
     def _images(self) -> pa.Array:
-        """`(n,)` rlnImageName."""
+        """Take the column rlnImageName, `(n,)`."""
         column = pa.array(self.particles[IMAGE].astype(pd.StringDtype("pyarrow")), pa.string())
         return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
     def _row(self, position: int) -> str:
-        """Name of a particle's row in messages."""
+        """Name a particle's row for messages."""
         return f"{self.path}: row {int(self.particles.index[position]) + 1}"
 
 
@@ -161,12 +161,12 @@ def read_star(path: Path | str, progress: Share = ignored) -> StarTable:
 
 
 def as_table(block: Block) -> pd.DataFrame:
-    """A block as a table; single values are a table of one row."""
+    """Make a block a table; single values are a table of one row."""
     return pd.DataFrame([block]) if isinstance(block, dict) else block
 
 
 def _numbers(column: pd.Series, path: Path, row: str) -> NDArray[np.float64]:
-    """A column of text as finite numbers."""
+    """Read a column of text as finite numbers."""
     values = column_floats(column)
     bad = ~np.isfinite(values)
     if bad.any():

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from napari_cryospin.io.files import atomic_write
 
-CHUNK = 10_000
-"""Rows at a time; few enough that other threads, a window's among them, do not wait long for their turn."""
+LINES_AT_A_TIME = 10_000
+"""Lines read or written at a time: few, so that other threads, a window's among them, do not wait long."""
 QUOTED = re.compile(r"\"(.*?)\"(?=\s|$)|'(.*?)'(?=\s|$)|(\S+)")
 VERSION = "# version "
 """Comment by which RELION tells the age of a file."""
@@ -32,7 +32,7 @@ Share = Callable[[float], None]
 
 
 def ignored(share: float) -> None:
-    """Nobody wants to know."""
+    """Do nothing with the share that is done."""
 
 
 class _Reader:
@@ -48,12 +48,12 @@ class _Reader:
         self.count = 0
 
     def add(self, line: str) -> None:
-        """A line of the block that is neither empty nor a comment."""
+        """Take a line of the block that is neither empty nor a comment."""
         if line[0] == "_" and not self.lines and not self.parts:
             self._add_label(line)
         elif self.columns:
             self.lines.append(line)
-            if len(self.lines) == CHUNK:
+            if len(self.lines) == LINES_AT_A_TIME:
                 self._flush()
         elif line == "loop_":
             self.is_loop = True
@@ -83,7 +83,7 @@ class _Reader:
         self.lines.clear()
 
     def finish(self) -> Block | None:
-        """The block; None where it holds nothing."""
+        """Return the block; None where it holds nothing."""
         if not self.is_loop:
             return self.single or None
         if len(set(self.columns)) < len(self.columns):
@@ -98,14 +98,14 @@ class _Reader:
 
 
 def split_values(line: str) -> list[str]:
-    """The values of a line; one with spaces in it stands in single or double quotes."""
+    """Split a line into its values; one with spaces in it stands in single or double quotes."""
     if '"' in line or "'" in line:
         return [match[match.lastindex or 0] for match in QUOTED.finditer(line)]
     return line.split()
 
 
 def read_blocks(path: Path, progress: Share = ignored) -> tuple[dict[str, Block], str | None]:
-    """All blocks by name, in the file's order, and RELION's version comment where there is one.
+    """Read all blocks by name, in the file's order, and RELION's version comment where there is one.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def read_blocks(path: Path, progress: Share = ignored) -> tuple[dict[str, Block]
     with path.open(encoding="utf-8-sig") as file:  # some editors on Windows put a mark in front
         for number, text in enumerate(file):
             done += len(text)
-            if number % CHUNK == 0:
+            if number % LINES_AT_A_TIME == 0:
                 progress(min(done / size, 1.0))
             line = text.strip()
             if not line or line[0] == "#":
@@ -175,15 +175,15 @@ def write_blocks(
 
 def _write_rows(file: IO[str], table: pd.DataFrame) -> Iterator[int]:
     """Write the rows of a table, and yield how many after each chunk."""
-    for start in range(0, len(table), CHUNK):
-        rows = table.iloc[start : start + CHUNK]
+    for start in range(0, len(table), LINES_AT_A_TIME):
+        rows = table.iloc[start : start + LINES_AT_A_TIME]
         columns = [_texts(rows.iloc[:, number]) for number in range(rows.shape[1])]
         file.write("\n".join(map(" ".join, zip(*columns, strict=True))) + "\n")
         yield len(rows)
 
 
 def _texts(column: pd.Series) -> Sequence[str]:
-    """What stands in the file for each value of a column."""
+    """Write out each value of a column as it stands in the file."""
     values: list[Any] = column.tolist()
     if column.dtype.kind == "f":
         return ["%.6f" % value for value in values]  # noqa: UP031 (twice as fast as format)
@@ -196,14 +196,14 @@ def _texts(column: pd.Series) -> Sequence[str]:
 
 
 def _quote(text: str) -> str:
-    """A value as it may stand in a row."""
+    """Quote a value where that is needed for it to stand in a row."""
     if text and not re.search(r"\s", text) and text[0] not in "\"'#_" and not text.startswith("data_"):
         return text
     return f"'{text}'" if '"' in text else f'"{text}"'
 
 
 def column_floats(column: pd.Series) -> np.ndarray:
-    """`(n,)` float64 of a column of text or numbers; nan where a text is no number."""
+    """Read `(n,)` float64 of a column of text or numbers; nan where a text is no number."""
     if column.dtype.kind in "iuf":
         return column.to_numpy(dtype=np.float64)
     try:
