@@ -15,7 +15,7 @@ def test_every_option_that_is_advised_has_its_place():
 
 @pytest.mark.parametrize("title", sorted({panel for _, panel in PLACES_OF_OPTIONS.values()}))
 def test_fields_and_buttons_are_in_their_panels(title, make_napari_viewer, qtbot):
-    panel = PANELS[title].panel(make_napari_viewer())
+    panel = PANELS[title].make(make_napari_viewer())
     qtbot.addWidget(panel)
     if title == "Run":
         panel.setup.folded.toggled.emit(True)
