@@ -11,8 +11,8 @@ import napari
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
-from napari_cryospin.cli.console import describe, say
-from napari_cryospin.cli.demo import COUNT, simulated, summarise
+from napari_cryospin.cli.console import progress_text, say
+from napari_cryospin.cli.demo import DEMO_IMAGES, report_demo, simulate_demo
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.source import RunInput
@@ -44,7 +44,7 @@ def unattended(session: Session, tour: Tour) -> None:
     def tell() -> None:
         status = session.status
         if status is not None and status.state == "running":
-            say(f"{status.stage}, epoch {status.epoch}/{status.epochs}, {describe(status)}")
+            say(f"{status.stage}, epoch {status.epoch}/{status.epochs}, {progress_text(status)}")
 
     telling = QTimer()
     telling.timeout.connect(tell)
@@ -62,17 +62,17 @@ def unattended(session: Session, tour: Tour) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="The demo in napari's window.")
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for all that is written")
-    parser.add_argument("--count", type=int, default=COUNT, help="images to simulate")
+    parser.add_argument("--count", type=int, default=DEMO_IMAGES, help="images to simulate")
     parser.add_argument("--unattended", action="store_true", help="switch, take pictures and end without anybody")
     options = parser.parse_args()
     began = time.monotonic()
-    files = simulated(options.output, SimulationSettings(count=options.count))
+    files = simulate_demo(options.output, SimulationSettings(count=options.count))
     folder = options.output / "run"
     if options.unattended:
         tour = Tour(options.output, options.output, SIZE, "dark")
         start(tour.session, files.particles, files.truth, folder, by_hand=False)
         unattended(tour.session, tour)
-        return summarise(RunFolder(folder), files, 0, began)
+        return report_demo(RunFolder(folder), files, 0, began)
     viewer = napari.Viewer()
     screen = QApplication.primaryScreen()
     if screen is not None:

@@ -23,7 +23,7 @@ from napari_cryospin.widgets.posterior.panel import PosteriorPanel
 from napari_cryospin.widgets.run.panel import RunPanel
 from napari_cryospin.widgets.session.docks import dock_of
 from napari_cryospin.widgets.session.session import session_of
-from napari_cryospin.widgets.sphere.views import NAMES
+from napari_cryospin.widgets.sphere.views import VIEW_TIPS
 from napari_cryospin.widgets.workspace import BottomRow, open_workspace
 
 log = logging.getLogger("screenshots")
@@ -172,7 +172,7 @@ class Tour:
             if spread[self.session.particle] > 0.3:
                 break
         self.session.choose_particle(max(spread, key=lambda particle: spread[particle]))
-        panel.views.tabs.setCurrentIndex([*NAMES].index("Flat"))
+        panel.views.tabs.setCurrentIndex([*VIEW_TIPS].index("Flat"))
         self.share_right(0.2)
         self.wait(lambda: self.looked(panel), then=5)
         self.take("2_posterior")

@@ -9,7 +9,7 @@ import pytest
 
 from napari_cryospin.checks.contrast import judge_contrast
 from napari_cryospin.checks.preflight import preflight
-from napari_cryospin.cli.console import told
+from napari_cryospin.cli.console import with_flags
 from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.settings import PreparationSettings, Settings
@@ -37,7 +37,7 @@ def test_contrast(tmp_path: Path, sign: int, verdict: str) -> None:
     assert judge_contrast(particles, -1).difference == -contrast.difference
     card = preflight(particles, with_box())
     assert card.problems == ()
-    assert ("--invert-contrast" in card.text(told)) == (verdict == "black")
+    assert ("--invert-contrast" in card.text(with_flags)) == (verdict == "black")
     assert ("a run wants it bright" in str(card)) == (verdict == "black")
     assert np.array_equal(particles.contrast, np.ones(40))  # judged, never changed
 
@@ -46,7 +46,7 @@ def test_contrast_of_real_particles(shared_data: Path) -> None:
     folder = shared_data / "stacks"
     star = preflight(open_particles(folder / "empiar_10076_7.star"), with_box())
     assert star.contrast.verdict == "black"
-    assert "--invert-contrast" in star.text(told)
+    assert "--invert-contrast" in star.text(with_flags)
     inverted = preflight(open_particles(folder / "empiar_10076_7.star"), with_box(invert_contrast=True))
     assert inverted.contrast.verdict == "white"
     # The .cs file says that protein is dark: images are inverted on reading.
@@ -73,7 +73,7 @@ def test_missing_stacks_are_a_problem(shared_data: Path) -> None:
     path = shared_data / "files" / "relion5.star"
     card = preflight(open_particles(path, require_stacks=False), with_box())
     assert card.problems == ("2 of 2 stacks missing: toy_images_a.mrcs, toy_images_b.mrcs",)
-    assert told(card.problems[0]) == "2 of 2 stacks missing (--data-dir): toy_images_a.mrcs, toy_images_b.mrcs"
+    assert with_flags(card.problems[0]) == "2 of 2 stacks missing (--data-dir): toy_images_a.mrcs, toy_images_b.mrcs"
     assert card.contrast is None
     assert "448 px at 0.89 A" in str(card)
 

@@ -5,7 +5,7 @@ import pytest
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.cli import main
-from napari_cryospin.cli.console import flag, told, wording
+from napari_cryospin.cli.console import error_text, flag, with_flags
 from napari_cryospin.io.mrc import write_map, write_stack
 
 
@@ -96,5 +96,5 @@ def test_flags_that_are_named_are_those_of_the_parser(command, options, capsys):
 
 
 def test_an_error_is_worded_with_its_flags():
-    assert wording(FileNotFoundError(Advice("no such folder", "data_dir"))) == "no such folder (--data-dir)"
-    assert told(Advice("no map", "half_sets", "b_factor")) == "no map (--half-sets or --b-factor)"
+    assert error_text(FileNotFoundError(Advice("no such folder", "data_dir"))) == "no such folder (--data-dir)"
+    assert with_flags(Advice("no map", "half_sets", "b_factor")) == "no map (--half-sets or --b-factor)"

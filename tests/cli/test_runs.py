@@ -14,7 +14,7 @@ import pytest
 import napari_cryospin
 from napari_cryospin.cli import main
 from napari_cryospin.cli.console import progress_shown
-from napari_cryospin.cli.demo import SAMPLE_MAP, simulated
+from napari_cryospin.cli.demo import SAMPLE_MAP, simulate_demo
 from napari_cryospin.driving.run import reconstruct
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
@@ -212,9 +212,9 @@ def test_demo_finds_the_truth(tmp_path, capsys):
 
 
 def test_demo_replaces_an_earlier_demo(tmp_path):
-    simulated(tmp_path, SimulationSettings(count=6, box=32))
+    simulate_demo(tmp_path, SimulationSettings(count=6, box=32))
     RunFolder.create(tmp_path / "run", RunInput(particles=tmp_path / "particles.star"), Settings())
-    files = simulated(tmp_path, SimulationSettings(count=4, box=32))
+    files = simulate_demo(tmp_path, SimulationSettings(count=4, box=32))
     assert not (tmp_path / "run").exists()
     assert len(open_particles(files.particles)) == 4
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from napari_cryospin.export import chimerax_program
-from napari_cryospin.export.chimerax import Look, camera_matrix, export_chimerax, quoted, script_text
+from napari_cryospin.export.chimerax import ChimeraXView, camera_matrix, export_chimerax, quoted, script_text
 from napari_cryospin.export.chimerax_program import find_chimerax
 from napari_cryospin.export.chimerax_remote import ChimeraXError, ChimeraXRemote, LiveModel
 from napari_cryospin.export.options import ExportOptions
-from napari_cryospin.export.table import export
+from napari_cryospin.export.table import export_run
 from napari_cryospin.geometry.angles import rotation_from_euler
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.bild import write_distribution
@@ -99,7 +99,7 @@ DOCUMENTED = {
 def test_no_command_but_those_of_the_documentation(run, tmp_path, fake_chimerax):
     script = export_chimerax(run, tmp_path / "out", ExportOptions(), quiet).paths[0]
     maps = [tmp_path / "out" / "map.mrc"] * 3
-    lines = script_text(maps, script, sorted((tmp_path / "out" / "series").iterdir()), Look()).splitlines()
+    lines = script_text(maps, script, sorted((tmp_path / "out" / "series").iterdir()), ChimeraXView()).splitlines()
     told = [line.split(": ", 1)[1].split("; ") for line in lines[1:] if line.startswith("#")]
     commands = [line for line in lines if not line.startswith("#")] + [command for part in told for command in part]
     live = LiveModel(ChimeraXRemote(fake_chimerax.server_port))
@@ -120,10 +120,10 @@ def test_series_is_named_so_that_chimerax_tells_its_order(run, tmp_path):
 
 
 def test_maps_of_an_older_export_do_not_join_the_series(run, tmp_path):
-    export(run, "chimerax", tmp_path / "out")
+    export_run(run, "chimerax", tmp_path / "out")
     (run.path / "history" / "epoch_0010.npz").unlink()
     (tmp_path / "out" / "mine.txt").touch()
-    export(run, "chimerax", tmp_path / "out")
+    export_run(run, "chimerax", tmp_path / "out")
     assert len(list((tmp_path / "out" / "series").iterdir())) == 2
     assert (tmp_path / "out" / "mine.txt").exists()
 
@@ -173,7 +173,7 @@ def test_chimerax_is_found_or_it_is_said_where_it_was_looked_for(tmp_path, monke
 
 
 def test_live_model_is_set_up_once_and_then_only_its_values_change(fake_chimerax):
-    live = LiveModel(ChimeraXRemote(fake_chimerax.server_port), Look(colour="#abcdef"))
+    live = LiveModel(ChimeraXRemote(fake_chimerax.server_port), ChimeraXView(colour="#abcdef"))
     live.show(snapshot(step=1))
     first = list(fake_chimerax.commands)
     assert any(command.startswith("volume #900 style surface") for command in first)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import export
+from napari_cryospin.export.table import export_run
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.settings import PreparationSettings, Settings
 
@@ -24,7 +24,7 @@ def test_as_an_independent_parser_reads_the_file(shared_data, make_run, tmp_path
     particles = open_particles(source, require_stacks=False)
     run = make_run(source, range(len(particles)), rotations=particles.rotations, shifts=particles.shifts)
     out = tmp_path / "out"
-    export(run, "cryodrgn", out)
+    export_run(run, "cryodrgn", out)
     rotations, fractions = unpickle(out / "poses.pkl")
     np.testing.assert_allclose(rotations, expected["rot"], atol=1e-6)
     np.testing.assert_allclose(fractions, expected["trans"], atol=1e-6)
@@ -37,7 +37,7 @@ def test_as_an_independent_parser_reads_the_file(shared_data, make_run, tmp_path
 def test_rows_without_a_pose_cannot_be_used_by_mistake(shared_data, make_run, tmp_path):
     source = shared_data / "files" / "cryosparc_P12_J24_001_particles.cs"
     run = make_run(source, [9, 2, 5], best_head=np.array([1, 1, 0], np.int16))
-    exported = export(run, "cryodrgn", tmp_path / "out", Selection(expression="head == 1"))
+    exported = export_run(run, "cryodrgn", tmp_path / "out", Selection(expression="head == 1"))
     rotations, fractions = unpickle(tmp_path / "out" / "poses.pkl")
     rows = unpickle(tmp_path / "out" / "ind.pkl")
     np.testing.assert_array_equal(rows, [2, 9])
@@ -52,7 +52,7 @@ def test_round_trip_through_a_bare_stack(shared_data, make_run, tmp_path):
     """What is written can be read beside the stack, by us."""
     source = shared_data / "stacks" / "empiar_10076_7.star"
     run = make_run(source, range(7))
-    export(run, "cryodrgn", tmp_path / "out")
+    export_run(run, "cryodrgn", tmp_path / "out")
     stack = shared_data / "stacks" / "empiar_10076_7.mrc"
     again = open_particles(stack, ctf=tmp_path / "out" / "ctf.pkl", poses=tmp_path / "out" / "poses.pkl")
     with np.load(run.path / "results" / "particles.npz") as file:
@@ -63,7 +63,7 @@ def test_round_trip_through_a_bare_stack(shared_data, make_run, tmp_path):
 
 def test_mixed_images_are_refused(star, make_run, tmp_path):
     with pytest.raises(ValueError, match="cryoDRGN expects one box and pixel size"):
-        export(make_run(star, range(12)), "cryodrgn", tmp_path / "out")
+        export_run(make_run(star, range(12)), "cryodrgn", tmp_path / "out")
 
 
 @pytest.mark.parametrize(("inverted", "expected"), [(False, True), (True, False)])
@@ -71,6 +71,6 @@ def test_dark_images_need_a_flag_of_cryodrgn(inverted, expected, shared_data, ma
     """The file says that its images show dark protein; the run may have been told the opposite."""
     settings = Settings(preparation=PreparationSettings(invert_contrast=inverted))
     run = make_run(shared_data / "stacks" / "empiar_10076_7.cs", range(7), settings=settings)
-    command = export(run, "cryodrgn", tmp_path / "out").notes[-1]
+    command = export_run(run, "cryodrgn", tmp_path / "out").notes[-1]
     assert ("--uninvert-data" in command) == expected
     assert "--ctf ctf.pkl" in command

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from napari_cryospin.export.run_results import RunResults, open_results
 from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import export
+from napari_cryospin.export.table import export_run
 from napari_cryospin.io.cryodrgn import write_ctf
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.settings import PreparationSettings, Settings
@@ -40,7 +40,7 @@ def test_real_file_round_trip(shared_data, make_run, tmp_path):
     before = load(source)
     run = make_run(source, np.random.default_rng(0).permutation(len(before)))
     results = open_results(run)
-    sheet, data = export(run, "cryosparc", tmp_path / "out").paths
+    sheet, data = export_run(run, "cryosparc", tmp_path / "out").paths
     after = load(data)
     kept = [name for name in before.dtype.names if not name.startswith("alignments3D/")]
     assert [name for name in after.dtype.names if not name.startswith("alignments3D/")] == kept
@@ -75,7 +75,7 @@ def test_passthrough_fields_and_selection(shared_data, make_run, tmp_path):
             np.save(file, table)
     halves = np.array([1, 2, 1, 2, 1, 1], np.int8)
     run = make_run(main, [7, 5, 4, 3, 1, 0], options={"passthrough": (main.with_name("more.cs"),)}, half_sets=halves)
-    _, data = export(run, "cryosparc", tmp_path / "out", Selection(expression="row > 2")).paths
+    _, data = export_run(run, "cryosparc", tmp_path / "out", Selection(expression="row > 2")).paths
     after = load(data)
     np.testing.assert_array_equal(after["uid"], before["uid"][[3, 4, 5, 7]])
     np.testing.assert_array_equal(after["location/center_x_frac"], [3, 4, 5, 7])
@@ -92,7 +92,7 @@ def test_from_relion(shared_data, make_run, tmp_path):
     options = {"data_dir": shared_data / "stacks"}
     run = make_run(source, range(5), settings=settings, options=options)
     out = tmp_path / "out"
-    _, data = export(run, "cryosparc", out).paths
+    _, data = export_run(run, "cryosparc", out).paths
     old, new = open_particles(source, **options), open_particles(data.with_suffix(".csg"))
     found = Dataset.load(data)
     assert len(set(found["uid"])) == 5
@@ -103,7 +103,7 @@ def test_from_relion(shared_data, make_run, tmp_path):
     check_poses(data, open_results(run), 2.806)
     for name, values in vars(old.ctf).items():
         np.testing.assert_allclose(getattr(new.ctf, name), values, rtol=1e-6, err_msg=name)
-    export(run, "cryosparc", out, Selection(rows=[3]))  # once more: links give way, uids stay
+    export_run(run, "cryosparc", out, Selection(rows=[3]))  # once more: links give way, uids stay
     np.testing.assert_array_equal(load(data)["uid"], found["uid"][3:4])
 
 
@@ -124,7 +124,7 @@ def test_real_files_give_way_to_nothing(star, make_run, tmp_path):
 def test_an_image_twice_in_the_set(star, make_run, tmp_path):
     star.write_text(star.read_text().replace("000002@far/stack1", "000001@far/stack0"))
     run = make_run(star, range(12))
-    _, data = export(run, "cryosparc", tmp_path / "out").paths
+    _, data = export_run(run, "cryosparc", tmp_path / "out").paths
     assert len(np.unique(load(data)["uid"])) == 12
 
 
@@ -136,13 +136,13 @@ def test_sign_and_ctf_of_a_cs_file_stay_and_it_is_said(shared_data, make_run, tm
     write_ctf(pickle, other, 320, float(particles.pixel_sizes[0]))
     settings = Settings(preparation=PreparationSettings(invert_contrast=True))
     run = make_run(source, range(7), settings=settings, options={"ctf": pickle})
-    exported = export(run, "cryosparc", tmp_path / "out")
+    exported = export_run(run, "cryosparc", tmp_path / "out")
     after = load(exported.paths[1])
     np.testing.assert_array_equal(after["blob/sign"], before["blob/sign"])
     np.testing.assert_array_equal(after["ctf/df1_A"], before["ctf/df1_A"])
     assert any("blob/sign is that of empiar_10076_7.cs" in note for note in exported.notes)
     assert any("the run used ctf.pkl" in note for note in exported.notes)
-    star = export(run, "relion", tmp_path / "out.star")  # a new file: as the run had it
+    star = export_run(run, "relion", tmp_path / "out.star")  # a new file: as the run had it
     assert not any("ctf.pkl" in note or "dark" in note for note in star.notes)
     written = open_particles(tmp_path / "out.star")
     np.testing.assert_allclose(written.ctf.defocus_u, other.defocus_u, atol=1e-2)
@@ -156,6 +156,6 @@ def test_folders_with_letters_beyond_ascii(shared_data, make_run, tmp_path):
     run = make_run(folder / "empiar_10076_7.star", range(7))
     (folder / "out" / "stacks").mkdir(parents=True)
     (folder / "out" / "stacks" / "empiar_10076_7.mrc").write_text("mine")  # no link: the path itself
-    exported = export(run, "cryosparc", folder / "out")
+    exported = export_run(run, "cryosparc", folder / "out")
     again = open_particles(exported.paths[1])
     np.testing.assert_array_equal(again.read_images([3]), open_particles(run.source.particles).read_images([3]))

@@ -10,12 +10,12 @@ import mrcfile
 import numpy as np
 import pytest
 
-from napari_cryospin.cli.console import told
+from napari_cryospin.cli.console import with_flags
 from napari_cryospin.driving.results import write_results
 from napari_cryospin.evaluation.fsc import fsc
 from napari_cryospin.export.maps import export_emdb, export_maps, original_box_map
 from napari_cryospin.export.options import ExportCancelledError, ExportOptions
-from napari_cryospin.export.table import export
+from napari_cryospin.export.table import export_run
 from napari_cryospin.geometry.angles import rotation_from_euler
 from napari_cryospin.io.mrc import read_map, write_stack
 from napari_cryospin.io.open import open_particles
@@ -130,7 +130,7 @@ def test_a_box_that_nobody_knows_costs_the_reference_alone(make_run, tmp_path):
     star.write_text(f"data_\nloop_\n{names}" + "".join(f"{row}@gone.mrcs 2.0\n" for row in (1, 2, 3, 4)))
     source = json.loads((folder.path / "input.json").read_text()) | {"particles": str(star), "pixel_size": None}
     (folder.path / "input.json").write_text(json.dumps(source))
-    exported = export(folder.path, "maps", tmp_path / "out")
+    exported = export_run(folder.path, "maps", tmp_path / "out")
     assert (tmp_path / "out" / "map.mrc").is_file()
     assert not (tmp_path / "out" / "reference.mrc").exists()
     assert any("no reference.mrc" in note for note in exported.notes)
@@ -163,13 +163,13 @@ def test_deposition_has_what_emdb_asks_for(make_run, tmp_path):
 def test_what_is_missing_without_half_sets_is_said(make_run, tmp_path):
     exported = export_emdb(make_run(False), tmp_path / "emdb", ExportOptions(), quiet)
     assert [path.name for path in exported.paths] == ["map.mrc"]
-    assert "reconstruct with half sets (--half-sets)" in " ".join(map(told, exported.notes))
+    assert "reconstruct with half sets (--half-sets)" in " ".join(map(with_flags, exported.notes))
     notes = export_maps(make_run_again(tmp_path), tmp_path / "out", ExportOptions(series=False), quiet).notes
     assert "by hand only" in " ".join(notes)
-    assert "not low-passed, since the resolution is not known; give it (--low-pass)" in " ".join(map(told, notes))
+    assert "not low-passed, since the resolution is not known; give it (--low-pass)" in " ".join(map(with_flags, notes))
     with pytest.raises(ValueError, match="no sharpened map: without half sets") as caught:
         export_emdb(make_run_again(tmp_path), tmp_path / "emdb", ExportOptions(primary="sharpened"), quiet)
-    assert told(caught.value).endswith("filtered or unfiltered (--half-sets or --b-factor or --primary)")
+    assert with_flags(caught.value).endswith("filtered or unfiltered (--half-sets or --b-factor or --primary)")
 
 
 def make_run_again(tmp_path) -> RunFolder:
@@ -191,13 +191,13 @@ def test_maps_and_poses_of_the_other_hand_fit_as_those_of_the_first_do(to, make_
     found = {}
     for side, flip_hand in (("one", False), ("other", True)):
         options = ExportOptions(flip_hand=flip_hand, b_factor=-100.0)
-        paths = export(folder, to, tmp_path / side, options=options).paths
+        paths = export_run(folder, to, tmp_path / side, options=options).paths
         maps = {path.relative_to(tmp_path / side): path for path in paths if path.suffix == ".mrc"}
-        (star,) = export(folder, "relion", tmp_path / f"{side}.star", options=options).paths
-        group = export(folder, "cryosparc", tmp_path / f"{side}-cs", options=options).paths
+        (star,) = export_run(folder, "relion", tmp_path / f"{side}.star", options=options).paths
+        group = export_run(folder, "cryosparc", tmp_path / f"{side}-cs", options=options).paths
         poses = open_particles(star, require_stacks=False).rotations
         np.testing.assert_allclose(open_particles(group[1], require_stacks=False).rotations, poses, atol=1e-6)
-        with (export(folder, "cryodrgn", tmp_path / f"{side}-pkl", options=options).paths[0]).open("rb") as file:
+        with (export_run(folder, "cryodrgn", tmp_path / f"{side}-pkl", options=options).paths[0]).open("rb") as file:
             np.testing.assert_allclose(pickle.load(file)[0], poses, atol=1e-6)
         found[side] = maps, poses
     (maps, poses), (others, other_poses) = found["one"], found["other"]
@@ -231,31 +231,31 @@ def test_what_was_sharpened_by_hand_is_told_and_ends_at_the_resolution(make_run,
 def test_a_map_that_there_is_not_and_results_that_are_out_of_date(make_run, tmp_path):
     folder = make_run(False)
     with pytest.raises(ValueError, match="no sharpened map"):
-        export(folder, "emdb", tmp_path / "out", options=ExportOptions(primary="sharpened"))
+        export_run(folder, "emdb", tmp_path / "out", options=ExportOptions(primary="sharpened"))
     assert not (tmp_path / "out").exists()
-    assert not any("gone on" in note for note in export(folder, "maps", tmp_path / "out").notes)
+    assert not any("gone on" in note for note in export_run(folder, "maps", tmp_path / "out").notes)
     (folder.path / "history" / "epoch_0003.npz").rename(folder.path / "history" / "epoch_0004.npz")
-    assert any("gone on" in note for note in export(folder, "maps", tmp_path / "out").notes)
+    assert any("gone on" in note for note in export_run(folder, "maps", tmp_path / "out").notes)
 
 
 def test_one_that_is_broken_off_or_in_the_wrong_place_changes_nothing(make_run, tmp_path):
     folder, stop = make_run(True), threading.Event()
-    export(folder, "maps", tmp_path / "out")
+    export_run(folder, "maps", tmp_path / "out")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
     other = ExportOptions(flip_hand=True)
     late = lambda share, text: stop.set() if share > 0.7 else None  # noqa: E731
     with pytest.raises(ExportCancelledError):
-        export(folder, "maps", tmp_path / "out", options=other, progress=late, stop=stop)
+        export_run(folder, "maps", tmp_path / "out", options=other, progress=late, stop=stop)
     for place, to in ((folder.path / "results", "maps"), (folder.path, "emdb")):
         with pytest.raises(ValueError, match="the run's own files"):
-            export(folder, to, place, options=other)
+            export_run(folder, to, place, options=other)
     with pytest.raises(ValueError, match="the run's own files"):
-        export(folder, "relion", folder.path / "results" / "particles.star")
+        export_run(folder, "relion", folder.path / "results" / "particles.star")
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
 
 
 def test_a_run_without_results_is_refused_and_the_table_knows_both(make_run, tmp_path):
     folder = make_run(True, finished=False)
     with pytest.raises(FileNotFoundError, match="no results yet"):
-        export(folder, "maps", tmp_path / "out")
+        export_run(folder, "maps", tmp_path / "out")
     assert json.loads((folder.path / "status.json").read_text())["state"] == "starting"

@@ -18,7 +18,7 @@ from napari_cryospin.cli.console import told
 from napari_cryospin.export.options import ExportOptions
 from napari_cryospin.export.run_results import open_results
 from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import export
+from napari_cryospin.export.table import export_run
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.cryodrgn import write_ctf
 from napari_cryospin.io.open import open_particles
@@ -83,7 +83,7 @@ def test_round_trip(case, make_run, tmp_path):
     count = len(next(block for block in before.values() if "rlnImageName" in block))
     run = make_run(source, np.random.default_rng(3).permutation(count))  # kept by the run in any order
     results, out = open_results(run), tmp_path / "out" / "particles.star"
-    assert export(run, "relion", out, options=options).paths == (out,)
+    assert export_run(run, "relion", out, options=options).paths == (out,)
     after = texts(out)
     rows_before = next(block for block in before.values() if "rlnImageName" in block)
     rows = next(block for block in after.values() if "rlnImageName" in block)
@@ -122,18 +122,18 @@ def test_round_trip(case, make_run, tmp_path):
 def test_rows_that_the_run_left_out_are_left_out(star, make_run, tmp_path):
     out = tmp_path / "out.star"
     run = make_run(star, [10, 3, 7], half_sets=np.array([1, 2, 2], np.int8), entropy=np.array([0.1, 0.2, 3.0]))
-    export(run, "relion", out)
+    export_run(run, "relion", out)
     rows = texts(out)["particles"]
     assert rows["rlnNote"].tolist() == ["3 words", "7 words", "10 words"]
     assert rows["rlnRandomSubset"].tolist() == ["2", "2", "1"]
-    export(run, "relion", out, Selection(expression="entropy < 1"))
+    export_run(run, "relion", out, Selection(expression="entropy < 1"))
     assert texts(out)["particles"]["rlnNote"].tolist() == ["3 words", "10 words"]
-    export(run, "relion", out, Selection(expression="half == 2"))  # one half set alone is none
+    export_run(run, "relion", out, Selection(expression="half == 2"))  # one half set alone is none
     assert "rlnRandomSubset" not in texts(out)["particles"]
 
 
 def test_figures_of_another_refinement_are_not_kept(star, make_run, tmp_path):
-    exported = export(make_run(star, range(12), finished=False), "relion", tmp_path / "out.star")
+    exported = export_run(make_run(star, range(12), finished=False), "relion", tmp_path / "out.star")
     assert not set(POSTERIOR_COLUMNS.values()) & set(texts(tmp_path / "out.star")["particles"])
     assert any("rlnMaxValueProbDistribution" in note and "not over" in note for note in exported.notes)
     assert any(told(note).endswith("they can be computed (--statistics)") for note in exported.notes)
@@ -142,7 +142,7 @@ def test_figures_of_another_refinement_are_not_kept(star, make_run, tmp_path):
 def test_bare_and_dark_particles(make_run, shared_data, tmp_path):
     """A .cs file becomes RELION 3.1; that its protein is dark is said."""
     source = shared_data / "stacks" / "empiar_10076_7.cs"
-    exported = export(make_run(source, range(7)), "relion", tmp_path / "out.star")
+    exported = export_run(make_run(source, range(7)), "relion", tmp_path / "out.star")
     blocks = texts(tmp_path / "out.star")
     assert float(blocks["optics"]["rlnImagePixelSize"][0]) == pytest.approx(1.31, abs=1e-4)
     assert blocks["optics"]["rlnImageSize"][0] == "320"
@@ -174,7 +174,7 @@ def test_an_independent_projector_sees_the_same(working_box, make_run, tmp_path)
     starfile.write({"optics": optics, "particles": rows}, path)
     settings = Settings(preparation=PreparationSettings(box=working_box))
     results = open_results(make_run(path, range(10), settings=settings))
-    export(results, "relion", tmp_path / "out.star")
+    export_run(results, "relion", tmp_path / "out.star")
 
     density = phantom(box)
     working = fourier_crop_map(density, working_box)
@@ -196,7 +196,7 @@ def test_an_independent_projector_sees_the_same(working_box, make_run, tmp_path)
 def test_the_other_hand(star, make_run, tmp_path):
     """Of the mirrored map, at the poses written, the same images."""
     results = open_results(make_run(star, range(12)))
-    export(results, "relion", tmp_path / "out.star", options=ExportOptions(flip_hand=True))
+    export_run(results, "relion", tmp_path / "out.star", options=ExportOptions(flip_hand=True))
     rows = texts(tmp_path / "out.star")["particles"]
     density = phantom(32)
     before, after = (
@@ -210,7 +210,7 @@ def test_the_other_hand(star, make_run, tmp_path):
 
 def test_run_of_inverted_images_says_so(star, make_run, tmp_path):
     settings = Settings(preparation=PreparationSettings(invert_contrast=True))
-    exported = export(make_run(star, range(12), settings=settings), "relion", tmp_path / "out.star")
+    exported = export_run(make_run(star, range(12), settings=settings), "relion", tmp_path / "out.star")
     assert any("dark protein" in note for note in exported.notes)
 
 
@@ -219,7 +219,7 @@ def test_ctf_columns_stay_though_the_run_used_others_and_it_is_said(star, make_r
     before, pickle = open_particles(star, require_stacks=False), tmp_path / "other ctf.pkl"
     other = dataclasses.replace(before.ctf, defocus_u=before.ctf.defocus_u + 500)
     write_ctf(pickle, other, 64, 1.5)
-    exported = export(make_run(star, range(12), options={"ctf": pickle}), "relion", tmp_path / "out.star")
+    exported = export_run(make_run(star, range(12), options={"ctf": pickle}), "relion", tmp_path / "out.star")
     assert any("CTF parameters are those of particles.star" in note and pickle.name in note for note in exported.notes)
     after = open_particles(tmp_path / "out.star", require_stacks=False)
     np.testing.assert_array_equal(after.ctf.defocus_u, before.ctf.defocus_u)

@@ -15,7 +15,7 @@ from napari_cryospin.evaluation.map_alignment import apply_alignment
 from napari_cryospin.export.options import ExportCancelledError
 from napari_cryospin.export.run_results import open_results
 from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import EXPORTERS, export
+from napari_cryospin.export.table import EXPORTERS, export_run
 from napari_cryospin.geometry.angles import rotation_from_euler
 
 
@@ -96,7 +96,7 @@ def test_progress_grows_and_a_stop_leaves_nothing(to, star, make_run, tmp_path):
     star.write_text(star.read_text().replace("3.0 32 2", "1.5 64 2"))  # one box: cryoDRGN takes no other
     run, stop, seen = make_run(star, range(12)), threading.Event(), []
     out = tmp_path / "out" / ("a.star" if to == "relion" else "")
-    export(run, to, out, progress=lambda share, text: seen.append((share, text)))
+    export_run(run, to, out, progress=lambda share, text: seen.append((share, text)))
     shares = [share for share, _ in seen]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0, 1)
@@ -111,7 +111,7 @@ def test_progress_grows_and_a_stop_leaves_nothing(to, star, make_run, tmp_path):
 
         stop.clear()
         with pytest.raises(ExportCancelledError):
-            export(run, to, out, Selection(expression="row < 5"), progress=late, stop=stop)
+            export_run(run, to, out, Selection(expression="row < 5"), progress=late, stop=stop)
     assert written == {path.name: path.stat().st_mtime_ns for path in out.parent.rglob("*") if path.is_file()}
 
 
@@ -120,7 +120,9 @@ def test_a_run_that_goes_on_is_exported_as_of_its_last_epoch(star, make_run, tmp
     results = open_results(run)
     assert results.live
     assert results.rows.tolist() == [2, 4]
-    assert export(run, "relion", tmp_path / "out.star").notes[0].startswith("the run is not over: poses are those of")
+    assert (
+        export_run(run, "relion", tmp_path / "out.star").notes[0].startswith("the run is not over: poses are those of")
+    )
 
 
 def test_results_count_until_the_run_has_gone_on(star, make_run):

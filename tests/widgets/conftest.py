@@ -27,7 +27,7 @@ def own_choices(tmp_path, monkeypatch):
     path = str(tmp_path / "choices")
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    preferences.remember("run folder", str(tmp_path / "runs"))
+    preferences.remember_choice("run folder", str(tmp_path / "runs"))
     monkeypatch.setattr(samples, "COUNT", 40)
     yield
     gc.collect()  # napari's fixture asks that no viewer is left, and looks at young garbage only

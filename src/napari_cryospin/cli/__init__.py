@@ -14,9 +14,9 @@ from typing import Any
 
 import tyro
 
-from napari_cryospin.cli.console import RefusedFlagsError, preset_in, say, wording
+from napari_cryospin.cli.console import RefusedFlagsError, error_text, preset_in, say
 
-PROGRAM = "napari-cryospin"
+PROGRAM_NAME = "napari-cryospin"
 
 COMMANDS = {
     "inspect": ("inputs", "what is in a particle file, and whether a run is possible"),
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except BAD_INPUT as error:
-        return complain(wording(error))
+        return complain(error_text(error))
     except KeyboardInterrupt:
         return 130
 
@@ -66,7 +66,7 @@ def obey(arguments: list[str]) -> int:
         return 0 if arguments else 2
     name, *rest = arguments
     if name == "--version":
-        say(f"{PROGRAM} {version(PROGRAM)}")
+        say(f"{PROGRAM_NAME} {version(PROGRAM_NAME)}")
         return 0
     if name not in COMMANDS:
         return complain(f"no command {name!r}; expected one of {', '.join(COMMANDS)}")
@@ -76,13 +76,13 @@ def obey(arguments: list[str]) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     from napari_cryospin.cli.flags import registry  # pydantic, which --help and --version do without
 
-    return tyro.cli(function_of(name, rest), args=rest, prog=f"{PROGRAM} {name}", registry=registry)
+    return tyro.cli(function_of(name, rest), args=rest, prog=f"{PROGRAM_NAME} {name}", registry=registry)
 
 
 def function_of(name: str, arguments: Sequence[str]) -> Callable[..., int]:
     """Find the function behind a command; where it takes settings, with those of the preset among the arguments."""
     module = importlib.import_module(f"napari_cryospin.cli.{COMMANDS[name][0]}")
-    function: Callable[..., Any] = getattr(module, name)
+    function: Callable[..., Any] = getattr(module, f"{name}_command")
     if "settings" in inspect.signature(function).parameters:
         from napari_cryospin.settings import PRESETS
 
@@ -91,12 +91,13 @@ def function_of(name: str, arguments: Sequence[str]) -> Callable[..., int]:
 
 
 def usage() -> str:
-    lines = [f"usage: {PROGRAM} COMMAND ...", ""]
+    lines = [f"usage: {PROGRAM_NAME} COMMAND ...", ""]
     lines += [f"  {name:10} {text}" for name, (_, text) in COMMANDS.items()]
-    return "\n".join([*lines, "", f"`{PROGRAM} COMMAND --help` shows a command's options, with units and defaults."])
+    hint = f"`{PROGRAM_NAME} COMMAND --help` shows a command's options, with units and defaults."
+    return "\n".join([*lines, "", hint])
 
 
 def complain(text: str) -> int:
     """One line on stderr, and the exit status that goes with it."""
-    sys.stderr.write(f"{PROGRAM}: {text}\n")
+    sys.stderr.write(f"{PROGRAM_NAME}: {text}\n")
     return 2

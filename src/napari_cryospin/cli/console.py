@@ -20,8 +20,7 @@ from napari_cryospin.advice import with_options
 if TYPE_CHECKING:
     from napari_cryospin.runs.messages import Status  # numpy, which --help does without
 
-DEFAULT_PRESET = "quick"
-LINE_EVERY = 10.0  # s between two lines of progress where there is no terminal
+PROGRESS_LINE_EVERY = 10.0  # s between two lines of progress where there is no terminal
 
 logger = logging.getLogger(__name__)
 
@@ -36,14 +35,14 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def wording(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """An error as a user reads it: of the system's, the file and what is wrong with it, without the number."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}"
-    return told(error)
+    return with_flags(error)
 
 
-def told(message: object) -> str:
+def with_flags(message: object) -> str:
     """Write out an error or a note, with the flags that would help."""
     return with_options(message, flag)
 
@@ -55,7 +54,7 @@ def flag(option: str) -> str:
 
 def preset_in(arguments: Sequence[str]) -> str:
     """Find the name of the preset among the arguments; an unknown one is left to the settings to complain about."""
-    from napari_cryospin.settings import PRESETS  # pydantic, which --help does without
+    from napari_cryospin.settings import DEFAULT_PRESET, PRESETS  # pydantic, which --help does without
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--preset", nargs="?", default=DEFAULT_PRESET)
@@ -63,7 +62,7 @@ def preset_in(arguments: Sequence[str]) -> str:
     return preset if preset in PRESETS else DEFAULT_PRESET
 
 
-class Progress:
+class ProgressBar:
     """A bar on a terminal; elsewhere a line now and then."""
 
     def __init__(self) -> None:
@@ -74,14 +73,14 @@ class Progress:
     def __call__(self, status: Status) -> None:
         self.bar.n = status.progress
         self.bar.set_description_str(f"{status.stage} {status.epoch}/{status.epochs}", refresh=False)
-        self.bar.set_postfix_str(describe(status) + (", paused" if status.state == "paused" else ""))
-        if self.bar.disable and time.monotonic() - self.said >= LINE_EVERY:
+        self.bar.set_postfix_str(progress_text(status) + (", paused" if status.state == "paused" else ""))
+        if self.bar.disable and time.monotonic() - self.said >= PROGRESS_LINE_EVERY:
             self.said = time.monotonic()
             where = f"{status.stage}, epoch {status.epoch}/{status.epochs}, {100 * status.progress:.0f} %"
-            logger.info("%s, %s", where, describe(status))
+            logger.info("%s, %s", where, progress_text(status))
 
 
-def describe(status: Status) -> str:
+def progress_text(status: Status) -> str:
     """Loss, resolution and time left, as far as they are known."""
     parts = []
     if status.loss is not None:
@@ -101,7 +100,7 @@ class LinesAboveBar(logging.Handler):
 
 
 @contextlib.contextmanager
-def progress_shown() -> Iterator[Progress]:
+def progress_shown() -> Iterator[ProgressBar]:
     """Progress, and on stderr what the package logs: all of it, or beside a bar warnings only."""
     package = logging.getLogger("napari_cryospin")
     handler = LinesAboveBar()
@@ -109,7 +108,7 @@ def progress_shown() -> Iterator[Progress]:
     before = package.level
     package.setLevel(logging.INFO)
     package.addHandler(handler)
-    progress = Progress()
+    progress = ProgressBar()
     try:
         yield progress
     finally:

@@ -10,25 +10,25 @@ from tyro.conf import OmitArgPrefixes
 
 import napari_cryospin
 from napari_cryospin.cli.console import say
-from napari_cryospin.cli.outcome import draw, write_posterior
-from napari_cryospin.cli.runs import run
+from napari_cryospin.cli.outcome import draw_figures, write_posterior
+from napari_cryospin.cli.runs import run_command
 from napari_cryospin.evaluation.against_truth import evaluate_results
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.settings import Settings
 from napari_cryospin.simulation.files import SimulatedFiles, simulate
 from napari_cryospin.simulation.images import SimulationSettings
 
-COUNT = 2000
+DEMO_IMAGES = 2000
 """Images that the demo simulates unless told otherwise, here and in the window."""
-MARK = "demo.txt"
+DEMO_MARK = "demo.txt"
 """Beside what a demo wrote: the next one may replace it."""
 SAMPLE_MAP = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
 
 
-def demo(
+def demo_command(
     settings: OmitArgPrefixes[Settings],
     output: Path = Path("demo-output"),
-    count: int = COUNT,
+    count: int = DEMO_IMAGES,
     particle: int = 0,
 ) -> int:
     """Simulate particles of a spliceosome, reconstruct them from nothing, and compare with the truth.
@@ -45,18 +45,18 @@ def demo(
         Row of the particle whose posterior is drawn, from 0.
     """
     began = time.monotonic()
-    files = simulated(output, SimulationSettings(count=count, seed=settings.machine.seed))
+    files = simulate_demo(output, SimulationSettings(count=count, seed=settings.machine.seed))
     folder = output / "run"
-    code = run(files.particles, folder, settings)
+    code = run_command(files.particles, folder, settings)
     if code:
         return code
-    return summarise(RunFolder(folder), files, particle, began)
+    return report_demo(RunFolder(folder), files, particle, began)
 
 
-def simulated(output: Path, settings: SimulationSettings) -> SimulatedFiles:
+def simulate_demo(output: Path, settings: SimulationSettings) -> SimulatedFiles:
     """Make room in the output folder and simulate."""
     stem = output / "particles"
-    mark, earlier = output / MARK, output / "run"
+    mark, earlier = output / DEMO_MARK, output / "run"
     if output.exists() and not mark.is_file() and any(output.iterdir()):
         raise FileExistsError(f"{output}: holds other files than a demo's; choose another --output")
     if earlier.exists():
@@ -69,12 +69,12 @@ def simulated(output: Path, settings: SimulationSettings) -> SimulatedFiles:
     return simulate(SAMPLE_MAP, stem, settings)
 
 
-def summarise(folder: RunFolder, files: SimulatedFiles, particle: int, began: float) -> int:
+def report_demo(folder: RunFolder, files: SimulatedFiles, particle: int, began: float) -> int:
     """Compare with the truth, draw, and say what came out."""
     results = folder.path / "results"
     found = evaluate_results(results, files.truth, SAMPLE_MAP)
     found.save(results / "evaluation.json")
-    pictures = draw(folder, found)
+    pictures = draw_figures(folder, found)
     pictures += write_posterior(folder, particle, files.truth, results / f"posterior_{particle}")
     say(f"\n{'time of the run (s)':32} {folder.read_status().elapsed:.1f}")
     say(f"{'time in all (s)':32} {time.monotonic() - began:.1f}")

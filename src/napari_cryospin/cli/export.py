@@ -9,16 +9,15 @@ from typing import Annotated
 from tqdm import tqdm
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from napari_cryospin.cli.console import say, stop_on_signal, told
+from napari_cryospin.cli.console import say, stop_on_signal, with_flags
 from napari_cryospin.export.options import ExportCancelledError, ExportOptions
 from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import EXPORTERS
-from napari_cryospin.export.table import export as export_results
+from napari_cryospin.export.table import EXPORTERS, export_run
 
 PROGRAMS = "; ".join(f"{name}: {exporter.label}" for name, exporter in EXPORTERS.items())
 
 
-def export(
+def export_command(
     run: Positional[Path],
     out: Positional[Path],
     to: Annotated[str, arg(help=PROGRAMS)],
@@ -62,12 +61,12 @@ def export(
             bar.set_description_str(text)
 
         try:
-            exported = export_results(run, to, out, selection, writing, progress, stop)
+            exported = export_run(run, to, out, selection, writing, progress, stop)
         except ExportCancelledError as error:
             say(str(error))
             return 130
     for note in exported.notes:
-        say(f"note: {told(note)}")
+        say(f"note: {with_flags(note)}")
     for path in exported.paths:
         say(f"wrote {path}")
     return 0

@@ -8,14 +8,14 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from napari_cryospin.checks.preflight import PreflightCard, preflight
-from napari_cryospin.cli.console import say, told
+from napari_cryospin.cli.console import say, with_flags
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.source import InputOptions, RunInput
 from napari_cryospin.settings import Settings
 
 
-def inspect(
+def inspect_command(
     particles: Annotated[Positional[Path], arg(metavar="FILE")],
     settings: OmitArgPrefixes[Settings],
     options: OmitArgPrefixes[InputOptions] = InputOptions(),  # noqa: B008 (frozen)
@@ -31,18 +31,18 @@ def inspect(
     options
         What is needed beside the particles' file.
     """
-    card, _ = examined(RunInput(particles=particles, **vars(options)), settings)
-    say(card.text(told))
+    card, _ = judge_input(RunInput(particles=particles, **vars(options)), settings)
+    say(card.text(with_flags))
     return 2 if card.problems else 0
 
 
-def examined(source: RunInput, settings: Settings) -> tuple[PreflightCard, Particles]:
+def judge_input(source: RunInput, settings: Settings) -> tuple[PreflightCard, Particles]:
     """Open the particles of a run and judge them; missing stacks are among the problems."""
     particles = open_particles(source.particles, **source.options, require_stacks=False)
     return preflight(particles, settings), particles
 
 
-def checked_particles(source: RunInput, settings: Settings) -> Particles:
+def open_checked_particles(source: RunInput, settings: Settings) -> Particles:
     """Open the particles of a run, and say what they are.
 
     Raises
@@ -50,8 +50,8 @@ def checked_particles(source: RunInput, settings: Settings) -> Particles:
     ValueError
         A run is impossible; names every reason.
     """
-    card, particles = examined(source, settings)
+    card, particles = judge_input(source, settings)
     if card.problems:
-        raise ValueError(f"{source.particles}: " + "; ".join(map(told, card.problems)))
-    say(card.text(told))
+        raise ValueError(f"{source.particles}: " + "; ".join(map(with_flags, card.problems)))
+    say(card.text(with_flags))
     return particles

@@ -26,7 +26,7 @@ from napari_cryospin.views.posterior.map_state import MapState
 from napari_cryospin.views.posterior.particle_view import ParticleView
 
 
-def evaluate(
+def evaluate_command(
     run: Annotated[Positional[Path], arg(metavar="RUN")],
     truth: Path | None = None,
     map: Path | None = None,
@@ -52,12 +52,12 @@ def evaluate(
     found = evaluate_results(results, truth, map, symmetry, folder.source.data_dir)
     found.save(results / "evaluation.json")
     say(found.text())
-    for path in draw(folder, found):
+    for path in draw_figures(folder, found):
         say(f"wrote {path}")
     return 0
 
 
-def posterior(
+def posterior_command(
     run: Annotated[Positional[Path], arg(metavar="RUN")],
     particle: int,
     truth: Path | None = None,
@@ -135,7 +135,7 @@ def _candidates(folder: RunFolder, row: int) -> tuple[NDArray[np.float32], int]:
         return file["candidate_rotations"][row].astype(np.float32), int(file["best_head"][row])
 
 
-def draw(folder: RunFolder, found: TruthReport) -> list[Path]:
+def draw_figures(folder: RunFolder, found: TruthReport) -> list[Path]:
     """Pictures of a run and of how it compares, into results/."""
     results = folder.path / "results"
     figures = {"convergence": report.convergence_figure(folder.read_metrics(), folder.read_events())}

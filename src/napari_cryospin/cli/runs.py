@@ -8,8 +8,8 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from napari_cryospin.cli.console import describe, progress_shown, say, stop_on_signal, wording
-from napari_cryospin.cli.inputs import checked_particles
+from napari_cryospin.cli.console import error_text, progress_shown, progress_text, say, stop_on_signal
+from napari_cryospin.cli.inputs import open_checked_particles
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
@@ -18,7 +18,7 @@ from napari_cryospin.runs.source import InputOptions, RunInput
 from napari_cryospin.settings import Settings
 
 
-def run(
+def run_command(
     particles: Annotated[Positional[Path], arg(metavar="PARTICLES")],
     out: Annotated[Path, arg(aliases=["-o"])],
     settings: OmitArgPrefixes[Settings],
@@ -38,14 +38,14 @@ def run(
         What is needed beside the particles' file.
     """
     source = RunInput(particles=particles, **vars(options))
-    opened = checked_particles(source, settings)
+    opened = open_checked_particles(source, settings)
     from napari_cryospin.engine.devices import choose_devices  # torch, once all else is in order
 
     choose_devices(settings.machine.device, 2 if settings.preparation.half_sets else 1)
-    return go_on(RunFolder.create(out, source, settings), opened)
+    return drive_to_end(RunFolder.create(out, source, settings), opened)
 
 
-def resume(
+def resume_command(
     run: Annotated[Positional[Path], arg(metavar="RUN")],
     particles: Path | None = None,
     data_dir: Path | None = None,
@@ -72,10 +72,10 @@ def resume(
     if folder.read_status().state == "finished" and (folder.path / "results" / "map.mrc").exists():
         say(f"the run has finished; map and poses: {folder.path / 'results'}")
         return 0
-    return go_on(folder, opened)
+    return drive_to_end(folder, opened)
 
 
-def go_on(folder: RunFolder, particles: Particles | None = None) -> int:
+def drive_to_end(folder: RunFolder, particles: Particles | None = None) -> int:
     """Drive a run in this process until it ends, and say how it ended."""
     from napari_cryospin.driving.run import reconstruct  # torch
 
@@ -85,10 +85,14 @@ def go_on(folder: RunFolder, particles: Particles | None = None) -> int:
         except (FileNotFoundError, FileExistsError):  # stacks that are gone, another driver: it never began
             raise
         except (RuntimeError, ArithmeticError, MemoryError, OSError) as error:
-            say(f"the run failed: {wording(error)}\nthe traceback is in {folder.path / 'events.jsonl'}")
+            say(f"the run failed: {error_text(error)}\nthe traceback is in {folder.path / 'events.jsonl'}")
             return 1
     status = folder.read_status()
-    parts = f"{status.state} after {status.elapsed:.0f} s", f"epoch {status.epoch}/{status.epochs}", describe(status)
+    parts = (
+        f"{status.state} after {status.elapsed:.0f} s",
+        f"epoch {status.epoch}/{status.epochs}",
+        progress_text(status),
+    )
     say(", ".join(filter(None, parts)))
     results = folder.path / "results"
     say(f"map and poses: {results}" if (results / "map.mrc").exists() else "no map and no poses yet: no step was done")

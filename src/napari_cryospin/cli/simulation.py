@@ -8,12 +8,11 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from napari_cryospin.cli.console import say
-from napari_cryospin.simulation.files import SIMULATED_SUFFIXES
-from napari_cryospin.simulation.files import simulate as simulate_files
+from napari_cryospin.simulation.files import SIMULATED_SUFFIXES, simulate
 from napari_cryospin.simulation.images import SimulationSettings
 
 
-def simulate(
+def simulate_command(
     map: Annotated[Positional[Path], arg(metavar="MAP")],
     out: Annotated[Positional[Path], arg(metavar="OUT")],
     simulation: OmitArgPrefixes[SimulationSettings] = SimulationSettings(),  # noqa: B008 (frozen)
@@ -38,7 +37,7 @@ def simulate(
     if not truth.exists() and (star.exists() or stack.exists()):
         raise FileExistsError(f"{star if star.exists() else stack}: exists, and is no simulation; choose another OUT")
     out.parent.mkdir(parents=True, exist_ok=True)
-    files = simulate_files(map, out, simulation, pixel_size=pixel_size)
+    files = simulate(map, out, simulation, pixel_size=pixel_size)
     say(f"{simulation.count:,} images at {files.pixel_size:.4g} A, noise variance {files.noise_variance:.4g}")
     for path in (files.stack, files.particles, files.truth):
         say(f"wrote {path}")

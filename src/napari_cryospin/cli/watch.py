@@ -8,14 +8,12 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from napari_cryospin.cli.console import describe, say
+from napari_cryospin.cli.console import progress_text, say
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Command, CommandKind, Event
-
-LIVE = ("starting", "running", "paused")
+from napari_cryospin.runs.messages import LIVE_STATES, Command, CommandKind, Event
 
 
-def send(
+def send_command(
     run: Annotated[Positional[Path], arg(metavar="RUN")],
     command: Positional[Literal["pause", "resume", "switch", "save", "stop"]],
     wait: float = 10.0,
@@ -60,7 +58,7 @@ def answer_to(command: Command, events: list[Event]) -> Event | None:
     return next(obeyed, None) or next(ended, None)
 
 
-def status(run: Annotated[Positional[Path], arg(metavar="RUN")], json: bool = False) -> int:
+def status_command(run: Annotated[Positional[Path], arg(metavar="RUN")], json: bool = False) -> int:
     """How a run stands.
 
     Parameters
@@ -76,9 +74,9 @@ def status(run: Annotated[Positional[Path], arg(metavar="RUN")], json: bool = Fa
         say(now.to_json())
         return 0
     say(f"{now.state}: {now.stage}, epoch {now.epoch}/{now.epochs}, step {now.step}, {100 * now.progress:.0f} %")
-    if known := describe(now):
+    if known := progress_text(now):
         say(known)
-    if now.state in LIVE and not folder.is_driven():
+    if now.state in LIVE_STATES and not folder.is_driven():
         where = "begins anew" if folder.newest_checkpoint() is None else "goes on from the last checkpoint"
         say(f"its process is gone: `napari-cryospin resume` {where}")
     if now.switch_reason:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.export.options import Exported, ExportOptions, Progress
-from napari_cryospin.export.run_maps import has_newest_results, read_maps, read_series
+from napari_cryospin.export.run_maps import has_newest_results, read_run_maps, read_series
 from napari_cryospin.export.run_results import open_results
 from napari_cryospin.geometry import healpix
 from napari_cryospin.geometry.angles import rotation_from_euler
@@ -24,14 +24,14 @@ from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.mrc import read_map, write_map
 from napari_cryospin.runs.folder import RunFolder
 
-HALVES = ("#e8b96f", "#8fc7a3")
+HALF_MAP_COLOURS = ("#e8b96f", "#8fc7a3")
 """Colours of half map 1, half map 2."""
-NSIDE = 8
+DISTRIBUTION_NSIDE = 8
 """Cells of the directions' distribution: 768."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class ChimeraXView:
     """How the map is shown, so that ChimeraX's window and ours agree.
 
     Attributes
@@ -49,7 +49,7 @@ class Look:
     rotation: NDArray[np.float64] | None = None
 
     @classmethod
-    def of(cls, options: ExportOptions) -> Look:
+    def of(cls, options: ExportOptions) -> ChimeraXView:
         """As the options have it."""
         return cls(enclosed=options.contour, colour=options.colour, rotation=rotation_from_euler(options.view))
 
@@ -74,7 +74,7 @@ def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progre
     FileNotFoundError, ValueError
         The run has no map yet, or not the one that is asked for.
     """
-    look = Look.of(options)
+    look = ChimeraXView.of(options)
     out.mkdir(parents=True, exist_ok=True)
     progress(0.0, "maps")
     maps, pixel_size, notes = _maps(folder, options)
@@ -85,8 +85,8 @@ def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progre
     directions, bild = _directions(folder), None
     if directions is not None:
         bild = out / "directions.bild"
-        counts = np.bincount(healpix.vec2pix(NSIDE, *directions.T), minlength=12 * NSIDE**2)
-        centres = np.stack(healpix.pix2vec(NSIDE, np.arange(12 * NSIDE**2)), axis=-1)
+        counts = np.bincount(healpix.vec2pix(DISTRIBUTION_NSIDE, *directions.T), minlength=12 * DISTRIBUTION_NSIDE**2)
+        centres = np.stack(healpix.pix2vec(DISTRIBUTION_NSIDE, np.arange(12 * DISTRIBUTION_NSIDE**2)), axis=-1)
         box_size = len(next(iter(maps.values())))
         write_distribution(bild, centres, counts, box_size=box_size, pixel_size=pixel_size)
     series = _series(folder, out / "series", options, progress) if options.series else []
@@ -100,7 +100,7 @@ def _maps(folder: RunFolder, options: ExportOptions) -> tuple[dict[str, NDArray]
     """The results' map and half maps, the map first; of a run that has gone on, its newest map; pixel size, notes."""
     snapshot = None if has_newest_results(folder) else folder.newest_snapshot()
     if snapshot is None:
-        found = read_maps(folder, options)
+        found = read_run_maps(folder, options)
         names = [found.primary(options), *(name for name in ("half_map_1", "half_map_2") if name in found.maps)]
         return {name: found.maps[name] for name in names}, found.pixel_size, found.notes
     density = flip_hand(snapshot.map) if options.flip_hand else snapshot.map
@@ -129,11 +129,11 @@ def _series(folder: RunFolder, out: Path, options: ExportOptions, progress: Prog
     return written
 
 
-def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path], look: Look) -> str:
+def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path], look: ChimeraXView) -> str:
     """The script; paths in it are relative to its own folder, to which ChimeraX changes when it opens a script."""
     first, pixel_size = read_map(maps[0])
     lines = ["# A napari-cryospin run: open in an empty ChimeraX session."]
-    for number, (path, colour) in enumerate(zip(maps, (look.colour, *HALVES), strict=False), start=1):
+    for number, (path, colour) in enumerate(zip(maps, (look.colour, *HALF_MAP_COLOURS), strict=False), start=1):
         lines += [
             f"open {quoted(path.name)}",
             level_command(f"#{number}", read_map(path)[0], replace(look, colour=colour)),
@@ -156,7 +156,7 @@ def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path],
     return "\n".join(lines) + "\n"
 
 
-def level_command(model: str, density: NDArray, look: Look) -> str:
+def level_command(model: str, density: NDArray, look: ChimeraXView) -> str:
     """Contour of a map as the look says (volume.html)."""
     level = float(np.quantile(density, 1 - look.enclosed))
     return f"volume {model} style surface level {level:.6g} step 1 color {look.colour}"

@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-NAMES = ("chimerax", "ChimeraX", "chimerax-daily")
-USUAL = (
+CHIMERAX_NAMES = ("chimerax", "ChimeraX", "chimerax-daily")
+USUAL_FOLDERS = (
     "/usr/bin/chimerax*",
     "/usr/lib/ucsf-chimerax*/bin/ChimeraX",
     "/usr/libexec/UCSF-ChimeraX*/bin/ChimeraX",
@@ -41,14 +41,14 @@ def find_chimerax() -> Path:
         if program is None:
             raise FileNotFoundError(f"CHIMERAX_PATH is {named}; found no ChimeraX program there")
         return program
-    for name in NAMES:
+    for name in CHIMERAX_NAMES:
         if (path := shutil.which(name)) is not None:
             return Path(path)
     found = next(_usual(), None)
     if found is None:
         raise FileNotFoundError(
-            f"ChimeraX was not found. Looked on PATH for {', '.join(NAMES)}, and in "
-            + ", ".join(USUAL)
+            f"ChimeraX was not found. Looked on PATH for {', '.join(CHIMERAX_NAMES)}, and in "
+            + ", ".join(USUAL_FOLDERS)
             + ". Install it (https://www.rbvi.ucsf.edu/chimerax), or set CHIMERAX_PATH to its program or folder."
         )
     return found
@@ -72,14 +72,17 @@ def _in_folder(path: Path) -> Path | None:
     if path.is_file():
         return path
     names = [
-        f"{folder}/{name}{end}" for folder in ("bin", "Contents/bin", ".") for name in NAMES for end in ("", ".exe")
+        f"{folder}/{name}{end}"
+        for folder in ("bin", "Contents/bin", ".")
+        for name in CHIMERAX_NAMES
+        for end in ("", ".exe")
     ]
     return next((path / name for name in names if (path / name).is_file()), None)
 
 
 def _usual() -> Iterator[Path]:
     """Programs in the usual folders; of several versions in one place, the newest first."""
-    for pattern in USUAL:
+    for pattern in USUAL_FOLDERS:
         path = Path(pattern).expanduser()
         anchor = Path(path.anchor)
         if path.anchor:

@@ -17,16 +17,16 @@ from urllib.parse import urlencode
 
 from numpy.typing import NDArray
 
-from napari_cryospin.export.chimerax import Look, camera_matrix, level_command, quoted
+from napari_cryospin.export.chimerax import ChimeraXView, camera_matrix, level_command, quoted
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.mrc import write_map
 from napari_cryospin.runs.messages import Snapshot
 
 HOST = "127.0.0.1"  # loopback: commands can run anything, and must not come from elsewhere
 PORT = 60958
-START = "remotecontrol rest start port {port} json true"
-NAME = "cryoSPIN live"
-MODEL = "#900"
+REMOTE_CONTROL_COMMAND = "remotecontrol rest start port {port} json true"
+LIVE_MODEL_NAME = "cryoSPIN live"
+LIVE_MODEL_ID = "#900"
 """The model that is updated: far from the numbers that ChimeraX gives out itself."""
 
 
@@ -64,7 +64,7 @@ class ChimeraXRemote:
         except ConnectionRefusedError as error:
             raise ChimeraXError(
                 f"no ChimeraX listens on port {self.port}; type this into its command line: "
-                + START.format(port=self.port)
+                + REMOTE_CONTROL_COMMAND.format(port=self.port)
             ) from error
         except TimeoutError as error:
             raise ChimeraXError(f"ChimeraX did not answer {command!r} within {self.timeout:g} s") from error
@@ -90,7 +90,8 @@ def _values(status: int, text: str, command: str, port: int) -> dict[str, Any]:
         values = json.loads(text)
     except ValueError as error:
         raise ChimeraXError(
-            f"the answer of ChimeraX is no JSON; restart its remote control with: {START.format(port=port)}"
+            "the answer of ChimeraX is no JSON; restart its remote control with: "
+            + REMOTE_CONTROL_COMMAND.format(port=port)
         ) from error
     if not isinstance(values, dict) or "error" not in values or "log messages" not in values:
         raise ChimeraXError(f"an answer of another program than ChimeraX on port {port}; expected its JSON object")
@@ -114,8 +115,8 @@ class LiveModel:
         Of the first map.
     """
 
-    def __init__(self, remote: ChimeraXRemote, look: Look | None = None) -> None:
-        self.remote, self.look = remote, look or Look()
+    def __init__(self, remote: ChimeraXRemote, look: ChimeraXView | None = None) -> None:
+        self.remote, self.look = remote, look or ChimeraXView()
         self._grid: tuple[int, float] | None = None  # box and pixel size of the model; None: not made yet
         self._deviation = 1.0
 
@@ -129,23 +130,23 @@ class LiveModel:
         """
         density = flip_hand(snapshot.map) if flip else snapshot.map
         grid = (len(density), snapshot.pixel_size)
-        there = self.remote.find_model(NAME) is not None
+        there = self.remote.find_model(LIVE_MODEL_NAME) is not None
         if self._grid is not None and not there:
             raise ChimeraXError("the model was closed in ChimeraX, and is kept up to date no more; send it again")
         fresh = grid != self._grid
         if fresh:
             if there:
-                self.remote.run(f"close {MODEL}")
+                self.remote.run(f"close {LIVE_MODEL_ID}")
             size = f"size {len(density)} gridSpacing {snapshot.pixel_size:.6g}"
-            self.remote.run(f'volume new "{NAME}" {size} valueType float32 modelId {MODEL}')
+            self.remote.run(f'volume new "{LIVE_MODEL_NAME}" {size} valueType float32 modelId {LIVE_MODEL_ID}')
             self._grid, self._deviation = grid, float(density.std())
         deviation = float(density.std())
         scaled = density * (self._deviation / deviation) if deviation else density
         self._fill(scaled, snapshot.pixel_size, f"cryospin-step-{snapshot.step}")
         if fresh:
-            self.remote.run(level_command(MODEL, scaled, self.look))
+            self.remote.run(level_command(LIVE_MODEL_ID, scaled, self.look))
             self.remote.run(f"view matrix camera {camera_matrix(self.look.rotation, *grid)}")
-            self.remote.run(f"view {MODEL}")
+            self.remote.run(f"view {LIVE_MODEL_ID}")
 
     def _fill(self, density: NDArray, pixel_size: float, name: str) -> None:
         """Replace the model's values by those of a map that is opened beside it for a moment."""
@@ -158,6 +159,7 @@ class LiveModel:
             if opened is None:
                 raise ChimeraXError(f"ChimeraX opened {path.name}, but does not list it")
             try:
-                run(f"volume add {MODEL},{opened.removeprefix('#')} onGrid {MODEL} scaleFactors 0,1 inPlace true")
+                other = opened.removeprefix("#")
+                run(f"volume add {LIVE_MODEL_ID},{other} onGrid {LIVE_MODEL_ID} scaleFactors 0,1 inPlace true")
             finally:
                 run(f"close {opened}")

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from napari_cryospin.advice import Advice
 from napari_cryospin.evaluation.map_filter import low_pass
 from napari_cryospin.export.options import Exported, ExportOptions, Progress
-from napari_cryospin.export.run_maps import FIGURES, read_maps, read_series, write_figures
+from napari_cryospin.export.run_maps import FIGURES, read_run_maps, read_series, write_figures
 from napari_cryospin.io.mrc import write_map
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.run_particles import open_run_particles
 
-TABLES = ("fsc.csv", "fsc.star", "fsc.xml", "guinier.csv", "orientations.csv")
+RESULT_TABLES = ("fsc.csv", "fsc.star", "fsc.xml", "guinier.csv", "orientations.csv")
 REFERENCE = "reference.mrc"
-KINDS = {"map_filtered": "low-passed map", "map": "unfiltered map"}
+MAP_DESCRIPTIONS = {"map_filtered": "low-passed map", "map": "unfiltered map"}
 GREY_SCALE = (
     f"{REFERENCE}: its grey values are not on RELION's absolute scale: tick 'ref. map is on absolute greyscale: no' "
     "(--firstiter_cc); cryoSPARC needs nothing"
@@ -46,7 +46,7 @@ def export_maps(folder: RunFolder, out: Path, options: ExportOptions, progress: 
     FileNotFoundError
         The run has no results yet.
     """
-    found = read_maps(folder, options)
+    found = read_run_maps(folder, options)
     out.mkdir(parents=True, exist_ok=True)
     notes, paths = list(found.notes), []
     for index, (name, density) in enumerate(found.maps.items()):
@@ -77,12 +77,12 @@ def export_emdb(folder: RunFolder, out: Path, options: ExportOptions, progress: 
     The map is `options.primary`; without half sets the one that was low-passed, and a note says what is missing.
     Parameters as of `export_maps`.
     """
-    found = read_maps(folder, options)
+    found = read_run_maps(folder, options)
     primary = found.primary(options)
     out.mkdir(parents=True, exist_ok=True)
     b_factor = found.figures["b_factor"]
     sharpened = f"sharpened map, B-factor {b_factor:.1f} A^2" if b_factor else "map weighted by the FSC and low-passed"
-    notes = [*found.notes, f"map.mrc is the {KINDS.get(primary, sharpened)}"]
+    notes = [*found.notes, f"map.mrc is the {MAP_DESCRIPTIONS.get(primary, sharpened)}"]
     chosen = {"map": found.maps[primary]}
     chosen |= {name: found.maps[name] for name in ("half_map_1", "half_map_2", "mask") if name in found.maps}
     paths = []
@@ -137,7 +137,7 @@ def original_box_map(
     return fourier_pad_map(torch.from_numpy(filtered), box).numpy(), size
 
 
-def _copy_tables(folder: RunFolder, out: Path, names: tuple[str, ...] = TABLES) -> list[Path]:
+def _copy_tables(folder: RunFolder, out: Path, names: tuple[str, ...] = RESULT_TABLES) -> list[Path]:
     found = [name for name in names if (folder.path / "results" / name).is_file()]
     return [Path(shutil.copyfile(folder.path / "results" / name, out / name)) for name in found]
 

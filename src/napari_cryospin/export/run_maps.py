@@ -20,9 +20,9 @@ from napari_cryospin.io.npz import open_npz
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import PARTICLES_FILE
 
-MAPS = ("map", "map_filtered", "map_sharpened", "half_map_1", "half_map_2", "mask")
+RESULT_MAPS = ("map", "map_filtered", "map_sharpened", "half_map_1", "half_map_2", "mask")
 """Names in results/."""
-PRIMARY = {"sharpened": "map_sharpened", "filtered": "map_filtered", "unfiltered": "map"}
+PRIMARY_MAPS = {"sharpened": "map_sharpened", "filtered": "map_filtered", "unfiltered": "map"}
 FIGURES = "postprocess.json"
 
 
@@ -31,7 +31,7 @@ class RunMaps:
     """The maps of a run's results."""
 
     maps: dict[str, NDArray[np.float32]]
-    """Name -> `(z, y, x)`, those of `MAPS` that the run has."""
+    """Name -> `(z, y, x)`, those of `RESULT_MAPS` that the run has."""
     pixel_size: float  # A
     figures: dict[str, Any]
     """What postprocess.json says of them."""
@@ -46,8 +46,8 @@ class RunMaps:
             The run has no such map.
         """
         if options.primary is None:
-            return next(name for name in PRIMARY.values() if name in self.maps)
-        name = PRIMARY[options.primary]
+            return next(name for name in PRIMARY_MAPS.values() if name in self.maps)
+        name = PRIMARY_MAPS[options.primary]
         if name not in self.maps:
             raise ValueError(
                 Advice(
@@ -61,7 +61,7 @@ class RunMaps:
         return name
 
 
-def read_maps(folder: RunFolder, options: ExportOptions) -> RunMaps:
+def read_run_maps(folder: RunFolder, options: ExportOptions) -> RunMaps:
     """Maps of a run that has results.
 
     Parameters
@@ -82,7 +82,7 @@ def read_maps(folder: RunFolder, options: ExportOptions) -> RunMaps:
         raise FileNotFoundError(
             f"{folder.path}: no results yet (the run is {state}); they are written when it ends or is stopped"
         )
-    found = {name: read_map(results / f"{name}.mrc") for name in MAPS if (results / f"{name}.mrc").is_file()}
+    found = {name: read_map(results / f"{name}.mrc") for name in RESULT_MAPS if (results / f"{name}.mrc").is_file()}
     maps, pixel_size = {name: density for name, (density, _) in found.items()}, found["map"][1]
     figures: dict[str, Any] = json.loads((results / FIGURES).read_text())
     if options.b_factor is not None or options.low_pass is not None:

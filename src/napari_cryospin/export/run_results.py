@@ -20,7 +20,7 @@ from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import PARTICLES_FILE
 from napari_cryospin.runs.run_particles import open_run_particles
 
-COLUMNS = {
+SELECTION_COLUMNS = {
     "entropy": "nats, of the posterior over rotations",
     "error": "squared error of the image at its pose, over the noise",
     "head": "the head nearest to the image, from 0; -1: none",
@@ -123,7 +123,7 @@ class RunResults:
         return euler_from_rotation(self.rotations)
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """`(k,)` values of one of `COLUMNS`; nan where a value is not known.
+        """`(k,)` values of one of `SELECTION_COLUMNS`; nan where a value is not known.
 
         Raises
         ------

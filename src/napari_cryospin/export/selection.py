@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_cryospin.export.run_results import COLUMNS, RunResults
+from napari_cryospin.export.run_results import SELECTION_COLUMNS, RunResults
 from napari_cryospin.io.files import check_is_file
 
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
@@ -23,7 +23,9 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
-GRAMMAR = f"expected comparisons (< <= > >= == !=) of {', '.join(COLUMNS)} and numbers, joined by and, or, not"
+SELECTION_GRAMMAR = (
+    f"expected comparisons (< <= > >= == !=) of {', '.join(SELECTION_COLUMNS)} and numbers, joined by and, or, not"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ class Selection:
         """
         chosen = np.ones(len(results), dtype=bool)
         if self.expression:
-            chosen &= evaluate(self.expression, results)
+            chosen &= matching(self.expression, results)
         if self.direction is not None:
             chosen &= near_direction(results, *self.direction)
         if self.rows is not None:
@@ -112,7 +114,7 @@ def near_direction(results: RunResults, rot: float, tilt: float, within: float) 
     return np.linalg.norm(away, axis=-1) <= 2 * np.sin(np.radians(min(within, 180.0)) / 2) + 1e-12
 
 
-def evaluate(expression: str, results: RunResults) -> NDArray[np.bool_]:
+def matching(expression: str, results: RunResults) -> NDArray[np.bool_]:
     """`(k,)` whether an expression holds of each particle. What is not known of a particle holds of no comparison.
 
     Raises
@@ -123,7 +125,7 @@ def evaluate(expression: str, results: RunResults) -> NDArray[np.bool_]:
     try:
         tree = ast.parse(expression.strip(), mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise ValueError(f"selection {expression!r}: not readable; {GRAMMAR}") from error
+        raise ValueError(f"selection {expression!r}: not readable; {SELECTION_GRAMMAR}") from error
     return _truth(tree.body, expression, results)
 
 
@@ -151,11 +153,11 @@ def _value(node: ast.expr, expression: str, results: RunResults) -> NDArray[np.f
         return np.array(float(node.value))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_value(node.operand, expression, results)
-    if isinstance(node, ast.Name) and node.id in COLUMNS:
+    if isinstance(node, ast.Name) and node.id in SELECTION_COLUMNS:
         return results.column(node.id)
     raise _unexpected(node, expression)
 
 
 def _unexpected(node: ast.expr, expression: str) -> ValueError:
     part = ast.get_source_segment(expression.strip(), node)
-    return ValueError(f"selection {expression!r}: found {part!r}; {GRAMMAR}")
+    return ValueError(f"selection {expression!r}: found {part!r}; {SELECTION_GRAMMAR}")

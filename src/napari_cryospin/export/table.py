@@ -37,7 +37,7 @@ class Exporter:
     """Files that are no use alone: they get to their place when all of them are made."""
 
 
-SERIES = "series"
+SERIES_FOLDER = "series"
 """Folder of the epochs' maps in an export."""
 EXPORTERS = {
     "relion": Exporter(
@@ -86,7 +86,7 @@ EXPORTERS = {
 }
 
 
-def export(
+def export_run(
     run: Path | RunFolder | RunResults,
     to: str,
     out: Path,
@@ -175,7 +175,7 @@ def _all_or_nothing(out: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=".part-", dir=out) as name:
             part = Path(name)
             yield part
-            for old in (out / SERIES).glob("epoch_*.mrc") if (part / SERIES).is_dir() else ():
+            for old in (out / SERIES_FOLDER).glob("epoch_*.mrc") if (part / SERIES_FOLDER).is_dir() else ():
                 old.unlink()  # of an export with more epochs
             for path in sorted(part.rglob("*")):  # a folder comes before what is in it
                 place = out / path.relative_to(part)

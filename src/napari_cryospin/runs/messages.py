@@ -17,6 +17,8 @@ from napari_cryospin.io.npz import open_npz
 
 Stage = Literal["auto-encoding", "auto-decoding"]
 State = Literal["starting", "running", "paused", "finished", "stopped", "failed"]
+LIVE_STATES: tuple[State, ...] = ("starting", "running", "paused")
+"""States of a run that somebody drives."""
 CommandKind = Literal["pause", "resume", "switch", "save", "stop"]
 EventKind = Literal[
     "started",  # a new run

@@ -14,9 +14,10 @@ from napari_cryospin.settings.groups import (
     Settings,
     VolumeSettings,
 )
-from napari_cryospin.settings.presets import PRESETS
+from napari_cryospin.settings.presets import DEFAULT_PRESET, PRESETS
 
 __all__ = [
+    "DEFAULT_PRESET",
     "PRESETS",
     "EncoderSettings",
     "MachineSettings",

@@ -18,6 +18,8 @@ PAPER_SYNTHETIC = Settings(
     encoder=EncoderSettings(heads=7, trunk="vgg16", encoder_box=128, encoder_learning_rate=1e-4, shifts=False),
     schedule=ScheduleSettings(epochs=20, switch=7),
 )
+DEFAULT_PRESET = "quick"
+"""The preset that is used where none is named."""
 PRESETS: dict[str, Settings] = {
     "quick": Settings(
         preset="quick",

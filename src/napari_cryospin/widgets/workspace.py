@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
-from napari_cryospin.widgets.session.docks import PLUGIN, WORKSPACE, dock_of
+from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME
+from napari_cryospin.widgets.session.docks import WORKSPACE, dock_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
     from qtpy.QtGui import QShowEvent
 
-LARGE = (1500, 850)
+LARGE_SCREEN = (1500, 850)
 """Pixels of a screen on which all panels have a place side by side."""
 RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 430, 380
 UPPER_SHARE = 0.42  # of the right side's height, for particles, run and export
@@ -92,8 +93,8 @@ PANELS = {
     "Orientations": Place(_orientations, "View directions of all particles"),
 }
 """Title -> panel. Each is made when it is first seen."""
-RIGHT = ("Particles", "Run", "Export")
-BOTTOM = ("Convergence", "Heads", "Orientations")
+RIGHT_PANELS = ("Particles", "Run", "Export")
+BOTTOM_PANELS = ("Convergence", "Heads", "Orientations")
 
 
 class PanelTabs(QTabWidget):
@@ -157,7 +158,7 @@ class BottomRow(QWidget):
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
-        self.tabs = PanelTabs(viewer, BOTTOM)
+        self.tabs = PanelTabs(viewer, BOTTOM_PANELS)
         self.fold = QToolButton()
         self.fold.setCheckable(True)
         self.fold.setAutoRaise(True)
@@ -199,7 +200,7 @@ class Workspace(PanelTabs):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__(napari_viewer, RIGHT)
+        super().__init__(napari_viewer, RIGHT_PANELS)
         # napari's title bar covers the first pixels of a dock's widget.
         self.setStyleSheet("QTabBar::tab { padding: 9px 12px 5px 12px; }")
         self.arranged = False
@@ -238,7 +239,7 @@ class Workspace(PanelTabs):
         known = [one.objectName() for one in window.findChildren(QDockWidget)]
         if any(name.startswith("Posterior") for name in known):
             return
-        _, panel = self.viewer.window.add_plugin_dock_widget(PLUGIN, "Posterior")
+        _, panel = self.viewer.window.add_plugin_dock_widget(PLUGIN_NAME, "Posterior")
         dock = dock_of(panel)
         if dock is not None and not dock.isFloating():
             window.splitDockWidget(column, dock, Qt.Orientation.Vertical)
@@ -257,12 +258,12 @@ def is_large(widget: QWidget) -> bool:
     """Whether a widget's screen has room for all panels side by side."""
     screen = widget.screen()
     size = screen.availableGeometry() if screen is not None else widget.window().rect()  # type: ignore[union-attr]
-    return bool(size.width() >= LARGE[0] and size.height() >= LARGE[1])
+    return bool(size.width() >= LARGE_SCREEN[0] and size.height() >= LARGE_SCREEN[1])
 
 
 def open_workspace(viewer: Viewer) -> Workspace:
     """Dock everything; what is docked already stays as it is."""
-    dock, workspace = viewer.window.add_plugin_dock_widget(PLUGIN, WORKSPACE)
+    dock, workspace = viewer.window.add_plugin_dock_widget(PLUGIN_NAME, WORKSPACE)
     dock.show()
     workspace.arrange()
     assert isinstance(workspace, Workspace)

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from napari_cryospin.settings import PRESETS, PreparationSettings, Settings, fields_of
-from napari_cryospin.widgets.kit.knobs import AFTER, label_of, tip_of
-from napari_cryospin.widgets.kit.preferences import recall_settings, remember, remember_settings
+from napari_cryospin.widgets.kit.knobs import AFTER_EPOCHS, label_of, tip_of
+from napari_cryospin.widgets.kit.preferences import recall_settings, remember_choice, remember_settings
 from napari_cryospin.widgets.kit.settings_form import GroupForm, changes, window_preset, with_changes, with_preset
 from napari_cryospin.widgets.run.setup import RunSetup
 
@@ -108,7 +108,7 @@ def test_what_was_chosen_is_remembered():
 
 @pytest.mark.parametrize("text", ["{", json.dumps({"preset": "gone", "changes": {}})])
 def test_what_another_version_remembered_is_left_out(text):
-    remember("settings", text)
+    remember_choice("settings", text)
     assert recall_settings() == window_preset("quick")
     for changed in (
         {"encoder.antlers": 2},
@@ -117,7 +117,7 @@ def test_what_another_version_remembered_is_left_out(text):
         {"preset.heads": 2},
         {"x": 1},
     ):
-        remember("settings", json.dumps({"preset": "quick", "changes": changed}))
+        remember_choice("settings", json.dumps({"preset": "quick", "changes": changed}))
         assert recall_settings() == window_preset("quick")
 
 
@@ -180,7 +180,7 @@ def test_whatever_number_is_typed_is_admitted_or_complained_of(qtbot, group, num
         qtbot.addWidget(form)
         knob = form.knobs[name]
         if knob.choice is not None:
-            knob.choice.value = AFTER
+            knob.choice.value = AFTER_EPOCHS
         knob.number.native.setValue(number)
         try:
             made = form.applied_to(cls())

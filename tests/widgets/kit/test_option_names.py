@@ -4,7 +4,7 @@ import pytest
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel
 
 from napari_cryospin.advice import Advice
-from napari_cryospin.widgets.kit.option_names import PLACES_OF_OPTIONS, told
+from napari_cryospin.widgets.kit.option_names import PLACES_OF_OPTIONS, with_fields
 from napari_cryospin.widgets.workspace import PANELS
 from support.advised import advised
 
@@ -26,5 +26,5 @@ def test_fields_and_buttons_are_in_their_panels(title, make_napari_viewer, qtbot
 
 
 def test_options_are_named_by_field_and_panel():
-    assert told(ValueError(Advice("no size", "pixel_size"))) == "no size (Pixel size, in the Particles panel)"
-    assert told(Advice("no poses", "orientation_table")) == "no poses"
+    assert with_fields(ValueError(Advice("no size", "pixel_size"))) == "no size (Pixel size, in the Particles panel)"
+    assert with_fields(Advice("no poses", "orientation_table")) == "no poses"

@@ -5,18 +5,18 @@ import pytest
 from napari.components import Camera
 from scipy.spatial.transform import Rotation
 
-from napari_cryospin.widgets.live_map.camera_link import CHIMERAX, camera_rotation, rotation_of_view, turn_camera
+from napari_cryospin.widgets.live_map.camera_link import CHIMERAX_AXES, camera_rotation, rotation_of_view, turn_camera
 
 NAPARI = ("towards", "down", "right")
 
 
-@pytest.mark.parametrize("orientation", [CHIMERAX, NAPARI])
+@pytest.mark.parametrize("orientation", [CHIMERAX_AXES, NAPARI])
 def test_first_view_is_the_identity(orientation):
     camera = Camera(orientation=orientation)
     np.testing.assert_allclose(camera_rotation(camera), np.eye(3), atol=1e-12)
 
 
-@pytest.mark.parametrize("orientation", [CHIMERAX, NAPARI])
+@pytest.mark.parametrize("orientation", [CHIMERAX_AXES, NAPARI])
 def test_camera_takes_a_rotation_and_tells_it_again(orientation):
     camera = Camera(orientation=orientation)
     for rotation in Rotation.random(20, random_state=0).as_matrix():

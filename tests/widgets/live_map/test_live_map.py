@@ -11,9 +11,9 @@ from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Event, Snapshot, Status
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
-from napari_cryospin.widgets.live_map.camera_link import CHIMERAX, camera_rotation, rotation_of_view
+from napari_cryospin.widgets.live_map.camera_link import CHIMERAX_AXES, camera_rotation, rotation_of_view
 from napari_cryospin.widgets.live_map.layers import live_map_of
-from napari_cryospin.widgets.live_map.map_layer import NAME
+from napari_cryospin.widgets.live_map.map_layer import MAP_LAYER_NAME
 from napari_cryospin.widgets.live_map.panel import LiveMapPanel
 from napari_cryospin.widgets.session.session import session_of
 
@@ -125,7 +125,7 @@ def centre_on_map(viewer):
 
 def test_canvas_shows_the_projection_at_a_pose_in_the_right_hand(live, qtbot):
     viewer = live.test_viewer
-    assert tuple(map(str, viewer.camera.orientation)) == CHIMERAX
+    assert tuple(map(str, viewer.camera.orientation)) == CHIMERAX_AXES
     drawn(qtbot, live, lambda: live.set_look(rendering="mip"))
     centre_on_map(viewer)
     for rotation in (np.eye(3), VIEW):
@@ -166,7 +166,7 @@ def test_one_layer_in_angstrom_is_updated_in_place(live, folder, qtbot):
     viewer = live.test_viewer
     (layer,) = viewer.layers
     assert isinstance(layer, Surface)
-    assert layer.name == NAME
+    assert layer.name == MAP_LAYER_NAME
     assert str(layer.units[0]) == "angstrom"
     np.testing.assert_allclose(layer.scale, PIXEL)
     other = viewer.add_image(np.zeros((8, 8, 8)), name="other")
@@ -207,7 +207,7 @@ def test_what_the_user_set_outlives_snapshots_deletion_and_the_dock(live, folder
     panel.deleteLater()
     follow(qtbot, live, folder, snapshot(2, phantom(scale=3.0)))
     (layer,) = viewer.layers
-    assert (layer.name, layer.colormap.name, layer.opacity) == (NAME, "magma", pytest.approx(0.6))
+    assert (layer.name, layer.colormap.name, layer.opacity) == (MAP_LAYER_NAME, "magma", pytest.approx(0.6))
     again = LiveMapPanel(viewer)
     qtbot.addWidget(again)
     assert not again.is_empty
@@ -221,7 +221,7 @@ def test_2d_shows_slices_of_the_same_map_and_3d_the_surface_again(live, folder, 
     drawn(qtbot, live, lambda: setattr(viewer.dims, "ndisplay", 2))
     (layer,) = viewer.layers
     assert isinstance(layer, Image)
-    assert layer.name == NAME
+    assert layer.name == MAP_LAYER_NAME
     follow(qtbot, live, folder, snapshot(2, phantom(scale=2.0)))
     assert viewer.layers[0] is layer
     np.testing.assert_allclose(layer.data, phantom(scale=2.0))

@@ -197,7 +197,7 @@ def test_files_and_runs_can_be_dropped(viewer, qtbot, tiny_particles, finished_r
     drop(panel, finished_run.path)
     assert panel.session.folder.path == finished_run.path
     qtbot.waitUntil(lambda: panel.session.status is not None, timeout=PATIENCE)
-    assert reveal(viewer, "Run").control.phase == "finished"
+    assert reveal(viewer, "Run").control.standing == "finished"
     qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=PATIENCE)  # its map
 
 

@@ -84,7 +84,7 @@ def long_settings(tiny_settings, monkeypatch):
 
 
 def wait_for(qtbot, panel, *phases):
-    qtbot.waitUntil(lambda: panel.control.phase in phases, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: panel.control.standing in phases, timeout=PATIENCE)
 
 
 def test_from_a_sample_to_the_map(viewer, session, qtbot, long_settings):
@@ -211,7 +211,7 @@ def test_a_closed_panel_finds_the_run_again(viewer, session, qtbot, tiny_particl
         viewer.window.remove_dock_widget(panel)
     assert session.driven_here
     _, panel = viewer.window.add_plugin_dock_widget("napari-cryospin", "Run")
-    assert panel.control.phase == "running"
+    assert panel.control.standing == "running"
     assert not panel.folded.is_open
     panel.stop.click()
     wait_for(qtbot, panel, "stopped", "finished")
@@ -257,7 +257,7 @@ def test_a_killed_process_is_noticed_and_its_run_continued(panel, qtbot, new_run
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     wait_for(qtbot, panel, "gone", "finished")
-    if panel.control.phase == "gone":
+    if panel.control.standing == "gone":
         panel.go_on.click()
         wait_for(qtbot, panel, "finished")
 

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow
 from napari_cryospin.geometry.sphere_cells import direction_of, healpix_cells, pixel_of
 from napari_cryospin.views.pose_path import PosePath
 from napari_cryospin.views.posterior.view_results import LINE, SIDE, Zoom, patch_axes, patch_directions
-from napari_cryospin.widgets.kit.colours import SWITCH, head_colour
+from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR, head_colour
 from napari_cryospin.widgets.sphere.flat_map import MollweideView
 from napari_cryospin.widgets.sphere.globe import Sphere, turn_about
 from napari_cryospin.widgets.sphere.scene import DirectionScene, Marker, colour_table
@@ -161,7 +161,7 @@ def test_flat_map_shows_the_brightest_cell_and_tells_what_was_clicked(qtbot):
     np.testing.assert_allclose(colour_at(picture, place), BRIGHTEST, atol=12)
     np.testing.assert_allclose(head, (250, 130), atol=1)
     np.testing.assert_allclose(colour_at(picture, head + np.array([-5.5, 0])), rgb(head_colour(1)), atol=25)
-    np.testing.assert_allclose(colour_at(picture, switch), rgb(SWITCH), atol=25)
+    np.testing.assert_allclose(colour_at(picture, switch), rgb(SWITCH_COLOUR), atol=25)
     assert place[0] > 250  # rot grows to the right
     assert place[1] < 130  # north is up
     np.testing.assert_allclose(flat.direction_at(QPointF(*place)), direction, atol=1e-3)

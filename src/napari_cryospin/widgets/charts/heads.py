@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
 from napari_cryospin.views.curves import Clock, newest, series, shares
 from napari_cryospin.views.heads import HeadMaps, head_maps
 from napari_cryospin.widgets.charts.half_choice import HalfChoice
-from napari_cryospin.widgets.kit.colours import SAMPLE, head_colour, theme_of
+from napari_cryospin.widgets.kit.colours import SAMPLE_COLOUR, head_colour, theme_of
 from napari_cryospin.widgets.kit.curve_plot import BarPlot, Curve, CurvePlot, Mark
 from napari_cryospin.widgets.kit.multiples import Multiples
 from napari_cryospin.widgets.kit.plots import Plot
@@ -171,7 +171,7 @@ class HeadsPanel(Panel):
         assert share is not None
         heads, sampled = len(share) - 1, share[-1] > 0  # a bar of its own where the method draws samples
         names = [str(head + 1) for head in range(heads)] + (["sample"] if sampled else [])
-        colours = [head_colour(head) for head in range(heads)] + [SAMPLE]
+        colours = [head_colour(head) for head in range(heads)] + [SAMPLE_COLOUR]
         self.bars.set_bars(names, share[: len(names)], colours[: len(names)], apart=int(sampled))
         of_half = self.maps is not None and share is self.maps.share
         whose = f"Half {self.half.half}" if of_half else "Both halves"
@@ -187,7 +187,7 @@ class HeadsPanel(Panel):
             sample = name == "sample_share"
             if len(x) and (not sample or y.any()):
                 header = "posterior sample (%)" if sample else f"head {int(number) + 1} (%)"
-                colour = SAMPLE if sample else head_colour(int(number))
+                colour = SAMPLE_COLOUR if sample else head_colour(int(number))
                 curves.append(Curve(name=header, x=x, y=100 * y, colour=colour, dashed=sample))
         self.over.set_curves(curves)
         self.over.set_note("" if curves else "after the first epoch")

@@ -22,10 +22,10 @@ ENCLOSED = 0.01
 
 def map_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
     """Function that reads the map or maps, or None where one of them is no map (an image stack, say)."""
-    return read_maps if all(is_map(one) for one in as_paths(path)) else None
+    return read_map_layers if all(is_map(one) for one in as_paths(path)) else None
 
 
-def read_maps(path: str | Sequence[str]) -> list[LayerData]:
+def read_map_layers(path: str | Sequence[str]) -> list[LayerData]:
     """One image layer for each map."""
     return [map_layer(one) for one in as_paths(path)]
 

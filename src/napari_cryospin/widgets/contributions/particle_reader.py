@@ -19,10 +19,10 @@ NO_LAYERS: list[Any] = [(None,)]
 def particle_reader(path: str | Sequence[str]) -> Reader | None:
     """Function that opens particles, or None where one of the files is a map."""
     paths = as_paths(path)
-    return None if any(one.suffix.lower() == ".mrc" and is_map(one) for one in paths) else read_particles
+    return None if any(one.suffix.lower() == ".mrc" and is_map(one) for one in paths) else show_particles
 
 
-def read_particles(path: str | Sequence[str]) -> list[LayerData]:
+def show_particles(path: str | Sequence[str]) -> list[LayerData]:
     """Open particles in the workspace, which adds them as a layer too; without a window, return the layer."""
     from napari import current_viewer
 
@@ -41,10 +41,10 @@ def read_particles(path: str | Sequence[str]) -> list[LayerData]:
 def run_reader(path: str | Sequence[str]) -> Reader | None:
     """Function that shows a run, or None where the folder holds none."""
     (folder, *others) = as_paths(path)
-    return read_run if not others and (folder / "input.json").is_file() else None
+    return show_run if not others and (folder / "input.json").is_file() else None
 
 
-def read_run(path: str | Sequence[str]) -> list[LayerData]:
+def show_run(path: str | Sequence[str]) -> list[LayerData]:
     """Show a run in the workspace; without a window, return the map of its results."""
     from napari import current_viewer
 

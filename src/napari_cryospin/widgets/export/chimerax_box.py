@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QCheckBox, QGroupBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout
 
-from napari_cryospin.export.chimerax import Look
+from napari_cryospin.export.chimerax import ChimeraXView
 from napari_cryospin.export.options import ExportOptions
 from napari_cryospin.widgets.export.chimerax_job import chimerax_job_of
 from napari_cryospin.widgets.kit.parts import WARNING, button, text_label, tint
@@ -78,12 +78,12 @@ class ChimeraXBox(QGroupBox):
         tint(self.said, WARNING if job.went_wrong else "")
 
 
-def look_of(session: Session) -> Look:
+def look_of(session: Session) -> ChimeraXView:
     """Contour and colour of the map as the window shows it; as ChimeraX has it, where the window shows none."""
     live = find_live_map(session)
     if live is None or live.picture is None:
-        return Look()
+        return ChimeraXView()
     picture = live.picture
     enclosed = float((picture.density > picture.level).mean())
-    look = Look(colour=live.layer.colour)
+    look = ChimeraXView(colour=live.layer.colour)
     return dataclasses.replace(look, enclosed=enclosed) if 0 < enclosed < 1 else look

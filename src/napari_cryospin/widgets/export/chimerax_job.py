@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
-from napari_cryospin.export.chimerax import Look
+from napari_cryospin.export.chimerax import ChimeraXView
 from napari_cryospin.export.chimerax_program import find_chimerax, open_in_chimerax
-from napari_cryospin.export.chimerax_remote import PORT, START, ChimeraXRemote, LiveModel
+from napari_cryospin.export.chimerax_remote import PORT, REMOTE_CONTROL_COMMAND, ChimeraXRemote, LiveModel
 from napari_cryospin.export.options import ExportOptions
-from napari_cryospin.export.table import export
+from napari_cryospin.export.table import export_run
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
 
@@ -77,7 +77,7 @@ class ChimeraXJob(QObject):
 
         def work() -> str:
             find_chimerax()  # before anything is written
-            script = export(folder, "chimerax", folder.path / "exported" / "chimerax", options=options).paths[0]
+            script = export_run(folder, "chimerax", folder.path / "exported" / "chimerax", options=options).paths[0]
             open_in_chimerax(script)
             return f"Started ChimeraX on {script}"
 
@@ -85,7 +85,7 @@ class ChimeraXJob(QObject):
         self._say("Writing maps...")
         self._worker.ask("open", work)
 
-    def send(self, look: Look) -> None:
+    def send(self, look: ChimeraXView) -> None:
         """Show the present map in a ChimeraX that is running."""
         snapshot, folder = self.session.snapshot, self.session.folder
         if snapshot is None or folder is None:
@@ -97,7 +97,7 @@ class ChimeraXJob(QObject):
     def _rest(self) -> None:
         """Nothing is sent, and it is said how to begin."""
         self.live = None
-        self._say(f"To send to ChimeraX, type there once:\n{START.format(port=self.port)}")
+        self._say(f"To send to ChimeraX, type there once:\n{REMOTE_CONTROL_COMMAND.format(port=self.port)}")
 
     def _say(self, text: str, went_wrong: bool = False) -> None:
         self.said, self.went_wrong = text, went_wrong

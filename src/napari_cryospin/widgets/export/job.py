@@ -11,9 +11,9 @@ from qtpy.QtCore import QObject, Signal
 from napari_cryospin.export.options import ExportCancelledError, Exported, ExportOptions
 from napari_cryospin.export.run_results import RunResults
 from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import export
+from napari_cryospin.export.table import export_run
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.widgets.kit.option_names import told
+from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
 
@@ -54,11 +54,11 @@ class ExportJob(QObject):
     def start(
         self, run: RunFolder | RunResults, to: str, out: Path, selection: Selection, options: ExportOptions
     ) -> None:
-        """Begin to write; parameters as of `export`."""
+        """Begin to write; parameters as of `export_run`."""
         self._stop = stop = threading.Event()
         self.busy, self.share, self.said, self.failed, self.written = True, 0.0, "", False, None
         tell = self._progressed.emit
-        self._worker.ask("export", lambda: (out, export(run, to, out, selection, options, tell, stop)))
+        self._worker.ask("export", lambda: (out, export_run(run, to, out, selection, options, tell, stop)))
         self.changed.emit()
 
     def cancel(self) -> None:
@@ -75,16 +75,19 @@ class ExportJob(QObject):
 
     def _done(self, _: str, answer: tuple[Path, Exported]) -> None:
         self.written, exported = answer
-        self.said = "\n".join((f"Wrote {self.written}", *map(told, exported.notes)))
+        self.said = "\n".join((f"Wrote {self.written}", *map(with_fields, exported.notes)))
         self._end()
         show_info(f"Exported to {self.written}")
 
     def _failed(self, _: str, error: Exception) -> None:
         cancelled = isinstance(error, ExportCancelledError)
-        self.said, self.failed = ("Cancelled: nothing was written." if cancelled else told(error)), not cancelled
+        self.said, self.failed = (
+            ("Cancelled: nothing was written." if cancelled else with_fields(error)),
+            not cancelled,
+        )
         self._end()
         if not cancelled:
-            show_error(f"Export: {told(error)}")
+            show_error(f"Export: {with_fields(error)}")
 
     def _end(self) -> None:
         self.busy = False

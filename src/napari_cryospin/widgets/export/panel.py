@@ -38,14 +38,14 @@ from napari_cryospin.widgets.session.panel import Panel
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-EMPTY = "Nothing to export yet.\n\nStart a run, or attach to the folder of one, in the Run panel."
-WAITING = "Particles can be chosen and exported when the run's first epoch has ended."
-NAMES = {"relion": "particles.star"}
+EXPORT_EMPTY_TEXT = "Nothing to export yet.\n\nStart a run, or attach to the folder of one, in the Run panel."
+EXPORT_WAITING_TEXT = "Particles can be chosen and exported when the run's first epoch has ended."
+SUGGESTED_NAMES = {"relion": "particles.star"}
 """What is suggested as a name, where it is not that of the program."""
-STAR = {"STAR version as the input's": "same", "STAR version 3.1 or later": "3.1"}
-PRIMARY = {"Map: the best there is": None, "Map: sharpened": "sharpened", "Map: low-passed": "filtered",
+STAR_CHOICES = {"STAR version as the input's": "same", "STAR version 3.1 or later": "3.1"}
+PRIMARY_CHOICES = {"Map: the best there is": None, "Map: sharpened": "sharpened", "Map: low-passed": "filtered",
            "Map: unfiltered": "unfiltered"}  # fmt: skip
-CHOICES = {
+PROGRAM_OPTIONS = {
     "relion": ("star", "statistics"),
     "maps": ("series", "sharpen"),
     "emdb": ("primary", "sharpen"),
@@ -64,7 +64,7 @@ class ExportPanel(Panel):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__(napari_viewer, EMPTY)
+        super().__init__(napari_viewer, EXPORT_EMPTY_TEXT)
         session = self.session
         self.job = export_job_of(session)
         self.worker = Worker("cryospin-results", self)
@@ -96,7 +96,7 @@ class ExportPanel(Panel):
         self.program = _combo({exporter.label: name for name, exporter in EXPORTERS.items()})
         self.program.currentIndexChanged.connect(self._program_chosen)
         self.about = text_label()
-        self.star, self.primary = _combo(STAR), _combo(PRIMARY)
+        self.star, self.primary = _combo(STAR_CHOICES), _combo(PRIMARY_CHOICES)
         self.primary.setToolTip("Which of the run's maps; the best: sharpened with half sets, else low-passed")
         self.series = QCheckBox("the map of every epoch as well")
         self.series.setChecked(True)
@@ -151,10 +151,10 @@ class ExportPanel(Panel):
     # What the run knows
 
     def _new_run(self) -> None:
-        self.choice.forget(WAITING)
+        self.choice.forget(EXPORT_WAITING_TEXT)
         folder = self.session.folder
         if folder is None:
-            self.show_empty(EMPTY)
+            self.show_empty(EXPORT_EMPTY_TEXT)
             return
         self._suggest_place()
         if self.session.snapshot is not None:
@@ -197,7 +197,7 @@ class ExportPanel(Panel):
         return str(self.program.currentData())
 
     def _program_chosen(self, _: object = None) -> None:
-        choices = CHOICES.get(self._name, ())
+        choices = PROGRAM_OPTIONS.get(self._name, ())
         for name, part in (("star", self.star), ("primary", self.primary), ("series", self.series)):
             part.setVisible(name in choices)
         self.fold.setVisible("sharpen" in choices)
@@ -209,12 +209,12 @@ class ExportPanel(Panel):
 
     def _suggest_place(self) -> None:
         if self.session.folder is not None:
-            self.place.setText(str(self.session.folder.path / "exported" / NAMES.get(self._name, self._name)))
+            self.place.setText(str(self.session.folder.path / "exported" / SUGGESTED_NAMES.get(self._name, self._name)))
             self.place.setCursorPosition(len(self.place.text()))  # its end tells more
 
     def options(self) -> ExportOptions:
         """How to write, as it is chosen here and as the map is shown."""
-        look, choices = look_of(self.session), CHOICES.get(self._name, ())
+        look, choices = look_of(self.session), PROGRAM_OPTIONS.get(self._name, ())
         chosen: dict[str, Any] = {"star": self.star.currentData(), "statistics": self.statistics.isChecked()}
         chosen |= {"primary": self.primary.currentData(), "series": self.series.isChecked(), **self.sharpen.options}
         if "sharpen" not in choices:
@@ -260,7 +260,7 @@ class ExportPanel(Panel):
         self.folder_button.setVisible(job.written is not None and not job.busy)
         self.hand.setVisible(self.session.hand_flipped)
         live = self.choice.results is not None and self.choice.results.live
-        self.statistics.setVisible(live and "statistics" in CHOICES.get(self._name, ()))
+        self.statistics.setVisible(live and "statistics" in PROGRAM_OPTIONS.get(self._name, ()))
         self.bar.setVisible(job.busy)
         self.bar.setValue(round(1000 * job.share))
         self.said.setText(job.said)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QHBoxLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout
 
-from napari_cryospin.export.run_results import COLUMNS, RunResults
+from napari_cryospin.export.run_results import SELECTION_COLUMNS, RunResults
 from napari_cryospin.export.selection import Selection
 from napari_cryospin.geometry.angles import euler_from_rotation
 from napari_cryospin.widgets.export.selection_plot import SelectionPlot, inside
@@ -19,7 +19,7 @@ from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
 
 UNITS = {"entropy": "nats", "rot": "degrees", "tilt": "degrees", "psi": "degrees", "shift": "Å"}
-WAIT = 150  # ms that the map must rest until particles near its view are counted
+VIEW_REST = 150  # ms that the map must rest until particles near its view are counted
 PLOT_HEIGHT = 200
 
 
@@ -76,7 +76,7 @@ class ParticleChoice(QGroupBox):
         for (axis, figure), start in zip(self.figures.items(), ("entropy", "error"), strict=True):
             figure.setMinimumContentsLength(3)
             figure.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            for name, text in COLUMNS.items():
+            for name, text in SELECTION_COLUMNS.items():
                 figure.addItem(name, name)
                 figure.setItemData(figure.count() - 1, text, Qt.ItemDataRole.ToolTipRole)
             figure.setToolTip(f"What is along {axis}")
@@ -91,7 +91,8 @@ class ParticleChoice(QGroupBox):
         self.condition = QLineEdit()
         self.condition.setPlaceholderText("all; or: entropy < 0.5 and head == 2")
         self.condition.setToolTip(
-            "Comparisons joined by and, or, not, of\n" + "\n".join(f"{name}: {text}" for name, text in COLUMNS.items())
+            "Comparisons joined by and, or, not, of\n"
+            + "\n".join(f"{name}: {text}" for name, text in SELECTION_COLUMNS.items())
         )
         self.condition.editingFinished.connect(self._count)
         self.within = QSpinBox()
@@ -103,7 +104,7 @@ class ParticleChoice(QGroupBox):
         self.said = text_label()
         self._resting = QTimer(self)
         self._resting.setSingleShot(True)
-        self._resting.setInterval(WAIT)
+        self._resting.setInterval(VIEW_REST)
         self._resting.timeout.connect(self._count)
 
     # What is known

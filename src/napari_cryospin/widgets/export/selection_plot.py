@@ -12,10 +12,10 @@ from qtpy.QtGui import QMouseEvent
 from napari_cryospin.widgets.kit.colours import Theme
 from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, SECOND, Plot
 
-SHOWN = 5000
+DRAWN_POINTS = 5000
 """Points that are drawn at most; lasso and range take in the others as well."""
-TITLE = "Particles (lasso, or drag an axis)"
-CORNERS = 200
+SELECTION_TITLE = "Particles (lasso, or drag an axis)"
+OUTLINE_CORNERS = 200
 """Of an outline, at most."""
 
 
@@ -30,7 +30,7 @@ class SelectionPlot(Plot):
     ranged = Signal(str, float, float)
 
     def __init__(self) -> None:
-        super().__init__(TITLE)
+        super().__init__(SELECTION_TITLE)
         self.x, self.y = np.zeros(0), np.zeros(0)
         self.chosen = np.zeros(0, dtype=bool)
         self.names = ("", "")
@@ -88,7 +88,7 @@ class SelectionPlot(Plot):
 
     def _draw(self) -> None:
         known = np.flatnonzero(self._known)
-        shown = known[:: max(1, -(-len(known) // SHOWN))]
+        shown = known[:: max(1, -(-len(known) // DRAWN_POINTS))]
         for item, chosen, colour in ((self._others, False, QUIET + "70"), (self._points, True, ACCENT)):
             part = shown[self.chosen[shown] == chosen]
             item.setData(self.x[part], self.y[part], brush=pg.mkBrush(colour))
@@ -121,7 +121,7 @@ class SelectionPlot(Plot):
                 self.ranged.emit(self.names[self._axis], *limits)
         elif len(corners) > 3:
             self._line.setData(*corners.T)
-            self.lassoed.emit(corners[:: -(-len(corners) // CORNERS)])
+            self.lassoed.emit(corners[:: -(-len(corners) // OUTLINE_CORNERS)])
 
     def _range(self) -> tuple[float, float]:
         """From where along the axis to where; past its end: infinite."""

@@ -23,14 +23,14 @@ from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, SECOND
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
 
-UNKNOWN = "B-factor and low-pass are asked for once the run has results: when it ends, or is stopped."
-FSC_CURVES = {"corrected": ACCENT, "masked": SECOND, "unmasked": QUIET}
-FAINT = 1e-4
+NO_RESULTS_TEXT = "B-factor and low-pass are asked for once the run has results: when it ends, or is stopped."
+FSC_COLOURS = {"corrected": ACCENT, "masked": SECOND, "unmasked": QUIET}
+LEAST_PASSED = 1e-4
 """Amplitudes that the filter leaves less than this of are not drawn."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Figures:
+class AmplitudeFigures:
     """What a run's results say of their map's amplitudes."""
 
     square: NDArray[np.float64]  # (shells,) 1/A^2, from the first shell on
@@ -57,10 +57,10 @@ class Figures:
         factors = b_factor_factors(self.box_size, self.pixel_size, b_factor)
         passed = low_pass_factors(self.box_size, self.pixel_size, low_pass)
         with np.errstate(divide="ignore"):
-            return self.log_amplitude + np.where(passed > FAINT, np.log(factors * passed), np.nan)[1:]
+            return self.log_amplitude + np.where(passed > LEAST_PASSED, np.log(factors * passed), np.nan)[1:]
 
 
-def read_figures(results: Path) -> Figures | None:
+def read_amplitude_figures(results: Path) -> AmplitudeFigures | None:
     """Figures of a run's folder of results; None: there are none yet."""
     if not (results / "postprocess.json").is_file():
         return None
@@ -74,7 +74,7 @@ def read_figures(results: Path) -> Figures | None:
     else:
         plot = guinier(density, pixel_size, resolution or 2 * pixel_size)
         square, log_amplitude = plot.square, plot.log_amplitude
-    return Figures(
+    return AmplitudeFigures(
         square=square,
         log_amplitude=log_amplitude,
         box_size=len(density),
@@ -100,7 +100,7 @@ class SharpenBox(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
-        self.figures: Figures | None = None
+        self.figures: AmplitudeFigures | None = None
         self.b_factor = _field("Å²", -2000, 500, 0)
         self.low_pass = _field("Å", 1, 200, 1)
         self.by_hand = {
@@ -157,9 +157,9 @@ class SharpenBox(QWidget):
         if folder is None:
             self._show(None)
         else:
-            self.worker.ask("read", lambda: (folder.path, read_figures(folder.path / "results")))
+            self.worker.ask("read", lambda: (folder.path, read_amplitude_figures(folder.path / "results")))
 
-    def _take(self, _: str, answer: tuple[Path, Figures | None]) -> None:
+    def _take(self, _: str, answer: tuple[Path, AmplitudeFigures | None]) -> None:
         path, figures = answer
         if self.session.folder is not None and path == self.session.folder.path:
             self._show(figures)
@@ -168,13 +168,13 @@ class SharpenBox(QWidget):
         self._show(None)
         self.said.setText(f"the results cannot be read: {error}")
 
-    def _show(self, figures: Figures | None) -> None:
+    def _show(self, figures: AmplitudeFigures | None) -> None:
         self.figures = figures
         for part in (self.fields, self.guinier):
             part.setVisible(figures is not None)
         self.fsc.setVisible(figures is not None and figures.fsc is not None)
         if figures is None:
-            self.said.setText(UNKNOWN)
+            self.said.setText(NO_RESULTS_TEXT)
             for switch in self.by_hand.values():
                 switch.setChecked(False)
             return
@@ -213,8 +213,8 @@ class SharpenBox(QWidget):
 
     def _draw_fsc(self, table: pd.DataFrame) -> None:
         x = table["frequency"].to_numpy()
-        names = [name for name in FSC_CURVES if name in table]
-        self.fsc.set_curves([Curve(name=n, x=x, y=table[n].to_numpy(), colour=FSC_CURVES[n]) for n in names])
+        names = [name for name in FSC_COLOURS if name in table]
+        self.fsc.set_curves([Curve(name=n, x=x, y=table[n].to_numpy(), colour=FSC_COLOURS[n]) for n in names])
         self.fsc.set_marks([Mark(THRESHOLD, "", QUIET)], horizontal=True)
         self.fsc.set_range(x=(0, float(x[-1])), y=(min(-0.05, float(table[names].to_numpy().min())), 1.05))
 

@@ -13,13 +13,13 @@ _HEADS = (
     "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
     "#8DD35F", "#B07CE8", "#5FD3C4", "#C4996C", "#7A8FA6", "#E77C8E", "#A6A61D", "#4C78A8",
 )  # fmt: skip
-SAMPLE = "#BBBBBB"
+SAMPLE_COLOUR = "#BBBBBB"
 """The pose drawn from the posterior."""
-POSE = "#FFFFFF"
+POSE_COLOUR = "#FFFFFF"
 """The run's pose of the chosen particle: a ring."""
-TRUTH = "#FF3B30"
+TRUTH_COLOUR = "#FF3B30"
 """The true pose: a cross."""
-SWITCH = "#FF6B5E"
+SWITCH_COLOUR = "#FF6B5E"
 """The switch to auto-decoding: a line in every plot."""
 
 

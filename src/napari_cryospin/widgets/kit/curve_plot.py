@@ -10,13 +10,15 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 
-from napari_cryospin.widgets.kit.colours import SWITCH, Theme
+from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR, Theme
 from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, Plot, font
 
-NICE = np.array([1000, 500, 300, 200, 150, 100, 70, 50, 40, 30, 25, 20, 17, 15, 12, 10, 9, 8, 7, 6, 5.5, 5, 4.5, 4,
-                 3.5, 3.2, 3, 2.8, 2.6, 2.4, 2.2, 2, 1.8, 1.6, 1.4, 1.2, 1])  # fmt: skip
+AXIS_RESOLUTIONS = np.array([
+    1000, 500, 300, 200, 150, 100, 70, 50, 40, 30, 25, 20, 17, 15, 12, 10, 9, 8, 7, 6, 5.5, 5, 4.5, 4, 3.5, 3.2, 3,
+    2.8, 2.6, 2.4, 2.2, 2, 1.8, 1.6, 1.4, 1.2, 1,
+])  # fmt: skip
 """Resolutions in A that an axis may show."""
-NUMBER = 18  # pixels above a bar for its number
+BAR_NUMBER_HEIGHT = 18  # pixels above a bar for its number
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,7 +40,7 @@ class Mark:
 
     place: float
     text: str
-    colour: str = SWITCH
+    colour: str = SWITCH_COLOUR
 
 
 class ResolutionAxis(pg.AxisItem):
@@ -49,7 +51,7 @@ class ResolutionAxis(pg.AxisItem):
     def tickValues(self, low: float, high: float, size: float) -> list[tuple[float, NDArray]]:
         values, last = [], -np.inf
         apart = (self.apart if self.orientation == "bottom" else 16) * (high - low) / max(size, 1)
-        for frequency in 1 / NICE:
+        for frequency in 1 / AXIS_RESOLUTIONS:
             if low <= frequency <= high and frequency - last >= apart:
                 values.append(frequency)
                 last = frequency
@@ -220,7 +222,7 @@ class BarPlot(Plot):
     def _fit(self) -> None:
         """All bars, and room above the highest for its number."""
         height = max(self.plotItem.vb.height(), 30.0)
-        top = max(1.0, float(self.values.max(initial=0.0))) * height / (height - NUMBER)
+        top = max(1.0, float(self.values.max(initial=0.0))) * height / (height - BAR_NUMBER_HEIGHT)
         self.setRange(xRange=(-0.6, self._right), yRange=(0, top), padding=0)
 
     def set_theme(self, theme: Theme) -> None:

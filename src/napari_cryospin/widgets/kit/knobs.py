@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_cryospin.settings import SettingsField
 
-DEFAULT = "default"
+DEFAULT_TEXT = "default"
 
 
 def label_of(field: SettingsField) -> str:
@@ -47,7 +47,7 @@ class Knob(Container):
         self.number: ValueWidget | None = None
         widgets: list[Any] = []
         if field.choices:
-            both = [*field.choices, AFTER] if int in field.kinds else list(field.choices)
+            both = [*field.choices, AFTER_EPOCHS] if int in field.kinds else list(field.choices)
             self.choice = ComboBox(choices=[(one.replace("-", " "), one) for one in both], tooltip=tip)
             widgets.append(self.choice)
         if field.kinds:
@@ -66,11 +66,11 @@ class Knob(Container):
     def _show_number(self) -> None:
         assert self.choice is not None
         assert self.number is not None
-        self.number.visible = self.choice.value == AFTER
+        self.number.visible = self.choice.value == AFTER_EPOCHS
 
     @property
     def value(self) -> Any:
-        if self.choice is not None and self.choice.value != AFTER:
+        if self.choice is not None and self.choice.value != AFTER_EPOCHS:
             return self.choice.value
         number = self.number
         if not isinstance(number, FloatSpinBox):
@@ -82,7 +82,7 @@ class Knob(Container):
     @value.setter
     def value(self, value: Any) -> None:
         if self.choice is not None:
-            self.choice.value = value if value in self.field.choices else AFTER
+            self.choice.value = value if value in self.field.choices else AFTER_EPOCHS
             if value in self.field.choices:
                 return
         number = self.number
@@ -96,7 +96,7 @@ class Knob(Container):
         number.value = number.min if value is None else value
 
 
-AFTER = "after-epochs"
+AFTER_EPOCHS = "after-epochs"
 """The choice beside a Literal's own that stands for a number."""
 
 
@@ -113,7 +113,7 @@ def _editor(field: SettingsField) -> ValueWidget:
     number = FloatSpinBox(min=low - step if field.optional else low, max=high, step=step)
     number.native.setDecimals(decimals)
     if field.optional:
-        number.native.setSpecialValueText(DEFAULT)
+        number.native.setSpecialValueText(DEFAULT_TEXT)
     number.native.setKeyboardTracking(False)  # typing a number must not apply each of its digits
     return number
 

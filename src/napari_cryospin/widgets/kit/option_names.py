@@ -28,6 +28,6 @@ def place_of(option: str) -> str | None:
     return None if found is None else f"{found[0]}, in the {found[1]} panel"
 
 
-def told(message: object) -> str:
+def with_fields(message: object) -> str:
     """Write out an error or a note, with the fields and buttons that would help."""
     return with_options(message, place_of)

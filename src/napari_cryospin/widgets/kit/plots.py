@@ -23,10 +23,10 @@ QUIET = "#8A8F98"
 """What stands beside it for comparison."""
 PAPER = Theme(background="#FFFFFF", foreground="#D0D0D0", text="#202020", highlight="#B0B0B0", dark=False)
 """Of pictures that are saved: they go into papers and slides."""
-POINTS = 8  # of the text
-HEAD = 18  # pixels above a plot, for its title and its menu
-SETTLED = 5  # ms after a change until a plot is painted: ranges follow data, and places of items follow ranges
-ENLARGED = 3  # pixels of a saved picture to one of the screen's
+TEXT_POINTS = 8  # of the text
+HEAD_HEIGHT = 18  # pixels above a plot, for its title and its menu
+PAINT_WAIT = 5  # ms after a change until a plot is painted: ranges follow data, and places of items follow ranges
+PICTURE_SCALE = 3  # pixels of a saved picture to one of the screen's
 
 
 class Plot(pg.PlotWidget):
@@ -60,7 +60,7 @@ class Plot(pg.PlotWidget):
         self.setViewportUpdateMode(self.ViewportUpdateMode.NoViewportUpdate)
         self._paint_soon = QTimer(self)
         self._paint_soon.setSingleShot(True)
-        self._paint_soon.setInterval(SETTLED)
+        self._paint_soon.setInterval(PAINT_WAIT)
         self._paint_soon.timeout.connect(self.viewport().update)
         self.scene().changed.connect(self._scene_changed)
         self.menu_button = QToolButton(self)
@@ -105,9 +105,9 @@ class Plot(pg.PlotWidget):
     def set_title(self, title: str) -> None:
         """What is shown, with its unit."""
         self.title = title
-        self.plotItem.setTitle(title, color=self.theme.text, size=f"{POINTS}pt", justify="left")
-        self.plotItem.titleLabel.setMaximumHeight(HEAD)  # pyqtgraph takes 30 pixels
-        self.plotItem.layout.setRowFixedHeight(0, HEAD)
+        self.plotItem.setTitle(title, color=self.theme.text, size=f"{TEXT_POINTS}pt", justify="left")
+        self.plotItem.titleLabel.setMaximumHeight(HEAD_HEIGHT)  # pyqtgraph takes 30 pixels
+        self.plotItem.layout.setRowFixedHeight(0, HEAD_HEIGHT)
 
     def set_label(self, name: str) -> None:
         """What is along x, with unit."""
@@ -206,7 +206,7 @@ class Plot(pg.PlotWidget):
         return path
 
     def _save_png(self, path: Path) -> None:
-        image = QImage(self.size() * ENLARGED, QImage.Format.Format_RGB32)
+        image = QImage(self.size() * PICTURE_SCALE, QImage.Format.Format_RGB32)
         image.fill(Qt.GlobalColor.white)
         painter = QPainter(image)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -228,7 +228,7 @@ class Plot(pg.PlotWidget):
         painter.end()
 
 
-def font(points: int = POINTS) -> QFont:
+def font(points: int = TEXT_POINTS) -> QFont:
     """Of all text in plots."""
     chosen = QFont()
     chosen.setPointSize(points)

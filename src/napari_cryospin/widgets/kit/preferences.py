@@ -10,13 +10,12 @@ from typing import Any
 
 from qtpy.QtCore import QSettings
 
-from napari_cryospin.settings import Settings
+from napari_cryospin.settings import DEFAULT_PRESET, Settings
 from napari_cryospin.widgets.kit.settings_form import changes, window_preset, with_changes
 
 log = logging.getLogger(__name__)
 
-PLUGIN = "napari-cryospin"
-DEFAULT_PRESET = "quick"
+PLUGIN_NAME = "napari-cryospin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ def preferences() -> Preferences:
     except ImportError:
         return Preferences()
     try:
-        page: Any = get_plugin_settings(PLUGIN).window
+        page: Any = get_plugin_settings(PLUGIN_NAME).window
     except (KeyError, AttributeError):  # the plugin's manifest is not indexed
         return Preferences()
     folder = Path(page.run_folder).expanduser() if page.run_folder else Preferences.run_folder
@@ -48,15 +47,15 @@ def preferences() -> Preferences:
 
 
 def _store() -> QSettings:
-    return QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, PLUGIN, "window")
+    return QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, PLUGIN_NAME, "window")
 
 
-def remember(name: str, value: str) -> None:
+def remember_choice(name: str, value: str) -> None:
     """Keep a choice for the next time."""
     _store().setValue(name, value)
 
 
-def recall(name: str, default: str = "") -> str:
+def recall_choice(name: str, default: str = "") -> str:
     """A choice that was kept."""
     return str(_store().value(name, default))
 
@@ -64,12 +63,12 @@ def recall(name: str, default: str = "") -> str:
 def remember_settings(settings: Settings) -> None:
     """Keep the preset and what was changed in it, but for what belongs to one set of particles."""
     kept = {name: value for name, value in changes(settings).items() if not name.startswith("preparation.")}
-    remember("settings", json.dumps({"preset": settings.preset, "changes": kept}))
+    remember_choice("settings", json.dumps({"preset": settings.preset, "changes": kept}))
 
 
 def recall_settings() -> Settings:
     """The settings that were kept; a preset's where there are none, or none that this version understands."""
-    text = recall("settings")
+    text = recall_choice("settings")
     if text:
         try:
             kept = json.loads(text)

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from qtpy.QtCore import QCoreApplication, QElapsedTimer, QEvent, QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
-NEWS_EVERY = 2000  # ms between two drawings of what a run that goes on has to tell
-LEVELS = 6  # of widgets within widgets: each call of Qt's lays out one of them
-ALONE = 700  # ms after which it is drawn although nothing more was heard
+NEWS_INTERVAL = 2000  # ms between two drawings of what a run that goes on has to tell
+LAYOUT_LEVELS = 6  # of widgets within widgets: each call of Qt's lays out one of them
+NEWS_WAIT = 700  # ms after which it is drawn although nothing more was heard
 
 
 class Redraw(QObject):
@@ -32,7 +32,7 @@ class Redraw(QObject):
     """
 
     def __init__(
-        self, widget: QWidget, draw: Callable[[], None], every: int = 200, news_every: int = NEWS_EVERY
+        self, widget: QWidget, draw: Callable[[], None], every: int = 200, news_every: int = NEWS_INTERVAL
     ) -> None:
         super().__init__(widget)
         self._widget, self._draw = widget, draw
@@ -55,7 +55,7 @@ class Redraw(QObject):
         self._wanted = True
         if self._widget.isVisible():
             left = self._left(self._news_every)
-            self._start(left + ALONE if left else 0)
+            self._start(left + NEWS_WAIT if left else 0)
 
     def _left(self, every: int) -> int:
         return max(0, every - self._since.elapsed()) if self._since.isValid() else 0
@@ -79,5 +79,5 @@ class Redraw(QObject):
 
 def lay_out() -> None:
     """Have everything put in its place now: Qt would paint once before, and once afterwards."""
-    for _ in range(LEVELS):
+    for _ in range(LAYOUT_LEVELS):
         QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 0.5  # s between two looks whether the program has ended
+END_CHECK_EVERY = 0.5  # s between two looks whether the program has ended
 
 
 class _Questions:
@@ -42,7 +42,7 @@ class _Questions:
         """Wait for a question; None: there will be no more."""
         with self.changed:
             while not self.waiting and not self.over:
-                self.changed.wait(LOOK_EVERY)
+                self.changed.wait(END_CHECK_EVERY)
             if self.over:
                 return None
             kind = next(iter(self.waiting))

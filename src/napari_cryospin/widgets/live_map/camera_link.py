@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from napari_cryospin.widgets.session.session import Session
 
-CHIMERAX = ("towards", "up", "right")
+CHIMERAX_AXES = ("towards", "up", "right")
 """Orientation of napari's axes with which a map has the same hand as in ChimeraX."""
 
 

@@ -17,8 +17,8 @@ RENDERINGS = {
     "Volume, mist": ("attenuated_mip", "Dense parts shine through; what lies behind them is dimmed"),
     "Volume, brightest": ("mip", "The brightest voxel behind every pixel"),
 }
-HALVES = {"Half 1": 1, "Half 2": 2, "Mean": 0}
-_STEPS = 1000  # of the level's slider
+HALF_CHOICES = {"Half 1": 1, "Half 2": 2, "Mean": 0}
+_LEVEL_STEPS = 1000  # of the level's slider
 
 
 class MapControls(QWidget):
@@ -40,7 +40,7 @@ class MapControls(QWidget):
             self.rendering.setItemData(self.rendering.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.rendering.setToolTip("How the map is drawn in 3D")
         self.half = QComboBox()
-        for name, number in HALVES.items():
+        for name, number in HALF_CHOICES.items():
             self.half.addItem(name, number)
         self.half.setToolTip(
             "Which of the two independent halves is shown, in the frame that it found; their mean is in that of half 1"
@@ -66,7 +66,7 @@ class MapControls(QWidget):
 
     def _make_level(self) -> QHBoxLayout:
         self.level = QSlider(Qt.Orientation.Horizontal)
-        self.level.setRange(0, _STEPS)
+        self.level.setRange(0, _LEVEL_STEPS)
         self.level.setMinimumWidth(60)
         self.level.valueChanged.connect(self._level_moved)
         self.value = QLabel()
@@ -107,7 +107,7 @@ class MapControls(QWidget):
         if not self.level.isSliderDown():
             low, high = self._range
             self.level.blockSignals(True)
-            self.level.setValue(round(_STEPS * (sigma - low) / (high - low)))
+            self.level.setValue(round(_LEVEL_STEPS * (sigma - low) / (high - low)))
             self.level.blockSignals(False)
         self.half.setVisible(picture.halves > 0)
 
@@ -120,7 +120,7 @@ class MapControls(QWidget):
 
     def _level_moved(self, position: int) -> None:
         low, high = self._range
-        self.live.set_look(level=low + (high - low) * position / _STEPS)
+        self.live.set_look(level=low + (high - low) * position / _LEVEL_STEPS)
 
     def _rule_clicked(self, follow: bool) -> None:
         picture = self.live.picture

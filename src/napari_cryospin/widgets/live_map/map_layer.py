@@ -12,23 +12,23 @@ from napari.utils import Colormap
 from napari.utils.notifications import show_info
 
 from napari_cryospin.widgets.kit.preferences import preferences
-from napari_cryospin.widgets.live_map.camera_link import CHIMERAX
+from napari_cryospin.widgets.live_map.camera_link import CHIMERAX_AXES
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_cryospin.views.map_pictures import MapPicture
 
-NAME = "cryoSPIN map"
-RAMP = Colormap(["#16263a", "#587fa8", "#c3d9ef"], name="cryoSPIN map")
+MAP_LAYER_NAME = "cryoSPIN map"
+SURFACE_COLOURMAP = Colormap(["#16263a", "#587fa8", "#c3d9ef"], name="cryoSPIN map")
 """Brightness of the surface as a calm blue that stands out on dark and on light."""
 _BOTH = ("opacity", "blending", "visible", "gamma", "colormap")
-_KEPT = {Surface: _BOTH, Image: (*_BOTH, "interpolation2d", "interpolation3d", "attenuation", "rendering")}
+_USER_SETTINGS = {Surface: _BOTH, Image: (*_BOTH, "interpolation2d", "interpolation3d", "attenuation", "rendering")}
 """What a user may have set in napari's own controls of the layer."""
 _SHARED = ("opacity", "visible")
-_LIT = 0.75
+_LIT_PLACE = 0.75
 """Place in the colormap of a surface that looks towards the light."""
-_FRAMED = 0.75
+_FRAMED_PART = 0.75
 """Part of the box that the camera is set to when the first map appears."""
 
 
@@ -47,7 +47,10 @@ class MapLayer:
         self.viewer: Viewer = weakref.proxy(viewer)  # a session, which holds this, must not keep its viewer alive
         self.on_level = on_level
         self.layer: Surface | Image | None = None
-        self._styles: dict[type, dict[str, Any]] = {Surface: {"colormap": RAMP}, Image: {"colormap": "gray"}}
+        self._styles: dict[type, dict[str, Any]] = {
+            Surface: {"colormap": SURFACE_COLOURMAP},
+            Image: {"colormap": "gray"},
+        }
         self._shown: MapPicture | None = None
         self._limits = (0.0, 1.0)  # contrast limits as they were set here
         self._contrast: tuple[float, ...] | None = None  # as the user set them, in standard deviations
@@ -82,7 +85,7 @@ class MapLayer:
     def colour(self) -> str:
         """#rrggbb of the map where it is well lit."""
         style = self._styles[Surface]["colormap"] if self.layer is None else self.layer.colormap
-        red, green, blue = (round(255 * float(part)) for part in style.map(np.array([_LIT]))[0, :3])
+        red, green, blue = (round(255 * float(part)) for part in style.map(np.array([_LIT_PLACE]))[0, :3])
         return f"#{red:02x}{green:02x}{blue:02x}"
 
     # What the user set
@@ -92,7 +95,7 @@ class MapLayer:
         layer = self.layer
         if layer is None:
             return
-        kept = {name: getattr(layer, name) for name in _KEPT[type(layer)]}
+        kept = {name: getattr(layer, name) for name in _USER_SETTINGS[type(layer)]}
         self._styles[type(layer)] |= kept
         for style in self._styles.values():
             style |= {name: kept[name] for name in _SHARED}
@@ -108,7 +111,7 @@ class MapLayer:
 
     def _make(self, picture: MapPicture, kind: type[Surface | Image]) -> Surface | Image:
         place = {
-            "name": NAME,
+            "name": MAP_LAYER_NAME,
             "scale": (picture.pixel_size,) * 3,
             "units": ("angstrom",) * 3,
             "axis_labels": ("z", "y", "x"),
@@ -179,9 +182,9 @@ def as_chimerax(viewer: Viewer) -> None:
     """Show maps in 3D and in the hand of ChimeraX, unless the user prefers napari's axes; say so."""
     viewer.dims.ndisplay = 3
     camera = viewer.camera
-    if not preferences().orientation_as_chimerax or tuple(map(str, camera.orientation)) == CHIMERAX:
+    if not preferences().orientation_as_chimerax or tuple(map(str, camera.orientation)) == CHIMERAX_AXES:
         return
-    camera.orientation = CHIMERAX
+    camera.orientation = CHIMERAX_AXES
     show_info(
         "Maps now show the hand of ChimeraX: the axes of the 3D view were turned (z towards you, y upwards), for "
         "napari's own show the mirror image. Preferences > napari-cryospin can leave them as they are."
@@ -191,4 +194,4 @@ def as_chimerax(viewer: Viewer) -> None:
 def _cube(box: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What the camera is set to before the first map comes: a cube about the box's centre."""
     corners = np.indices((2, 2, 2)).reshape(3, -1).T - 0.5
-    return box // 2 + _FRAMED * box * corners, np.array([[0, 1, 2], [5, 6, 7]]), np.zeros(8)
+    return box // 2 + _FRAMED_PART * box * corners, np.array([[0, 1, 2], [5, 6, 7]]), np.zeros(8)

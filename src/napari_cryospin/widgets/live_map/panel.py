@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from napari_cryospin.views.map_pictures import MapPicture
     from napari_cryospin.widgets.session.session import Session
 
-START = "Start a run, or open a run's folder: its map appears here and grows as the run goes on."
-WAITING = "The run has begun; its first map is on its way."
-PACE = 350
+LIVE_MAP_EMPTY_TEXT = "Start a run, or open a run's folder: its map appears here and grows as the run goes on."
+LIVE_MAP_WAITING_TEXT = "The run has begun; its first map is on its way."
+EPOCH_PACE = 350
 """ms that each epoch is shown at least, while they are played."""
 
 
@@ -40,7 +40,7 @@ class LiveMapPanel(Panel):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__(napari_viewer, empty=START)
+        super().__init__(napari_viewer, empty=LIVE_MAP_EMPTY_TEXT)
         self.live = live_map_of(napari_viewer)
         self._height = -1  # of the content, when the window was last told
         self._make_time_row()
@@ -90,7 +90,7 @@ class LiveMapPanel(Panel):
         self.top.addWidget(self.caption, 5)
         self._pace = QTimer(self)
         self._pace.setSingleShot(True)
-        self._pace.setInterval(PACE)
+        self._pace.setInterval(EPOCH_PACE)
         self._pace.timeout.connect(self._next_epoch)
 
     def _make_slices_button(self) -> None:
@@ -109,7 +109,7 @@ class LiveMapPanel(Panel):
         self.play.setChecked(False)
         self._show_time()
         if self.live.picture is None:
-            self.show_empty(START if self.session.folder is None else WAITING)
+            self.show_empty(LIVE_MAP_EMPTY_TEXT if self.session.folder is None else LIVE_MAP_WAITING_TEXT)
 
     def _show_time(self, _: object = None) -> None:
         session = self.session
@@ -124,7 +124,7 @@ class LiveMapPanel(Panel):
         if self.now.text() != text:
             self.now.setText(text)
             if self.live.picture is not None:
-                self._caption(describe(self.session, self.live.picture))
+                self._caption(picture_caption(self.session, self.live.picture))
 
     def _follow_run(self) -> None:
         self.play.setChecked(False)
@@ -156,7 +156,7 @@ class LiveMapPanel(Panel):
         if picture is None:
             return
         self.show_content()
-        self._caption(describe(self.session, picture))
+        self._caption(picture_caption(self.session, picture))
         self.controls.show_picture(picture)
         if self.slices.isVisible():
             self._fill_slices(picture)
@@ -235,7 +235,7 @@ def switched_after(session: Session) -> int | None:
     return None
 
 
-def describe(session: Session, picture: MapPicture) -> str:
+def picture_caption(session: Session, picture: MapPicture) -> str:
     """What a picture shows: epoch, stage, step, resolution; and what the user has to know of it."""
     snapshot, epoch = picture.source.snapshot, picture.source.epoch
     if snapshot is not None:

@@ -11,11 +11,11 @@ from qtpy.QtWidgets import QWidget
 from napari_cryospin.views.isosurface import MapStatistics
 from napari_cryospin.widgets.kit.colours import Theme
 
-AXES = "xyz"
-PLANES = ((0, 1), (0, 2), (1, 2))
+AXIS_NAMES = "xyz"
+SLICE_AXES = ((0, 1), (0, 2), (1, 2))
 """Axes to the right and upwards of each slice."""
-HEIGHT = 190
-_LINE = "#E69F00A0"
+SLICES_HEIGHT = 190
+_CROSS_COLOUR = "#E69F00A0"
 
 
 class Slices(pg.GraphicsLayoutWidget):
@@ -30,13 +30,13 @@ class Slices(pg.GraphicsLayoutWidget):
         super().__init__()
         self.position = np.zeros(3)
         self._density: NDArray[np.float32] | None = None
-        self._planes = [_Plane(self, axes) for axes in PLANES]
+        self._planes = [_Plane(self, axes) for axes in SLICE_AXES]
         for column, plane in enumerate(self._planes):
             self.addItem(plane.plot, 0, column)
             plane.dragged.connect(self._dragged)
         self.ci.layout.setContentsMargins(0, 0, 0, 0)
         self.ci.layout.setSpacing(4)
-        self.setFixedHeight(HEIGHT)
+        self.setFixedHeight(SLICES_HEIGHT)
         self.setToolTip("Drag a line, or turn the wheel over a slice, to move through the map")
 
     def set_theme(self, theme: Theme) -> None:
@@ -96,8 +96,8 @@ class _Plane(QObject):
         self.plot.addItem(self.image)
         self.lines = []
         for axis, angle in zip(axes, (90, 0), strict=True):
-            line = pg.InfiniteLine(angle=angle, movable=True, pen=pg.mkPen(_LINE, width=1))
-            line.setHoverPen(pg.mkPen(_LINE, width=3))
+            line = pg.InfiniteLine(angle=angle, movable=True, pen=pg.mkPen(_CROSS_COLOUR, width=1))
+            line.setHoverPen(pg.mkPen(_CROSS_COLOUR, width=3))
             line.sigPositionChanged.connect(lambda moved, axis=axis: self._moved(axis, moved.value()))
             self.plot.addItem(line)
             self.lines.append(line)
@@ -117,8 +117,10 @@ class _Plane(QObject):
         self.show_title()
 
     def show_title(self) -> None:
-        right, up = (AXES[axis] for axis in self.axes)
-        self.plot.setTitle(f"{right}–{up}, {AXES[self.depth]} = {self._at:+.0f} Å", color=self.text_colour, size="8pt")
+        right, up = (AXIS_NAMES[axis] for axis in self.axes)
+        self.plot.setTitle(
+            f"{right}–{up}, {AXIS_NAMES[self.depth]} = {self._at:+.0f} Å", color=self.text_colour, size="8pt"
+        )
 
     def turn(self, clicks: int) -> None:
         """Go deeper by so many voxels."""

@@ -8,7 +8,7 @@ from qtpy.QtCore import QRect, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSlider, QStyle, QStyleOptionSlider
 
-from napari_cryospin.widgets.kit.colours import SWITCH
+from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR
 
 
 class TimeSlider(QSlider):
@@ -66,7 +66,7 @@ class TimeSlider(QSlider):
             return
         x = self._pixel(self.mark)
         painter = QPainter(self)
-        painter.fillRect(QRect(x - 1, 1, 2, self.height() - 2), QColor(SWITCH))
+        painter.fillRect(QRect(x - 1, 1, 2, self.height() - 2), QColor(SWITCH_COLOUR))
         painter.end()
 
     def _pixel(self, position: float) -> int:

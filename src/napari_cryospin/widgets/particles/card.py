@@ -10,13 +10,13 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cryospin.advice import Advice
-from napari_cryospin.widgets.kit.option_names import told
+from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.parts import ERROR, GOOD, WARNING, button, gib, text_label, tint
 
 if TYPE_CHECKING:
     from napari_cryospin.checks.preflight import PreflightCard
 
-ROWS = ("file", "particles", "box", "used as", "optics groups", "CTF", "poses", "contrast", "memory")
+CARD_ROWS = ("file", "particles", "box", "used as", "optics groups", "CTF", "poses", "contrast", "memory")
 
 
 class CardView(QWidget):
@@ -32,7 +32,7 @@ class CardView(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setVerticalSpacing(3)
         form.setColumnStretch(1, 1)
-        self.rows = {name: text_label() for name in ROWS}
+        self.rows = {name: text_label() for name in CARD_ROWS}
         self.invert = button("Invert the contrast", "Multiply the images by -1", self.inversion_wanted.emit)
         for name, label in self.rows.items():
             title = QLabel(name)
@@ -54,7 +54,7 @@ class CardView(QWidget):
 
     def show_card(self, card: PreflightCard, *, inverted: bool) -> None:
         """Show a card; `inverted`: the settings invert the contrast."""
-        for name, text in texts(card).items():
+        for name, text in card_texts(card).items():
             self.rows[name].setText(text)
         self.rows["file"].setToolTip(card.source)
         black = card.contrast is not None and card.contrast.verdict == "black"
@@ -74,10 +74,10 @@ class CardView(QWidget):
 
 def in_window(messages: Iterable[str]) -> str:
     """Write problems or notes one a line, with the window's fields and buttons that would help, and with Angstroms."""
-    return "\n".join(re.sub(r"(?<=\d) A\b", " Å", told(message)) for message in messages)
+    return "\n".join(re.sub(r"(?<=\d) A\b", " Å", with_fields(message)) for message in messages)
 
 
-def texts(card: PreflightCard) -> dict[str, str]:
+def card_texts(card: PreflightCard) -> dict[str, str]:
     """A card's rows as text."""
     boxes = [f"{box or '?'} px of {size:.4g} Å" for box, size in zip(card.boxes, card.pixel_sizes, strict=True)]
     used = f"{card.working_box} px of {card.working_pixel_size:.4g} Å" if card.working_box else "unknown"

@@ -12,13 +12,13 @@ from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QPushButton, QSize
 
 from napari_cryospin.widgets.kit.parts import button
 
-COLUMNS, ROWS = 4, 3
-PAGE = COLUMNS * ROWS
-GAP = 3  # pixels between images
-SPREAD = 3.0  # standard deviations from the mean to black, and to white
+GALLERY_COLUMNS, GALLERY_ROWS = 4, 3
+PAGE_SIZE = GALLERY_COLUMNS * GALLERY_ROWS
+GALLERY_GAP = 3  # pixels between images
+GREY_SPREAD = 3.0  # standard deviations from the mean to black, and to white
 
-Kind = Literal["raw", "low_passed", "phase_flipped"]
-KINDS: dict[Kind, tuple[str, str]] = {
+ImageKind = Literal["raw", "low_passed", "phase_flipped"]
+IMAGE_KINDS: dict[ImageKind, tuple[str, str]] = {
     "raw": ("Raw", "The images as they are in the file"),
     "low_passed": ("Low-passed", "Low-passed to 20 Å"),
     "phase_flipped": ("Phase-flipped", "Low-passed to 20 Å, with the phases of the CTF flipped"),
@@ -55,17 +55,17 @@ class Mosaic(QWidget):
         return True
 
     def heightForWidth(self, width: int) -> int:
-        return width * ROWS // COLUMNS
+        return width * GALLERY_ROWS // GALLERY_COLUMNS
 
     @property
     def side(self) -> float:
         """Pixels from one image to the next."""
-        return min((self.width() + GAP) / COLUMNS, (self.height() + GAP) / ROWS)
+        return min((self.width() + GALLERY_GAP) / GALLERY_COLUMNS, (self.height() + GALLERY_GAP) / GALLERY_ROWS)
 
     def place(self, number: int) -> QRectF:
         """Where an image is drawn."""
-        row, column = divmod(number, COLUMNS)
-        size = self.side - GAP
+        row, column = divmod(number, GALLERY_COLUMNS)
+        size = self.side - GALLERY_GAP
         return QRectF(column * self.side, row * self.side, size, size)
 
     def number_at(self, point: QPoint | QPointF) -> int | None:
@@ -112,8 +112,8 @@ class Mosaic(QWidget):
 
 
 def picture_of(image: NDArray[np.float32]) -> QImage:
-    """An image in grey, `SPREAD` standard deviations about its mean."""
-    spread = SPREAD * float(image.std()) or 1.0
+    """An image in grey, `GREY_SPREAD` standard deviations about its mean."""
+    spread = GREY_SPREAD * float(image.std()) or 1.0
     grey = np.clip((image - image.mean()) / spread * 127.5 + 127.5, 0, 255).astype(np.uint8)
     height, width = grey.shape
     return QImage(grey.tobytes(), width, height, width, QImage.Format.Format_Grayscale8).copy()
@@ -132,8 +132,8 @@ class GalleryView(QWidget):
         super().__init__()
         self.count, self.first, self.sign = 0, 0, 1.0
         self.rows: NDArray[np.int64] = np.zeros(0, np.int64)
-        self.pages: dict[Kind, NDArray[np.float32]] = {}
-        self.kind: Kind = "low_passed"
+        self.pages: dict[ImageKind, NDArray[np.float32]] = {}
+        self.kind: ImageKind = "low_passed"
         self.mosaic = Mosaic()
         self.mosaic.clicked.connect(self.clicked)
         self.where = QLabel()
@@ -142,8 +142,8 @@ class GalleryView(QWidget):
         layout.addLayout(self._kinds())
         layout.addWidget(self.mosaic)
         row = QHBoxLayout()
-        self.previous = button("◂", "The particles before these", lambda: self.turn(-PAGE))
-        self.following = button("▸", "The particles after these", lambda: self.turn(PAGE))
+        self.previous = button("◂", "The particles before these", lambda: self.turn(-PAGE_SIZE))
+        self.following = button("▸", "The particles after these", lambda: self.turn(PAGE_SIZE))
         for narrow in (self.previous, self.following):
             narrow.setFixedWidth(36)
         row.addWidget(self.previous)
@@ -156,8 +156,8 @@ class GalleryView(QWidget):
         row = QHBoxLayout()
         row.setSpacing(0)
         self.group = QButtonGroup(self)
-        self.buttons: dict[Kind, QPushButton] = {}
-        for kind, (title, tip) in KINDS.items():
+        self.buttons: dict[ImageKind, QPushButton] = {}
+        for kind, (title, tip) in IMAGE_KINDS.items():
             made = button(title, tip)
             made.setCheckable(True)
             made.setChecked(kind == self.kind)
@@ -179,18 +179,18 @@ class GalleryView(QWidget):
     def turn(self, by: int) -> None:
         """The page that begins `by` particles later."""
         self.first = max(0, min(self.first + by, self.count - 1))
-        self._want(np.arange(self.first, min(self.first + PAGE, self.count)))
+        self._want(np.arange(self.first, min(self.first + PAGE_SIZE, self.count)))
 
     def shuffle(self) -> None:
         """A page of particles drawn at random."""
         rng = np.random.default_rng()
-        self._want(np.sort(rng.choice(self.count, min(PAGE, self.count), replace=False)))
+        self._want(np.sort(rng.choice(self.count, min(PAGE_SIZE, self.count), replace=False)))
 
     def _want(self, rows: NDArray[np.int64]) -> None:
         if len(rows):
             self.wanted.emit(rows)
 
-    def show_page(self, rows: NDArray[np.int64], pages: dict[Kind, NDArray[np.float32]]) -> None:
+    def show_page(self, rows: NDArray[np.int64], pages: dict[ImageKind, NDArray[np.float32]]) -> None:
         """Show a page: images of each kind, of `(k,)` rows of the input."""
         self.rows, self.pages = rows, pages
         self._draw()
@@ -207,4 +207,4 @@ class GalleryView(QWidget):
         self.mosaic.show_images(self.rows, self.sign * self.pages[self.kind])
         self.where.setText(f"{self.rows.min()} to {self.rows.max()} of {self.count:,}")
         self.previous.setEnabled(self.first > 0)
-        self.following.setEnabled(self.first + PAGE < self.count)
+        self.following.setEnabled(self.first + PAGE_SIZE < self.count)

@@ -18,9 +18,9 @@ from napari_cryospin.settings import Settings
 if TYPE_CHECKING:
     from napari_cryospin.checks.preflight import PreflightCard
 
-TABLES, STACKS, PICKLE = (".star", ".cs", ".csg"), (".mrcs", ".mrc"), ".pkl"
-EXPECTED = ", ".join((*TABLES, *STACKS))
-TRUTH = "_truth.star"
+TABLE_SUFFIXES, STACK_SUFFIXES, PICKLE_SUFFIX = (".star", ".cs", ".csg"), (".mrcs", ".mrc"), ".pkl"
+EXPECTED_FILES = ", ".join((*TABLE_SUFFIXES, *STACK_SUFFIXES))
+TRUTH_SUFFIX = "_truth.star"
 
 
 class PixelSizeNeededError(ValueError):
@@ -64,7 +64,7 @@ def source_of(paths: Sequence[Path]) -> RunInput:
     main = tables or stacks
     if len(main) != 1:
         names = ", ".join(path.name for path in paths) or "none"
-        raise ValueError(f"{names}: found {len(main)} particle files, expected one of {EXPECTED}")
+        raise ValueError(f"{names}: found {len(main)} particle files, expected one of {EXPECTED_FILES}")
     return RunInput(
         particles=main[0],
         data_dir=stacks[0].parent if tables and stacks else None,
@@ -80,13 +80,13 @@ def _kind(path: Path) -> str:
         return "table"
     if suffix == ".cs":
         return "passthrough" if "passthrough" in name else "table"
-    if suffix in STACKS:
+    if suffix in STACK_SUFFIXES:
         return "stack"
-    if suffix == PICKLE and ("pose" in name or "ctf" in name):
+    if suffix == PICKLE_SUFFIX and ("pose" in name or "ctf" in name):
         return "poses" if "pose" in name else "ctf"
-    if suffix == PICKLE:
+    if suffix == PICKLE_SUFFIX:
         raise ValueError(f'{path}: found a pickle, expected "ctf" or "pose" in its name to tell what it holds')
-    raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {EXPECTED}, {PICKLE}")
+    raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {EXPECTED_FILES}, {PICKLE_SUFFIX}")
 
 
 def _only(paths: list[Path]) -> Path | None:
@@ -116,12 +116,12 @@ def open_source(source: RunInput, truth: Path | None = None) -> Opened:
     """
     from napari_cryospin.io.open import open_particles
 
-    bare = source.particles.suffix.lower() in STACKS
+    bare = source.particles.suffix.lower() in STACK_SUFFIXES
     if bare and source.pixel_size is None and source.ctf is None:
         open_particles(source.particles, pixel_size=1.0)  # says what else is wrong with it before anything is asked
         raise PixelSizeNeededError(source)
     particles = open_particles(source.particles, **source.options, require_stacks=False)
-    beside = source.particles.with_name(source.particles.stem + TRUTH)
+    beside = source.particles.with_name(source.particles.stem + TRUTH_SUFFIX)
     if truth is None and beside.is_file():
         truth = beside
     return Opened(particles, source, truth)

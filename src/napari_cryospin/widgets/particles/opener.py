@@ -12,22 +12,22 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.source import RunInput
-from napari_cryospin.widgets.kit.option_names import told
-from napari_cryospin.widgets.kit.preferences import recall, remember
+from napari_cryospin.widgets.kit.option_names import with_fields
+from napari_cryospin.widgets.kit.preferences import recall_choice, remember_choice
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.particles.inputs import (
-    PICKLE,
-    STACKS,
-    TABLES,
+    PICKLE_SUFFIX,
+    STACK_SUFFIXES,
+    TABLE_SUFFIXES,
     Opened,
     PixelSizeNeededError,
     open_source,
     source_of,
 )
-from napari_cryospin.widgets.particles.samples import SAMPLES, Sample, simulated
+from napari_cryospin.widgets.particles.samples import SAMPLES, Sample, sample_files
 from napari_cryospin.widgets.session.session import Session
 
-FILTER = "Particles (" + " ".join(f"*{suffix}" for suffix in (*TABLES, *STACKS, PICKLE)) + ")"
+FILTER = "Particles (" + " ".join(f"*{suffix}" for suffix in (*TABLE_SUFFIXES, *STACK_SUFFIXES, PICKLE_SUFFIX)) + ")"
 
 
 class ParticlesOpener(QObject):
@@ -65,9 +65,9 @@ class ParticlesOpener(QObject):
             self._open_chosen("Add files", [path for path in kept if path is not None])
 
     def _open_chosen(self, title: str, kept: Sequence[Path]) -> None:
-        names, _ = QFileDialog.getOpenFileNames(self.window, title, recall("folder"), FILTER)
+        names, _ = QFileDialog.getOpenFileNames(self.window, title, recall_choice("folder"), FILTER)
         if names:
-            remember("folder", str(Path(names[0]).parent))
+            remember_choice("folder", str(Path(names[0]).parent))
             self.open_files([*kept, *map(Path, names)])
 
     def open_files(self, paths: Sequence[Path]) -> None:
@@ -85,7 +85,7 @@ class ParticlesOpener(QObject):
             else:
                 self.open_source(source_of(paths))
         except (ValueError, OSError) as error:
-            show_error(told(error))
+            show_error(with_fields(error))
 
     def open_source(self, source: RunInput, truth: Path | None = None) -> None:
         """Open particles in the background."""
@@ -100,7 +100,7 @@ class ParticlesOpener(QObject):
 
     def find_folder(self) -> None:
         """Ask for the folder of stacks that were not found."""
-        folder = QFileDialog.getExistingDirectory(self.window, "Folder of the image stacks", recall("folder"))
+        folder = QFileDialog.getExistingDirectory(self.window, "Folder of the image stacks", recall_choice("folder"))
         if folder and self.session.source is not None:
             source = dataclasses.replace(self.session.source, data_dir=Path(folder))
             self.open_source(source, self.session.truth)
@@ -120,10 +120,12 @@ class ParticlesOpener(QObject):
         if isinstance(error, PixelSizeNeededError):
             self.size_needed.emit(error.source)
         else:
-            show_error(told(error) if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {error}")
+            show_error(
+                with_fields(error) if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {error}"
+            )
 
 
 def _open_simulated(sample: Sample) -> Opened:
     cache = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericCacheLocation)
-    source, truth = simulated(sample, Path(cache) / "napari-cryospin")
+    source, truth = sample_files(sample, Path(cache) / "napari-cryospin")
     return open_source(source, truth)

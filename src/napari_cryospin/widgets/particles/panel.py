@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QProgressBar, QVBoxLayout, QWidget
 
 from napari_cryospin.settings import PreparationSettings
-from napari_cryospin.widgets.kit.option_names import told
+from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.parts import ERROR, Fold, button, text_label
 from napari_cryospin.widgets.kit.settings_form import GroupForm
 from napari_cryospin.widgets.kit.worker import Worker
@@ -145,11 +145,11 @@ class ParticlesPanel(Panel):
 
     def _fail(self, kind: str, error: Exception) -> None:
         if kind == "page":
-            self.gallery_message.setText(f"No images to show: {told(error)}")
+            self.gallery_message.setText(f"No images to show: {with_fields(error)}")
             self.gallery_message.show()
         else:
             self._say("")
-            show_error(told(error))
+            show_error(with_fields(error))
 
     def _show_particles(self) -> None:
         particles = self.session.particles
@@ -202,7 +202,7 @@ class ParticlesPanel(Panel):
             preparation = self.more.applied_to(self.form.applied_to(self.session.settings.preparation))
             self._set_preparation(preparation)
         except ValueError as error:
-            self.complaint.setText(told(error))
+            self.complaint.setText(with_fields(error))
         else:
             self.complaint.setText("")
         self.complaint.setVisible(bool(self.complaint.text()))
@@ -221,7 +221,7 @@ class ParticlesPanel(Panel):
             try:
                 add_stack_layer(self.viewer, self.session.particles)
             except (ValueError, OSError) as error:
-                show_error(told(error))
+                show_error(with_fields(error))
 
     def _go_on(self) -> None:
         reveal(self.viewer, "Run")

@@ -10,7 +10,7 @@ from napari_cryospin.io.files import atomic_write
 from napari_cryospin.runs.source import RunInput
 
 DATA = Path(napari_cryospin.__file__).parent / "data"
-COUNT = 3000
+SAMPLE_IMAGES = 3000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ SAMPLES = {
 }
 
 
-def simulated(sample: Sample, folder: Path) -> tuple[RunInput, Path]:
+def sample_files(sample: Sample, folder: Path) -> tuple[RunInput, Path]:
     """Particles of a sample and their true poses; simulated at the first time, found again later.
 
     Parameters
@@ -58,7 +58,7 @@ def simulated(sample: Sample, folder: Path) -> tuple[RunInput, Path]:
     folder
         Where the files are kept; made if it does not exist.
     """
-    out = folder / f"{sample.key}_{COUNT}"
+    out = folder / f"{sample.key}_{SAMPLE_IMAGES}"
     done = out.with_name(out.name + "_complete")
     source, truth = RunInput(particles=out.with_name(out.name + ".star")), out.with_name(out.name + "_truth.star")
     if not done.is_file():
@@ -66,7 +66,7 @@ def simulated(sample: Sample, folder: Path) -> tuple[RunInput, Path]:
         from napari_cryospin.simulation.images import SimulationSettings
 
         folder.mkdir(parents=True, exist_ok=True)
-        simulate(sample.map, out, SimulationSettings(count=COUNT))
+        simulate(sample.map, out, SimulationSettings(count=SAMPLE_IMAGES))
         with atomic_write(done) as part:
             part.touch()
     return source, truth

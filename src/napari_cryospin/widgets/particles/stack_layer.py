@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari.types import LayerData
     from napari.viewer import Viewer
 
-SAMPLE = 20
+CONTRAST_IMAGES = 20
 """Images from which the contrast limits are told."""
 
 
@@ -58,7 +58,7 @@ def stack_layer(particles: Particles) -> LayerData:
         Boxes differ, or images cannot be read.
     """
     stack = LazyStack(particles)
-    rows = np.unique(np.linspace(0, len(particles) - 1, SAMPLE).astype(int))
+    rows = np.unique(np.linspace(0, len(particles) - 1, CONTRAST_IMAGES).astype(int))
     images = particles.read_images(rows)
     spread = 4 * float(images.std())
     size = float(particles.pixel_sizes[0])

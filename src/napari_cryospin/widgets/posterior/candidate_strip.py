@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QWidget
 
 from napari_cryospin.views.posterior.candidate import Candidate
-from napari_cryospin.widgets.kit.colours import POSE, SAMPLE, TRUTH, head_colour
+from napari_cryospin.widgets.kit.colours import POSE_COLOUR, SAMPLE_COLOUR, TRUTH_COLOUR, head_colour
 
 if TYPE_CHECKING:
     from napari_cryospin.views.posterior.view_results import Candidates
@@ -29,7 +29,7 @@ LIMIT = 3.0
 
 def colour_of(candidate: Candidate) -> str:
     """The colour in which a candidate is drawn: that of its head, or of what it is."""
-    kinds = {"best": SAMPLE, "pose": POSE, "truth": TRUTH}
+    kinds = {"best": SAMPLE_COLOUR, "pose": POSE_COLOUR, "truth": TRUTH_COLOUR}
     return kinds.get(candidate.kind) or head_colour(candidate.head)
 
 

@@ -7,7 +7,7 @@ from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_cryospin.widgets.kit.colours import SWITCH
+from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR
 from napari_cryospin.widgets.sphere.scene import DirectionScene, Marker, MarkerKind, colour_table, image_of
 from napari_cryospin.widgets.sphere.view import paint_marker, small_font
 
@@ -113,7 +113,7 @@ class PosteriorLegend(QWidget):
                 painter.drawEllipse(place, 2, 2)
         elif name == "switch":
             painter.setPen(QPen(QColor(0, 0, 0, 190), 1))
-            painter.setBrush(QColor(SWITCH))
+            painter.setBrush(QColor(SWITCH_COLOUR))
             painter.drawRect(QRectF(place.x() - 4.6, place.y() - 4.6, 9.2, 9.2))
         else:
             kind: MarkerKind = "head" if name == "winner" else name  # type: ignore[assignment]

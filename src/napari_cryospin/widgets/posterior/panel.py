@@ -17,7 +17,7 @@ from napari_cryospin.views.posterior.candidate import Candidate
 from napari_cryospin.views.posterior.saving import save_numbers
 from napari_cryospin.views.posterior.source import Detail, Look, Moment, PosteriorSource
 from napari_cryospin.widgets.kit.colours import theme_of
-from napari_cryospin.widgets.kit.option_names import told
+from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.redraw import lay_out
 from napari_cryospin.widgets.kit.torch_threads import compute_alone
 from napari_cryospin.widgets.kit.worker import Worker
@@ -227,7 +227,7 @@ class PosteriorPanel(Panel):
 
     def _failed(self, _: str, error: Exception) -> None:
         if not isinstance(error, CancelledError):
-            self.note.setText(told(error))
+            self.note.setText(with_fields(error))
             if self.look is None or self.look.particle != self.session.particle:
                 self.look = self.detail = None
                 self.views.show_scene(None)

@@ -12,13 +12,13 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.launch import job_of, submit
-from napari_cryospin.runs.messages import CommandKind, Event, Status
-from napari_cryospin.widgets.kit.option_names import told
+from napari_cryospin.runs.messages import LIVE_STATES, CommandKind, Event, Status
+from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.worker import Worker
-from napari_cryospin.widgets.run.state import Phase
-from napari_cryospin.widgets.session.session import LIVE, Session
+from napari_cryospin.widgets.run.state import Standing
+from napari_cryospin.widgets.session.session import Session
 
-QUIET = 5.0
+SILENCE = 5.0
 """Seconds without a sign of life after which it is checked whether anybody drives the run."""
 CHECK_EVERY = 2000  # ms
 ENDED = ("finished", "stopped", "failed")
@@ -45,7 +45,7 @@ class RunControl(QObject):
         self.requests: dict[str, CommandKind] = {}  # command id -> what was asked
         self.beginning = False  # a start was asked for
         self.gone = False
-        self._told: Phase | None = None  # when the last status was heard
+        self._told: Standing | None = None  # when the last status was heard
         self.job: str | None = None
         self.worker = Worker("cryospin-run-control", self)
         self.worker.answered.connect(self._hear)
@@ -61,7 +61,7 @@ class RunControl(QObject):
     # How it stands
 
     @property
-    def phase(self) -> Phase:
+    def standing(self) -> Standing:
         """How the watched run stands, as far as is known."""
         status = self.session.status
         if self.session.folder is None:
@@ -70,19 +70,19 @@ class RunControl(QObject):
             return "starting"
         if status.state == "starting" and self.job is not None and self.gone:
             return "queued"
-        if status.state in LIVE and self.gone:
+        if status.state in LIVE_STATES and self.gone:
             return "gone"
         return status.state
 
     @property
     def alive(self) -> bool:
         """Whether somebody would hear a request."""
-        return self.phase in LIVE
+        return self.standing in LIVE_STATES
 
     @property
     def can_continue(self) -> bool:
         """Whether the watched run could go on from its checkpoint."""
-        return self.phase in ("gone", "stopped", "failed", "queued") and not self.beginning
+        return self.standing in ("gone", "stopped", "failed", "queued") and not self.beginning
 
     def requested(self, kind: CommandKind) -> bool:
         """Whether something was asked for, without an answer yet."""
@@ -134,7 +134,7 @@ class RunControl(QObject):
         try:
             self.session.watch(RunFolder(folder))
         except (OSError, ValueError) as error:
-            show_error(told(error))
+            show_error(with_fields(error))
 
     def _begin(self, question: Callable[[], tuple[RunFolder, str, str]]) -> None:
         if self.session.driven_here:
@@ -160,7 +160,7 @@ class RunControl(QObject):
             else:
                 self.session.start(folder, own_process=place == "process")
         except (RuntimeError, OSError) as error:
-            show_error(told(error))
+            show_error(with_fields(error))
         if complaint:
             show_error(complaint)
         self.changed.emit()
@@ -168,7 +168,7 @@ class RunControl(QObject):
     def _fail(self, kind: str, error: Exception) -> None:
         if kind == "begin":
             self.beginning = False
-            show_error(told(error))
+            show_error(with_fields(error))
             self.changed.emit()
 
     def _forget(self) -> None:
@@ -181,11 +181,11 @@ class RunControl(QObject):
     def _take_status(self, status: Status) -> None:
         if status.state in ENDED:
             self.requests.clear()
-        if time.time() - status.heartbeat < QUIET:
+        if time.time() - status.heartbeat < SILENCE:
             self.gone = False
         else:
             self._check()
-        same, self._told = self._told == self.phase, self.phase
+        same, self._told = self._told == self.standing, self.standing
         (self.progressed if same else self.changed).emit()
 
     def _take_events(self, events: tuple[Event, ...]) -> None:
@@ -198,11 +198,11 @@ class RunControl(QObject):
     def _check(self) -> None:
         """Ask whether anybody drives a run that says it goes on and gives no sign of life."""
         session, status = self.session, self.session.status
-        if status is None or status.state not in LIVE or session.driven_here:
+        if status is None or status.state not in LIVE_STATES or session.driven_here:
             self.gone = False
             return
         started_here = session.process is not None and session.process.poll() is None
-        if not started_here and time.time() - status.heartbeat > QUIET:
+        if not started_here and time.time() - status.heartbeat > SILENCE:
             folder = session.folder
             assert folder is not None
             self.worker.ask("driven", lambda: (folder, folder.is_driven(), job_of(folder)))
@@ -215,5 +215,5 @@ def _placed(folder: RunFolder, place: str, options: str) -> tuple[RunFolder, str
     try:
         submit(folder, options)
     except (FileNotFoundError, ValueError) as error:  # the folder is there, and its job can be submitted by hand
-        return folder, place, told(error)
+        return folder, place, with_fields(error)
     return folder, place, ""

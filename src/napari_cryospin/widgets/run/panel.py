@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout
 
+from napari_cryospin.runs.messages import LIVE_STATES
 from napari_cryospin.widgets.kit.parts import ERROR, WARNING, Fold, button, text_label
-from napari_cryospin.widgets.kit.preferences import recall, remember
+from napari_cryospin.widgets.kit.preferences import recall_choice, remember_choice
 from napari_cryospin.widgets.kit.redraw import Redraw, lay_out
 from napari_cryospin.widgets.run.control import RunControl
 from napari_cryospin.widgets.run.setup import RunSetup
-from napari_cryospin.widgets.run.state import Phase, RunState
+from napari_cryospin.widgets.run.state import RunState, Standing
 from napari_cryospin.widgets.run.switch_box import SwitchBox
 from napari_cryospin.widgets.session.panel import Panel
-from napari_cryospin.widgets.session.session import LIVE
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -36,8 +36,8 @@ class RunPanel(Panel):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer)
         self.control = RunControl(self.session, self)
-        self._phase: Phase | None = None
-        self._watched = False  # its status was known when the phase was told
+        self._standing: Standing | None = None
+        self._watched = False  # its status was known when the standing was told
         self._build()
         self.redraw = Redraw(self, self.refresh, news_every=PROGRESS_EVERY)
         self.control.changed.connect(self.refresh)
@@ -87,11 +87,11 @@ class RunPanel(Panel):
 
     def _options(self) -> str:
         options = self.setup.slurm.toPlainText()
-        remember("slurm", options)
+        remember_choice("slurm", options)
         return options
 
     def _pause(self) -> None:
-        self.control.ask("resume" if self.control.phase == "paused" else "pause")
+        self.control.ask("resume" if self.control.standing == "paused" else "pause")
 
     def _stop(self) -> None:
         self.control.ask("stop")
@@ -101,9 +101,9 @@ class RunPanel(Panel):
         self.control.ask("switch")
 
     def _attach(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder of a run", recall("attached"))
+        folder = QFileDialog.getExistingDirectory(self, "Folder of a run", recall_choice("attached"))
         if folder:
-            remember("attached", folder)
+            remember_choice("attached", folder)
             self.control.attach(Path(folder))
 
     def _say_refused(self, text: str) -> None:
@@ -116,17 +116,17 @@ class RunPanel(Panel):
 
     def refresh(self) -> None:
         """Show how things stand."""
-        control, session, phase = self.control, self.session, self.control.phase
-        self._tell_change(phase)
+        control, session, standing = self.control, self.session, self.control.standing
+        self._tell_change(standing)
         alive = control.alive
         folder = None if session.folder is None else session.folder.path
-        self.state.show_status(phase, session.status, folder)
+        self.state.show_status(standing, session.status, folder)
         self.state.failure = next((event for event in reversed(session.events) if event.kind == "failed"), None)
         self.switch.setVisible(folder is not None)
         self.switch.show_state(
             session.status,
             control.switched,
-            possible=alive and phase != "starting",
+            possible=alive and standing != "starting",
             requested=control.requested("switch"),
         )
         self.start.setVisible(not alive)
@@ -136,15 +136,15 @@ class RunPanel(Panel):
         self.hint.setText("" if alive else reason)
         self.hint.setVisible(bool(self.hint.text()))
         self.go_on.setVisible(control.can_continue)
-        for kind, widget, title in (("stop", self.stop, "Stop"), (*self._pausing(phase),)):
+        for kind, widget, title in (("stop", self.stop, "Stop"), (*self._pausing(standing),)):
             widget.setVisible(alive)
             asked = control.requested(kind)
             widget.setText(f"{title} requested..." if asked else title)
-            widget.setEnabled(not asked and phase != "starting")
+            widget.setEnabled(not asked and standing != "starting")
         lay_out()
 
-    def _pausing(self, phase: Phase) -> tuple:
-        return ("resume", self.pause, "Resume") if phase == "paused" else ("pause", self.pause, "Pause")
+    def _pausing(self, standing: Standing) -> tuple:
+        return ("resume", self.pause, "Resume") if standing == "paused" else ("pause", self.pause, "Pause")
 
     def _why_not(self) -> str:
         """Why no run can be started; empty: it can."""
@@ -154,23 +154,23 @@ class RunPanel(Panel):
             return f"Settings: {self.setup.problem}"
         return "" if self.setup.output is not None else "Name a folder for the run."
 
-    def _tell_change(self, phase: Phase) -> None:
+    def _tell_change(self, standing: Standing) -> None:
         """Once for each change: notifications, and the set-up folded away while a run goes on."""
-        before, self._phase = self._phase, phase
+        before, self._standing = self._standing, standing
         watched, self._watched = self._watched, self.session.status is not None
-        if phase == before:
+        if standing == before:
             return
-        was_alive = before in LIVE
-        if before in (None, "none") and phase != "none":
+        was_alive = before in LIVE_STATES
+        if before in (None, "none") and standing != "none":
             self.folded.set_open(False)
-        if phase in LIVE and not was_alive:
+        if standing in LIVE_STATES and not was_alive:
             self.state.say("")
-        if phase not in LIVE:
+        if standing not in LIVE_STATES:
             self.setup.propose_folder()
         status = self.session.status
-        if phase == "failed" and was_alive and status is not None:
+        if standing == "failed" and was_alive and status is not None:
             show_error(f"The run failed: {status.message}")
-        elif phase == "finished" and was_alive and watched:
+        elif standing == "finished" and was_alive and watched:
             show_info(f"The run finished: {self.state.where.text()}")
-        elif phase == "gone":
+        elif standing == "gone":
             self.state.say("Nobody drives this run any more. Continue lets it go on from its newest checkpoint.", ERROR)

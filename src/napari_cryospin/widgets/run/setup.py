@@ -33,7 +33,7 @@ from napari_cryospin.settings import (
 )
 from napari_cryospin.widgets.kit.knobs import tip_of
 from napari_cryospin.widgets.kit.parts import ERROR, Fold, button, text_label
-from napari_cryospin.widgets.kit.preferences import preferences, recall, remember
+from napari_cryospin.widgets.kit.preferences import preferences, recall_choice, remember_choice
 from napari_cryospin.widgets.kit.settings_form import GroupForm, changes, with_preset
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.run.devices import devices
@@ -135,9 +135,9 @@ class RunSetup(QWidget):
         for number, (name, (title, tip)) in enumerate(PLACES.items()):
             self.place.addItem(title, name)
             self.place.setItemData(number, tip, 3)  # Qt.ItemDataRole.ToolTipRole
-        self.place.setCurrentIndex(max(0, self.place.findData(recall("place", "window"))))
+        self.place.setCurrentIndex(max(0, self.place.findData(recall_choice("place", "window"))))
         self.place.currentIndexChanged.connect(self._take_place)
-        self.slurm = QPlainTextEdit(recall("slurm", "--gres=gpu:1\n--time=12:00:00"))
+        self.slurm = QPlainTextEdit(recall_choice("slurm", "--gres=gpu:1\n--time=12:00:00"))
         self.slurm.setToolTip("Further options of sbatch, one a line: --partition=gpu")
         self.slurm.setFixedHeight(64)
         self.slurm_label = QLabel("sbatch options")
@@ -257,7 +257,7 @@ class RunSetup(QWidget):
 
     def _take_place(self) -> None:
         place = self.place.currentData()
-        remember("place", place)
+        remember_choice("place", place)
         self.place.setToolTip(PLACES[place][1])
         for widget in (self.slurm, self.slurm_label):
             widget.setVisible(place == "slurm")
@@ -267,7 +267,7 @@ class RunSetup(QWidget):
         """A folder that does not hold a run yet, named after the particles."""
         source = self.session.source
         if source is not None:
-            self._propose_in(Path(recall("run folder") or preferences().run_folder), source.particles.stem)
+            self._propose_in(Path(recall_choice("run folder") or preferences().run_folder), source.particles.stem)
 
     def _propose_in(self, parent: Path, stem: str) -> None:
         number = 1
@@ -276,9 +276,11 @@ class RunSetup(QWidget):
         self.folder.setText(str(parent / f"{stem}-{number}"))
 
     def _browse(self) -> None:
-        parent = QFileDialog.getExistingDirectory(self, "Folder in which the run gets its own", recall("run folder"))
+        parent = QFileDialog.getExistingDirectory(
+            self, "Folder in which the run gets its own", recall_choice("run folder")
+        )
         if parent:
-            remember("run folder", parent)
+            remember_choice("run folder", parent)
             source = self.session.source
             self._propose_in(Path(parent), source.particles.stem if source is not None else "run")
 

@@ -12,8 +12,8 @@ from qtpy.QtWidgets import QDialog, QFormLayout, QHBoxLayout, QLabel, QPlainText
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.widgets.kit.parts import ERROR, WARNING, button, duration, gib, text_label, tint
 
-Phase = Literal["none", "queued", "starting", "running", "paused", "gone", "finished", "stopped", "failed"]
-PHASES: dict[Phase, str] = {
+Standing = Literal["none", "queued", "starting", "running", "paused", "gone", "finished", "stopped", "failed"]
+STANDINGS: dict[Standing, str] = {
     "none": "No run yet",
     "queued": "Waiting for Slurm",
     "starting": "Starting: reading the particles",
@@ -24,7 +24,7 @@ PHASES: dict[Phase, str] = {
     "stopped": "Stopped; it can be continued",
     "failed": "Failed",
 }
-ROWS = ("stage", "epoch", "step", "loss", "resolution", "time", "device")
+STATE_ROWS = ("stage", "epoch", "step", "loss", "resolution", "time", "device")
 LOG_TAIL = 200_000  # characters of a log that are shown
 
 
@@ -39,7 +39,7 @@ class RunState(QWidget):
         self.message = text_label(colour=WARNING)
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
-        self.rows = {name: text_label() for name in ROWS}
+        self.rows = {name: text_label() for name in STATE_ROWS}
         form = QFormLayout()
         form.setVerticalSpacing(3)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -63,12 +63,12 @@ class RunState(QWidget):
         layout.addWidget(self.where)
         layout.addLayout(buttons)
 
-    def show_status(self, phase: Phase, status: Status | None, folder: Path | None) -> None:
+    def show_status(self, standing: Standing, status: Status | None, folder: Path | None) -> None:
         """Show how a run stands; `status` None: nothing is known yet."""
         self.folder = folder
         self.setVisible(folder is not None)
-        self.title.setText(PHASES[phase])
-        tint(self.title, {"failed": ERROR, "gone": WARNING}.get(phase, ""), bold=True)
+        self.title.setText(STANDINGS[standing])
+        tint(self.title, {"failed": ERROR, "gone": WARNING}.get(standing, ""), bold=True)
         self.where.setText("" if folder is None else str(folder))
         if status is None:
             return
@@ -76,9 +76,9 @@ class RunState(QWidget):
         self.bar.setValue(round(1000 * status.progress))
         self.bar.setFormat(f"{100 * status.progress:.0f} %")
         self.bar.setUpdatesEnabled(True)
-        for name, text in texts(status, phase).items():
+        for name, text in status_texts(status, standing).items():
             self.rows[name].setText(text)
-        if phase == "failed":
+        if standing == "failed":
             self.say(status.message, ERROR)
 
     def say(self, text: str, colour: str = WARNING) -> None:
@@ -127,9 +127,9 @@ def log_of(folder: Path, failure: Event | None) -> str:
     return "\n".join(parts) or "The run has written nothing yet."
 
 
-def texts(status: Status, phase: Phase) -> dict[str, str]:
+def status_texts(status: Status, standing: Standing) -> dict[str, str]:
     """A status as rows of text."""
-    left = status.time_left if phase == "running" else None
+    left = status.time_left if standing == "running" else None
     time = duration(status.elapsed) + (f", about {duration(left)} left" if left is not None else "")
     memory = f", {gib(status.memory)} held" if status.memory is not None else ""
     return {

@@ -8,8 +8,8 @@ from qtpy.QtWidgets import QFrame, QVBoxLayout
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.widgets.kit.parts import GOOD, button, text_label, tint
 
-TITLE = "Switch to auto-decoding"
-TIP = (
+SWITCH_TITLE = "Switch to auto-decoding"
+SWITCH_TIP = (
     "Each particle keeps its best candidate, and from there on its pose is refined directly; the encoder has done its "
     "work. There is no way back."
 )
@@ -22,7 +22,7 @@ class SwitchBox(QFrame):
 
     def __init__(self) -> None:
         super().__init__()
-        self.button = button(TITLE, TIP, self.pressed.emit)
+        self.button = button(SWITCH_TITLE, SWITCH_TIP, self.pressed.emit)
         self.button.setMinimumHeight(44)
         font = self.button.font()
         font.setPointSizeF(font.pointSizeF() * 1.25)
@@ -49,7 +49,7 @@ class SwitchBox(QFrame):
             Whether the switch was asked for, without an answer yet.
         """
         done = switched is not None or (status is not None and status.stage == "auto-decoding")
-        self.button.setText("Switch requested..." if requested else "Switched" if done else TITLE)
+        self.button.setText("Switch requested..." if requested else "Switched" if done else SWITCH_TITLE)
         self.button.setEnabled(possible and not done and not requested)
         text, colour = _advice(status, switched, possible)
         self.advice.setText(text)

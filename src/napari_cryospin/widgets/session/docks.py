@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QDockWidget, QWidget
 
+from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME
+
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-PLUGIN = "napari-cryospin"
 WORKSPACE = "cryoSPIN workspace"
-"""Names of this plugin and of its workspace in the manifest."""
+"""Name of the workspace in the plugin's manifest."""
 
 
 def dock_of(widget: QWidget) -> QDockWidget | None:
@@ -22,7 +23,7 @@ def dock_of(widget: QWidget) -> QDockWidget | None:
 
 def reveal(viewer: Viewer, title: str) -> QWidget:
     """Bring a panel of the right column to the front, and return it; the other docks stay as they are."""
-    dock, workspace = viewer.window.add_plugin_dock_widget(PLUGIN, WORKSPACE)
+    dock, workspace = viewer.window.add_plugin_dock_widget(PLUGIN_NAME, WORKSPACE)
     if not workspace.arranged:
         workspace.arrange()
     dock.show()

@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
 
 from napari_cryospin.widgets.session.session import Session
 
-NAME = "cryospin-guard"
+GUARD_NAME = "cryospin-guard"
 
 
 class Guard(QObject):
@@ -23,7 +23,7 @@ class Guard(QObject):
 
     def __init__(self, window: QWidget, session: Session) -> None:
         super().__init__(window)
-        self.setObjectName(NAME)
+        self.setObjectName(GUARD_NAME)
         self.session = session
         window.installEventFilter(self)
 
@@ -63,5 +63,5 @@ def taken_apart(window: QObject) -> bool:
 
 def guard(window: QWidget | None, session: Session) -> None:
     """Watch over the closing of napari's window, once."""
-    if isinstance(window, QMainWindow) and window.findChild(QObject, NAME) is None:
+    if isinstance(window, QMainWindow) and window.findChild(QObject, GUARD_NAME) is None:
         Guard(window, session)

@@ -20,11 +20,11 @@ from napari_cryospin.geometry.hand import HAND_FLIP
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.launch import RunThread, start_process
-from napari_cryospin.runs.messages import Command, CommandKind, Event, Snapshot, Status
+from napari_cryospin.runs.messages import LIVE_STATES, Command, CommandKind, Event, Snapshot, Status
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.runs.watch import FolderWatch, News
 from napari_cryospin.settings import Settings
-from napari_cryospin.widgets.kit.option_names import told
+from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.preferences import recall_settings, remember_settings
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.driving import start_thread
@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LIVE = ("starting", "running", "paused")
-LOOK_EVERY, LOOK_EVERY_IDLE = 200, 2000  # ms between two looks at a run's folder: while it lives, and afterwards
-CLOSING = 2.0  # s that closing the window waits for a run to save and end
+WATCH_EVERY, WATCH_EVERY_IDLE = 200, 2000  # ms between two looks at a run's folder: while it lives, and afterwards
+CLOSING_WAIT = 2.0  # s that closing the window waits for a run to save and end
 
 
 class Session(QObject):
@@ -100,7 +99,7 @@ class Session(QObject):
         self._worker.failed.connect(self._lost)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._look)
-        self._timer.start(LOOK_EVERY)
+        self._timer.start(WATCH_EVERY)
 
     # What is looked at
 
@@ -161,7 +160,7 @@ class Session(QObject):
     @property
     def live(self) -> bool:
         """Whether the watched run goes on, as far as is known."""
-        return self.status is not None and self.status.state in LIVE
+        return self.status is not None and self.status.state in LIVE_STATES
 
     @property
     def driven_here(self) -> bool:
@@ -193,7 +192,7 @@ class Session(QObject):
             self.hand_flipped = False
         self._forget(folder)
         self.run_changed.emit()
-        self._timer.start(LOOK_EVERY)
+        self._timer.start(WATCH_EVERY)
         self._look()
 
     def send(self, kind: CommandKind) -> Command:
@@ -210,7 +209,7 @@ class Session(QObject):
         self._worker.end()
         if self.thread_of_run is not None and self.thread_of_run.is_alive():
             self.thread_of_run.stop.set()
-            self.thread_of_run.join(CLOSING)
+            self.thread_of_run.join(CLOSING_WAIT)
 
     # Watching
 
@@ -236,7 +235,7 @@ class Session(QObject):
         """Say that the thread of a run failed where the run's folder does not say it: it could not be driven, say."""
         self.thread_of_run = None
         if self.status is None or self.status.state != "failed":
-            self.status = replace(self.status or Status(state="failed"), state="failed", message=told(error))
+            self.status = replace(self.status or Status(state="failed"), state="failed", message=with_fields(error))
             self.status_changed.emit(self.status)
 
     def _hear(self, _: str, answer: tuple[FolderWatch, News]) -> None:
@@ -262,12 +261,12 @@ class Session(QObject):
         if news.status is not None:
             self.status = news.status
             self.status_changed.emit(news.status)
-            self._timer.setInterval(LOOK_EVERY if self.live else LOOK_EVERY_IDLE)
+            self._timer.setInterval(WATCH_EVERY if self.live else WATCH_EVERY_IDLE)
 
     def _lost(self, _: str, error: Exception) -> None:
         # A folder on a network disk may be gone for a moment: look again, more slowly.
         log.warning("the run's folder cannot be read: %s", error)
-        self._timer.setInterval(LOOK_EVERY_IDLE)
+        self._timer.setInterval(WATCH_EVERY_IDLE)
 
 
 _sessions: WeakKeyDictionary[Viewer, Session] = WeakKeyDictionary()

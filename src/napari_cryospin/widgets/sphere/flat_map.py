@@ -13,7 +13,7 @@ from napari_cryospin.views.sphere_pictures import CELLS_NSIDE, FLAT_MAP_ROWS
 from napari_cryospin.widgets.sphere.scene import DirectionScene, colours_of, image_of
 from napari_cryospin.widgets.sphere.view import DirectionView
 
-MARGIN = 6  # px
+ELLIPSE_MARGIN = 6  # px
 
 
 class MollweideView(DirectionView):
@@ -35,7 +35,7 @@ class MollweideView(DirectionView):
     @property
     def frame(self) -> QRectF:
         """The rectangle around the ellipse, px."""
-        half = max(1.0, min((self.width() - 2 * MARGIN) / 4, (self.height() - 2 * MARGIN) / 2))
+        half = max(1.0, min((self.width() - 2 * ELLIPSE_MARGIN) / 4, (self.height() - 2 * ELLIPSE_MARGIN) / 2))
         return QRectF(self.width() / 2 - 2 * half, self.height() / 2 - half, 4 * half, 2 * half)
 
     def project(self, directions: NDArray) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -14,9 +14,9 @@ from napari_cryospin.geometry.sphere_cells import healpix_cells
 from napari_cryospin.widgets.sphere.scene import DirectionScene, colours_of
 from napari_cryospin.widgets.sphere.view import DirectionView
 
-NSIDE = 8
-FILL = 0.93  # diameter of the globe over the shorter side of the widget
-TURN = 0.4  # degrees that a px of dragging turns the globe by, on a globe of 300 px
+GLOBE_NSIDE = 8
+GLOBE_SHARE = 0.93  # diameter of the globe over the shorter side of the widget
+TURN_SPEED = 0.4  # degrees that a px of dragging turns the globe by, on a globe of 300 px
 
 
 class Sphere(QWidget):
@@ -73,14 +73,14 @@ class Sphere(QWidget):
 
     def turn_by(self, step: QPointF) -> None:
         """Turn the globe as a drag of the mouse by `step` px does."""
-        angle = np.radians(TURN) * 300 / max(2 * self.radius, 1)
+        angle = np.radians(TURN_SPEED) * 300 / max(2 * self.radius, 1)
         self.turn(turn_about((1, 0, 0), step.y() * angle) @ turn_about((0, 1, 0), step.x() * angle) @ self.rotation)
         self.turned.emit(self.rotation)
 
     @property
     def radius(self) -> float:
         """px."""
-        return FILL / 2 * max(1, min(self.width(), self.height()))
+        return GLOBE_SHARE / 2 * max(1, min(self.width(), self.height()))
 
     def picture(self) -> QImage:
         """The globe as it is seen, drawn anew."""
@@ -113,7 +113,7 @@ class Sphere(QWidget):
             self._mesh.visible = scene is not None
         if scene is None:
             return
-        cells = healpix_cells(NSIDE)
+        cells = healpix_cells(GLOBE_NSIDE)
         colours = np.ones((len(cells.vertices), 4), dtype=np.float32)
         colours[:, :3] = colours_of(scene.log_posterior, scene.depth)[cells.cell_of_vertex] / 255
         if self._mesh is None:

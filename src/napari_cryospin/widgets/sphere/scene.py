@@ -13,7 +13,7 @@ from qtpy.QtGui import QImage
 from napari_cryospin.geometry.sphere_cells import credible_cells
 from napari_cryospin.views.pose_path import PosePath
 
-SHARE = 0.9
+REGION_SHARE = 0.9
 """Share of the probability inside the outline."""
 SHALLOWEST, DEEPEST = 4.0, 30.0
 """Nats that the colours span, at the least and at the most."""
@@ -62,7 +62,7 @@ class DirectionScene:
     @cached_property
     def region(self) -> NDArray[np.bool_]:
         """`(cells,)` the fewest cells that hold 90 % of the probability."""
-        return credible_cells(self.log_posterior, SHARE)
+        return credible_cells(self.log_posterior, REGION_SHARE)
 
 
 def colour_depth(log_posterior: NDArray) -> float:

@@ -12,13 +12,13 @@ from qtpy.QtCore import QPointF, QRectF, Qt, Signal
 from napari_cryospin.geometry.mollweide import flat_graticule, mollweide, mollweide_direction, mollweide_pixels
 from napari_cryospin.geometry.sphere_cells import healpix_cells, pixel_of, rot_tilt_of
 from napari_cryospin.views.sphere_pictures import SPHERE_MAP_ROWS
-from napari_cryospin.widgets.kit.colours import POSE, Theme
+from napari_cryospin.widgets.kit.colours import POSE_COLOUR, Theme
 from napari_cryospin.widgets.kit.plots import Plot, font
 
-GAP = 8.0  # pixels between two maps
-TITLE = 13.0  # pixels above a map for its title
-BAR = 50.0  # pixels on the right for the colour scale
-COLOURS = "viridis"
+MAP_GAP = 8.0  # pixels between two maps
+MAP_TITLE_HEIGHT = 13.0  # pixels above a map for its title
+COLOUR_SCALE_WIDTH = 50.0  # pixels on the right for the colour scale
+MAP_COLOURMAP = "viridis"
 
 
 class SphereMaps(Plot):
@@ -49,7 +49,7 @@ class SphereMaps(Plot):
         self._titles: list[pg.TextItem] = []
         self._lines = pg.PlotCurveItem(antialias=True)
         self._rims = pg.PlotCurveItem(antialias=True)
-        self._ring = pg.ScatterPlotItem(size=13, brush=None, pen=pg.mkPen(POSE, width=2.2))
+        self._ring = pg.ScatterPlotItem(size=13, brush=None, pen=pg.mkPen(POSE_COLOUR, width=2.2))
         self._shade = pg.ScatterPlotItem(size=13, brush=None, pen=pg.mkPen("#000000", width=4.5))
         self._bar = pg.ImageItem(np.arange(255, dtype=np.uint8)[:, None] + 1, axisOrder="row-major")
         self._bar_texts = [pg.TextItem(anchor=(0, 0.5)) for _ in range(5)]
@@ -108,7 +108,7 @@ class SphereMaps(Plot):
     def _table_of_colours(self) -> NDArray[np.uint8]:
         """`(256, 4)`: outside or nothing known, clear; then the colour map."""
         colours = np.zeros((256, 4), dtype=np.uint8)
-        colours[1:] = pg.colormap.get(COLOURS).getLookupTable(nPts=255, alpha=True)
+        colours[1:] = pg.colormap.get(MAP_COLOURMAP).getLookupTable(nPts=255, alpha=True)
         return colours
 
     def _shades(self) -> NDArray[np.uint8]:
@@ -149,7 +149,7 @@ class SphereMaps(Plot):
         if width < 60 or height < 30:
             return
         self.setRange(xRange=(0, width), yRange=(0, height), padding=0)
-        self._places = arrange(len(self.names), width - BAR, height)
+        self._places = arrange(len(self.names), width - COLOUR_SCALE_WIDTH, height)
         for place, image, title in zip(self._places, self._images, self._titles, strict=False):
             image.setRect(place)
             title.setPos(place.center().x(), place.bottom() - 1)
@@ -162,12 +162,12 @@ class SphereMaps(Plot):
     def _place_bar(self, width: float, height: float) -> None:
         tall = min(height - 16, 160.0)
         bottom = (height - tall) / 2
-        self._bar.setRect(QRectF(width - BAR + 10, bottom, 9, tall))
+        self._bar.setRect(QRectF(width - COLOUR_SCALE_WIDTH + 10, bottom, 9, tall))
         low, high = self.levels
         for text, share in zip(self._bar_texts, np.linspace(0, 1, len(self._bar_texts)), strict=True):
             value = max(high, 1.001) ** share if self.log else low + share * (high - low)
             text.setText(f"{value:.3g}")
-            text.setPos(width - BAR + 20, bottom + share * tall)
+            text.setPos(width - COLOUR_SCALE_WIDTH + 20, bottom + share * tall)
             text.setVisible(bool(self.names))
 
     def _place_marker(self) -> None:
@@ -230,23 +230,23 @@ def arrange(count: int, width: float, height: float) -> list[QRectF]:
     """Rectangles, twice as wide as high and as large as possible, in rows from the top (y grows upwards)."""
     if not count:
         return []
-    title = TITLE if count > 1 else 0.0
+    title = MAP_TITLE_HEIGHT if count > 1 else 0.0
     best = max(range(1, count + 1), key=lambda columns: _map_height(columns, count, width, height, title))
     tall = max(4.0, _map_height(best, count, width, height, title))
     rows = -(-count // best)
-    left = (width - best * (2 * tall + GAP)) / 2 + GAP / 2
-    top = height - (height - rows * (tall + title + GAP)) / 2
+    left = (width - best * (2 * tall + MAP_GAP)) / 2 + MAP_GAP / 2
+    top = height - (height - rows * (tall + title + MAP_GAP)) / 2
     places = []
     for index in range(count):
         row, column = divmod(index, best)
-        bottom = top - (row + 1) * (tall + title + GAP) + GAP / 2
-        places.append(QRectF(left + column * (2 * tall + GAP), bottom, 2 * tall, tall))
+        bottom = top - (row + 1) * (tall + title + MAP_GAP) + MAP_GAP / 2
+        places.append(QRectF(left + column * (2 * tall + MAP_GAP), bottom, 2 * tall, tall))
     return places
 
 
 def _map_height(columns: int, count: int, width: float, height: float, title: float) -> float:
     rows = -(-count // columns)
-    return min((width / columns - GAP) / 2, height / rows - title - GAP)
+    return min((width / columns - MAP_GAP) / 2, height / rows - title - MAP_GAP)
 
 
 def graticule_of(places: Sequence[QRectF]) -> tuple[tuple[NDArray, NDArray], tuple[NDArray, NDArray]]:

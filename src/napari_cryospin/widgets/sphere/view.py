@@ -9,14 +9,21 @@ from qtpy.QtGui import QBrush, QColor, QFont, QHelpEvent, QMouseEvent, QPainter,
 from qtpy.QtWidgets import QToolTip, QWidget
 
 from napari_cryospin.geometry.sphere_cells import graticule, healpix_cells, pixel_of, rot_tilt_of
-from napari_cryospin.widgets.kit.colours import POSE, SAMPLE, SWITCH, TRUTH, head_colour
+from napari_cryospin.widgets.kit.colours import POSE_COLOUR, SAMPLE_COLOUR, SWITCH_COLOUR, TRUTH_COLOUR, head_colour
 from napari_cryospin.widgets.sphere.scene import DirectionScene, Marker
 
-NEAR = 11.0  # px within which the mouse means a marker
-STILL = 4.0  # px that the mouse may move in a click
-GHOST = 0.28  # opacity of what lies on the far side
-DARK = QColor(0, 0, 0, 190)
-AXES = {"+x": (1, 0, 0), "+y": (0, 1, 0), "+z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1)}
+MARKER_REACH = 11.0  # px within which the mouse means a marker
+CLICK_SLACK = 4.0  # px that the mouse may move in a click
+FAR_SIDE_OPACITY = 0.28  # opacity of what lies on the far side
+RIM_COLOUR = QColor(0, 0, 0, 190)
+AXIS_DIRECTIONS = {
+    "+x": (1, 0, 0),
+    "+y": (0, 1, 0),
+    "+z": (0, 0, 1),
+    "-x": (-1, 0, 0),
+    "-y": (0, -1, 0),
+    "-z": (0, 0, -1),
+}
 
 
 class DirectionView(QWidget):
@@ -66,7 +73,7 @@ class DirectionView(QWidget):
         pen = QPen(QColor(255, 255, 255, 46), 0.8)
         self._stroke(painter, self._graticule, pen)
         painter.setFont(small_font(self.font()))
-        for name, axis in AXES.items():
+        for name, axis in AXIS_DIRECTIONS.items():
             places, facing = self.project(np.array([axis], dtype=float))
             if facing[0]:
                 place = QPointF(*places[0])
@@ -102,14 +109,14 @@ class DirectionView(QWidget):
         for marker in markers:
             places, facing = self.project(marker.direction[None])
             if np.isfinite(places[0]).all() and (facing[0] or self.hides_far_side):
-                painter.setOpacity(1.0 if facing[0] else GHOST)
+                painter.setOpacity(1.0 if facing[0] else FAR_SIDE_OPACITY)
                 paint_marker(painter, QPointF(*places[0]), marker, self.font(), small=not facing[0])
         painter.setOpacity(1.0)
 
     def paint_region(self, painter: QPainter, scene: DirectionScene) -> None:
         """Outline the cells that hold 90 % of the probability."""
         lines = list(healpix_cells(8).outline(scene.region)) if len(scene.log_posterior) == 768 else []
-        self._stroke(painter, lines, QPen(DARK, 2.6))
+        self._stroke(painter, lines, QPen(RIM_COLOUR, 2.6))
         self._stroke(painter, lines, QPen(QColor(255, 255, 255, 235), 1.2))
 
     def _paint_path(self, painter: QPainter, scene: DirectionScene) -> None:
@@ -117,14 +124,14 @@ class DirectionView(QWidget):
         if len(path.directions) < 2:
             return
         line = great_arcs(path.directions)
-        self._stroke(painter, [line], QPen(DARK, 2.6))
+        self._stroke(painter, [line], QPen(RIM_COLOUR, 2.6))
         self._stroke(painter, [line], QPen(QColor(255, 255, 255, 200), 1.1))
         places, facing = self.project(path.directions.astype(float))
         for number, (place, front) in enumerate(zip(places, facing, strict=True)):
             if front and np.isfinite(place).all():
                 switch = number == path.switch
-                painter.setPen(QPen(DARK, 1))
-                painter.setBrush(QColor(SWITCH if switch else "#FFFFFF"))
+                painter.setPen(QPen(RIM_COLOUR, 1))
+                painter.setBrush(QColor(SWITCH_COLOUR if switch else "#FFFFFF"))
                 size = 4.6 if switch else 1.9
                 if switch:
                     box = QRectF(place[0] - size, place[1] - size, 2 * size, 2 * size)
@@ -159,7 +166,7 @@ class DirectionView(QWidget):
         if event is None or self._pressed is None:
             return
         step = event.position() - self._pressed
-        if self._moved or np.hypot(step.x(), step.y()) > STILL:
+        if self._moved or np.hypot(step.x(), step.y()) > CLICK_SLACK:
             self._moved = True
             self.drag(step)
             self._pressed = event.position()
@@ -199,7 +206,7 @@ class DirectionView(QWidget):
         if self.scene is None or not self.scene.markers:
             return []
         places, facing = self.project(np.array([marker.direction for marker in self.scene.markers], dtype=float))
-        near = facing & (np.hypot(places[:, 0] - point.x(), places[:, 1] - point.y()) < NEAR)
+        near = facing & (np.hypot(places[:, 0] - point.x(), places[:, 1] - point.y()) < MARKER_REACH)
         return [marker for marker, here in zip(self.scene.markers, near, strict=True) if here]
 
 
@@ -230,10 +237,10 @@ def _paint_head(painter: QPainter, place: QPointF, marker: Marker, font: QFont, 
     colour = QColor(head_colour(marker.head))
     if marker.winner:
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for pen in (QPen(DARK, 4.4), QPen(QColor("white"), 2.2)):
+        for pen in (QPen(RIM_COLOUR, 4.4), QPen(QColor("white"), 2.2)):
             painter.setPen(pen)
             painter.drawEllipse(place, radius + 2.6, radius + 2.6)
-    painter.setPen(QPen(DARK, 1.2))
+    painter.setPen(QPen(RIM_COLOUR, 1.2))
     painter.setBrush(QBrush(colour))
     painter.drawEllipse(place, radius, radius)
     if not small:
@@ -251,7 +258,7 @@ def _paint_best(painter: QPainter, place: QPointF, _marker: Marker, _font: QFont
     for number, (x, y) in enumerate(((0, -6), (6, 0), (0, 6), (-6, 0), (0, -6))):
         point = place + QPointF(x, y)
         path.lineTo(point) if number else path.moveTo(point)
-    _outlined(painter, path, QColor(SAMPLE), 1.8)
+    _outlined(painter, path, QColor(SAMPLE_COLOUR), 1.8)
 
 
 def _paint_pose(painter: QPainter, place: QPointF, _marker: Marker, _font: QFont, _small: bool) -> None:
@@ -260,7 +267,7 @@ def _paint_pose(painter: QPainter, place: QPointF, _marker: Marker, _font: QFont
     for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
         path.moveTo(place + QPointF(12 * x, 12 * y))
         path.lineTo(place + QPointF(16 * x, 16 * y))
-    _outlined(painter, path, QColor(POSE), 1.4)
+    _outlined(painter, path, QColor(POSE_COLOUR), 1.4)
 
 
 def _paint_truth(painter: QPainter, place: QPointF, _marker: Marker, _font: QFont, _small: bool) -> None:
@@ -268,12 +275,12 @@ def _paint_truth(painter: QPainter, place: QPointF, _marker: Marker, _font: QFon
     for x, y in ((1, 1), (1, -1)):
         path.moveTo(place - QPointF(5.5 * x, 5.5 * y))
         path.lineTo(place + QPointF(5.5 * x, 5.5 * y))
-    _outlined(painter, path, QColor(TRUTH), 2.0)
+    _outlined(painter, path, QColor(TRUTH_COLOUR), 2.0)
 
 
 def _outlined(painter: QPainter, path: QPainterPath, colour: QColor, width: float) -> None:
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    for pen in (QPen(DARK, width + 2), QPen(colour, width)):
+    for pen in (QPen(RIM_COLOUR, width + 2), QPen(colour, width)):
         pen.setCapStyle(Qt.PenCapStyle.RoundCap)
         painter.setPen(pen)
         painter.drawPath(path)

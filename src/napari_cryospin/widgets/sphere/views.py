@@ -16,10 +16,14 @@ from napari_cryospin.widgets.sphere.zoom import ZoomView
 if TYPE_CHECKING:
     from napari_cryospin.views.posterior.view_results import Zoom
 
-WIDE = 700  # px from which the three stand side by side
-SHARES = (3, 5, 3)
-HEIGHT = 260  # px at the least
-NAMES = {"Sphere": "Turn it with the mouse", "Flat": "All directions at a glance", "Zoom": "The best mode, fine grid"}
+WIDE_FROM = 700  # px from which the three stand side by side
+WIDTH_SHARES = (3, 5, 3)
+LEAST_HEIGHT = 260  # px at the least
+VIEW_TIPS = {
+    "Sphere": "Turn it with the mouse",
+    "Flat": "All directions at a glance",
+    "Zoom": "The best mode, fine grid",
+}
 
 
 class DirectionViews(QWidget):
@@ -29,18 +33,18 @@ class DirectionViews(QWidget):
         super().__init__(parent)
         self.tabs = QTabBar(self)
         self.tabs.setDrawBase(False)
-        for name, tip in NAMES.items():
+        for name, tip in VIEW_TIPS.items():
             self.tabs.setTabToolTip(self.tabs.addTab(name), tip)
         self.tabs.currentChanged.connect(self._arrange)
         self.sphere, self.flat, self.close_up = Sphere(self), MollweideView(self), ZoomView(self)
         self.views: tuple[QWidget, ...] = (self.sphere, self.flat, self.close_up)
-        self.setMinimumHeight(HEIGHT)
+        self.setMinimumHeight(LEAST_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     @property
     def wide(self) -> bool:
         """Whether all three are seen at once."""
-        return self.width() >= WIDE
+        return self.width() >= WIDE_FROM
 
     def show_scene(self, scene: DirectionScene | None) -> None:
         """Draw a particle's posterior and markers; its zoom comes later."""
@@ -76,8 +80,8 @@ class DirectionViews(QWidget):
         self.tabs.setVisible(not self.wide)
         if self.wide:
             x = 0
-            for view, share in zip(self.views, SHARES, strict=True):
-                width = self.width() * share // sum(SHARES)
+            for view, share in zip(self.views, WIDTH_SHARES, strict=True):
+                width = self.width() * share // sum(WIDTH_SHARES)
                 view.setGeometry(x, 0, width, self.height())
                 view.show()
                 x += width

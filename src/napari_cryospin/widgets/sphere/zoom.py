@@ -12,15 +12,15 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 from scipy import ndimage
 
 from napari_cryospin.geometry.sphere_cells import credible_cells, rot_tilt_of
-from napari_cryospin.widgets.sphere.scene import SHARE, DirectionScene, colours_of, image_of
-from napari_cryospin.widgets.sphere.view import DARK, DirectionView, small_font
+from napari_cryospin.widgets.sphere.scene import REGION_SHARE, DirectionScene, colours_of, image_of
+from napari_cryospin.widgets.sphere.view import RIM_COLOUR, DirectionView, small_font
 
 if TYPE_CHECKING:
     from napari_cryospin.views.posterior.view_results import Zoom
 
-LEFT, TOP, RIGHT, BOTTOM = 30, 22, 8, 20  # px around the map, for its scale
-BEYOND = 4  # times the reach up to which lines are followed
-FINENESS = 8  # points of the picture to a point of the grid
+LEFT_MARGIN, TOP_MARGIN, RIGHT_MARGIN, BOTTOM_MARGIN = 30, 22, 8, 20  # px around the map, for its scale
+LINES_REACH = 4  # times the reach up to which lines are followed
+ZOOM_FINENESS = 8  # points of the picture to a point of the grid
 
 
 class ZoomView(DirectionView):
@@ -50,9 +50,9 @@ class ZoomView(DirectionView):
     @property
     def frame(self) -> QRectF:
         """The square of the map, px."""
-        side = max(1.0, min(self.width() - LEFT - RIGHT, self.height() - TOP - BOTTOM))
-        x = LEFT + (self.width() - LEFT - RIGHT - side) / 2
-        return QRectF(x, TOP + (self.height() - TOP - BOTTOM - side) / 2, side, side)
+        side = max(1.0, min(self.width() - LEFT_MARGIN - RIGHT_MARGIN, self.height() - TOP_MARGIN - BOTTOM_MARGIN))
+        x = LEFT_MARGIN + (self.width() - LEFT_MARGIN - RIGHT_MARGIN - side) / 2
+        return QRectF(x, TOP_MARGIN + (self.height() - TOP_MARGIN - BOTTOM_MARGIN - side) / 2, side, side)
 
     @property
     def reach(self) -> float:
@@ -76,7 +76,7 @@ class ZoomView(DirectionView):
             return np.full((*np.shape(directions)[:-1], 2), np.nan), np.zeros(np.shape(directions)[:-1], dtype=bool)
         degrees = self.zoom.project(directions)
         with np.errstate(invalid="ignore"):
-            return self._points(degrees), np.asarray((np.abs(degrees) <= BEYOND * self.reach).all(-1))
+            return self._points(degrees), np.asarray((np.abs(degrees) <= LINES_REACH * self.reach).all(-1))
 
     def direction_at(self, point: QPointF) -> NDArray[np.float64] | None:
         if self.zoom is None or not self.frame.contains(point):
@@ -92,7 +92,7 @@ class ZoomView(DirectionView):
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "computing the fine grid …")
             return
         if self._picture is None:
-            values = ndimage.zoom(self.zoom.log_posterior, FINENESS, order=1)
+            values = ndimage.zoom(self.zoom.log_posterior, ZOOM_FINENESS, order=1)
             self._picture = image_of(colours_of(values, scene.depth)[::-1])  # north up
         painter.drawImage(self.frame, self._picture)
 
@@ -121,7 +121,7 @@ class ZoomView(DirectionView):
         rot, tilt = rot_tilt_of(self.zoom.centre)
         step = float(self.zoom.u[1] - self.zoom.u[0])
         text = f"around rot {rot:.1f}°, tilt {tilt:.1f}° · grid {step:.2g}°"
-        box = QRectF(0, frame.top() - TOP, self.width(), TOP - 3)
+        box = QRectF(0, frame.top() - TOP_MARGIN, self.width(), TOP_MARGIN - 3)
         painter.drawText(box, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom, text)
 
     def paint_region(self, painter: QPainter, scene: DirectionScene) -> None:
@@ -130,7 +130,7 @@ class ZoomView(DirectionView):
         from pyqtgraph.functions import isocurve
 
         values = self.zoom.log_posterior
-        level = float(values[credible_cells(values, SHARE)].min()) - 1e-3
+        level = float(values[credible_cells(values, REGION_SHARE)].min()) - 1e-3
         curve = isocurve(values.T.astype(float), level, connected=True, path=True)  # columns, rows + 0.5
         frame, side = self.frame, len(values) - 1
         to_frame = QTransform(
@@ -139,6 +139,6 @@ class ZoomView(DirectionView):
         )  # fmt: skip
         curve = to_frame.map(curve)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for pen in (QPen(DARK, 2.6), QPen(QColor(255, 255, 255, 235), 1.2)):
+        for pen in (QPen(RIM_COLOUR, 2.6), QPen(QColor(255, 255, 255, 235), 1.2)):
             painter.setPen(pen)
             painter.drawPath(curve)
