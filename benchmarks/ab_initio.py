@@ -26,6 +26,7 @@ from napari_cryospin.evaluation.against_truth import compare_poses, evaluate_res
 from napari_cryospin.evaluation.pose_error import candidate_errors
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.io.open import open_particles
+from napari_cryospin.runs.folder import RunFolder
 
 PIXEL_SIZE = {"spliceosome": 8.66, "spike": 4.26, "hsp": 3.0}
 SYMMETRY = {"spike": ("C3",), "hsp": ("C1", "C2")}
@@ -52,8 +53,8 @@ def encoder_at_switch(run: Path, truth: Path, symmetry: str) -> dict[str, object
     """Median error of each particle's best head, and the heads' shares, in the last epoch before the switch."""
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     epoch = next(event["detail"]["epoch"] for event in events if event["kind"] == "switched")
-    with np.load(run / "history" / f"epoch_{epoch:04d}.npz") as history:
-        candidates, best = history["candidate_rotations"].astype(float), history["best_head"]
+    record = RunFolder(run).history(epoch).particles("candidates", "best_head")
+    candidates, best = record.candidates.astype(float), record.best_head
     if not candidates.shape[1]:
         return {"switch_epoch": epoch}
     true = open_particles(truth)

@@ -20,7 +20,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import PARTICLES_FILE
+from napari_cryospin.runs.particle_record import ParticleRecord
+from napari_cryospin.runs.results import PARTICLES_FILE, ResultsRecord
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
 
@@ -86,17 +87,17 @@ def make_run(out: Path, count: int) -> Path:
     if not (run / "results" / PARTICLES_FILE).exists():
         folder = RunFolder.create(run, RunInput(particles=star), Settings())
         rng = np.random.default_rng(1)
-        arrays = {
-            "indices": np.arange(count),
-            "rotations": Rotation.random(count, random_state=0).as_matrix(),
-            "shifts": rng.normal(0, 4, (count, 2)),
-            "winning_head": np.zeros(count, np.int16),
-            "max_probability": rng.uniform(0, 1, count).astype(np.float32),
-            "significant_samples": rng.integers(1, 99, count).astype(np.int32),
-            "log_likelihood": rng.normal(-500, 9, count).astype(np.float32),
-        }
-        with (folder.path / "results" / PARTICLES_FILE).open("wb") as file:
-            np.savez(file, epoch=1, stage="auto-decoding", **arrays)
+        record = ParticleRecord(
+            rows=np.arange(count),
+            half_sets=np.zeros(count, np.int8),
+            rotations=Rotation.random(count, random_state=0).as_matrix(),
+            shifts=rng.normal(0, 4, (count, 2)),
+            winner=np.zeros(count, np.int16),
+            max_probability=rng.uniform(0, 1, count),
+            significant_samples=rng.integers(1, 99, count),
+            log_likelihood=rng.normal(-500, 9, count),
+        )
+        ResultsRecord(epoch=1, stage="auto-decoding", particles=record).save(folder.results_path / PARTICLES_FILE)
     return run
 
 

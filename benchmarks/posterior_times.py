@@ -25,10 +25,11 @@ from napari_cryospin.io.mrc import read_map
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.physics import fourier
+from napari_cryospin.runs.epoch_record import EpochRecord
+from napari_cryospin.runs.particle_record import ParticleRecord
 from napari_cryospin.settings import PRESETS
 from napari_cryospin.simulation.files import simulate
 from napari_cryospin.simulation.images import SimulationSettings
-from napari_cryospin.views.posterior.map_state import MapState
 from napari_cryospin.views.posterior.particle_view import ParticleView
 
 MAP = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
@@ -84,17 +85,24 @@ def one_particle(particles: Particles, max_shift: float) -> None:
     assert particles.rotations is not None
     assert particles.shifts is not None
 
-    def state() -> MapState:
-        return MapState(
-            maps=(density,),
+    record = ParticleRecord(
+        rows=np.arange(count),
+        half_sets=np.zeros(count, np.int8),
+        rotations=np.asarray(particles.rotations, np.float32),
+        shifts=np.asarray(particles.shifts, np.float32),
+        winner=np.zeros(count, np.int16),
+    )
+
+    def state() -> EpochRecord:
+        return EpochRecord(
+            epoch=0,
+            stage="auto-encoding",
+            map=density,
             pixel_size=pixel_size,
             band=31,
             noise=np.ones((1, 32), np.float32),
             max_shift=max_shift,
-            indices=np.arange(count),
-            half_sets=np.zeros(count, np.int8),
-            rotations=np.asarray(particles.rotations, np.float32),
-            shifts=np.asarray(particles.shifts, np.float32),
+            particles=record,
         )
 
     view, row, now = ParticleView(particles, PRESETS["quick"]), itertools.cycle(range(count)), state()

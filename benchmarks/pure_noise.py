@@ -23,7 +23,7 @@ from napari_cryospin.evaluation.fsc import fsc, spherical_mask
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.particles import Particles
 from napari_cryospin.physics.map_crop import fourier_crop_map
-from napari_cryospin.runs.messages import Results
+from napari_cryospin.runs.results import Results
 from napari_cryospin.settings import PRESETS, Settings
 from napari_cryospin.simulation.images import Projections, SimulationSettings, draw_ctf, draw_rotations, noise_images
 

@@ -34,7 +34,7 @@ from typing import Any
 import mrcfile
 import numpy as np
 
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {"indices": "rows", "winning_head": "winner", "candidate_rotations": "candidates"}
 """Name of an array, of a metric or of a file in version 0.1 -> its name now."""
 CLOCKED = ("time", "elapsed")
 """Metrics that are read from a clock."""

@@ -86,7 +86,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     session = stage.session
     assert session.snapshot is not None
-    others = session.snapshot.indices[session.snapshot.indices != session.particle]
+    rows = session.snapshot.particles.rows
+    others = rows[rows != session.particle]
     rows = np.random.default_rng(0).choice(others, options.particles, replace=False)
     told("same map", [stage.timed(lambda row=row: session.choose_particle(int(row))) for row in rows])  # type: ignore[misc]
     epochs = [*session.epochs[-5:], None]

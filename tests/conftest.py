@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest_plugins = ["support.fake_chimerax", "support.pretend_device", "support.simulated", "support.star_files"]
+pytest_plugins = [
+    "support.fake_chimerax",
+    "support.pretend_device",
+    "support.simulated",
+    "support.star_files",
+    "support.version_0_1",
+]
 
 torch.set_num_threads(1)  # small tests on a busy machine: threads that wait for each other cost more than they bring
 

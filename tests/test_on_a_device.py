@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from napari_cryospin.views.posterior.map_state import MapState
 
 import napari_cryospin
 from napari_cryospin.driving.run import reconstruct
@@ -23,7 +24,6 @@ from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, Settings
 from napari_cryospin.simulation.files import simulate as write_simulated
 from napari_cryospin.simulation.images import SimulationSettings
-from napari_cryospin.views.posterior.map_state import MapState
 from napari_cryospin.views.posterior.particle_view import ParticleView
 from support.pretend_device import counted
 from support.simulated import Simulated

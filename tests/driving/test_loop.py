@@ -10,8 +10,11 @@ import pytest
 from napari_cryospin.driving.loop import drive
 from napari_cryospin.driving.publisher import Budget
 from napari_cryospin.engine.images import Interrupted
-from napari_cryospin.runs.messages import Command, RefusedError, Results, Snapshot
+from napari_cryospin.runs.messages import Command, RefusedError
+from napari_cryospin.runs.results import Results
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.settings import MachineSettings, ScheduleSettings, Settings
+from support.records import epoch_record, particle_record
 
 STEPS_PER_EPOCH = 5
 N = 4
@@ -82,11 +85,7 @@ class FakeReconstruction:
             band=9,
             noise=np.ones((1, 16)),
             max_shift=0.0,
-            indices=np.arange(N),
-            half_sets=np.zeros(N),
-            rotations=np.zeros((N, 3, 3)),
-            shifts=np.zeros((N, 2)),
-            winning_head=np.zeros(N),
+            particles=particle_record(N),
             head_share=np.zeros(3),
             loss=1.0,
             resolution=float("nan"),
@@ -95,13 +94,12 @@ class FakeReconstruction:
         )
 
     def history(self):
-        return {"map": np.zeros((4, 4, 4), np.float16)}
+        return epoch_record(self.epoch, particle_record(N))
 
     def results(self):
-        poses = {"rotations": np.zeros((N, 3, 3)), "shifts": np.zeros((N, 2)), "winning_head": np.zeros(N)}
         maps = {"map": np.zeros((4, 4, 4)), "filtered_map": np.zeros((4, 4, 4)), "pixel_size": 2.0}
         maps["resolution"] = self.resolution - 1  # better than in any epoch
-        return Results(**maps, **poses, indices=np.arange(N))
+        return Results(**maps, particles=particle_record(N))
 
     def state_dict(self):
         assert not self.inside_a_step
@@ -138,8 +136,8 @@ class FakeChannel:
     def snapshot(self, snapshot):
         self.said["snapshot"].append(snapshot)
 
-    def history(self, epoch, arrays):
-        self.said["history"].append(epoch)
+    def history(self, record):
+        self.said["history"].append(record.epoch)
 
     def checkpoint(self, step, state):
         self.said["checkpoint"].append(state)

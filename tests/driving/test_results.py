@@ -1,6 +1,7 @@
 """Results as files: maps with the right header, the FSC, and the particles that were used with their new poses."""
 
 import json
+from types import MappingProxyType
 
 import mrcfile
 import numpy as np
@@ -11,7 +12,8 @@ from scipy.spatial.transform import Rotation
 from napari_cryospin.driving.results import write_results
 from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.runs.messages import Results
+from napari_cryospin.runs.results import Results
+from support.records import particle_record
 
 STAR = """
 data_optics
@@ -43,19 +45,17 @@ def particles(tmp_path):
     return open_particles(tmp_path / "particles.star")
 
 
-def make_results(**changes):
+def make_results(arrays=MappingProxyType({}), **changes):
     rng = np.random.default_rng(0)
     values = {
         "map": rng.normal(size=(8, 8, 8)),
         "filtered_map": np.zeros((8, 8, 8)),
         "pixel_size": 4.0,
         "resolution": 12.0,
-        "indices": np.array([0, 2, 4]),
-        "rotations": Rotation.random(3, random_state=0).as_matrix(),
-        "shifts": rng.normal(size=(3, 2)),
-        "winning_head": np.zeros(3),
     }
-    return Results(**{**values, **changes})
+    poses = {"rotations": Rotation.random(3, random_state=0).as_matrix(), "shifts": rng.normal(size=(3, 2))}
+    record = particle_record(3, **{"rows": np.array([0, 2, 4]), **poses, **arrays})
+    return Results(**{**values, **changes}, particles=record)
 
 
 def test_particles_keep_their_rows_and_columns_and_get_the_poses(particles, tmp_path):
@@ -65,12 +65,14 @@ def test_particles_keep_their_rows_and_columns_and_get_the_poses(particles, tmp_
     assert list(table["myOwnColumn"]) == ["kept0", "kept2", "kept4"]
     assert "rlnLogLikeliContribution" not in table  # it is of the posterior, which is known once a run is over
     read = open_particles(tmp_path / "particles.star")
-    np.testing.assert_allclose(read.rotations, results.rotations, atol=1e-5)
-    np.testing.assert_allclose(read.shifts, results.shifts, atol=1e-4)
+    np.testing.assert_allclose(read.rotations, results.particles.rotations, atol=1e-5)
+    np.testing.assert_allclose(read.shifts, results.particles.shifts, atol=1e-4)
 
 
 def test_maps_have_the_pixel_size_of_the_working_box(particles, tmp_path):
-    results = make_results(half_maps=(np.ones((8, 8, 8)), np.zeros((8, 8, 8))), half_sets=np.array([1, 2, 1]))
+    results = make_results(
+        half_maps=(np.ones((8, 8, 8)), np.zeros((8, 8, 8))), arrays={"half_sets": np.array([1, 2, 1])}
+    )
     write_results(tmp_path, results, particles)
     with mrcfile.open(tmp_path / "map.mrc") as mrc:
         np.testing.assert_array_equal(mrc.data, results.map)
@@ -91,7 +93,9 @@ def test_fsc_is_a_table(particles, tmp_path):
 
 
 def test_figures_say_what_is_known_and_what_is_not(particles, tmp_path):
-    write_results(tmp_path, make_results(resolution=float("nan"), precision=np.array([2.0, np.nan, 4.0])), particles)
+    write_results(
+        tmp_path, make_results({"precision": np.array([2.0, np.nan, 4.0])}, resolution=float("nan")), particles
+    )
     figures = json.loads((tmp_path / "postprocess.json").read_text())
     assert figures["resolution_angstrom"] is None
     assert not figures["gold_standard"]

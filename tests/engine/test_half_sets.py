@@ -139,8 +139,8 @@ def test_results_have_one_frame_and_the_combined_map_is_better(reconstruction, m
     assert min(halves) > 0.8  # both in the frame of the first, which is the true one
     assert np.corrcoef(results.map.ravel(), truth)[0, 1] > max(halves)
     np.testing.assert_allclose(results.map, np.mean(results.half_maps, axis=0), atol=1e-5)
-    true = reconstruction.fits[0].images.particles.rotations[results.indices]
-    assert np.median(angle_between(results.rotations, true)) < 1.5
+    true = reconstruction.fits[0].images.particles.rotations[results.particles.rows]
+    assert np.median(angle_between(results.particles.rotations, true)) < 1.5
     assert results.resolution == pytest.approx(reconstruction.resolution, rel=0.15)
     assert results.mask.shape == results.sharpened_map.shape == results.map.shape
 

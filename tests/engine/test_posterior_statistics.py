@@ -92,24 +92,25 @@ def test_a_run_keeps_them_at_its_end_and_an_export_makes_them_up_for_before(make
     )
     folder = RunFolder.create(tmp_path / "run", RunInput(particles=tmp_path / "particles.star"), choice)
     opened, reconstruction, _ = prepare(folder)
-    assert "max_probability" not in reconstruction.results().posterior
+    assert reconstruction.results().particles.max_probability is None
     while not reconstruction.finished:
         reconstruction.advance()
     with folder.writing_checkpoint(1) as part:
         torch.save({"reconstruction": reconstruction.state_dict()}, part)
-    folder.write_history(1, reconstruction.history())
+    folder.write_history(reconstruction.history())
     live = with_statistics(open_results(folder), lambda share, text: None)
     write_results(folder.path / "results", reconstruction.results(), opened)
     final = open_results(folder)
     assert live.live
     assert not final.live
-    assert final.rows.tolist() == list(range(COUNT))
-    for name in ("entropy", "max_probability", "significant_samples", "log_likelihood", "half_sets", "head"):
-        np.testing.assert_allclose(getattr(live, name), getattr(final, name), rtol=1e-4, err_msg=name)
-    assert ((final.max_probability > 0) & (final.max_probability <= 1)).all()
+    known, found = final.record.arrays, live.record.arrays
+    assert known["rows"].tolist() == list(range(COUNT))
+    for name in ("entropy", "max_probability", "significant_samples", "log_likelihood", "half_sets", "best_head"):
+        np.testing.assert_allclose(found[name], known[name], rtol=1e-4, err_msg=name)
+    assert ((known["max_probability"] > 0) & (known["max_probability"] <= 1)).all()
     order = np.argsort(reconstruction.indices)
     first = reconstruction.half_sets[order] == 1
-    np.testing.assert_allclose(final.rotations[first], reconstruction_poses(reconstruction)[order][first], atol=1e-6)
+    np.testing.assert_allclose(known["rotations"][first], reconstruction_poses(reconstruction)[order][first], atol=1e-6)
 
 
 def reconstruction_poses(reconstruction: Reconstruction) -> np.ndarray:

@@ -134,13 +134,14 @@ def test_a_tiny_run_improves_and_ends(preset, particles):
     results = reconstruction.results()
     assert results.map.shape == (16, 16, 16)
     assert np.isfinite(results.map).all()
-    assert results.rotations.shape == (COUNT, 3, 3)
-    np.testing.assert_allclose(np.linalg.det(results.rotations), 1, atol=1e-4)
-    assert np.isfinite(results.shifts).all()
+    assert results.particles.rotations.shape == (COUNT, 3, 3)
+    np.testing.assert_allclose(np.linalg.det(results.particles.rotations), 1, atol=1e-4)
+    assert np.isfinite(results.particles.shifts).all()
     snapshot, history = reconstruction.snapshot(), reconstruction.history()
     assert snapshot.stage == "auto-decoding"
     assert snapshot.head_share.sum() - snapshot.head_share[-1] == pytest.approx(1)
-    assert history["candidate_rotations"].shape == (COUNT, 3, 3, 3)
+    assert history.particles.candidates.shape == (COUNT, 3, 3, 3)
+    np.testing.assert_array_equal(history.particles.head_share(3), snapshot.head_share)
 
 
 @pytest.fixture
@@ -264,11 +265,12 @@ def test_results_leave_out_what_was_not_looked_at(half_sets, particles):
     step(reconstruction)
     looked_at = torch.cat([fit.winner for fit in reconstruction.fits]).numpy() >= 0
     results = make_results(reconstruction)
-    assert 0 < len(results.indices) < COUNT
-    np.testing.assert_array_equal(results.indices, reconstruction.indices[looked_at])
-    assert {len(values) for values in results.posterior.values()} == {len(results.indices)}
-    assert len(results.rotations) == len(results.shifts) == len(results.winning_head) == len(results.indices)
-    assert f"{COUNT - len(results.indices)} of {COUNT} particles were not looked at yet" in results.notes[0]
+    found = results.particles
+    assert 0 < len(found) < COUNT
+    np.testing.assert_array_equal(found.rows, reconstruction.indices[looked_at])
+    assert {"best_head", "error", "entropy", "precision"} < set(found.arrays)
+    assert {len(values) for values in found.arrays.values()} == {len(found)}
+    assert f"{COUNT - len(found)} of {COUNT} particles were not looked at yet" in results.notes[0]
 
 
 def test_a_range_of_no_shifts_is_none(particles):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,17 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import PARTICLES_FILE
+from napari_cryospin.runs.results import PARTICLES_FILE, ResultsRecord
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
+from support.records import epoch_record, particle_record
 
 MakeRun = Callable[..., RunFolder]
 
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """`make_run(particles_file, rows, finished=True, settings=..., options of the input ..., **arrays)`."""
+    """`make_run(particles_file, rows, finished=True, settings=..., options=..., of_epoch=..., **arrays)`."""
 
     def make(
         particles: Path,
@@ -29,6 +31,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         finished: bool = True,
         settings: Settings | None = None,
         options: dict[str, Any] | None = None,
+        of_epoch: Mapping[str, Any] = MappingProxyType({}),
         **arrays: Any,
     ) -> RunFolder:
         rows, rng = np.asarray(rows), np.random.default_rng(0)
@@ -36,27 +39,23 @@ def make_run(tmp_path: Path) -> MakeRun:
         folder = RunFolder.create(tmp_path / "run", source, settings or Settings())
         count = len(rows)
         values: dict[str, Any] = {
-            "indices": rows,
+            "rows": rows,
             "rotations": Rotation.random(count, random_state=1).as_matrix(),
             "shifts": rng.normal(0, 5, (count, 2)),
-            "winning_head": rng.integers(-1, 4, count).astype(np.int16),
+            "winner": rng.integers(-1, 4, count).astype(np.int16),
             "best_head": rng.integers(0, 3, count).astype(np.int16),
             "entropy": rng.uniform(0, 3, count).astype(np.float32),
             "error": rng.uniform(100, 200, count).astype(np.float32),
-            "half_sets": np.zeros(count, np.int8),
-            "epoch": np.array(7),
-            "stage": np.array("auto-decoding"),
         }
         if finished:
             values["max_probability"] = rng.uniform(0, 1, count).astype(np.float32)
             values["significant_samples"] = rng.integers(1, 99, count).astype(np.int32)
             values["log_likelihood"] = rng.normal(-500, 9, count).astype(np.float32)
-        values |= arrays
+        record, stage = particle_record(count, **(values | arrays)), "auto-decoding"
         if finished:
-            with (folder.path / "results" / PARTICLES_FILE).open("wb") as file:
-                np.savez(file, **values)
+            ResultsRecord(epoch=7, stage=stage, particles=record).save(folder.results_path / PARTICLES_FILE)
         else:
-            folder.write_history(7, {"pixel_size": np.array(2.0), "map": np.zeros((4, 4, 4), np.float16), **values})
+            folder.write_history(epoch_record(7, record, stage=stage, **of_epoch))
         return folder
 
     return make

@@ -18,9 +18,10 @@ from napari_cryospin.geometry.angles import rotation_from_euler
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.bild import write_distribution
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Snapshot
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
+from support.records import epoch_record, particle_record
 
 
 def snapshot(step=5, box=16, pixel_size=2.0):
@@ -32,19 +33,15 @@ def snapshot(step=5, box=16, pixel_size=2.0):
         stage="auto-encoding",
         map=rng.normal(size=(box,) * 3),
         pixel_size=pixel_size,
-        rotations=rotations,
-        shifts=np.zeros((20, 2)),
-        winning_head=np.zeros(20),
+        particles=particle_record(20, rotations=rotations),
         head_share=np.ones(2) / 2,
         loss=1.0,
         resolution=10.0,
         switch_ready=False,
         switch_reason="",
-        indices=np.arange(20),
         noise=np.ones((1, box // 2)),
         band=4,
         max_shift=0.0,
-        half_sets=np.zeros(20),
     )
 
 
@@ -54,9 +51,7 @@ def run(tmp_path):
     folder.write_snapshot(snapshot())
     for epoch in (1, 2, 10):
         shown = snapshot(epoch)
-        arrays = {name: getattr(shown, name) for name in ("indices", "rotations", "shifts", "half_sets")}
-        arrays |= {"map": shown.map.astype(np.float16), "pixel_size": np.float32(2.0)}
-        folder.write_history(epoch, {**arrays, "epoch": np.array(epoch), "stage": np.array("auto-encoding")})
+        folder.write_history(epoch_record(epoch, shown.particles, map=shown.map, pixel_size=2.0))
     return folder
 
 

@@ -29,10 +29,10 @@ def check_poses(path: Path, results: RunResults, pixel_size: float) -> None:
     """Poses as cryosparc-tools reads them, by cryoSPARC's definition of a pose."""
     found = Dataset.load(path)
     rotations = Rotation.from_rotvec(np.asarray(found["alignments3D/pose"], dtype=float)).as_matrix()
-    np.testing.assert_allclose(rotations.transpose(0, 2, 1), results.rotations, atol=1e-6)
+    np.testing.assert_allclose(rotations.transpose(0, 2, 1), results.record.rotations, atol=1e-6)
     np.testing.assert_allclose(found["alignments3D/psize_A"], pixel_size, rtol=1e-6)
     shifts = np.asarray(found["alignments3D/shift"], dtype=float) * pixel_size
-    np.testing.assert_allclose(shifts, results.shifts, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(shifts, results.record.shifts, rtol=1e-6, atol=1e-6)
 
 
 def test_real_file_round_trip(shared_data, make_run, tmp_path):
@@ -49,11 +49,11 @@ def test_real_file_round_trip(shared_data, make_run, tmp_path):
         np.testing.assert_array_equal(after[name], before[name], err_msg=name)
     assert set(before.dtype.names) <= set(after.dtype.names)
     np.testing.assert_array_equal(after["alignments3D/split"], before["alignments3D/split"])
-    np.testing.assert_allclose(after["alignments3D/error"], results.error)
+    np.testing.assert_allclose(after["alignments3D/error"], results.record.error)
     check_poses(data, results, 2.95)
     ours = open_particles(data, require_stacks=False)
-    np.testing.assert_allclose(ours.rotations, results.rotations, atol=1e-6)
-    np.testing.assert_allclose(ours.shifts, results.shifts, atol=1e-5)
+    np.testing.assert_allclose(ours.rotations, results.record.rotations, atol=1e-6)
+    np.testing.assert_allclose(ours.shifts, results.record.shifts, atol=1e-5)
     group = yaml.safe_load(sheet.read_text())
     assert group["group"]["type"] == "particle"
     expected = {"metafile": ">particles.cs", "num_items": len(before)}

@@ -20,9 +20,10 @@ from napari_cryospin.geometry.angles import rotation_from_euler
 from napari_cryospin.io.mrc import read_map, write_stack
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Results
+from napari_cryospin.runs.results import Results
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
+from support.records import epoch_record, particle_record
 
 N, PIXEL_SIZE, BOX, FINE = 24, 4.0, 48, 2.0
 RIM = np.pad(np.ones((N - 1,) * 3), ((1, 0),) * 3)
@@ -46,10 +47,8 @@ def make_run(tmp_path):
         write_stack(stack, np.random.default_rng(0).standard_normal((4, BOX, BOX), dtype=np.float32), FINE)
         folder = RunFolder.create(tmp_path / "run", RunInput(particles=stack, pixel_size=FINE), Settings())
         for epoch in (1, 2, 3):
-            shown = (epoch * density(N)).astype(np.float16)
-            poses = {"rotations": np.eye(3)[None].repeat(4, 0), "shifts": np.zeros((4, 2)), "indices": np.arange(4)}
-            poses |= {"half_sets": np.zeros(4), "epoch": np.array(epoch), "stage": np.array("auto-encoding")}
-            folder.write_history(epoch, {"map": shown, "pixel_size": np.array(PIXEL_SIZE, np.float32), **poses})
+            shown = {"map": epoch * density(N), "pixel_size": PIXEL_SIZE}
+            folder.write_history(epoch_record(epoch, particle_record(4), **shown))
         if finished:
             rng = np.random.default_rng(1)
             halves = tuple(density(N) + RIM * rng.normal(0, 0.05, (N, N, N)) for _ in range(2)) if half_sets else ()
@@ -65,10 +64,7 @@ def make_run(tmp_path):
                 resolution=10.0 if half_sets else float("nan"),
                 fsc={"frequency": frequency, "corrected": curve} if half_sets else None,
                 guinier={"square": frequency**2, "log_amplitude": curve} if half_sets else None,
-                indices=np.arange(4),
-                rotations=rotation_from_euler(rng.uniform(-90, 90, (4, 3))),
-                shifts=np.zeros((4, 2)),
-                winning_head=np.zeros(4),
+                particles=particle_record(4, rotations=rotation_from_euler(rng.uniform(-90, 90, (4, 3)))),
                 epoch=3,
             )
             write_results(folder.path / "results", results, open_particles(stack, pixel_size=FINE))

@@ -14,7 +14,7 @@ from scipy.ndimage import fourier_shift
 from scipy.spatial.transform import Rotation
 from torch_fourier_slice import project_3d_to_2d
 
-from napari_cryospin.cli.console import told
+from napari_cryospin.cli.console import with_flags
 from napari_cryospin.export.options import ExportOptions
 from napari_cryospin.export.run_results import open_results
 from napari_cryospin.export.selection import Selection
@@ -103,10 +103,10 @@ def test_round_trip(case, make_run, tmp_path):
         gone = {"rlnDetectorPixelSize", "rlnMagnification", *PIXELS, *optics}
         assert moved == gone & set(rows_before)
         assert optics | {"rlnImagePixelSize"} < set(after["optics"])
-    np.testing.assert_allclose(poses(rows), results.rotations, atol=1e-6)
+    np.testing.assert_allclose(poses(rows), results.record.rotations, atol=1e-6)
     ours, old = (open_particles(path, require_stacks=False) for path in (out, source))
-    np.testing.assert_allclose(ours.rotations, results.rotations, atol=1e-6)
-    np.testing.assert_allclose(ours.shifts, results.shifts, atol=1e-6 * ours.pixel_sizes.max())
+    np.testing.assert_allclose(ours.rotations, results.record.rotations, atol=1e-6)
+    np.testing.assert_allclose(ours.shifts, results.record.shifts, atol=1e-6 * ours.pixel_sizes.max())
     np.testing.assert_allclose(ours.pixel_sizes, old.pixel_sizes, rtol=1e-6)
     np.testing.assert_array_equal(ours.box_sizes, old.box_sizes)
     if old.stacks[0].is_file():
@@ -114,9 +114,9 @@ def test_round_trip(case, make_run, tmp_path):
     for name, values in vars(old.ctf).items():
         np.testing.assert_allclose(getattr(ours.ctf, name), values, err_msg=name)
     origins = rows[PIXELS].astype(float) * ours.pixel_sizes[:, None] if PIXELS[0] in rows else rows[ANGST].astype(float)
-    np.testing.assert_allclose(origins, results.shifts, atol=1e-5)
+    np.testing.assert_allclose(origins, results.record.shifts, atol=1e-5)
     for name, column in POSTERIOR_COLUMNS.items():
-        np.testing.assert_allclose(rows[column].astype(float), getattr(results, name), atol=1e-6, rtol=1e-6)
+        np.testing.assert_allclose(rows[column].astype(float), results.record.arrays[name], atol=1e-6, rtol=1e-6)
 
 
 def test_rows_that_the_run_left_out_are_left_out(star, make_run, tmp_path):
@@ -128,7 +128,7 @@ def test_rows_that_the_run_left_out_are_left_out(star, make_run, tmp_path):
     assert rows["rlnRandomSubset"].tolist() == ["2", "2", "1"]
     export_run(run, "relion", out, Selection(expression="entropy < 1"))
     assert texts(out)["particles"]["rlnNote"].tolist() == ["3 words", "10 words"]
-    export_run(run, "relion", out, Selection(expression="half == 2"))  # one half set alone is none
+    export_run(run, "relion", out, Selection(expression="half_set == 2"))  # one half set alone is none
     assert "rlnRandomSubset" not in texts(out)["particles"]
 
 
@@ -136,7 +136,7 @@ def test_figures_of_another_refinement_are_not_kept(star, make_run, tmp_path):
     exported = export_run(make_run(star, range(12), finished=False), "relion", tmp_path / "out.star")
     assert not set(POSTERIOR_COLUMNS.values()) & set(texts(tmp_path / "out.star")["particles"])
     assert any("rlnMaxValueProbDistribution" in note and "not over" in note for note in exported.notes)
-    assert any(told(note).endswith("they can be computed (--statistics)") for note in exported.notes)
+    assert any(with_flags(note).endswith("they can be computed (--statistics)") for note in exported.notes)
 
 
 def test_bare_and_dark_particles(make_run, shared_data, tmp_path):
@@ -178,7 +178,7 @@ def test_an_independent_projector_sees_the_same(working_box, make_run, tmp_path)
 
     density = phantom(box)
     working = fourier_crop_map(density, working_box)
-    ours = Projections(working, pixel_size * box / working_box)(results.rotations, results.shifts).numpy()
+    ours = Projections(working, pixel_size * box / working_box)(results.record.rotations, results.record.shifts).numpy()
 
     written = starfile.read(tmp_path / "out.star")["particles"]
     to_volume = torch.from_numpy(poses(written).transpose(0, 2, 1).copy()).float()
@@ -188,7 +188,9 @@ def test_an_independent_projector_sees_the_same(working_box, make_run, tmp_path)
     theirs = fourier_crop(torch.from_numpy(theirs), working_box).numpy()
     correlation = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(ours, theirs, strict=True)]
     assert min(correlation) >= 0.99
-    unshifted = Projections(working, pixel_size * box / working_box)(results.rotations, 0 * results.shifts).numpy()
+    unshifted = Projections(working, pixel_size * box / working_box)(
+        results.record.rotations, 0 * results.record.shifts
+    ).numpy()
     wrong = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(unshifted, theirs, strict=True)]
     assert np.median(wrong) < 0.95  # the test would see shifts that are lost
 
@@ -201,11 +203,11 @@ def test_the_other_hand(star, make_run, tmp_path):
     density = phantom(32)
     before, after = (
         project_3d_to_2d(torch.from_numpy(map.copy()), torch.from_numpy(turns.transpose(0, 2, 1).copy()).float(), 3.0)
-        for map, turns in ((density.numpy(), results.rotations), (flip_hand(density.numpy()), poses(rows)))
+        for map, turns in ((density.numpy(), results.record.rotations), (flip_hand(density.numpy()), poses(rows)))
     )
     for a, b in zip(before.numpy(), after.numpy(), strict=True):
         assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.999
-    np.testing.assert_allclose(rows[ANGST].astype(float), results.shifts, atol=1e-6)
+    np.testing.assert_allclose(rows[ANGST].astype(float), results.record.shifts, atol=1e-6)
 
 
 def test_run_of_inverted_images_says_so(star, make_run, tmp_path):

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_cryospin.export.run_results import RunResults, open_results
-from napari_cryospin.export.selection import Selection
+from napari_cryospin.export.run_results import SELECTION_COLUMNS, RunResults, open_results
+from napari_cryospin.export.selection import WORDS_OF_0_1, Selection
 from napari_cryospin.geometry.angles import rotation_from_euler
 
 
@@ -27,22 +27,22 @@ def chosen(results: RunResults, expression: str) -> list[int]:
 
 
 def test_particles_are_in_the_order_of_the_input(results):
-    assert results.rows.tolist() == [0, 1, 2, 3, 5, 6, 8, 10, 11]
-    assert results.half_sets.tolist() == [1, 2, 2, 1, 1, 2, 1, 2, 1]
+    assert results.record.rows.tolist() == [0, 1, 2, 3, 5, 6, 8, 10, 11]
+    assert results.record.half_sets.tolist() == [1, 2, 2, 1, 1, 2, 1, 2, 1]
 
 
 def test_expressions(results):
-    r = results
+    r = results.record
     cases = {
         "entropy < 1": r.entropy < 1,
-        "entropy<1 and head==2": (r.entropy < 1) & (r.head == 2),
-        "entropy > 2 or not (half == 1)": (r.entropy > 2) | (r.half_sets != 1),
+        "entropy<1 and best_head==2": (r.entropy < 1) & (r.best_head == 2),
+        "entropy > 2 or not (half_set == 1)": (r.entropy > 2) | (r.half_sets != 1),
         "0.5 <= entropy < 2.5": (r.entropy >= 0.5) & (r.entropy < 2.5),
         "row != 6": r.rows + 1 != 6,
         "winner >= -1 and log_likelihood > -500.0": r.log_likelihood > -500,
-        "samples <= 40 or probability > .9": (r.significant_samples <= 40) | (r.max_probability > 0.9),
+        "significant_samples <= 40 or max_probability > .9": (r.significant_samples <= 40) | (r.max_probability > 0.9),
         "shift < 5": np.linalg.norm(r.shifts, axis=1) < 5,
-        "  tilt > 90\t": r.angles[:, 1] > 90,
+        "  tilt > 90\t": results.angles[:, 1] > 90,
     }
     for expression, expected in cases.items():
         assert 0 < expected.sum() <= 9, expression
@@ -50,7 +50,7 @@ def test_expressions(results):
 
 
 def test_what_is_not_known_holds_of_no_comparison(results):
-    unknown = int(np.flatnonzero(np.isnan(results.error))[0])
+    unknown = int(np.flatnonzero(np.isnan(results.record.error))[0])
     assert unknown not in chosen(results, "error > 3")
     assert unknown not in chosen(results, "error <= 3")
     assert unknown not in chosen(results, "error != 3")
@@ -73,7 +73,7 @@ def test_what_is_not_known_holds_of_no_comparison(results):
         "entropy < ",
         "(" * 300 + "entropy < 1" + ")" * 300,
         "entropy := 3",
-        "entropy < 1; head == 2",
+        "entropy < 1; best_head == 2",
         "\0",
     ],
 )
@@ -82,11 +82,21 @@ def test_nothing_but_comparisons_is_understood(results, expression):
         chosen(results, expression)
 
 
+@pytest.mark.parametrize(
+    ("word", "present"),
+    WORDS_OF_0_1.items(),
+)
+def test_a_word_of_version_0_1_is_refused_with_its_present_name(results, word, present):
+    with pytest.raises(ValueError, match=f"'{word}' is called '{present}' now"):
+        chosen(results, f"entropy < 1 and {word} == 2")
+    assert present in SELECTION_COLUMNS
+
+
 def test_direction(results):
     rot, tilt, _ = results.angles[4]
     assert Selection(direction=(rot, tilt, 0.01)).positions(results).tolist() == [4]
     towards = rotation_from_euler([rot, tilt, 0])[2]
-    apart = np.degrees(np.arccos(np.clip(results.rotations[:, 2] @ towards, -1, 1)))
+    apart = np.degrees(np.arccos(np.clip(results.record.rotations[:, 2] @ towards, -1, 1)))
     for within in (60, 120):
         assert (
             Selection(direction=(rot, tilt, within)).positions(results).tolist()
@@ -98,21 +108,21 @@ def test_direction(results):
 
 
 def test_random_draws_from_what_is_left(results):
-    first = Selection(expression="half == 1", random=3, seed=4).positions(results)
+    first = Selection(expression="half_set == 1", random=3, seed=4).positions(results)
     assert len(first) == 3
-    assert (results.half_sets[first] == 1).all()
-    assert first.tolist() == Selection(expression="half == 1", random=3, seed=4).positions(results).tolist()
+    assert (results.record.half_sets[first] == 1).all()
+    assert first.tolist() == Selection(expression="half_set == 1", random=3, seed=4).positions(results).tolist()
     draws = {tuple(Selection(random=3, seed=seed).positions(results)) for seed in range(20)}
     assert len(draws) > 5
     with pytest.raises(ValueError, match="6 particles at random of 5"):
-        Selection(expression="half == 1", random=6).positions(results)
+        Selection(expression="half_set == 1", random=6).positions(results)
 
 
 def test_rows(results, tmp_path):
     path = tmp_path / "rows.txt"
     path.write_text("# chosen by eye\n12\n\n 2\n")
-    assert results.rows[Selection(rows=path).positions(results)].tolist() == [1, 11]
-    assert results.rows[Selection(rows=np.array([11, 1])).positions(results)].tolist() == [1, 11]
+    assert results.record.rows[Selection(rows=path).positions(results)].tolist() == [1, 11]
+    assert results.record.rows[Selection(rows=np.array([11, 1])).positions(results)].tolist() == [1, 11]
     with pytest.raises(ValueError, match="row 5 of the input is not one that the run uses"):
         Selection(rows=[4]).positions(results)
     path.write_text("1\n0\n")
@@ -129,5 +139,5 @@ def test_nothing_left(results):
 
 def test_what_the_run_does_not_know(star, make_run):
     results = open_results(make_run(star, [0, 1], finished=False))
-    with pytest.raises(ValueError, match="does not know the particles' probability"):
-        chosen(results, "probability > 0.5")
+    with pytest.raises(ValueError, match="does not know the particles' max_probability"):
+        chosen(results, "max_probability > 0.5")

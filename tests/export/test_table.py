@@ -17,6 +17,7 @@ from napari_cryospin.export.run_results import open_results
 from napari_cryospin.export.selection import Selection
 from napari_cryospin.export.table import EXPORTERS, export_run
 from napari_cryospin.geometry.angles import rotation_from_euler
+from support.records import epoch_record
 
 
 def test_command(star, make_run, tmp_path, capsys):
@@ -119,7 +120,7 @@ def test_a_run_that_goes_on_is_exported_as_of_its_last_epoch(star, make_run, tmp
     run = make_run(star, [4, 2], finished=False)
     results = open_results(run)
     assert results.live
-    assert results.rows.tolist() == [2, 4]
+    assert results.record.rows.tolist() == [2, 4]
     assert (
         export_run(run, "relion", tmp_path / "out.star").notes[0].startswith("the run is not over: poses are those of")
     )
@@ -128,11 +129,10 @@ def test_a_run_that_goes_on_is_exported_as_of_its_last_epoch(star, make_run, tmp
 def test_results_count_until_the_run_has_gone_on(star, make_run):
     run = make_run(star, [4, 2])
     assert not open_results(run).live
-    with np.load(run.path / "results" / "particles.npz") as file:
-        arrays = {name: file[name] for name in file.files}
-    run.write_history(7, arrays)
+    record = run.results_record().particles
+    run.write_history(epoch_record(7, record))
     assert not open_results(run).live
-    run.write_history(8, arrays)
+    run.write_history(epoch_record(8, record))
     assert open_results(run).live
 
 
@@ -165,10 +165,9 @@ def test_halves_of_a_run_that_goes_on_are_brought_to_one_frame(star, make_run):
         rotations=rotations,
         shifts=shifts,
         half_sets=halves,
-        half_maps=np.stack((first, second)).astype(np.float16),
-        pixel_size=np.array(pixel_size),
+        of_epoch={"map": first, "half_maps": (first, second), "pixel_size": pixel_size},
     )
     results = open_results(run)
-    apart = np.degrees(np.arccos(np.clip((np.einsum("kij,kij->k", results.rotations, true) - 1) / 2, -1, 1)))
+    apart = np.degrees(np.arccos(np.clip((np.einsum("kij,kij->k", results.record.rotations, true) - 1) / 2, -1, 1)))
     assert apart.max() < 1.0
-    assert np.abs(results.shifts).max() < 0.3
+    assert np.abs(results.record.shifts).max() < 0.3

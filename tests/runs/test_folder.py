@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Command, Event, Snapshot, Status
+from napari_cryospin.runs.messages import Command, Event, Status
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import ScheduleSettings, Settings
+from support.records import epoch_record, particle_record
 
 SETTINGS = Settings(schedule=ScheduleSettings(epochs=9, switch="automatic"))
 
@@ -27,16 +29,11 @@ def make_snapshot(step: int) -> Snapshot:
     arrays = {
         "map": np.full((4, 4, 4), step),
         "noise": np.ones((1, 2)),
-        "indices": np.zeros(1),
-        "half_sets": np.zeros(1),
-        "rotations": np.zeros((1, 3, 3)),
-        "shifts": np.zeros((1, 2)),
-        "winning_head": np.zeros(1),
         "head_share": np.zeros(2),
     }
     numbers = {"pixel_size": 1.0, "loss": 1.0, "resolution": 9.0, "switch_ready": False, "switch_reason": ""}
     numbers |= {"band": 1, "max_shift": 0.0}
-    return Snapshot(step=step, epoch=0, stage="auto-encoding", **arrays, **numbers)
+    return Snapshot(step=step, epoch=0, stage="auto-encoding", **arrays, **numbers, particles=particle_record())
 
 
 def test_a_new_folder_names_its_settings_and_its_input(run, tmp_path, monkeypatch):
@@ -157,7 +154,7 @@ def test_rewind_forgets_what_came_after_the_checkpoint(run):
     for step in (5, 10, 15):
         run.append_metrics({"step": step})
         run.write_snapshot(make_snapshot(step))
-        run.write_history(step // 5, {"map": np.zeros(3, np.float16)})
+        run.write_history(epoch_record(step // 5))
     run.rewind(step=10, epoch=2)
     assert [line["step"] for line in run.read_metrics()] == [5, 10]
     assert run.newest_snapshot().step == 10

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from napari_cryospin.runs.messages import Command, Event, Snapshot, Status
+from napari_cryospin.runs.messages import Command, Event, Status
+from napari_cryospin.runs.particle_record import ParticleRecord
+from napari_cryospin.runs.snapshot import Snapshot
 
 
 def make_snapshot(**changes):
@@ -19,11 +21,13 @@ def make_snapshot(**changes):
         "band": 3,
         "noise": rng.uniform(1, 2, size=(2, 4)),
         "max_shift": 5.5,
-        "indices": np.array([0, 2, 4, 1, 3]),
-        "half_sets": np.array([1, 1, 1, 2, 2]),
-        "rotations": rng.normal(size=(5, 3, 3)),
-        "shifts": rng.normal(size=(5, 2)),
-        "winning_head": np.array([0, 1, 2, -1, 1]),
+        "particles": ParticleRecord(
+            rows=np.array([0, 2, 4, 1, 3]),
+            half_sets=np.array([1, 1, 1, 2, 2]),
+            rotations=rng.normal(size=(5, 3, 3)).astype(np.float32),
+            shifts=rng.normal(size=(5, 2)).astype(np.float32),
+            winner=np.array([0, 1, 2, -1, 1]),
+        ),
         "head_share": np.array([0.2, 0.4, 0.2, 0.0]),
         "loss": 1.5,
         "resolution": float("nan"),
@@ -38,12 +42,16 @@ def test_snapshot_survives_its_file(tmp_path, half_maps):
     snapshot = make_snapshot(half_maps=half_maps)
     snapshot.save(tmp_path / "snapshot.npz")
     read = Snapshot.load(tmp_path / "snapshot.npz")
-    for name in ("map", "noise", "indices", "half_sets", "rotations", "shifts", "winning_head", "head_share"):
+    for name in ("map", "noise", "head_share"):
         np.testing.assert_array_equal(getattr(read, name), getattr(snapshot, name))
         assert getattr(read, name).dtype == getattr(snapshot, name).dtype
+    assert set(read.particles.arrays) == {"rows", "half_sets", "rotations", "shifts", "winner"}
+    for name, values in snapshot.particles.arrays.items():
+        np.testing.assert_array_equal(read.particles.arrays[name], values)
+        assert read.particles.arrays[name].dtype == values.dtype
     assert (read.step, read.stage, read.pixel_size) == (12, "auto-encoding", 4.33)
     assert (read.band, read.max_shift) == (3, 5.5)
-    assert (read.indices.dtype, read.half_sets.dtype) == (np.int64, np.int8)
+    assert (read.particles.rows.dtype, read.particles.half_sets.dtype) == (np.int64, np.int8)
     assert np.isnan(read.resolution)
     assert read.switch_ready is True
     assert len(read.half_maps) == len(half_maps)
@@ -55,8 +63,7 @@ def test_snapshot_owns_arrays_that_nobody_can_write_to():
     volume += 1
     assert snapshot.map.max() == 0
     assert volume.flags.writeable
-    arrays = (snapshot.map, snapshot.half_maps[0], snapshot.noise, snapshot.indices, snapshot.half_sets)
-    for array in (*arrays, snapshot.rotations, snapshot.winning_head):
+    for array in (snapshot.map, snapshot.half_maps[0], snapshot.noise, *snapshot.particles.arrays.values()):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 1
 

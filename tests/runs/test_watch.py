@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Event, Snapshot, Status
+from napari_cryospin.runs.messages import Event, Status
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.runs.watch import FolderWatch
 from napari_cryospin.settings import Settings
+from support.records import particle_record
 
 
 @pytest.fixture
@@ -37,8 +39,8 @@ def test_everything_at_first_then_only_what_is_new(folder):
 
 def test_a_snapshot_of_the_same_step_is_told_where_it_was_written_anew(folder):
     """A switch during a pause."""
-    arrays = {"map": np.zeros((4, 4, 4)), "noise": np.ones((1, 2)), "rotations": np.zeros((1, 3, 3))}
-    arrays |= {"indices": [0], "half_sets": [0], "shifts": np.zeros((1, 2)), "winning_head": [0], "head_share": [1, 0]}
+    arrays = {"map": np.zeros((4, 4, 4)), "noise": np.ones((1, 2)), "particles": particle_record()}
+    arrays |= {"head_share": [1, 0]}
     numbers = {"step": 7, "epoch": 1, "pixel_size": 1.0, "loss": 1.0, "resolution": 9.0, "band": 1, "max_shift": 0.0}
     encoding = Snapshot(**arrays, **numbers, stage="auto-encoding", switch_ready=False, switch_reason="")
     folder.write_snapshot(encoding)

@@ -6,9 +6,14 @@ import sys
 import numpy as np
 import pytest
 
+from napari_cryospin.runs.epoch_record import EpochFile
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.source import RunInput
+from napari_cryospin.settings import Settings
 from napari_cryospin.views import map_pictures
 from napari_cryospin.views.isosurface import MapStatistics, isosurface, open_sky
 from napari_cryospin.views.map_pictures import Look, MapReader, MapSource
+from support.records import epoch_record
 
 
 def distance(box, centre=None):
@@ -51,27 +56,31 @@ def test_level_beyond_the_map_gives_something_that_napari_can_hold(level):
     assert MapStatistics.of(np.zeros((8, 8, 8), np.float32)).deviation == 1
 
 
-def test_maps_of_a_few_epochs_are_kept_and_read_once(tmp_path, monkeypatch):
-    paths = [tmp_path / f"epoch_{epoch:04d}.npz" for epoch in range(10)]
-    for number, path in enumerate(paths):
-        np.savez(path, map=np.full((8, 8, 8), number, np.float16), pixel_size=np.array(3.0), rotations=np.zeros(3))
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder.create(tmp_path / "run", RunInput(particles=tmp_path / "p.star"), Settings())
+
+
+def test_maps_of_a_few_epochs_are_kept_and_read_once(folder, monkeypatch):
+    epochs = range(10)
+    for epoch in epochs:
+        folder.write_history(epoch_record(epoch, map=np.full((8, 8, 8), epoch), pixel_size=3.0))
     read = []
-    original = map_pictures._read_epoch
-    monkeypatch.setattr(map_pictures, "_read_epoch", lambda path: read.append(path) or original(path))
+    original = EpochFile.maps
+    monkeypatch.setattr(EpochFile, "maps", lambda file: read.append(file.epoch) or original(file))
     reader = MapReader()
-    for path in (*paths, *paths[-map_pictures.KEPT :], paths[0]):
-        picture = reader.picture(MapSource(path=path, epoch=1), Look(), surface=False)
-        assert picture.density.max() == int(path.stem[-4:])
+    for epoch in (*epochs, *epochs[-map_pictures.KEPT :], 0):
+        picture = reader.picture(MapSource(folder=folder, epoch=epoch), Look(), surface=False)
+        assert picture.density.max() == epoch
         assert (picture.pixel_size, picture.halves, picture.mesh) == (3.0, 0, None)
-    assert read == [*paths, paths[0]]
+    assert read == [*epochs, 0]
 
 
-def test_epoch_with_halves_shows_either(tmp_path):
-    halves = np.stack([np.full((8, 8, 8), value, np.float16) for value in (1, 2)])
-    np.savez(tmp_path / "epoch.npz", map=halves[0], half_maps=halves, pixel_size=np.array(3.0))
-    source = MapSource(path=tmp_path / "epoch.npz", epoch=1)
+def test_epoch_with_halves_shows_either(folder):
+    halves = tuple(np.full((8, 8, 8), value) for value in (1, 2))
+    folder.write_history(epoch_record(1, map=halves[0], half_maps=halves, pixel_size=3.0))
     for half in (1, 2):
-        picture = MapReader().picture(source, Look(half=half), surface=True)
+        picture = MapReader().picture(MapSource(folder=folder, epoch=1), Look(half=half), surface=True)
         assert picture.halves == 2
         np.testing.assert_array_equal(picture.density, half)
 

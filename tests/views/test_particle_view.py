@@ -13,16 +13,17 @@ from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.geometry.angles import rotation_from_euler
 from napari_cryospin.geometry.so3_grid import direction_pixel, view_directions
 from napari_cryospin.physics.slicing import shift_phases
+from napari_cryospin.runs.epoch_record import EpochFile, EpochRecord
 from napari_cryospin.settings import PRESETS, MachineSettings, PreparationSettings, ScheduleSettings, Settings
 from napari_cryospin.views.posterior.direction_grid import COARSE, FINE, directions
 from napari_cryospin.views.posterior.map_model import BAND
-from napari_cryospin.views.posterior.map_state import MapState
 from napari_cryospin.views.posterior.particle_image import ParticleImage
 from napari_cryospin.views.posterior.particle_view import ParticleView
 from napari_cryospin.views.posterior.sphere import IN_PLANE
 from napari_cryospin.views.posterior.turned_image import soft_edge
 from napari_cryospin.views.posterior.view_results import LINE
 from napari_cryospin.views.sphere_pictures import CELLS_NSIDE as NSIDE
+from support.records import epoch_record, particle_record
 
 BOX, COUNT = 32, 6
 SETTINGS = PRESETS["quick"]
@@ -38,21 +39,23 @@ def view(simulated):
     return ParticleView(simulated.particles, SETTINGS)
 
 
-def state_of(simulated, **changes) -> MapState:
+def state_of(simulated, **changes) -> EpochRecord:
     """The true map, and the true poses."""
-    count = len(simulated.particles)
+    known = simulated.particles
+    poses = {"rotations": known.rotations.astype(np.float32), "shifts": known.shifts.astype(np.float32)}
     values = {
-        "maps": ((simulated.density / simulated.noise_variance**0.5).numpy(),),
+        "map": (simulated.density / simulated.noise_variance**0.5).numpy(),
         "pixel_size": 3.0,
         "band": 15,
         "noise": np.ones((1, BOX // 2), np.float32),
         "max_shift": 15.0,
-        "indices": np.arange(count),
-        "half_sets": np.zeros(count, np.int8),
-        "rotations": simulated.particles.rotations.astype(np.float32),
-        "shifts": simulated.particles.shifts.astype(np.float32),
+        "particles": particle_record(len(known), **poses),
     }
-    return MapState(**{**values, **changes})
+    return epoch_record(**{**values, **changes})
+
+
+def with_poses(state: EpochRecord, **arrays) -> EpochRecord:
+    return dataclasses.replace(state, particles=dataclasses.replace(state.particles, **arrays))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +96,7 @@ def test_zoom_is_high_at_the_true_pose(simulated, view, state):
 def test_without_noise_the_zoom_points_at_the_truth(make_phantom, simulate):
     clean = simulate(make_phantom(BOX, 4.0), count=2, snr=50, seed=3, ctf=False)
     particles = ParticleView(clean.particles, SETTINGS)
-    state = state_of(clean, maps=((clean.density / clean.noise_variance**0.5).numpy(),), max_shift=0.0)
+    state = state_of(clean, map=(clean.density / clean.noise_variance**0.5).numpy(), max_shift=0.0)
     for particle, true in enumerate(clean.particles.rotations):
         for direction in (None, true[2]):
             zoom = particles.zoom(particle, state, direction)
@@ -117,7 +120,7 @@ def test_zoom_may_look_elsewhere(view, state):
 def test_zoom_and_sphere_are_one_posterior(simulated, view):
     """Two grids that share no point: the same share of each cell that lies within the zoom."""
     state = state_of(simulated, band=9, max_shift=0.0, noise=np.full((1, BOX // 2), 3, np.float32))
-    state = dataclasses.replace(state, shifts=simulated.particles.shifts.astype(np.float32))
+    state = with_poses(state, shifts=simulated.particles.shifts.astype(np.float32))
     found, zoom = view.posterior(0, state), view.zoom(0, state)
     u, v = np.meshgrid(*(np.tan(np.radians(LINE)),) * 2)
     seen = zoom.centre + u[..., None] * zoom.axes[0] + v[..., None] * zoom.axes[1]
@@ -162,7 +165,7 @@ def test_directions_of_both_grids_are_kept_by_cell():
 
 def test_shifts_are_looked_for_about_the_pose_only_where_the_run_does(simulated, view, state):
     true = simulated.particles.shifts[2]
-    near = dataclasses.replace(state, shifts=state.shifts + np.float32([1.2, -1.2]))
+    near = with_poses(state, shifts=state.particles.shifts + np.float32([1.2, -1.2]))
     np.testing.assert_allclose(view.zoom(2, near).shift, true, atol=1.6)
     centred = dataclasses.replace(state, max_shift=0.0)
     np.testing.assert_array_equal(view.posterior(2, centred).shift, [0, 0])
@@ -173,11 +176,11 @@ def test_a_particle_is_looked_at_with_its_own_halfs_map(simulated, view, state):
     """Rows of the input in another order, noise of its own too."""
     noise = np.stack((np.ones(BOX // 2), np.full(BOX // 2, 2.0))).astype(np.float32)
     order = np.array([4, 1, 0, 2])
-    chosen = {"indices": order, "rotations": state.rotations[order], "shifts": state.shifts[order]}
-    maps = (state.maps[0][::-1].copy(), state.maps[0])
-    halves = dataclasses.replace(state, maps=maps, noise=noise, half_sets=np.array([1, 1, 2, 2], np.int8), **chosen)
+    chosen = dataclasses.replace(state.particles.select(order), half_sets=np.array([1, 1, 2, 2]))
+    maps = (state.map[::-1].copy(), state.map)
+    halves = dataclasses.replace(state, map=maps[0], half_maps=maps, noise=noise, particles=chosen)
     for half, particle in ((0, 1), (1, 2)):
-        alone = dataclasses.replace(state, maps=maps[half : half + 1], noise=noise[half : half + 1])
+        alone = dataclasses.replace(state, map=maps[half], noise=noise[half : half + 1])
         expected, found = (view.posterior(particle, s).log_posterior for s in (alone, halves))
         np.testing.assert_allclose(found, expected, atol=1e-4)
     with pytest.raises(ValueError, match="particle 3: the run does not use this row"):
@@ -226,7 +229,7 @@ def test_nothing_is_read_but_the_particle(simulated):
 
 
 def test_threads_get_what_one_gets(simulated, view, state):
-    other = dataclasses.replace(state, maps=(state.maps[0] * np.float32(0.5),))
+    other = dataclasses.replace(state, map=state.map * np.float32(0.5))
     asked = [(particle, which) for which in (state, other) for particle in range(4)] * 2
     expected = [view.posterior(*one).log_posterior for one in asked]
     fresh = ParticleView(simulated.particles, SETTINGS)
@@ -249,26 +252,27 @@ def test_a_call_that_nobody_waits_for_ends(simulated, state):
 
 def test_a_map_of_another_box_is_refused(view, state):
     with pytest.raises(ValueError, match="box of 16 px; expected 32 px"):
-        view.posterior(0, dataclasses.replace(state, maps=(np.zeros((16, 16, 16), np.float32),)))
+        view.posterior(0, dataclasses.replace(state, map=np.zeros((16, 16, 16), np.float32)))
 
 
 @pytest.mark.parametrize(("preset", "halves"), [("quick", False), ("quick", True), ("paper-cpu", True)])
-def test_a_snapshot_tells_what_the_reconstruction_knows(make_phantom, simulate, preset, halves):
+def test_a_snapshot_tells_what_the_reconstruction_knows(make_phantom, simulate, preset, halves, tmp_path):
     """The same lattice (Wiener average, padding 2; the paper's lattice, padding 1), images and noise: the same numbers
     at the lattice's own in-plane angles; and an epoch's history tells the same, but for its half precision."""
     particles = simulate(make_phantom(BOX), count=60, snr=0.5, shift_sd=3.0, seed=1).particles
     reconstruction = Reconstruction(particles, small(preset, halves))
     while reconstruction.epoch < 3:
         reconstruction.advance()
-    snapshot, history = reconstruction.snapshot(), reconstruction.history()
-    state, earlier = MapState.of_snapshot(snapshot), MapState.of_history(history)
+    state = reconstruction.snapshot()
+    reconstruction.history().save(tmp_path / "epoch.npz")
+    earlier = EpochFile(tmp_path / "epoch.npz").record()
     view = ParticleView(particles, reconstruction.settings)
     assert len(state.maps) == 1 + halves
     band = min(state.band - 1, BAND)
     rotations = directions(COARSE)[::9, 0]
     for fit, first in zip(reconstruction.fits, (0, len(reconstruction.fits[0])), strict=False):
-        particle = int(state.indices[first + 5])
-        model, image = view.prepare(state, state.half(first + 5)), ParticleImage(view.images, particle, state)
+        particle = int(state.particles.rows[first + 5])
+        model, image = view.prepare(state, state.map_of(first + 5)), ParticleImage(view.images, particle, state)
         batch = fit.batch(torch.tensor([5]), band)
         torch.testing.assert_close(image.coefficients[: len(batch.points)], batch.images[0], atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(image.weights(len(batch.points)), batch.weights)

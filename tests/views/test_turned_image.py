@@ -14,9 +14,9 @@ from napari_cryospin.physics.ctf import ctf
 from napari_cryospin.physics.fourier import band_size, half_plane, map_to_hartley, shells, to_half_plane
 from napari_cryospin.physics.slicing import shift_phases
 from napari_cryospin.settings import PreparationSettings
-from napari_cryospin.views.posterior.map_state import MapState
 from napari_cryospin.views.posterior.particle_image import ParticleImage
 from napari_cryospin.views.posterior.turned_image import in_plane, soft_edge, turned_coefficients, turned_points
+from support.records import epoch_record, particle_record
 
 BOX, BAND = 32, 10
 ANGLES = torch.arange(12) * (2 * torch.pi / 12)
@@ -34,17 +34,9 @@ def images(simulated):
 
 def state_of(images, shifts, max_shift):
     noise = images.noise * torch.linspace(1, 2, BOX // 2)
-    return MapState(
-        maps=(np.zeros((BOX,) * 3, np.float32),),
-        pixel_size=images.pixel_size,
-        band=BAND,
-        noise=noise[None].numpy(),
-        max_shift=max_shift,
-        indices=np.arange(3),
-        half_sets=np.zeros(3, np.int8),
-        rotations=np.tile(np.eye(3, dtype=np.float32), (3, 1, 1)),
-        shifts=np.asarray(shifts, np.float32),
-    )
+    particles = particle_record(3, shifts=np.asarray(shifts, np.float32))
+    known = {"pixel_size": images.pixel_size, "band": BAND, "noise": noise[None].numpy(), "max_shift": max_shift}
+    return epoch_record(particles=particles, box=BOX, **known)
 
 
 def test_coefficients_at_turned_points_are_the_sums_written_out():

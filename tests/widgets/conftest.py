@@ -11,12 +11,14 @@ from qtpy.QtCore import QSettings
 from scipy.spatial.transform import Rotation
 
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Event, Snapshot, Status
+from napari_cryospin.runs.messages import Event, Status
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, Settings
 from napari_cryospin.widgets.kit import preferences
 from napari_cryospin.widgets.particles import samples
 from napari_cryospin.widgets.session.session import Session, _sessions
+from support.records import epoch_record, particle_record
 
 DATA = Path(samples.DATA)
 
@@ -116,21 +118,19 @@ def told_run(tmp_path) -> RunFolder:
         line |= {f"head_share_{head}": float(one) for head, one in enumerate(share)} | {"sample_share": 0.25}
         line |= {"pose_change": 2.0} if epoch > 4 else {}
         folder.append_metrics({**line, "epoch_ended": True})
-        arrays = {
-            "map": np.zeros((16, 16, 16), np.float16), "pixel_size": np.array(4.0), "epoch": np.array(epoch),
-            "stage": np.array(stage), "indices": np.arange(400) + 1000, "half_sets": np.zeros(400, np.int8),
-            "rotations": rotations.astype(np.float32), "best_head": best.astype(np.int16),
-            "winning_head": np.where(np.arange(400) % 4, best, 3).astype(np.int16),
-            "candidate_rotations": np.repeat(rotations[:, None], 3, 1).astype(np.float16),
-        }  # fmt: skip
-        folder.write_history(epoch, arrays)
+        record = particle_record(
+            400, rows=np.arange(400) + 1000, rotations=rotations.astype(np.float32), best_head=best,
+            winner=np.where(np.arange(400) % 4, best, 3), candidates=np.repeat(rotations[:, None], 3, 1),
+            candidate_shifts=np.zeros((400, 3, 2)),
+        )  # fmt: skip
+        folder.write_history(epoch_record(epoch, record, box=16, pixel_size=4.0, stage=stage))
         folder.append_event(Event(kind="epoch", step=10 * epoch))
         if epoch == 4:
             folder.append_event(Event(kind="switched", step=40, detail={"epoch": 4}))
     snapshot = Snapshot(
         step=60, epoch=6, stage="auto-decoding", map=np.zeros((16, 16, 16)), pixel_size=4.0, band=8,
-        noise=np.ones((1, 8)), max_shift=0.0, indices=np.arange(400) + 1000, half_sets=np.zeros(400),
-        rotations=rotations, shifts=np.zeros((400, 2)), winning_head=best, head_share=[*share, 0.25], loss=1.0,
+        noise=np.ones((1, 8)), max_shift=0.0, head_share=[*share, 0.25], loss=1.0,
+        particles=particle_record(400, rows=np.arange(400) + 1000, rotations=rotations, winner=best),
         resolution=6.7, switch_ready=False, switch_reason="",
     )  # fmt: skip
     folder.write_snapshot(snapshot)

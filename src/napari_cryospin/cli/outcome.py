@@ -10,20 +10,13 @@ from numpy.typing import NDArray
 from tyro.conf import Positional, arg
 
 from napari_cryospin.cli.console import say
-from napari_cryospin.evaluation.against_truth import (
-    TRUTH_THRESHOLD,
-    TruthReport,
-    evaluate_results,
-    true_rotations_in_frame,
-)
+from napari_cryospin.evaluation.against_truth import TRUTH_THRESHOLD, TruthReport, evaluate_results
 from napari_cryospin.io.files import atomic_write
-from napari_cryospin.io.npz import open_npz
-from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.run_particles import open_run_particles
 from napari_cryospin.views import figures as report
-from napari_cryospin.views.posterior.map_state import MapState
 from napari_cryospin.views.posterior.particle_view import ParticleView
+from napari_cryospin.views.truth import TOO_FEW_AGREE, true_rotations
 
 
 def evaluate_command(
@@ -90,26 +83,23 @@ def write_posterior(folder: RunFolder, particle: int, truth: Path | None, out: P
     if snapshot is None:
         raise ValueError(f"{folder.path}: no map in this run yet; the first comes after its first steps")
     particles = open_run_particles(folder)
-    state = MapState.of_snapshot(snapshot)
-    found = ParticleView(particles, folder.settings).posterior(particle, state)
-    row = state.row(particle)
+    record = snapshot.particles
+    found = ParticleView(particles, folder.settings).posterior(particle, snapshot)
+    row = record.position(particle)
     candidates, best_head = _candidates(folder, row)
-    true_rotations = None
+    true = None
     if truth is not None:
-        poses = (state.indices, state.rotations, state.half_sets)
-        true_rotations = true_rotations_in_frame(
-            *poses, open_particles(truth, data_dir=folder.source.data_dir), particles
-        )
-        if true_rotations is None:
-            say("too few poses agree with the truth yet: it is not drawn")
+        true = true_rotations(folder, record, truth)
+        if true is None:
+            say(f"{TOO_FEW_AGREE}: it is not drawn")
     title = f"particle {particle}: view direction, entropy {found.entropy:.2f} nats"
     title += "; candidates of the last encoder" if snapshot.stage == "auto-decoding" and len(candidates) else ""
     figure = report.posterior_figure(
         found.log_posterior,
         candidates,
         best_head,
-        state.rotations[row],
-        None if true_rotations is None else true_rotations[row],
+        record.rotations[row],
+        None if true is None else true[row],
         title,
     )
     numbers = out.with_name(out.name + ".npz")
@@ -120,19 +110,19 @@ def write_posterior(folder: RunFolder, particle: int, truth: Path | None, out: P
             log_posterior=found.log_posterior,
             candidates=candidates,
             best_head=best_head,
-            rotation=state.rotations[row],
-            shift=state.shifts[row],
+            rotation=record.rotations[row],
+            shift=record.shifts[row],
         )
     return [report.save(figure, out.with_name(out.name + ".png")), numbers]
 
 
 def _candidates(folder: RunFolder, row: int) -> tuple[NDArray[np.float32], int]:
     """`(m, 3, 3)` candidates of the heads in the newest history, and which is the best; none where there is none."""
-    paths = folder.history_paths()
-    if not paths:
+    epochs = folder.history_paths()
+    known = folder.history(max(epochs)).particles("candidates", "best_head") if epochs else None
+    if known is None or known.candidates is None or known.best_head is None:
         return np.zeros((0, 3, 3), np.float32), -1
-    with open_npz(paths[max(paths)]) as file:
-        return file["candidate_rotations"][row].astype(np.float32), int(file["best_head"][row])
+    return known.candidates[row].astype(np.float32), int(known.best_head[row])
 
 
 def draw_figures(folder: RunFolder, found: TruthReport) -> list[Path]:

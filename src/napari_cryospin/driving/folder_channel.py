@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from napari_cryospin.driving.results import write_results
 from napari_cryospin.particles import Particles
+from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Command, Event, Results, Snapshot, Status
+from napari_cryospin.runs.messages import Command, Event, Status
+from napari_cryospin.runs.results import Results
+from napari_cryospin.runs.snapshot import Snapshot
 
 COMMANDS_EVERY = 0.1  # s between two looks into the folder, which may be on a slow network disk
 
@@ -61,8 +63,8 @@ class FolderChannel:
     def snapshot(self, snapshot: Snapshot) -> None:
         self.folder.write_snapshot(snapshot)
 
-    def history(self, epoch: int, arrays: Mapping[str, np.ndarray]) -> None:
-        self.folder.write_history(epoch, arrays)
+    def history(self, record: EpochRecord) -> None:
+        self.folder.write_history(record)
 
     def checkpoint(self, step: int, state: Mapping[str, Any]) -> None:
         with self.folder.writing_checkpoint(step) as part, part.open("wb") as file:  # a full disk is then named

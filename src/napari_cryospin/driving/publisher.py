@@ -174,7 +174,7 @@ class Publisher:
         epoch = self.reconstruction.epoch
         if self.reconstruction.epoch_ended and epoch != self.kept:
             with self.budget.spending("history"):
-                self.channel.history(epoch, self.reconstruction.history())
+                self.channel.history(self.reconstruction.history())
             self.kept = epoch
             self.last["history"] = time.monotonic()
 

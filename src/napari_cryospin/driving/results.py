@@ -16,7 +16,7 @@ from napari_cryospin.io.fsc_files import write_fsc_csv, write_fsc_star, write_fs
 from napari_cryospin.io.mrc import write_map
 from napari_cryospin.io.star.particles import POSTERIOR_COLUMNS, write_particles
 from napari_cryospin.particles import Particles
-from napari_cryospin.runs.messages import PARTICLES_FILE, Results
+from napari_cryospin.runs.results import PARTICLES_FILE, Results, ResultsRecord
 
 NO_HALVES = "no half sets: no gold-standard resolution, and the map can be sharpened by hand only"
 
@@ -31,7 +31,7 @@ def write_results(folder: Path, results: Results, particles: Particles) -> None:
     results
         Of a run.
     particles
-        The run's input; `results.indices` are rows of it.
+        The run's input; `results.particles.rows` are rows of it.
     """
     maps = {"map": results.map, "map_filtered": results.filtered_map, "mask": results.mask}
     maps |= {"map_sharpened": results.sharpened_map}
@@ -50,23 +50,17 @@ def write_results(folder: Path, results: Results, particles: Particles) -> None:
 
 def write_particle_files(folder: Path, results: Results, particles: Particles) -> None:
     """Write the particles with their poses in the order of the input: for RELION, and all that is known as .npz."""
-    order = np.argsort(results.indices)
-    arrays = {name: getattr(results, name) for name in ("indices", "rotations", "shifts", "winning_head")}
-    arrays |= dict(results.posterior)
-    if results.half_sets is not None:
-        arrays["half_sets"] = results.half_sets
-    arrays = {name: np.asarray(values)[order] for name, values in arrays.items()}
+    record = results.particles.in_order_of_rows()
     with atomic_write(folder / PARTICLES_FILE) as part, part.open("wb") as file:
-        np.savez(file, allow_pickle=False, epoch=results.epoch, stage=results.stage, **arrays)
-    columns = {column: arrays[name] for name, column in POSTERIOR_COLUMNS.items() if name in arrays}
-    if results.half_sets is not None:
-        columns["rlnRandomSubset"] = arrays["half_sets"]
-    used = particles.select(arrays["indices"])
+        ResultsRecord(epoch=results.epoch, stage=results.stage, particles=record).save(file)
+    columns = {column: record.arrays[name] for name, column in POSTERIOR_COLUMNS.items() if name in record.arrays}
+    if record.has_halves:
+        columns["rlnRandomSubset"] = record.half_sets
     write_particles(
         folder / "particles.star",
-        used,
-        arrays["rotations"],
-        arrays["shifts"],
+        particles.select(record.rows),
+        record.rotations,
+        record.shifts,
         extra_columns=columns,
         dropped=tuple(POSTERIOR_COLUMNS.values()),
     )
@@ -88,7 +82,7 @@ def view_directions(results: Results) -> OrientationDistribution:
     box = len(results.map)
     resolution = results.resolution if np.isfinite(results.resolution) else 4 * results.pixel_size
     shell = min(box / 2, box * results.pixel_size / resolution)
-    return orientation_distribution(results.rotations, shell, results.precision)
+    return orientation_distribution(results.particles.rotations, shell, results.particles.precision)
 
 
 def figures(results: Results, directions: OrientationDistribution) -> dict[str, Any]:

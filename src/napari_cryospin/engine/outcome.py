@@ -16,7 +16,11 @@ from napari_cryospin.engine.precision import angular_precision
 from napari_cryospin.evaluation.map_filter import low_pass
 from napari_cryospin.evaluation.postprocess import postprocess
 from napari_cryospin.models.wiener_volume import WienerVolume
-from napari_cryospin.runs.messages import Results, Snapshot, Stage
+from napari_cryospin.runs.epoch_record import EpochRecord
+from napari_cryospin.runs.messages import Stage
+from napari_cryospin.runs.particle_record import ParticleRecord, head_share
+from napari_cryospin.runs.results import Results
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,43 +69,53 @@ def _poses(fits: list[Fit]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _measures(reconstruction: Standing) -> dict[str, Any]:
-    """Which rows are compared with the maps, and how: what a posterior needs beside a map."""
+    """Where the reconstruction stands, and how images are compared with the maps."""
     fits = reconstruction.fits
-    none = np.zeros(len(reconstruction.indices), np.int8)
     return {
+        "epoch": reconstruction.epoch,
+        "stage": reconstruction.stage,
+        "pixel_size": reconstruction.pixel_size,
         "band": min(fit.band for fit in fits),
         "noise": torch.stack([fit.noise.cpu() for fit in fits]).numpy(),
         "max_shift": fits[0].max_shift,
-        "indices": reconstruction.indices,
-        "half_sets": none if reconstruction.half_sets is None else reconstruction.half_sets,
     }
 
 
+def _half_sets(reconstruction: Standing) -> np.ndarray:
+    """`(n,)` half set of each particle, 1 or 2; 0 where there are none."""
+    none = np.zeros(len(reconstruction.indices), np.int8)
+    return none if reconstruction.half_sets is None else reconstruction.half_sets
+
+
+def _particles(reconstruction: Standing, *optional: str) -> ParticleRecord:
+    """The particles' record, with those of its optional arrays that are named."""
+    fits = reconstruction.fits
+    rotations, shifts = _poses(fits)
+    return ParticleRecord(
+        rows=reconstruction.indices,
+        half_sets=_half_sets(reconstruction),
+        rotations=rotations,
+        shifts=shifts,
+        winner=_joined(fits, "winner").numpy(),
+        **{name: _joined(fits, name).numpy() for name in optional},
+    )
+
+
 def make_head_share(fits: list[Fit]) -> np.ndarray:
-    """`(M + 1,)`: share of the particles for which each head is the best head; last, the share won by the posterior."""
+    """Compute the share of the particles that each head won, and the posterior sample: see `head_share`."""
     heads = fits[0].candidates.shape[1]
-    best, winner = torch.cat([fit.best_head for fit in fits]), torch.cat([fit.winner for fit in fits])
-    seen = best[best >= 0].long()
-    share = torch.bincount(seen, minlength=heads)[:heads].float() / max(1, len(seen))
-    sampled = float((winner == heads).float().mean())
-    return np.append(share.numpy(), np.float32(sampled))
+    return head_share(_joined(fits, "best_head").numpy(), _joined(fits, "winner").numpy(), heads)
 
 
 def make_snapshot(reconstruction: Standing, ready: bool, reason: str) -> Snapshot:
     """The reconstruction as it stands."""
     fits = reconstruction.fits
     maps = tuple(fit_map(fit) for fit in fits)
-    rotations, shifts = _poses(fits)
     return Snapshot(
         step=reconstruction.step,
-        epoch=reconstruction.epoch,
-        stage=reconstruction.stage,
         map=maps[0],
         half_maps=maps if len(maps) == 2 else (),
-        pixel_size=reconstruction.pixel_size,
-        rotations=rotations,
-        shifts=shifts,
-        winning_head=_joined(fits, "winner").numpy(),
+        particles=_particles(reconstruction),
         head_share=make_head_share(fits),
         loss=float(_joined(fits, "error").nanmean()),
         resolution=reconstruction.resolution,
@@ -111,28 +125,16 @@ def make_snapshot(reconstruction: Standing, ready: bool, reason: str) -> Snapsho
     )
 
 
-def make_history(reconstruction: Standing) -> dict[str, np.ndarray]:
-    """What is kept of an epoch: map (and half maps), every particle's pose, winner, candidates, posterior entropy."""
-    fits = reconstruction.fits
-    rotations, shifts = _poses(fits)
-    maps = np.stack([fit_map(fit) for fit in fits]).astype(np.float16)
-    measures = {name: np.asarray(value) for name, value in _measures(reconstruction).items()}
-    return {
-        **({"half_maps": maps} if len(maps) == 2 else {}),
-        **measures,
-        "map": maps[0],
-        "pixel_size": np.array(reconstruction.pixel_size, np.float32),
-        "epoch": np.array(reconstruction.epoch, np.int32),
-        "stage": np.array(reconstruction.stage),
-        "rotations": rotations.astype(np.float32),
-        "shifts": shifts.astype(np.float32),
-        "winning_head": _joined(fits, "winner").numpy(),
-        "best_head": _joined(fits, "best_head").numpy(),
-        "candidate_rotations": _joined(fits, "candidates").numpy().astype(np.float16),
-        "candidate_shifts": _joined(fits, "candidate_shifts").numpy().astype(np.float32),
-        "entropy": _joined(fits, "entropy").numpy(),
-        "error": _joined(fits, "error").numpy(),
-    }
+def make_history(reconstruction: Standing) -> EpochRecord:
+    """Record what is kept of an epoch: map (and half maps), and all that is known of the particles."""
+    maps = tuple(fit_map(fit) for fit in reconstruction.fits)
+    known = ("best_head", "candidates", "candidate_shifts", "entropy", "error")
+    return EpochRecord(
+        map=maps[0],
+        half_maps=maps if len(maps) == 2 else (),
+        particles=_particles(reconstruction, *known),
+        **_measures(reconstruction),
+    )
 
 
 def make_results(reconstruction: Standing) -> Results:
@@ -166,15 +168,17 @@ def make_results(reconstruction: Standing) -> Results:
         pixel_size=pixel_size,
         resolution=resolution,
         error_over_noise=error,
-        indices=reconstruction.indices[seen],
-        rotations=rotations[seen],
-        shifts=shifts[seen],
-        precision=torch.cat([angular_precision(fit) for fit in fits]).numpy()[seen],
-        winning_head=_joined(fits, "winner").numpy()[seen],
-        half_sets=None if reconstruction.half_sets is None else reconstruction.half_sets[seen],
+        particles=ParticleRecord(
+            rows=reconstruction.indices,
+            half_sets=_half_sets(reconstruction),
+            rotations=rotations,
+            shifts=shifts,
+            winner=_joined(fits, "winner").numpy(),
+            precision=torch.cat([angular_precision(fit) for fit in fits]).numpy(),
+            **_posterior(reconstruction),
+        ).select(seen),
         epoch=reconstruction.epoch,
         stage=reconstruction.stage,
-        posterior={name: values[seen] for name, values in _posterior(reconstruction).items()},
         **found,
     )
 

@@ -23,7 +23,10 @@ from napari_cryospin.engine.switching import advice, choose_poses
 from napari_cryospin.evaluation.fsc import fsc
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.particles import Particles
-from napari_cryospin.runs.messages import RefusedError, Results, Snapshot, Stage
+from napari_cryospin.runs.epoch_record import EpochRecord
+from napari_cryospin.runs.messages import RefusedError, Stage
+from napari_cryospin.runs.results import Results
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -234,7 +237,7 @@ class Reconstruction:
         ready, reason = self.switch_advice()
         return make_snapshot(self, ready, reason)
 
-    def history(self) -> dict[str, np.ndarray]:
+    def history(self) -> EpochRecord:
         return make_history(self)
 
     def results(self) -> Results:

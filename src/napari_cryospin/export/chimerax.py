@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.export.options import Exported, ExportOptions, Progress
-from napari_cryospin.export.run_maps import has_newest_results, read_run_maps, read_series
+from napari_cryospin.export.run_maps import read_run_maps, read_series
 from napari_cryospin.export.run_results import open_results
 from napari_cryospin.geometry import healpix
 from napari_cryospin.geometry.angles import rotation_from_euler
@@ -98,7 +98,7 @@ def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progre
 
 def _maps(folder: RunFolder, options: ExportOptions) -> tuple[dict[str, NDArray], float, tuple[str, ...]]:
     """The results' map and half maps, the map first; of a run that has gone on, its newest map; pixel size, notes."""
-    snapshot = None if has_newest_results(folder) else folder.newest_snapshot()
+    snapshot = None if folder.has_newest_results() else folder.newest_snapshot()
     if snapshot is None:
         found = read_run_maps(folder, options)
         names = [found.primary(options), *(name for name in ("half_map_1", "half_map_2") if name in found.maps)]
@@ -108,14 +108,14 @@ def _maps(folder: RunFolder, options: ExportOptions) -> tuple[dict[str, NDArray]
     return {"map": density}, snapshot.pixel_size, (note,)
 
 
-def _directions(folder: RunFolder) -> NDArray[np.float64] | None:
+def _directions(folder: RunFolder) -> NDArray[np.floating] | None:
     """`(k, 3)` view directions of the run's particles in the map's frame, as far as they are known."""
     try:
-        return open_results(folder).rotations[:, 2]
+        return open_results(folder).record.rotations[:, 2]
     except ValueError:  # no epoch has ended yet
         snapshot = folder.newest_snapshot()
         # A second half has a frame of its own.
-        return None if snapshot is None else snapshot.rotations[snapshot.half_sets != 2, 2]
+        return None if snapshot is None else snapshot.particles.rotations[snapshot.particles.half_sets != 2, 2]
 
 
 def _series(folder: RunFolder, out: Path, options: ExportOptions, progress: Progress) -> list[Path]:

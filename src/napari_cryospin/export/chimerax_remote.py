@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from napari_cryospin.export.chimerax import ChimeraXView, camera_matrix, level_command, quoted
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.mrc import write_map
-from napari_cryospin.runs.messages import Snapshot
+from napari_cryospin.runs.snapshot import Snapshot
 
 HOST = "127.0.0.1"  # loopback: commands can run anything, and must not come from elsewhere
 PORT = 60958

@@ -23,12 +23,13 @@ def export_cryodrgn(results: RunResults, out: Path, options: ExportOptions, prog
     box, pixel_size = _one_frame(results)
     rotations = np.full((len(particles), 3, 3), np.nan)
     fractions = np.full((len(particles), 2), np.nan)
-    rotations[results.rows] = results.rotations
-    fractions[results.rows] = results.shifts / (box * pixel_size)
+    record = results.record
+    rotations[record.rows] = record.rotations
+    fractions[record.rows] = record.shifts / (box * pixel_size)
     progress(0.8, "writing")
     paths, notes = [out / "poses.pkl", out / "ind.pkl"], []
     cryodrgn.write_poses(paths[0], rotations, fractions)
-    cryodrgn.write_indices(paths[1], results.rows)
+    cryodrgn.write_indices(paths[1], record.rows)
     command = f"{results.folder.source.particles.name} --poses poses.pkl --ind ind.pkl"
     if particles.ctf is None:
         notes.append("no ctf.pkl: the particles have no CTF")

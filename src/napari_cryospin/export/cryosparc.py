@@ -20,7 +20,7 @@ def export_cryosparc(results: RunResults, out: Path, options: ExportOptions, pro
     them; others get uids of their own, and blob/sign and CTF as the run had them.
     """
     results = results.with_input(within(progress, 0.0, 0.7))
-    used, said = results.used, []
+    used, record, said = results.used, results.record, []
     if inverted(results) and isinstance(used.table, CsTable):
         said.append(
             f"blob/sign is that of {results.folder.source.particles.name}, though the run inverted the contrast: "
@@ -32,9 +32,9 @@ def export_cryosparc(results: RunResults, out: Path, options: ExportOptions, pro
     paths, notes = write_result_group(
         out,
         used,
-        results.rotations,
-        results.shifts,
-        errors=np.nan_to_num(results.error),
-        half_sets=results.half_sets,
+        record.rotations,
+        record.shifts,
+        errors=np.zeros(len(record)) if record.error is None else np.nan_to_num(record.error),
+        half_sets=record.half_sets,
     )
     return Exported(paths=paths, notes=(*results.notes, *notes, *said, *kept_ctf_notes(results, ".cs")))

@@ -21,20 +21,19 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
     and optics groups are the input's, whatever box the run worked in.
     """
     notes: list[str] = []
-    if results.max_probability is None and options.statistics:
+    if results.record.max_probability is None and options.statistics:
         from napari_cryospin.export.statistics import with_statistics  # torch
 
         results = with_statistics(results, within(progress, 0.0, 0.4))
     results = results.with_input(within(progress, 0.4 if options.statistics else 0.0, 0.6))
-    used = results.used
-    columns: dict[str, Any] = {
-        column: values for name, column in POSTERIOR_COLUMNS.items() if (values := getattr(results, name)) is not None
-    }
+    used, record = results.used, results.record
+    known = record.arrays
+    columns: dict[str, Any] = {column: known[name] for name, column in POSTERIOR_COLUMNS.items() if name in known}
     if not columns:
         left_out = f"{', '.join(POSTERIOR_COLUMNS.values())} are left out: the run is not over; they can be computed"
         notes.append(Advice(left_out, "statistics"))
-    if both_half_sets(results.half_sets) is not None:
-        columns["rlnRandomSubset"] = results.half_sets
+    if both_half_sets(record.half_sets) is not None:
+        columns["rlnRandomSubset"] = record.half_sets
     if shows_dark_protein(results):
         notes.append(
             "the images show dark protein, RELION expects white: invert them "
@@ -43,8 +42,8 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
     write_particles(
         out,
         used,
-        results.rotations,
-        results.shifts,
+        record.rotations,
+        record.shifts,
         columns,
         form=options.star,
         dropped=tuple(POSTERIOR_COLUMNS.values()),  # of an earlier refinement, where they are not ours

@@ -16,9 +16,7 @@ from napari_cryospin.evaluation.postprocess import postprocess
 from napari_cryospin.export.options import ExportOptions
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.mrc import read_map
-from napari_cryospin.io.npz import open_npz
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import PARTICLES_FILE
 
 RESULT_MAPS = ("map", "map_filtered", "map_sharpened", "half_map_1", "half_map_2", "mask")
 """Names in results/."""
@@ -90,26 +88,17 @@ def read_run_maps(folder: RunFolder, options: ExportOptions) -> RunMaps:
     if options.flip_hand:
         maps = {name: flip_hand(density) for name, density in maps.items()}
     notes = list(figures["notes"])
-    if not has_newest_results(folder):
+    if not folder.has_newest_results():
         notes.append("the run has gone on since its results were written: these maps are those of the results")
     return RunMaps(maps=maps, pixel_size=pixel_size, figures=figures, notes=tuple(notes))
 
 
-def has_newest_results(folder: RunFolder) -> bool:
-    """Whether a run has results, and has not gone on since they were written."""
-    particles = folder.path / "results" / PARTICLES_FILE
-    if not particles.is_file():
-        return False
-    with open_npz(particles) as file:
-        return int(file["epoch"]) >= max(folder.history_paths(), default=0)
-
-
 def read_series(folder: RunFolder, options: ExportOptions) -> Iterator[tuple[int, NDArray[np.float32], float]]:
     """Number, `(z, y, x)` map and pixel size (A) of each of the run's epochs; of half sets the first half's map."""
-    for epoch, path in sorted(folder.history_paths().items()):
-        with open_npz(path) as arrays:
-            density, pixel_size = arrays["map"].astype(np.float32), float(arrays["pixel_size"])
-        yield epoch, flip_hand(density) if options.flip_hand else density, pixel_size
+    for number in sorted(folder.history_paths()):
+        epoch = folder.history(number)
+        density = epoch.maps()[0]
+        yield number, flip_hand(density) if options.flip_hand else density, epoch.pixel_size
 
 
 def write_figures(path: Path, figures: dict[str, Any]) -> Path:

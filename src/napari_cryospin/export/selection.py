@@ -23,6 +23,13 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
+WORDS_OF_0_1 = {
+    "head": "best_head",
+    "half": "half_set",
+    "probability": "max_probability",
+    "samples": "significant_samples",
+}
+"""Word of a selection in version 0.1 -> its present one, which is the name in the particle record."""
 SELECTION_GRAMMAR = (
     f"expected comparisons (< <= > >= == !=) of {', '.join(SELECTION_COLUMNS)} and numbers, joined by and, or, not"
 )
@@ -33,7 +40,7 @@ class Selection:
     """What must hold of a particle; everything that is given must."""
 
     expression: str = ""
-    """Comparisons joined by and, or, not, such as `entropy < 0.5 and head == 2`."""
+    """Comparisons joined by and, or, not, such as `entropy < 0.5 and best_head == 2`."""
     direction: tuple[float, float, float] | None = None
     """Degrees: rot and tilt of a view direction, and how far from it a particle's may lie."""
     random: int | None = None
@@ -62,7 +69,7 @@ class Selection:
         if self.direction is not None:
             chosen &= near_direction(results, *self.direction)
         if self.rows is not None:
-            chosen &= np.isin(results.rows, self._rows(results))
+            chosen &= np.isin(results.record.rows, self._rows(results))
         found = np.flatnonzero(chosen)
         if self.random is not None:
             found = self._drawn(found)
@@ -84,7 +91,7 @@ class Selection:
         """Rows of the input, from 0; each must be one of the run's."""
         assert self.rows is not None
         rows = read_rows(self.rows) if isinstance(self.rows, Path) else np.asarray(self.rows, dtype=np.int64)
-        unused = ~np.isin(rows, results.rows)
+        unused = ~np.isin(rows, results.record.rows)
         if unused.any():
             raise ValueError(f"selection: row {rows[unused.argmax()] + 1} of the input is not one that the run uses")
         return rows
@@ -110,7 +117,7 @@ def near_direction(results: RunResults, rot: float, tilt: float, within: float) 
         )
     turn, lean = np.radians([rot, tilt])
     towards = np.array([np.sin(lean) * np.cos(turn), np.sin(lean) * np.sin(turn), np.cos(lean)])
-    away = results.rotations[:, 2] - towards  # the chord is exact for small angles, where the cosine is not
+    away = results.record.rotations[:, 2] - towards  # the chord is exact for small angles, where the cosine is not
     return np.linalg.norm(away, axis=-1) <= 2 * np.sin(np.radians(min(within, 180.0)) / 2) + 1e-12
 
 
@@ -155,6 +162,10 @@ def _value(node: ast.expr, expression: str, results: RunResults) -> NDArray[np.f
         return -_value(node.operand, expression, results)
     if isinstance(node, ast.Name) and node.id in SELECTION_COLUMNS:
         return results.column(node.id)
+    if isinstance(node, ast.Name) and node.id in WORDS_OF_0_1:
+        raise ValueError(
+            f"selection {expression!r}: {node.id!r} is called {WORDS_OF_0_1[node.id]!r} now; {SELECTION_GRAMMAR}"
+        )
     raise _unexpected(node, expression)
 
 

@@ -27,11 +27,6 @@ def with_statistics(results: RunResults, progress: Progress) -> RunResults:
     progress(0.6, "computing posteriors")
     found = posterior_statistics(reconstruction.fits)
     order = np.argsort(reconstruction.indices)
-    positions = order[np.searchsorted(reconstruction.indices[order], results.rows)]
-    return dataclasses.replace(
-        results,
-        entropy=found["entropy"][positions],
-        max_probability=found["max_probability"][positions],
-        significant_samples=found["significant_samples"][positions],
-        log_likelihood=found["log_likelihood"][positions],
-    )
+    positions = order[np.searchsorted(reconstruction.indices[order], results.record.rows)]
+    record = dataclasses.replace(results.record, **{name: values[positions] for name, values in found.items()})
+    return dataclasses.replace(results, record=record)

@@ -19,12 +19,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from napari_cryospin.io.files import atomic_write
+from napari_cryospin.runs.epoch_record import EpochFile, EpochRecord
 from napari_cryospin.runs.json_lines import append_line, cut_torn_line, read_lines
-from napari_cryospin.runs.messages import Command, Event, Snapshot, Status
+from napari_cryospin.runs.messages import Command, Event, Status
+from napari_cryospin.runs.results import PARTICLES_FILE, ResultsRecord, epoch_of_results
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
 
@@ -184,7 +186,7 @@ class RunFolder:
             finally:
                 path.replace(self.path / "commands" / "done" / path.name)
 
-    # Snapshots, history and checkpoints
+    # Snapshots, history, checkpoints and results
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
         with atomic_write(self.path / "snapshots" / f"{snapshot.step:09d}.npz") as part, part.open("wb") as file:
@@ -208,14 +210,36 @@ class RunFolder:
                 continue
         return None
 
-    def write_history(self, epoch: int, arrays: Mapping[str, np.ndarray]) -> None:
-        with atomic_write(self.path / "history" / f"epoch_{epoch:04d}.npz") as part, part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+    def write_history(self, record: EpochRecord) -> None:
+        with atomic_write(self._history_path(record.epoch)) as part, part.open("wb") as file:
+            record.save(file)
+
+    def history(self, epoch: int) -> EpochFile:
+        """The record of an epoch, whose arrays are read when they are asked for."""
+        return EpochFile(self._history_path(epoch))
+
+    def _history_path(self, epoch: int) -> Path:
+        return self.path / "history" / f"epoch_{epoch:04d}.npz"
 
     def history_paths(self) -> dict[int, Path]:
         """List the files of map, poses and candidates, by number of the epoch."""
         paths = sorted((self.path / "history").glob("epoch_*.npz"))
         return {int(path.stem.removeprefix("epoch_")): path for path in paths}
+
+    @property
+    def results_path(self) -> Path:
+        """Folder of the results; empty until the run ends or is stopped for the first time."""
+        return self.path / "results"
+
+    def results_record(self) -> ResultsRecord | None:
+        """What the results tell of the particles; None where there are none, or the run has gone on since."""
+        # Results are written whenever a run stops; one that was resumed may have come further since.
+        return ResultsRecord.load(self.results_path / PARTICLES_FILE) if self.has_newest_results() else None
+
+    def has_newest_results(self) -> bool:
+        """Whether the run has results, and has not gone on since they were written."""
+        path = self.results_path / PARTICLES_FILE
+        return path.is_file() and epoch_of_results(path) >= max(self.history_paths(), default=0)
 
     @contextlib.contextmanager
     def writing_checkpoint(self, step: int) -> Iterator[Path]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Event, Snapshot, Status
+from napari_cryospin.runs.messages import Event, Status
+from napari_cryospin.runs.snapshot import Snapshot
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cryospin.io.npz import open_npz
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.views.sphere_pictures import prepare_sphere_map
+from napari_cryospin.views.truth import TOO_FEW_AGREE, true_rotations
 
 NO_TRUTH = "the true poses of these particles are not known"
-NO_FRAME = "too few poses agree with the truth yet"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,46 +33,21 @@ def head_maps(folder: RunFolder, epoch: int, errors: bool, half: int, truth: Pat
     from napari_cryospin.evaluation.head_maps import grid_for, mean_errors, win_shares
 
     values, note = np.zeros((0, 12)), ""
-    with open_npz(folder.history_paths()[epoch]) as file:
-        history = {name: file[name] for name in ("indices", "half_sets", "rotations", "best_head", "winning_head")}
-        history["candidates"] = file["candidate_rotations"]
-    members = history["half_sets"] == half
-    history = {name: values[members] for name, values in history.items()}
-    candidates = history["candidates"]
-    share = won_share(history["best_head"], history["winning_head"], candidates.shape[1])
-    nside = grid_for(len(candidates), finest=4)
-    if not candidates.shape[1]:
+    record = folder.history(epoch).particles("best_head", "candidates").of_half(half)
+    candidates, best_head = record.candidates, record.best_head
+    if candidates is None or best_head is None:
+        raise ValueError(f"{folder.path}: epoch {epoch} keeps no candidates of the heads")
+    heads, nside = candidates.shape[1], grid_for(len(record), finest=4)
+    if not heads:
         note = "this method has no encoder"
     elif not errors:
-        values = 100 * win_shares(history["best_head"], history["rotations"], candidates.shape[1], nside)
+        values = 100 * win_shares(best_head, record.rotations, heads, nside)
     elif truth is None:
         note = NO_TRUTH
-    elif (true := true_rotations(folder, history, truth)) is None:
-        note = NO_FRAME
+    elif (true := true_rotations(folder, record, truth)) is None:
+        note = TOO_FEW_AGREE
     else:
         values = mean_errors(candidates, true, nside)
+    share = 100 * record.head_share(heads).astype(np.float64)
     prepare_sphere_map(nside)
     return HeadMaps(path=folder.path, epoch=epoch, errors=errors, half=half, values=values, share=share, note=note)
-
-
-def won_share(best_head: NDArray, winning_head: NDArray, heads: int) -> NDArray[np.float64]:
-    """`(heads + 1,)` %: of the particles, those to which each head is the nearest; last, those that the sample won."""
-    seen = best_head[best_head >= 0]
-    share = np.bincount(seen, minlength=heads)[:heads] / max(1, len(seen))
-    return 100 * np.append(share, (winning_head == heads).mean() if len(winning_head) else 0.0)
-
-
-def true_rotations(folder: RunFolder, history: dict[str, NDArray], truth: Path) -> NDArray[np.float64] | None:
-    """`(n, 3, 3)` true rotations in the frame of an epoch's poses; None: too few agree."""
-    # Here: it loads torch.
-    from napari_cryospin.evaluation.against_truth import true_rotations_in_frame
-    from napari_cryospin.io.open import open_particles
-    from napari_cryospin.runs.run_particles import open_run_particles
-
-    return true_rotations_in_frame(
-        indices=history["indices"],
-        rotations=history["rotations"],
-        half_sets=history["half_sets"],
-        truth=open_particles(truth, require_stacks=False),
-        particles=open_run_particles(folder, require_stacks=False),
-    )

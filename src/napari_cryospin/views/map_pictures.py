@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.geometry.hand import flip_hand
-from napari_cryospin.io.npz import open_npz
-from napari_cryospin.runs.messages import Snapshot
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.views.isosurface import MapStatistics, Mesh, isosurface
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ class MapSource:
     """Which map is meant: that of the newest snapshot, or that at the end of an epoch."""
 
     snapshot: Snapshot | None = None
-    path: Path | None = None
+    folder: RunFolder | None = None
     epoch: int | None = None
-    """None: the newest."""
+    """Of the folder's history; None: the newest."""
 
 
 @dataclass(frozen=True)
@@ -131,19 +131,16 @@ class MapReader:
         return ((first + halves.second) / 2).astype(np.float32), ""
 
     def _maps(self, source: MapSource) -> _Maps:
-        snapshot, path = source.snapshot, source.path
+        snapshot = source.snapshot
         if snapshot is not None:
-            return _Maps(snapshot.half_maps or (snapshot.map,), snapshot.pixel_size)
-        assert path is not None
+            return _Maps(snapshot.maps, snapshot.pixel_size)
+        assert source.folder is not None
+        assert source.epoch is not None
+        file = source.folder.history(source.epoch)
+        path = file.path
         if path not in self._epochs:
-            self._epochs[path] = _read_epoch(path)
+            self._epochs[path] = _Maps(file.maps(), file.pixel_size)
         self._epochs.move_to_end(path)
         while len(self._epochs) > KEPT:
             self._epochs.popitem(last=False)
         return self._epochs[path]
-
-
-def _read_epoch(path: Path) -> _Maps:
-    with open_npz(path) as file:  # only what is asked for is read
-        maps = file["half_maps"] if "half_maps" in file.files else file["map"][None]
-        return _Maps(tuple(np.asarray(density, np.float32) for density in maps), float(file["pixel_size"]))

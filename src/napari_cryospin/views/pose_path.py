@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cryospin.io.npz import open_npz
+from napari_cryospin.runs.folder import RunFolder
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,19 +43,21 @@ class PathBook:
 
     Parameters
     ----------
-    paths
-        Gives the files of the run's history by epoch.
+    folder
+        The run.
     """
 
-    def __init__(self, paths: Callable[[], dict[int, Path]]) -> None:
-        self._paths = paths
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
         self._pages: dict[int, tuple[NDArray[np.float32], bool]] = {}
 
     def of(self, row: int) -> PosePath:
         """Path of the particle at a position of the run's arrays."""
-        for epoch, path in self._paths().items():
+        for epoch in self._folder.history_paths():
             if epoch not in self._pages:
-                self._pages[epoch] = _read(path)
+                file = self._folder.history(epoch)
+                directions = file.particles().rotations[:, 2].astype(np.float32)
+                self._pages[epoch] = directions, file.stage == "auto-decoding"
         epochs = sorted(self._pages)
         pages = [self._pages[epoch] for epoch in epochs]
         return PosePath(
@@ -65,8 +65,3 @@ class PathBook:
             np.array([directions[row] for directions, _ in pages], dtype=np.float32).reshape(-1, 3),
             np.array([decoding for _, decoding in pages], dtype=bool),
         )
-
-
-def _read(path: Path) -> tuple[NDArray[np.float32], bool]:
-    with open_npz(path) as arrays:
-        return arrays["rotations"][:, 2].astype(np.float32), str(arrays["stage"]) == "auto-decoding"

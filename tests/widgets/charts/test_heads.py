@@ -48,13 +48,12 @@ def test_bars_curves_and_spheres_of_a_run(panel, qtbot, told_run):
 
 
 def test_each_half_has_bars_of_its_own(panel, qtbot, told_run):
-    snapshot, path = told_run.newest_snapshot(), told_run.history_paths()[6]
+    snapshot, epoch = told_run.newest_snapshot(), told_run.history(6).record()
     halves = np.repeat([1, 2], 200).astype(np.int8)
-    with np.load(path) as file:
-        history = {name: file[name] for name in file.files}
     best = np.where(halves == 1, 0, np.arange(400) % 2 + 1)  # head 1 wins all of half 1, the others share half 2
-    told_run.write_history(6, history | {"half_sets": halves, "best_head": best.astype(np.int16)})
-    told_run.write_snapshot(dataclasses.replace(snapshot, half_sets=halves))
+    record = dataclasses.replace(epoch.particles, half_sets=halves, best_head=best)
+    told_run.write_history(dataclasses.replace(epoch, particles=record))
+    told_run.write_snapshot(dataclasses.replace(snapshot, particles=record))
     panel.session.watch(told_run)
     qtbot.waitUntil(lambda: panel.bars.title.startswith("Half 1"), timeout=10_000)
     assert_allclose(panel.bars.values, [100, 0, 0, 25])
@@ -94,15 +93,13 @@ def test_errors_of_heads_against_a_known_truth(finished_run, tiny_particles, tmp
     from napari_cryospin.io.open import open_particles
 
     truth = open_particles(tiny_particles.truth)
-    epoch = max(finished_run.history_paths())
-    with np.load(finished_run.history_paths()[epoch]) as file:
-        history = {name: file[name] for name in file.files}
+    epoch = finished_run.history(max(finished_run.history_paths())).record()
     frame = Rotation.random(random_state=3).as_matrix()
-    poses = truth.rotations[history["indices"]] @ frame
+    poses = truth.rotations[epoch.particles.rows] @ frame
     off = Rotation.from_rotvec([np.radians(30), 0, 0]).as_matrix()
-    history |= {"rotations": poses.astype(np.float32), "candidate_rotations": np.stack([poses, off @ poses], 1)}
+    record = dataclasses.replace(epoch.particles, rotations=poses, candidates=np.stack([poses, off @ poses], 1))
     folder = type(finished_run).create(tmp_path / "run", finished_run.source, finished_run.settings)
-    folder.write_history(1, history)
+    folder.write_history(dataclasses.replace(epoch, epoch=1, particles=record))
     maps = head_maps(folder, 1, True, 0, tiny_particles.truth)
     assert maps.note == ""
     assert_allclose(np.nanmean(maps.values, 1), [0, 30], atol=0.5)

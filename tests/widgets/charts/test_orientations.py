@@ -25,7 +25,7 @@ def test_directions_are_counted_and_a_click_chooses(panel, qtbot, told_run):
     session = panel.session
     session.watch(told_run)
     qtbot.waitUntil(lambda: panel.found is not None, timeout=10_000)
-    rotations = session.snapshot.rotations
+    rotations = session.snapshot.particles.rotations
     assert_allclose(panel.sphere.values[0], direction_counts(rotations, 2))
     assert "400 particles" in panel.figures.text()
     assert panel.sphere.marker is None  # the run does not use particle 0
@@ -50,14 +50,14 @@ def test_log_colours_and_another_epoch(panel, qtbot, told_run):
 
 def test_half_sets_have_a_frame_each(panel, qtbot, told_run):
     snapshot = told_run.newest_snapshot()
-    halves = np.repeat([1, 2], [150, 250])
-    told_run.write_snapshot(dataclasses.replace(snapshot, step=61, half_sets=halves))
+    of_halves = dataclasses.replace(snapshot.particles, half_sets=np.repeat([1, 2], [150, 250]))
+    told_run.write_snapshot(dataclasses.replace(snapshot, step=61, particles=of_halves))
     panel.session.watch(told_run)
     qtbot.waitUntil(lambda: panel.found is not None and panel.found.counts.sum() == 150, timeout=10_000)
     assert panel.half.isVisible()
     panel.session.choose_particle(1200)  # of half 2
     qtbot.waitUntil(lambda: panel.found.counts.sum() == 250, timeout=5000)
-    assert_allclose(panel.sphere.marker, snapshot.rotations[200, 2])
+    assert_allclose(panel.sphere.marker, snapshot.particles.rotations[200, 2])
 
 
 def test_figures_tell_even_from_preferred_directions(panel, qtbot, told_run):
@@ -65,9 +65,11 @@ def test_figures_tell_even_from_preferred_directions(panel, qtbot, told_run):
     qtbot.waitUntil(lambda: panel.found is not None, timeout=10_000)
     even = panel.found
     snapshot = panel.session.snapshot
-    top = snapshot.rotations[np.abs(snapshot.rotations[:, 2, 2]) > 0.97]
+    directions = snapshot.particles.rotations[:, 2, 2]
+    top = snapshot.particles.rotations[np.abs(directions) > 0.97]
     rotations = top[np.arange(400) % len(top)]
-    told_run.write_snapshot(dataclasses.replace(snapshot, step=62, rotations=rotations))
+    record = dataclasses.replace(snapshot.particles, rotations=rotations)
+    told_run.write_snapshot(dataclasses.replace(snapshot, step=62, particles=record))
     qtbot.waitUntil(lambda: panel.found is not even, timeout=20_000)
     assert panel.found.efficiency < 0.7 * even.efficiency
     assert (panel.found.counts == 0).mean() > 0.5

@@ -60,10 +60,10 @@ def test_chosen_particles_go_to_relion(open_panel, finished_run, tmp_path, qtbot
     panel = open_panel(finished_run)
     results, choice = open_results(finished_run), panel.choice
     assert choice.said.text().startswith("60 of 60 particles")
-    limit = float(np.median(results.error))
+    limit = float(np.median(results.record.error))
     choice.condition.setText(f"error < {limit} and row > 10")
     choice.condition.editingFinished.emit()
-    expected = np.flatnonzero((results.error < limit) & (results.rows >= 10))
+    expected = np.flatnonzero((results.record.error < limit) & (results.record.rows >= 10))
     wait_for(qtbot, panel, len(expected))
     qtbot.waitUntil(lambda: choice.plot.chosen.sum() == len(expected), timeout=20000)
     out = tmp_path / "new" / "mine"
@@ -77,7 +77,7 @@ def test_chosen_particles_go_to_relion(open_panel, finished_run, tmp_path, qtbot
     written = starfile.read(out.with_suffix(".star"))["particles"]
     assert len(written) == len(expected)
     rows = [int(name.split("@")[0]) - 1 for name in written["rlnImageName"]]
-    np.testing.assert_array_equal(rows, results.rows[expected])
+    np.testing.assert_array_equal(rows, results.record.rows[expected])
 
     choice.condition.setText("entropy <")  # a mistake is told in place, and nothing can be exported by it
     choice.condition.editingFinished.emit()
@@ -109,10 +109,9 @@ def test_chosen_particles_go_to_relion(open_panel, finished_run, tmp_path, qtbot
 
 def test_lasso_range_and_view_choose_and_another_run_forgets(open_panel, told_run, tmp_path, new_run, qtbot):
     entropy, error = np.random.default_rng(0).uniform(0, 3, (2, 400))
-    for path in told_run.history_paths().values():
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
-        np.savez(path, **arrays, shifts=np.zeros((400, 2)), entropy=entropy, error=error)
+    for number in told_run.history_paths():
+        epoch = told_run.history(number).record()
+        told_run.write_history(replace(epoch, particles=replace(epoch.particles, entropy=entropy, error=error)))
     panel = open_panel(told_run)
     choice, plot = panel.choice, panel.choice.plot
     assert "so far" in choice.said.text()
@@ -136,11 +135,11 @@ def test_lasso_range_and_view_choose_and_another_run_forgets(open_panel, told_ru
     wait_for(qtbot, panel, 400)
     panel.session.turn_view(POLE)
     choice.within.setValue(40)
-    rotations = open_results(told_run).rotations
+    rotations = open_results(told_run).record.rotations
     wait_for(qtbot, panel, int((rotations[:, 2] @ POLE[2] > np.cos(np.radians(40))).sum()))
     panel.session.turn_view(np.eye(3))  # the other side comes to the front
     wait_for(qtbot, panel, int((rotations[:, 2, 2] > np.cos(np.radians(40))).sum()))
-    choice.figures["x"].setCurrentText("probability")
+    choice.figures["x"].setCurrentText("max_probability")
     qtbot.waitUntil(lambda: "not known" in plot.note, timeout=20000)
 
     choice.lasso = np.arange(1000, 1010)
@@ -188,10 +187,6 @@ def test_one_model_in_chimerax_follows_the_run(open_panel, told_run, fake_chimer
     maps = [gaussian_filter(rng.normal(size=(16, 16, 16)), 1.5).astype(np.float32) for _ in range(3)]
     first = told_run.newest_snapshot()
     told_run.write_snapshot(replace(first, step=61, map=maps[0]))
-    for path in told_run.history_paths().values():
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
-        np.savez(path, **arrays, shifts=np.zeros((400, 2)))
     panel = open_panel(told_run)
     box, session = panel.chimerax, panel.session
     live = live_map_of(panel.viewer)

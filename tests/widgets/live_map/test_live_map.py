@@ -8,7 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from napari_cryospin.geometry.hand import HAND_FLIP, flip_hand
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Event, Snapshot, Status
+from napari_cryospin.runs.messages import Event, Status
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
 from napari_cryospin.widgets.live_map.camera_link import CHIMERAX_AXES, camera_rotation, rotation_of_view
@@ -16,6 +17,7 @@ from napari_cryospin.widgets.live_map.layers import live_map_of
 from napari_cryospin.widgets.live_map.map_layer import MAP_LAYER_NAME
 from napari_cryospin.widgets.live_map.panel import LiveMapPanel
 from napari_cryospin.widgets.session.session import session_of
+from support.records import epoch_record, particle_record
 
 BOX, PIXEL = 32, 4.0
 BLOBS = np.array([[9.0, 2, -3], [-6, 7, 4], [-4, -9, 6], [3, -2, -10]])
@@ -34,7 +36,6 @@ def phantom(blobs=BLOBS, scale=1.0, box=BOX):
 
 
 def snapshot(step, density=None, half_maps=(), pixel_size=PIXEL):
-    n = 3
     return Snapshot(
         step=step,
         epoch=step // 10,
@@ -45,11 +46,7 @@ def snapshot(step, density=None, half_maps=(), pixel_size=PIXEL):
         band=8,
         noise=np.ones((1, 16)),
         max_shift=0.0,
-        indices=np.arange(n),
-        half_sets=np.zeros(n),
-        rotations=np.broadcast_to(np.eye(3), (n, 3, 3)),
-        shifts=np.zeros((n, 2)),
-        winning_head=np.zeros(n),
+        particles=particle_record(3),
         head_share=np.ones(2) / 2,
         loss=1.0,
         resolution=20.5,
@@ -60,8 +57,7 @@ def snapshot(step, density=None, half_maps=(), pixel_size=PIXEL):
 
 def write_epoch(folder, epoch, density):
     stage = "auto-encoding" if epoch < 3 else "auto-decoding"
-    arrays = {"map": density.astype(np.float16), "pixel_size": np.array(PIXEL), "stage": np.array(stage)}
-    folder.write_history(epoch, arrays)
+    folder.write_history(epoch_record(epoch, particle_record(3), map=density, pixel_size=PIXEL, stage=stage))
     metrics = {"epoch_ended": True, "epoch": epoch, "stage": stage, "step": 10 * epoch, "resolution": 40.0 - epoch}
     folder.append_metrics(metrics)
 
@@ -386,7 +382,7 @@ def test_panel_without_a_run_says_what_to_do(make_napari_viewer, qtbot):
 
 def test_napari_axes_are_left_alone_where_the_user_wants_it(make_napari_viewer, folder, qtbot, monkeypatch):
     from napari_cryospin.widgets.kit.preferences import Preferences
-    from napari_cryospin.widgets.live_map.layers import map_layer
+    from napari_cryospin.widgets.live_map import map_layer
 
     monkeypatch.setattr(map_layer, "preferences", lambda: Preferences(orientation_as_chimerax=False))
     viewer = make_napari_viewer()

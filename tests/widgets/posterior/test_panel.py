@@ -13,7 +13,9 @@ from scipy.spatial.transform import Rotation
 
 from napari_cryospin.geometry.sphere_cells import healpix_cells, pixel_of
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Snapshot, Status
+from napari_cryospin.runs.messages import Status
+from napari_cryospin.runs.particle_record import ParticleRecord
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
 from napari_cryospin.views.posterior import particle_view
@@ -24,6 +26,7 @@ from napari_cryospin.widgets.posterior import saving as posterior_saving
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
 from napari_cryospin.widgets.posterior.words import percent
 from napari_cryospin.widgets.session.session import session_of
+from support.records import epoch_record, particle_record
 
 USED = np.array([0, 2, 3, 5, 8])
 HEADS = 4
@@ -47,7 +50,7 @@ class StandIn:
         return np.diag([1.0, -1.0, -1.0]) @ TRUE[particle] if early else TRUE[particle]
 
     def posterior(self, particle, state, cancelled=None):
-        state.row(particle)
+        state.particles.position(particle)
         self.asked.append(particle)
         while not self.gate.wait(0.01):
             if cancelled.is_set():
@@ -79,30 +82,28 @@ class StandIn:
         )
 
 
-def arrays(epoch, stage):
-    rng = np.random.default_rng(epoch)
-    n = len(USED)
-    return {
-        "map": np.full((16, 16, 16), epoch, dtype=np.float16),
-        "pixel_size": np.array(4.0),
-        "epoch": np.array(epoch),
-        "stage": np.array(stage),
-        "indices": USED,
-        "half_sets": np.zeros(n, dtype=np.int8),
-        "rotations": TRUE[USED].astype(np.float32),
-        "shifts": np.zeros((n, 2), dtype=np.float32),
-        "noise": np.ones((1, 8), dtype=np.float32),
-        "band": np.array(6),
-        "max_shift": np.array(0.0),
-        "winning_head": np.array([1, 0, 2, 3, 4]),
-        "candidate_rotations": Rotation.random(n * HEADS, random_state=rng).as_matrix().reshape(n, HEADS, 3, 3),
-        "candidate_shifts": np.zeros((n, HEADS, 2)),
-        "entropy": np.array([0.5, 3.0, 1.0, 2.0, 0.1]),
-    }
+def record_of(epoch):
+    rng, n = np.random.default_rng(epoch), len(USED)
+    return particle_record(
+        n,
+        rows=USED,
+        rotations=TRUE[USED].astype(np.float32),
+        shifts=np.zeros((n, 2), dtype=np.float32),
+        winner=np.array([1, 0, 2, 3, 4]),
+        candidates=Rotation.random(n * HEADS, random_state=rng).as_matrix().reshape(n, HEADS, 3, 3),
+        candidate_shifts=np.zeros((n, HEADS, 2)),
+        entropy=np.array([0.5, 3.0, 1.0, 2.0, 0.1]),
+    )
+
+
+def written(epoch, stage):
+    """What is written of an epoch."""
+    known = {"map": np.full((16, 16, 16), epoch), "pixel_size": 4.0, "band": 6, "noise": np.ones((1, 8))}
+    return epoch_record(epoch, record_of(epoch), stage=stage, **known)
 
 
 def snapshot(step, level=3.0):
-    names = ("indices", "half_sets", "rotations", "shifts", "noise", "winning_head")
+    names = ("rows", "half_sets", "rotations", "shifts", "winner")
     return Snapshot(
         step=step,
         epoch=3,
@@ -115,8 +116,9 @@ def snapshot(step, level=3.0):
         switch_reason="",
         pixel_size=4.0,
         band=6,
+        noise=np.ones((1, 8)),
         max_shift=0.0,
-        **{name: arrays(3, "")[name] for name in names},
+        particles=ParticleRecord(**{name: record_of(3).arrays[name] for name in names}),
     )
 
 
@@ -124,7 +126,7 @@ def snapshot(step, level=3.0):
 def folder(tmp_path):
     folder = RunFolder.create(tmp_path / "run", RunInput(particles=Path("p.star")), Settings())
     for epoch, stage in ((1, "auto-encoding"), (2, "auto-encoding"), (3, "auto-decoding")):
-        folder.write_history(epoch, arrays(epoch, stage))
+        folder.write_history(written(epoch, stage))
     folder.write_snapshot(snapshot(30))
     return folder
 
@@ -161,7 +163,7 @@ def test_known_pose_is_the_brightest_and_every_head_is_marked(panel, qtbot):
     assert panel.views.sphere.rotation[2] @ TRUE[0, 2] > 0.99  # a new particle's mode faces the user
     heads = [marker for marker in scene.markers if marker.kind == "head"]
     assert [marker.head for marker in heads if marker.winner] == [1]
-    expected = arrays(3, "")["candidate_rotations"][0, :, 2]
+    expected = record_of(3).candidates[0, :, 2]
     np.testing.assert_allclose([marker.direction for marker in heads], expected, atol=2e-3)
     assert {marker.kind for marker in scene.markers} == {"head", "best", "pose"}
     assert "won by head 2" in panel.title.text().lower()
@@ -206,7 +208,7 @@ def test_time_slider_shows_the_posterior_of_that_epoch(panel, qtbot):
     qtbot.waitUntil(lambda: seen(panel, 0, 1), timeout=5000)
     scene = panel.views.flat.scene
     assert scene.log_posterior.argmax() == pixel_of(-TRUE[0, 2], 8)
-    expected = arrays(1, "")["candidate_rotations"][0, :, 2]
+    expected = record_of(1).candidates[0, :, 2]
     np.testing.assert_allclose([m.direction for m in scene.markers if m.kind == "head"], expected, atol=2e-3)
     assert scene.path.epochs.tolist() == [1]
     assert "heads in epoch 1" in panel.note.text()
@@ -301,7 +303,7 @@ def test_picture_and_numbers_are_saved(panel, tmp_path, monkeypatch):
     save_numbers(panel.look, panel.detail, tmp_path / "posterior.npz")
     with np.load(tmp_path / "posterior.npz") as saved:
         assert saved["log_posterior"].argmax() == pixel_of(TRUE[0, 2], 8)
-        assert saved["candidate_rotations"].shape == (HEADS, 3, 3)
+        assert saved["candidates"].shape == (HEADS, 3, 3)
         assert saved["zoom_log_posterior"].shape == (SIDE, SIDE)
         assert len(saved["shown"]) == len(saved["error"]) == HEADS + 2
     panel.save.save(tmp_path / "posterior.png")

@@ -13,8 +13,8 @@ from torch import Tensor
 from napari_cryospin.engine.pose_posterior import Templates, make_templates
 from napari_cryospin.physics import fourier
 from napari_cryospin.physics.inner_lattice import inner_lattice
+from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.views.posterior.direction_grid import COARSE, directions
-from napari_cryospin.views.posterior.map_state import MapState
 
 BAND, ZOOM_BAND, DETAIL_BAND = 18, 24, 32
 """Shells compared at most: on the whole sphere, in the zoom, and for candidates."""
@@ -61,7 +61,7 @@ def band_of(points: Tensor, band: int) -> Tensor:
 
 
 def make_model(
-    state: MapState, half: int, points: Tensor, box: int, padding: int, cancelled: threading.Event | None
+    state: EpochRecord, half: int, points: Tensor, box: int, padding: int, cancelled: threading.Event | None
 ) -> MapModel:
     """Model of one of a state's maps.
 

@@ -19,11 +19,11 @@ from napari_cryospin.geometry.so3_grid import direction_pixel, rotation_from_ang
 from napari_cryospin.particles import Particles
 from napari_cryospin.physics import fourier
 from napari_cryospin.physics.slicing import central_slices, shift_phases
+from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.run_particles import open_run_particles
 from napari_cryospin.settings import Settings
 from napari_cryospin.views.posterior.map_model import BAND, DETAIL_BAND, ZOOM_BAND, MapModel, go_on, make_model
-from napari_cryospin.views.posterior.map_state import MapState
 from napari_cryospin.views.posterior.particle_image import ParticleImage
 from napari_cryospin.views.posterior.sphere import best_pose, in_plane_angles, sphere_posterior
 from napari_cryospin.views.posterior.turned_image import soft_edge
@@ -60,7 +60,7 @@ class ParticleView:
         self.images = PreparedImages(particles, settings.preparation, rows, device, measure=False)
         self.padding = settings.volume.padding
         self._lock = threading.Lock()
-        self._state: MapState | None = None
+        self._state: EpochRecord | None = None
         self._models: dict[int, MapModel] = {}  # by half
         self._newest: Posterior | None = None
 
@@ -70,7 +70,7 @@ class ParticleView:
         return cls(open_run_particles(folder), folder.settings, device=device)
 
     @torch.no_grad()
-    def prepare(self, state: MapState, half: int = 0, cancelled: threading.Event | None = None) -> MapModel:
+    def prepare(self, state: EpochRecord, half: int = 0, cancelled: threading.Event | None = None) -> MapModel:
         """Get a map ready; the other methods do it where it was not done.
 
         Raises
@@ -89,14 +89,14 @@ class ParticleView:
             return self._models[half]
 
     @torch.no_grad()
-    def posterior(self, particle: int, state: MapState, cancelled: threading.Event | None = None) -> Posterior:
+    def posterior(self, particle: int, state: EpochRecord, cancelled: threading.Event | None = None) -> Posterior:
         """Posterior of the view direction, in-plane angles summed over, and shifts about that of the run's pose.
 
         Parameters
         ----------
         particle : int
             Row of the input, from 0.
-        state : MapState
+        state : EpochRecord
             Maps and poses to look at it with: its own half's map, where halves are reconstructed.
         cancelled : threading.Event, optional
             Setting it makes the call raise `CancelledError` soon.
@@ -125,7 +125,7 @@ class ParticleView:
     def zoom(
         self,
         particle: int,
-        state: MapState,
+        state: EpochRecord,
         direction: ArrayLike | None = None,
         cancelled: threading.Event | None = None,
     ) -> Zoom:
@@ -166,7 +166,7 @@ class ParticleView:
     def candidates(
         self,
         particle: int,
-        state: MapState,
+        state: EpochRecord,
         rotations: ArrayLike,
         shifts: ArrayLike,
         cancelled: threading.Event | None = None,
@@ -207,10 +207,10 @@ class ParticleView:
         )
 
     def _look(
-        self, particle: int, state: MapState, cancelled: threading.Event | None
+        self, particle: int, state: EpochRecord, cancelled: threading.Event | None
     ) -> tuple[MapModel, ParticleImage]:
         """The map and the image, both ready."""
-        model = self.prepare(state, state.half(state.row(particle)), cancelled)
+        model = self.prepare(state, state.map_of(state.particles.position(particle)), cancelled)
         go_on(cancelled)
         return model, ParticleImage(self.images, particle, state)
 

@@ -7,21 +7,21 @@ import time
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.geometry.sphere_cells import healpix_cells
-from napari_cryospin.io.npz import open_npz
+from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Snapshot
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.views.pose_path import PathBook, PosePath
 from napari_cryospin.views.posterior.candidate import Candidate
 from napari_cryospin.views.sphere_pictures import prepare_flat_map
+from napari_cryospin.views.truth import true_rotations
 
 if TYPE_CHECKING:
-    from napari_cryospin.views.posterior.map_state import MapState
     from napari_cryospin.views.posterior.particle_view import ParticleView
     from napari_cryospin.views.posterior.view_results import Candidates, Posterior, Zoom
 
@@ -53,7 +53,7 @@ class Look:
     posterior: Posterior
     rotation: NDArray  # (3, 3) the run's pose
     shift: NDArray  # (2,) A
-    winning_head: int  # 0..M-1 a head, M the posterior sample, -1 none yet
+    winner: int  # 0..M-1 a head, M the posterior sample, -1 none yet
     sampled: bool  # the posterior sample won
     heads: NDArray  # (m, 3, 3) candidates; m = 0: none known yet
     head_shifts: NDArray  # (m, 2) A
@@ -112,13 +112,12 @@ class PosteriorSource:
     folder: RunFolder
     truth: Path | None = None
     _view: ParticleView | None = None
-    _state: tuple[tuple[int, int, str], MapState] | None = None
-    _history: tuple[int, dict[str, Any]] | None = None
-    _true: tuple[MapState, NDArray | None, str] | None = None
+    _history: tuple[int, EpochRecord] | None = None
+    _true: tuple[EpochRecord, NDArray | None, str] | None = None
     _book: PathBook = field(init=False)
 
     def __post_init__(self) -> None:
-        self._book = PathBook(self.folder.history_paths)
+        self._book = PathBook(self.folder)
 
     def look(self, particle: int, moment: Moment, cancelled: threading.Event) -> Look:
         """Posterior of a particle under the map of a moment.
@@ -132,29 +131,26 @@ class PosteriorSource:
         """
         began = time.perf_counter()
         view, state = self.view, self._state_of(moment)
-        row = state.row(particle)
+        row = state.particles.position(particle)
         posterior = view.posterior(particle, state, cancelled)
         history = self._history_of(moment.epoch)
         heads, shifts = _heads_of(history, state, row)
-        snapshot = moment.snapshot
-        source: Any = history if snapshot is None else vars(snapshot)
-        count = source["candidate_rotations"].shape[1] if snapshot is None else len(snapshot.head_share) - 1
-        winner = int(source["winning_head"][row])
+        winner = int(state.particles.winner[row])
         return Look(
             particle=particle,
             moment=moment,
-            stage=str(source["stage"]),
+            stage=state.stage,
             posterior=posterior,
-            rotation=state.rotations[row],
-            shift=state.shifts[row],
-            winning_head=winner,
-            sampled=winner == count,
+            rotation=state.particles.rotations[row],
+            shift=state.particles.shifts[row],
+            winner=winner,
+            sampled=winner == heads_of(state),
             heads=heads,
             head_shifts=shifts,
-            candidate_epoch=int(history["candidate_epoch"]) if history is not None and len(heads) else -1,
+            candidate_epoch=self._last_encoding(history) if history is not None and len(heads) else -1,
             path=self._path(row, particle, moment, state),
-            rows=state.indices,
-            entropy=None if history is None else history["entropy"],
+            rows=state.particles.rows,
+            entropy=None if history is None else history.particles.entropy,
             seconds=time.perf_counter() - began,
         )
 
@@ -165,7 +161,7 @@ class PosteriorSource:
         zoom = view.zoom(look.particle, state, look.away, cancelled)
         if cancelled.is_set():
             raise CancelledError
-        truth, note = self._truth_of(state, state.row(look.particle))
+        truth, note = self._truth_of(state, state.particles.position(look.particle))
         shown = candidates_of(look, zoom, truth)
         rotations, shifts = np.stack([one.rotation for one in shown]), np.stack([one.shift for one in shown])
         candidates = view.candidates(look.particle, state, rotations, shifts, cancelled)
@@ -181,49 +177,39 @@ class PosteriorSource:
             prepare_flat_map()
         return self._view
 
-    def _state_of(self, moment: Moment) -> MapState:
-        if self._state is None or self._state[0] != moment.key:
-            from napari_cryospin.views.posterior.map_state import MapState
+    def _state_of(self, moment: Moment) -> EpochRecord:
+        if moment.snapshot is not None:
+            return moment.snapshot
+        record = self._history_of(moment.epoch)
+        if record is None or record.epoch != moment.epoch:
+            raise ValueError(f"epoch {moment.epoch}: the run kept no history of it")
+        return record
 
-            if moment.snapshot is not None:
-                state = MapState.of_snapshot(moment.snapshot)
-            else:
-                history = self._history_of(moment.epoch)
-                if history is None or int(history["epoch"]) != moment.epoch:
-                    raise ValueError(f"epoch {moment.epoch}: the run kept no history of it")
-                state = MapState.of_history(history)
-            self._state = moment.key, state
-        return self._state[1]
-
-    def _history_of(self, epoch: int) -> dict[str, Any] | None:
-        """Arrays of the newest history that is not later than an epoch; kept until another one is asked for."""
-        paths = self.folder.history_paths()
-        kept = [number for number in paths if number <= epoch]
-        if not kept:
+    def _history_of(self, epoch: int) -> EpochRecord | None:
+        """Record of the newest epoch in the history that is not later than an epoch; the last one is kept."""
+        known = [number for number in self.folder.history_paths() if number <= epoch]
+        if not known:
             return None
-        if self._history is None or self._history[0] != kept[-1]:
-            with open_npz(paths[kept[-1]]) as file:
-                arrays: dict[str, Any] = {name: file[name] for name in file.files}
-            arrays["candidate_epoch"] = self._last_encoding(kept[-1], str(arrays["stage"]))
-            self._history = kept[-1], arrays
+        if self._history is None or self._history[0] != known[-1]:
+            self._history = known[-1], self.folder.history(known[-1]).record()
         return self._history[1]
 
-    def _last_encoding(self, epoch: int, stage: str) -> int:
-        """Epoch in which the candidates of a history were proposed: the last one before the switch."""
-        if stage == "auto-encoding":
-            return epoch
+    def _last_encoding(self, history: EpochRecord) -> int:
+        """Epoch in which the candidates of a record were proposed: the last one before the switch."""
+        if history.stage == "auto-encoding":
+            return history.epoch
         path = self._book.of(0)
-        encoding = path.epochs[~path.decoding & (path.epochs <= epoch)]
-        return int(encoding[-1]) if len(encoding) else epoch
+        encoding = path.epochs[~path.decoding & (path.epochs <= history.epoch)]
+        return int(encoding[-1]) if len(encoding) else history.epoch
 
-    def _path(self, row: int, particle: int, moment: Moment, state: MapState) -> PosePath:
+    def _path(self, row: int, particle: int, moment: Moment, state: EpochRecord) -> PosePath:
         path = self._book.of(row).until(moment.epoch)
         if moment.snapshot is None:
             return path
         decoding = moment.snapshot.stage == "auto-decoding"
-        return path.and_then(moment.epoch, state.rotations[row, 2], decoding)
+        return path.and_then(moment.epoch, state.particles.rotations[row, 2], decoding)
 
-    def _truth_of(self, state: MapState, row: int) -> tuple[NDArray | None, str]:
+    def _truth_of(self, state: EpochRecord, row: int) -> tuple[NDArray | None, str]:
         if self.truth is None:
             return None, ""
         if self._true is None or self._true[0] is not state:
@@ -231,34 +217,40 @@ class PosteriorSource:
         rotations, note = self._true[1:]
         return (None, note) if rotations is None else (rotations[row], note)
 
-    def _find_truth(self, state: MapState) -> tuple[NDArray | None, str]:
-        from napari_cryospin.evaluation.against_truth import true_rotations_in_frame
-        from napari_cryospin.io.open import open_particles
-        from napari_cryospin.runs.run_particles import open_run_particles
-
+    def _find_truth(self, state: EpochRecord) -> tuple[NDArray | None, str]:
         assert self.truth is not None
         try:
-            truth, particles = open_particles(self.truth), open_run_particles(self.folder)
-            found = true_rotations_in_frame(state.indices, state.rotations, state.half_sets, truth, particles)
+            found = true_rotations(self.folder, state.particles, self.truth)
         except (OSError, ValueError) as error:
             return None, str(error)
         return found, "" if found is not None else "Truth: unknown, too few poses agree with it yet."
 
 
-def _heads_of(history: dict[str, Any] | None, state: MapState, row: int) -> tuple[NDArray, NDArray]:
+def _heads_of(history: EpochRecord | None, state: EpochRecord, row: int) -> tuple[NDArray, NDArray]:
     """`(m, 3, 3)` rotations and `(m, 2)` shifts of a particle's candidates; m = 0 where they are not known yet."""
     none = np.empty((0, 3, 3), dtype=np.float32), np.empty((0, 2), dtype=np.float32)
-    if history is None or not np.array_equal(history["indices"], state.indices):
+    if history is None or not np.array_equal(history.particles.rows, state.particles.rows):
         return none
-    heads = history["candidate_rotations"][row].astype(np.float32)
+    candidates, shifts = history.particles.candidates, history.particles.candidate_shifts
+    if candidates is None or shifts is None:
+        return none
+    heads = candidates[row].astype(np.float32)
     proposed = np.isfinite(heads).all((1, 2)) & (np.abs(np.linalg.det(heads) - 1) < 0.05)
-    return (heads, history["candidate_shifts"][row]) if proposed.all() else none
+    return (heads, shifts[row]) if proposed.all() else none
+
+
+def heads_of(state: EpochRecord) -> int | None:
+    """Number of heads that a run has; None: not known."""
+    if isinstance(state, Snapshot):
+        return len(state.head_share) - 1
+    candidates = state.particles.candidates
+    return None if candidates is None else candidates.shape[1]
 
 
 def candidates_of(look: Look, zoom: Zoom, truth: NDArray | None) -> tuple[Candidate, ...]:
     """The poses whose projections are shown: heads, the posterior's best, the run's, the truth."""
     heads = [
-        Candidate("head", rotation, shift, head, head == look.winning_head)
+        Candidate("head", rotation, shift, head, head == look.winner)
         for head, (rotation, shift) in enumerate(zip(look.heads, look.head_shifts, strict=True))
     ]
     best = (zoom.rotation, zoom.shift) if look.away is None else (look.posterior.rotation, look.posterior.shift)

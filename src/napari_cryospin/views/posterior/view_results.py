@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_cryospin.views.posterior.map_state import MapState
+from napari_cryospin.runs.epoch_record import EpochRecord
 
 SIDE = 41
 """Points along a side of the zoom."""
@@ -22,7 +22,7 @@ class Posterior:
     """Posterior of one particle's view direction."""
 
     particle: int  # row of the input, from 0
-    state: MapState  # of the run, under which this is
+    state: EpochRecord  # of the run, under which this is
     log_posterior: NDArray[np.float32]  # (pixels,) HEALPix directions in ring order; exp sums to 1
     rotation: NDArray[np.float32]  # (3, 3) best pose of the grid
     shift: NDArray[np.float32]  # (2,) A, the best pose's

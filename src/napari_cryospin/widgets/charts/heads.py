@@ -153,7 +153,7 @@ class HeadsPanel(Panel):
         if self._share() is None:
             return
         if self.session.snapshot is not None:
-            self.half.offer(self.session.snapshot.half_sets)
+            self.half.offer(self.session.snapshot.particles.half_sets)
         shown = self.multiples.shown
         if self.spheres in shown or self.half.half:
             self._ask_maps()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy
 
 from napari_cryospin.evaluation.head_maps import direction_counts, grid_for
-from napari_cryospin.io.npz import open_npz
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Snapshot
+from napari_cryospin.runs.particle_record import ParticleRecord
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.views.curves import newest
 from napari_cryospin.views.sphere_pictures import prepare_sphere_map
 from napari_cryospin.widgets.charts.half_choice import HalfChoice
@@ -38,7 +37,7 @@ class Directions:
 
     of: object  # run, snapshot or epoch, half
     epoch: int
-    indices: NDArray[np.int64]  # (n,) rows of the input
+    rows: NDArray[np.int64]  # (n,) rows of the input
     directions: NDArray[np.float32]  # (n, 3)
     counts: NDArray[np.int64]  # (cells,)
     efficiency: float
@@ -134,7 +133,7 @@ class OrientationsPanel(Panel):
             return
         kept = [epoch for epoch in session.epochs if session.shown_epoch is not None and epoch <= session.shown_epoch]
         folder, resolution = session.folder, newest(session.metrics, "resolution", session.shown_epoch)
-        self.half.offer(snapshot.half_sets)
+        self.half.offer(snapshot.particles.half_sets)
         half, pixel_size, box = self.half.half, snapshot.pixel_size, len(snapshot.map)
         of = (folder.path, kept[-1], half) if kept else (folder.path, snapshot, half)
         if of == self._asked:
@@ -165,15 +164,15 @@ class OrientationsPanel(Panel):
     def _mark(self, _: Any = None) -> None:
         """Ring the direction of the chosen particle."""
         found = self.found
-        row = np.flatnonzero(np.zeros(0) if found is None else found.indices == self.session.particle)
+        row = np.flatnonzero(np.zeros(0) if found is None else found.rows == self.session.particle)
         self.sphere.set_marker(found.directions[row[0]] if found is not None and len(row) else None)
 
     def _follow(self, particle: int) -> None:
         """Go to the half that the chosen particle belongs to, and ring it."""
         snapshot = self.session.snapshot
         if snapshot is not None:
-            for place in np.flatnonzero(snapshot.indices == particle):
-                self.half.show_half_of(int(place), snapshot.half_sets)
+            for place in np.flatnonzero(snapshot.particles.rows == particle):
+                self.half.show_half_of(int(place), snapshot.particles.half_sets)
         self._mark()
 
     def _choose(self, direction: NDArray) -> None:
@@ -181,7 +180,7 @@ class OrientationsPanel(Panel):
         self.session.choose_direction(direction)
         if self.found is not None:
             nearest = int((self.found.directions @ direction).argmax())
-            self.session.choose_particle(int(self.found.indices[nearest]))
+            self.session.choose_particle(int(self.found.rows[nearest]))
 
 
 def words_of(found: Directions) -> str:
@@ -194,21 +193,18 @@ def words_of(found: Directions) -> str:
 
 def of_snapshot(snapshot: Snapshot, half: int, of: object, resolution: float | None) -> Directions:
     """Count a snapshot's view directions."""
-    poses = {"indices": snapshot.indices, "rotations": snapshot.rotations, "half_sets": snapshot.half_sets}
-    return count(poses, half, of, snapshot.epoch, resolution, snapshot.pixel_size, len(snapshot.map))
+    return count(snapshot.particles, half, of, snapshot.epoch, resolution, snapshot.pixel_size, len(snapshot.map))
 
 
 def of_history(
     folder: RunFolder, epoch: int, half: int, of: object, resolution: float | None, pixel_size: float, box: int
 ) -> Directions:
     """Count the view directions of an epoch."""
-    with open_npz(folder.history_paths()[epoch]) as file:
-        poses = {name: file[name] for name in ("indices", "rotations", "half_sets")}
-    return count(poses, half, of, epoch, resolution, pixel_size, box)
+    return count(folder.history(epoch).particles(), half, of, epoch, resolution, pixel_size, box)
 
 
 def count(
-    poses: Mapping[str, NDArray],
+    record: ParticleRecord,
     half: int,
     of: object,
     epoch: int,
@@ -220,8 +216,8 @@ def count(
     # Here: healpy takes a second to import, which no window should wait for.
     from napari_cryospin.evaluation.orientation_distribution import orientation_distribution
 
-    members = poses["half_sets"] == half
-    rotations = poses["rotations"][members]
+    members = record.of_half(half)
+    rotations = members.rotations
     nside = grid_for(len(rotations))
     prepare_sphere_map(nside)
     shell = min(box / 2, box * pixel_size / resolution) if resolution else box / 4
@@ -230,7 +226,7 @@ def count(
     return Directions(
         of=of,
         epoch=epoch,
-        indices=poses["indices"][members],
+        rows=members.rows,
         directions=np.ascontiguousarray(rotations[:, 2]),
         counts=direction_counts(rotations, nside),
         efficiency=judged.efficiency,

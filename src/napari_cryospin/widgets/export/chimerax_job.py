@@ -17,7 +17,7 @@ from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
 
 if TYPE_CHECKING:
-    from napari_cryospin.runs.messages import Snapshot
+    from napari_cryospin.runs.snapshot import Snapshot
 
 
 class ChimeraXJob(QObject):

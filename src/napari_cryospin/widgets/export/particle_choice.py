@@ -89,7 +89,7 @@ class ParticleChoice(QGroupBox):
 
     def _make_fields(self) -> None:
         self.condition = QLineEdit()
-        self.condition.setPlaceholderText("all; or: entropy < 0.5 and head == 2")
+        self.condition.setPlaceholderText("all; or: entropy < 0.5 and best_head == 2")
         self.condition.setToolTip(
             "Comparisons joined by and, or, not, of\n"
             + "\n".join(f"{name}: {text}" for name, text in SELECTION_COLUMNS.items())
@@ -162,7 +162,7 @@ class ParticleChoice(QGroupBox):
         results, x, y = self.results, self.plot.x, self.plot.y
         if results is None or len(x) != len(results):
             return
-        self.worker.ask("lasso", lambda: (results, results.rows[inside(outline, x, y)]))
+        self.worker.ask("lasso", lambda: (results, results.record.rows[inside(outline, x, y)]))
 
     def _take_range(self, name: str, low: float, high: float) -> None:
         self.condition.setText(with_range(self.condition.text(), name, low, high))

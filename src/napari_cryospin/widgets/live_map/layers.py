@@ -115,7 +115,7 @@ class LiveMap(QObject):
         session, epoch = self.session, self.session.shown_epoch
         if epoch is None or session.folder is None:
             return None if session.snapshot is None else MapSource(snapshot=session.snapshot)
-        return MapSource(path=session.folder.path / "history" / f"epoch_{epoch:04d}.npz", epoch=epoch)
+        return MapSource(epoch=epoch, folder=session.folder)
 
     @property
     def _surface(self) -> bool:

@@ -135,7 +135,7 @@ class PosteriorPanel(Panel):
     def _news(self, _: object = None) -> None:
         """There is a new map: look at it when it is time, and only if somebody sees it."""
         if self.session.snapshot is not None and self._moment is None:
-            self.picker.set_rows(self.session.snapshot.indices)
+            self.picker.set_rows(self.session.snapshot.particles.rows)
             self.picker.show_particle(self.session.particle)
         if self.is_empty:
             self.show_empty(waiting_for(self.session))

@@ -40,7 +40,7 @@ def percent(share: float) -> str:
 def scene_of(look: Look, detail: Detail | None) -> DirectionScene:
     """What the pictures draw of a particle."""
     markers = [
-        Marker(unit(head[2]), "head", f"head {number + 1}", number, number == look.winning_head)
+        Marker(unit(head[2]), "head", f"head {number + 1}", number, number == look.winner)
         for number, head in enumerate(look.heads)
     ]
     best = look.posterior.rotation if detail is None else detail.best
@@ -64,7 +64,7 @@ def title_of(look: Look) -> str:
     if look.sampled:
         winner = "won by the posterior sample"
     else:
-        winner = f"won by head {look.winning_head + 1}" if look.winning_head >= 0 else "not won yet"
+        winner = f"won by head {look.winner + 1}" if look.winner >= 0 else "not won yet"
     step = "" if look.moment.snapshot is None else f", step {look.moment.snapshot.step}"
     at_pose = float(np.exp(look.posterior.log_posterior[pixel_of(unit(look.rotation[2]), 8)]))
     entropy, highest, region = look.posterior.entropy, np.log(cells), int(scene.region.sum())

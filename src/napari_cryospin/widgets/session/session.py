@@ -20,7 +20,8 @@ from napari_cryospin.geometry.hand import HAND_FLIP
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.launch import RunThread, start_process
-from napari_cryospin.runs.messages import LIVE_STATES, Command, CommandKind, Event, Snapshot, Status
+from napari_cryospin.runs.messages import LIVE_STATES, Command, CommandKind, Event, Status
+from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.runs.watch import FolderWatch, News
 from napari_cryospin.settings import Settings

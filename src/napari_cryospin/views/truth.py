@@ -1,0 +1,45 @@
+"""The true poses of a run's particles, in the frame in which the run sees its map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.particle_record import ParticleRecord
+
+TOO_FEW_AGREE = "too few poses agree with the truth yet"
+"""Why a truth that is known cannot be compared with."""
+
+
+def true_rotations(folder: RunFolder, record: ParticleRecord, truth: Path) -> NDArray[np.float64] | None:
+    """Turn the true poses into the frame, and the hand, of a record's poses. Takes a while, and loads torch.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    record
+        Poses of its particles.
+    truth
+        File of the same images with true poses, in any order.
+
+    Returns
+    -------
+    ndarray or None
+        `(n, 3, 3)`; None: too few poses agree with the truth yet, in whatever frame.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        A file cannot be read, or the truth lacks poses or some of the images.
+    """
+    from napari_cryospin.evaluation.against_truth import true_rotations_in_frame
+    from napari_cryospin.io.open import open_particles
+    from napari_cryospin.runs.run_particles import open_run_particles
+
+    known = open_particles(truth, data_dir=folder.source.data_dir, require_stacks=False)
+    particles = open_run_particles(folder, require_stacks=False)
+    return true_rotations_in_frame(record.rows, record.rotations, record.half_sets, known, particles)
