@@ -108,7 +108,7 @@ def one_particle(particles: Particles, max_shift: float) -> None:
     view, row, now = ParticleView(particles, PRESETS["quick"]), itertools.cycle(range(count)), state()
 
     def candidates() -> None:
-        view.candidates(next(row), now, particles.rotations[:9], particles.shifts[:9])
+        view.compare(next(row), now, particles.rotations[:9], particles.shifts[:9])
 
     calls = {
         "first posterior on a new map": lambda: view.posterior(next(row), state()),

@@ -63,7 +63,7 @@ def feed(folder: RunFolder, viewer: napari.Viewer, count: int) -> list[float]:
             session.show_epoch(epoch)
             wait(lambda epoch=epoch: live.picture.source.epoch == epoch)
             session.show_epoch(None)
-            live.set_look(level=None if number % 20 else 4 + 3 * random.random())
+            live.set_display(level=None if number % 20 else 4 + 3 * random.random())
             wait(lambda: live.picture.source.epoch is None)
         if number % 50 == 0:
             measured.append(mebibytes())

@@ -36,11 +36,14 @@ class Stage:
         self.drawn: tuple[float, float] | None = None  # wall and processor seconds when the next one was first drawn
         self.panel.views.sphere.canvas.events.draw.connect(self._note)
         self.session.watch(RunFolder(run))
-        self.wait(lambda: self.panel.detail is not None)
+        self.wait(self._complete)
 
     def _note(self, _: object) -> None:
-        if self.drawn is None and self.panel.look is not self.old:
+        if self.drawn is None and self.panel.posterior is not self.old:
             self.drawn = time.perf_counter(), time.process_time()
+
+    def _complete(self) -> bool:
+        return self.panel.posterior is not None and self.panel.posterior.detail is not None
 
     def wait(self, ready: Callable[[], bool]) -> None:
         """Let the window work until something is so."""
@@ -53,12 +56,12 @@ class Stage:
 
     def timed(self, act: Callable[[], object]) -> tuple[float, float, float]:
         """Wall and processor seconds from an act to its posterior drawn; wall seconds to the candidates."""
-        self.old, self.drawn = self.panel.look, None
+        self.old, self.drawn = self.panel.posterior, None
         wall, processor = time.perf_counter(), time.process_time()
         act()
         self.wait(lambda: self.drawn is not None)
         assert self.drawn is not None
-        self.wait(lambda: self.panel.detail is not None and self.panel.detail.look is self.panel.look)
+        self.wait(self._complete)
         return self.drawn[0] - wall, self.drawn[1] - processor, time.perf_counter() - wall
 
 

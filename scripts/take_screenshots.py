@@ -17,6 +17,7 @@ from qtpy.QtCore import QSettings, Qt
 from qtpy.QtWidgets import QApplication, QMainWindow
 
 from napari_cryospin.geometry.sphere_cells import healpix_cells
+from napari_cryospin.runs.messages import Stage
 from napari_cryospin.settings import PRESETS, Settings
 from napari_cryospin.widgets.particles.panel import ParticlesPanel
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
@@ -179,9 +180,12 @@ class Tour:
         self.run_panel().stop.click()
         self.wait(lambda: not self.session.driven_here)
 
-    def looked(self, panel: PosteriorPanel) -> bool:
-        """Whether all of the chosen particle is shown."""
-        return panel.detail is not None and panel.detail.look.particle == self.session.particle
+    def looked(self, panel: PosteriorPanel, stage: Stage | None = None) -> bool:
+        """Whether all of the chosen particle is shown, in one stage or either."""
+        found = panel.posterior
+        if found is None or found.detail is None or found.particle != self.session.particle:
+            return False
+        return stage in (None, found.stage)
 
     def share_right(self, upper: float) -> None:
         """Drag the border between the upper and the lower part on the right."""
@@ -205,7 +209,7 @@ class Tour:
         self.wait(lambda: self.session.status is not None and self.session.status.epoch >= epoch + 3)
         panel = self.posterior()
         self.share_right(0.2)
-        self.wait(lambda: panel.detail is not None and panel.detail.look.stage == "auto-decoding", then=4)
+        self.wait(lambda: self.looked(panel, "auto-decoding"), then=4)
         self.take("4_auto_decoding")
         self.share_right(0.42)
 
@@ -221,8 +225,8 @@ class Tour:
 
 def second_mode(panel: PosteriorPanel) -> float:
     """Probability of the directions more than 40 degrees away from the most probable one."""
-    assert panel.look is not None
-    probability = np.exp(panel.look.posterior.log_posterior)
+    assert panel.posterior is not None
+    probability = np.exp(panel.posterior.directions.log_posterior)
     centres = healpix_cells(int(np.sqrt(len(probability) / 12))).centres
     far = centres @ centres[probability.argmax()] < np.cos(np.radians(40))
     return float(probability[far].sum())

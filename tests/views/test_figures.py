@@ -33,7 +33,7 @@ def test_figures_are_drawn(tmp_path):
         ),
     }
     for name, figure in figures.items():
-        assert report.save(figure, tmp_path / f"{name}.png").stat().st_size > 5000
+        assert report.save_figure(figure, tmp_path / f"{name}.png").stat().st_size > 5000
 
 
 def test_results_are_drawn_as_far_as_they_go(tmp_path):
@@ -52,4 +52,4 @@ def test_results_are_drawn_as_far_as_they_go(tmp_path):
     assert list(figures) == ["fsc", "guinier", "orientations"]
     assert figures["guinier"].axes[0].get_title() == "B-factor -90 A^2"
     for name, figure in figures.items():
-        assert report.save(figure, tmp_path / f"{name}.png").stat().st_size > 5000
+        assert report.save_figure(figure, tmp_path / f"{name}.png").stat().st_size > 5000

@@ -12,7 +12,7 @@ from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
 from napari_cryospin.views import map_pictures
 from napari_cryospin.views.isosurface import MapStatistics, isosurface, open_sky
-from napari_cryospin.views.map_pictures import Look, MapReader, MapSource
+from napari_cryospin.views.map_pictures import MapDisplay, MapReader, MapSource
 from support.records import epoch_record
 
 
@@ -69,8 +69,8 @@ def test_maps_of_a_few_epochs_are_kept_and_read_once(folder, monkeypatch):
     original = EpochFile.maps
     monkeypatch.setattr(EpochFile, "maps", lambda file: read.append(file.epoch) or original(file))
     reader = MapReader()
-    for epoch in (*epochs, *epochs[-map_pictures.KEPT :], 0):
-        picture = reader.picture(MapSource(folder=folder, epoch=epoch), Look(), surface=False)
+    for epoch in (*epochs, *epochs[-map_pictures.EPOCHS_IN_MEMORY :], 0):
+        picture = reader.picture(MapSource(folder=folder, epoch=epoch), MapDisplay(), surface=False)
         assert picture.density.max() == epoch
         assert (picture.pixel_size, picture.halves, picture.mesh) == (3.0, 0, None)
     assert read == [*epochs, 0]
@@ -80,7 +80,7 @@ def test_epoch_with_halves_shows_either(folder):
     halves = tuple(np.full((8, 8, 8), value) for value in (1, 2))
     folder.write_history(epoch_record(1, map=halves[0], half_maps=halves, pixel_size=3.0))
     for half in (1, 2):
-        picture = MapReader().picture(MapSource(folder=folder, epoch=1), Look(half=half), surface=True)
+        picture = MapReader().picture(MapSource(folder=folder, epoch=1), MapDisplay(half=half), surface=True)
         assert picture.halves == 2
         np.testing.assert_array_equal(picture.density, half)
 

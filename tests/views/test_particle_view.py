@@ -15,13 +15,13 @@ from napari_cryospin.geometry.so3_grid import direction_pixel, view_directions
 from napari_cryospin.physics.slicing import shift_phases
 from napari_cryospin.runs.epoch_record import EpochFile, EpochRecord
 from napari_cryospin.settings import PRESETS, MachineSettings, PreparationSettings, ScheduleSettings, Settings
-from napari_cryospin.views.posterior.direction_grid import COARSE, FINE, directions
-from napari_cryospin.views.posterior.map_model import BAND
+from napari_cryospin.views.posterior.answers import ZOOM_LINE
+from napari_cryospin.views.posterior.direction_grid import COARSE_NSIDE, FINE_NSIDE, directions
+from napari_cryospin.views.posterior.map_model import SPHERE_BAND
 from napari_cryospin.views.posterior.particle_image import ParticleImage
 from napari_cryospin.views.posterior.particle_view import ParticleView
-from napari_cryospin.views.posterior.sphere import IN_PLANE
+from napari_cryospin.views.posterior.sphere import IN_PLANE_ANGLES
 from napari_cryospin.views.posterior.turned_image import soft_edge
-from napari_cryospin.views.posterior.view_results import LINE
 from napari_cryospin.views.sphere_pictures import CELLS_NSIDE as NSIDE
 from support.records import epoch_record, particle_record
 
@@ -71,7 +71,7 @@ def test_posterior_lies_where_the_truth_is(simulated, view, state):
     for particle in range(COUNT):
         true = simulated.particles.rotations[particle]
         found = view.posterior(particle, state)
-        assert (found.nside, found.particle, found.state) == (8, particle, state)
+        assert (found.nside, found.particle, found.record) == (8, particle, state)
         assert np.exp(found.log_posterior).sum() == pytest.approx(1, abs=1e-4)
         centres = view_directions(8).numpy()
         rot, tilt = centres[found.pixel]
@@ -85,9 +85,9 @@ def test_zoom_is_high_at_the_true_pose(simulated, view, state):
     for particle in range(COUNT):
         true = simulated.particles.rotations[particle]
         zoom = view.zoom(particle, state)
-        assert zoom.log_posterior.shape == (len(LINE), len(LINE))
+        assert zoom.log_posterior.shape == (len(ZOOM_LINE), len(ZOOM_LINE))
         assert np.exp(zoom.log_posterior).sum() == pytest.approx(1, abs=1e-4)
-        u, v = np.abs(LINE - zoom.project(true[2])[:, None]).argmin(-1)
+        u, v = np.abs(ZOOM_LINE - zoom.project(true[2])[:, None]).argmin(-1)
         assert zoom.log_posterior.max() - zoom.log_posterior[v, u] < 6  # nats: chance has one in 400 beyond
         assert angle(zoom.rotation[2], true[2]) < 5
         np.testing.assert_allclose(zoom.shift, simulated.particles.shifts[particle], atol=2)
@@ -101,7 +101,7 @@ def test_without_noise_the_zoom_points_at_the_truth(make_phantom, simulate):
         for direction in (None, true[2]):
             zoom = particles.zoom(particle, state, direction)
             v, u = np.unravel_index(zoom.log_posterior.argmax(), zoom.log_posterior.shape)
-            np.testing.assert_allclose((LINE[u], LINE[v]), zoom.project(true[2]), atol=0.76)
+            np.testing.assert_allclose((ZOOM_LINE[u], ZOOM_LINE[v]), zoom.project(true[2]), atol=0.76)
 
 
 def test_zoom_may_look_elsewhere(view, state):
@@ -122,7 +122,7 @@ def test_zoom_and_sphere_are_one_posterior(simulated, view):
     state = state_of(simulated, band=9, max_shift=0.0, noise=np.full((1, BOX // 2), 3, np.float32))
     state = with_poses(state, shifts=simulated.particles.shifts.astype(np.float32))
     found, zoom = view.posterior(0, state), view.zoom(0, state)
-    u, v = np.meshgrid(*(np.tan(np.radians(LINE)),) * 2)
+    u, v = np.meshgrid(*(np.tan(np.radians(ZOOM_LINE)),) * 2)
     seen = zoom.centre + u[..., None] * zoom.axes[0] + v[..., None] * zoom.axes[1]
     solid = np.linalg.norm(seen, axis=-1) ** -3.0
     rotations = np.zeros((*seen.shape[:2], 3, 3))
@@ -140,27 +140,27 @@ def test_zoom_and_sphere_are_one_posterior(simulated, view):
 def test_two_grids_are_as_good_as_the_fine_one_throughout(simulated, view, noise):
     state = state_of(simulated, noise=np.full((1, BOX // 2), noise, np.float32), band=12, max_shift=0.0)
     model, image = view.prepare(state), ParticleImage(view.images, 1, state)
-    steps = 4 * IN_PLANE
-    angles = (torch.arange(steps) + 0.5) * (2 * torch.pi / steps) - torch.pi / IN_PLANE
+    steps = 4 * IN_PLANE_ANGLES
+    angles = (torch.arange(steps) + 0.5) * (2 * torch.pi / steps) - torch.pi / IN_PLANE_ANGLES
     parts = [
         image.compare(model.slices(part, 12), angles, 12, image.shifts_about(image.pose_shift, 12))
         .flatten(0, 1)
         .logsumexp(0)
-        for part in directions(FINE).flatten(0, 1).split(4096)
+        for part in directions(FINE_NSIDE).flatten(0, 1).split(4096)
     ]
-    dense = torch.cat(parts).reshape(12 * NSIDE**2, (FINE // NSIDE) ** 2).logsumexp(-1).softmax(0).numpy()
+    dense = torch.cat(parts).reshape(12 * NSIDE**2, (FINE_NSIDE // NSIDE) ** 2).logsumexp(-1).softmax(0).numpy()
     found = np.exp(view.posterior(1, state).log_posterior)
     assert abs(found - dense).sum() / 2 < 0.03
 
 
 def test_directions_of_both_grids_are_kept_by_cell():
-    for nside, shape in ((COARSE, (12 * NSIDE**2, 4)), (FINE, (12 * COARSE**2, 16))):
+    for nside, shape in ((COARSE_NSIDE, (12 * NSIDE**2, 4)), (FINE_NSIDE, (12 * COARSE_NSIDE**2, 16))):
         rotations = directions(nside)
         assert rotations.shape == (*shape, 3, 3)
         cell = direction_pixel(rotations.flatten(0, 1), NSIDE).numpy()
         np.testing.assert_array_equal(cell, np.repeat(np.arange(12 * NSIDE**2), (nside // NSIDE) ** 2))
-    coarse = direction_pixel(directions(FINE), COARSE)
-    assert bool((coarse == direction_pixel(directions(COARSE).flatten(0, 1), COARSE)[:, None]).all())
+    coarse = direction_pixel(directions(FINE_NSIDE), COARSE_NSIDE)
+    assert bool((coarse == direction_pixel(directions(COARSE_NSIDE).flatten(0, 1), COARSE_NSIDE)[:, None]).all())
 
 
 def test_shifts_are_looked_for_about_the_pose_only_where_the_run_does(simulated, view, state):
@@ -191,7 +191,7 @@ def test_candidates_beside_the_particle(simulated, view, state):
     particles = simulated.particles
     wrong = rotation_from_euler([10.0, 20.0, 30.0])
     shift = particles.shifts[3]
-    found = view.candidates(3, state, [wrong, particles.rotations[3]], [shift, shift])
+    found = view.compare(3, state, [wrong, particles.rotations[3]], [shift, shift])
     assert found.error[1] == pytest.approx(1, abs=0.15)  # what is left is noise
     assert found.error[0] > found.error[1]
     count = int((view.images.points.square().sum(-1) <= 15**2).sum())
@@ -268,8 +268,8 @@ def test_a_snapshot_tells_what_the_reconstruction_knows(make_phantom, simulate, 
     earlier = EpochFile(tmp_path / "epoch.npz").record()
     view = ParticleView(particles, reconstruction.settings)
     assert len(state.maps) == 1 + halves
-    band = min(state.band - 1, BAND)
-    rotations = directions(COARSE)[::9, 0]
+    band = min(state.band - 1, SPHERE_BAND)
+    rotations = directions(COARSE_NSIDE)[::9, 0]
     for fit, first in zip(reconstruction.fits, (0, len(reconstruction.fits[0])), strict=False):
         particle = int(state.particles.rows[first + 5])
         model, image = view.prepare(state, state.map_of(first + 5)), ParticleImage(view.images, particle, state)

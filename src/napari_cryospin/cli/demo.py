@@ -10,13 +10,13 @@ from tyro.conf import OmitArgPrefixes
 
 import napari_cryospin
 from napari_cryospin.cli.console import say
-from napari_cryospin.cli.outcome import draw_figures, write_posterior
+from napari_cryospin.cli.outcome import write_posterior
 from napari_cryospin.cli.runs import run_command
-from napari_cryospin.evaluation.against_truth import evaluate_results
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.settings import Settings
 from napari_cryospin.simulation.files import SimulatedFiles, simulate
 from napari_cryospin.simulation.images import SimulationSettings
+from napari_cryospin.views.run_view import RunView
 
 DEMO_IMAGES = 2000
 """Images that the demo simulates unless told otherwise, here and in the window."""
@@ -71,11 +71,10 @@ def simulate_demo(output: Path, settings: SimulationSettings) -> SimulatedFiles:
 
 def report_demo(folder: RunFolder, files: SimulatedFiles, particle: int, began: float) -> int:
     """Compare with the truth, draw, and say what came out."""
-    results = folder.path / "results"
-    found = evaluate_results(results, files.truth, SAMPLE_MAP)
+    view, results = RunView(folder, files.truth), folder.results_path
+    found = view.evaluate(reference=SAMPLE_MAP)
     found.save(results / "evaluation.json")
-    pictures = draw_figures(folder, found)
-    pictures += write_posterior(folder, particle, files.truth, results / f"posterior_{particle}")
+    pictures = [*view.save_figures(report=found), *write_posterior(view, particle, results / f"posterior_{particle}")]
     say(f"\n{'time of the run (s)':32} {folder.read_status().elapsed:.1f}")
     say(f"{'time in all (s)':32} {time.monotonic() - began:.1f}")
     say(found.text())

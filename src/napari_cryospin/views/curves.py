@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,27 +15,56 @@ Along = Literal["epoch", "step", "time"]
 Lines = Sequence[Mapping[str, Any]]
 
 
+@dataclass(frozen=True, eq=False)
+class MetricCurve:
+    """A metric of a run, and where on the axis each of its values was measured.
+
+    Attributes
+    ----------
+    x, y : ndarray
+        `(k,)` each: epochs, steps or minutes; and the values.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
+WHEREABOUTS = ("time", "elapsed", "step", "epoch")
+"""Numbers in a line of metrics that say when it was written."""
+
+
+def metric_curves(metrics: Lines, status: Status | None, along: Along) -> dict[str, MetricCurve]:
+    """Make a curve of every metric that is a number."""
+    clock = Clock(metrics, status)
+    names = dict.fromkeys(name for line in metrics for name, value in line.items() if _is_number(value))
+    return {name: MetricCurve(*series(metrics, name, along, clock)) for name in names if name not in WHEREABOUTS}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def series(metrics: Lines, name: str, along: Along, clock: Clock) -> tuple[NDArray, NDArray]:
-    """x and value of every line that has a number under a name."""
+    """Give x and value of every line that has a number under a name."""
     lines = [line for line in metrics if line.get(name) is not None]
     steps, elapsed = _numbers(lines, "step"), _numbers(lines, "elapsed")
     return clock.along(along, steps, elapsed), _numbers(lines, name)
 
 
-def shares(metrics: Lines) -> list[str]:
-    """Names under which the heads' shares are kept, by head."""
+def share_names(metrics: Lines) -> list[str]:
+    """List the names under which the heads' shares are kept, by head."""
     names = {name for line in metrics for name in line if name.startswith("head_share_")}
     return sorted(names, key=lambda name: int(name.rpartition("_")[2]))
 
 
 def newest(metrics: Lines, name: str, epoch: int | None = None) -> Any:
-    """The last value under a name, up to the end of an epoch or at all; None: there is none."""
+    """Find the last value under a name, up to the end of an epoch or at all; None: there is none."""
     line = newest_line(metrics, name, epoch)
     return None if line is None else line[name]
 
 
 def newest_line(metrics: Lines, name: str, epoch: int | None = None) -> Mapping[str, Any] | None:
-    """The last line with a value under a name."""
+    """Find the last line with a value under a name, up to the end of an epoch or at all."""
     known = (line for line in reversed(metrics) if line.get(name) is not None)
     return next((line for line in known if epoch is None or line.get("epoch", 0) <= epoch), None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 from napari_cryospin.geometry.mollweide import flat_graticule, mollweide, mollweide_picture
 from napari_cryospin.io.fsc_files import read_fsc_csv
 from napari_cryospin.runs.messages import Event
+from napari_cryospin.views.curves import share_names
+
+if TYPE_CHECKING:
+    from napari_cryospin.evaluation.against_truth import MapComparison
 
 COLOURS = matplotlib.colormaps["tab10"].colors  # type: ignore[attr-defined]
 
 
-def save(figure: Figure, path: Path) -> Path:
+def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure; the suffix says the format (.png, .svg, .pdf)."""
     figure.savefig(path, dpi=120)
     return path
@@ -118,8 +122,20 @@ def directions_figure(against_even: NDArray, precision: NDArray, efficiency: flo
     return figure
 
 
+def truth_figures(compared: MapComparison) -> dict[str, Figure]:
+    """Draw how a map compares with the true one: FSC and slices, by name."""
+    from napari_cryospin.evaluation.against_truth import TRUTH_THRESHOLD  # loads torch
+
+    curves = {label: (curve.frequency, curve.values) for label, curve in compared.curves.items()}
+    maps = {"map": compared.density, "truth": compared.truth}
+    return {
+        "fsc_to_truth": fsc_figure(curves, TRUTH_THRESHOLD),
+        "slices": slices_figure(maps, compared.pixel_size),
+    }
+
+
 def results_figures(results: Path) -> dict[str, Figure]:
-    """Name -> figure of what a run's results/ says of resolution, sharpening and view directions."""
+    """Draw, by name, what a run's results/ says of resolution, sharpening and view directions."""
     figures: dict[str, Figure] = {}
     facts = json.loads((results / "postprocess.json").read_text())
     if (results / "fsc.csv").is_file():
@@ -155,7 +171,7 @@ def convergence_figure(metrics: Sequence[Mapping[str, Any]], events: Sequence[Ev
     events
         Of the same run.
     """
-    shares = sorted({name for line in metrics for name in line if name.startswith("head_share_")}, key=_number)
+    shares = share_names(metrics)
     panels = [name for name in PANELS if _curve(metrics, name)[0].size]
     figure = Figure(figsize=(8, 2.2 * (len(panels) + bool(shares))), layout="constrained")
     rows = figure.subplots(len(panels) + bool(shares), 1, sharex=True, squeeze=False)[:, 0]
@@ -203,7 +219,7 @@ def posterior_figure(
     candidates
         `(m, 3, 3)` rotations, one a head; may be empty.
     winner
-        Index of the candidate that explains the image best, ringed; -1 for none.
+        Index of the candidate that won, ringed; another number: none of them.
     pose
         `(3, 3)` the particle's rotation now, drawn as a star.
     truth

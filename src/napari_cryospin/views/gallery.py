@@ -13,7 +13,7 @@ from napari_cryospin.particles import Particles
 from napari_cryospin.physics import fourier
 from napari_cryospin.settings import PreparationSettings
 
-EDGE = 2.0  # shells over which the low-pass falls
+GALLERY_EDGE = 2.0  # shells over which the low-pass falls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,9 @@ def gallery_images(particles: Particles, rows: ArrayLike, resolution: float = 20
     every = torch.arange(len(chosen))
     raw = torch.cat([prepared.normalised(part) for part in every.split(prepared.chunk)])
     beyond = prepared.points.float().norm(dim=-1) - prepared.extent / resolution
-    kept = fourier.to_half_plane(raw, prepared.points) * (0.5 + 0.5 * torch.cos(torch.pi * (beyond / EDGE).clamp(0, 1)))
+    kept = fourier.to_half_plane(raw, prepared.points) * (
+        0.5 + 0.5 * torch.cos(torch.pi * (beyond / GALLERY_EDGE).clamp(0, 1))
+    )
     # Where phases were flipped, or the CTF multiplied, before, its sign is +1 throughout.
     pictures = [kept, kept * prepared.ctf(every).sign()]
     low_passed, flipped = (fourier.from_half_plane(part, prepared.points, prepared.box_size) for part in pictures)

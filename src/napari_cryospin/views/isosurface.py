@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-ENCLOSED = 0.01
+CONTOUR_ENCLOSES = 0.01
 """Share of the voxels that the first contour encloses (ChimeraX's rule)."""
 _LIGHT = np.array([0.53, 0.74, -0.42], np.float32)
 """Unit vector `(z, y, x)` towards the light, fixed to the map: above, to the left, in front of its first view."""
@@ -35,7 +35,7 @@ class MapStatistics:
     @classmethod
     def of(cls, density: NDArray) -> MapStatistics:
         """Measure a `(z, y, x)` map."""
-        low, start = (float(one) for one in np.quantile(density, [0.9, 1 - ENCLOSED]))
+        low, start = (float(one) for one in np.quantile(density, [0.9, 1 - CONTOUR_ENCLOSES]))
         mean, deviation = float(density.mean()), float(density.std())
         return cls(mean, deviation or 1.0, float(density.min()), float(density.max()), low, start)
 

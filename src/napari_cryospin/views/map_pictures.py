@@ -1,4 +1,4 @@
-"""From a snapshot or an epoch's history to what is drawn of its map: the part that a thread does, without Qt."""
+"""The map of a run at one moment, and what is drawn of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_cryospin.views.isosurface import MapStatistics, Mesh, isosurface
 if TYPE_CHECKING:
     from napari_cryospin.evaluation.map_alignment import MapAlignment
 
-KEPT = 6
+EPOCHS_IN_MEMORY = 6
 """Epochs whose maps are kept in memory: of 128 px 8 MB each, three times that with half maps."""
 
 
@@ -33,7 +33,7 @@ class MapSource:
 
 
 @dataclass(frozen=True)
-class Look:
+class MapDisplay:
     """How the user wants to see a map; it outlives every map."""
 
     level: float | None = None
@@ -51,9 +51,9 @@ class MapPicture:
     """All that is drawn of a map."""
 
     source: MapSource
-    look: Look
+    display: MapDisplay
     density: NDArray[np.float32]
-    """`(z, y, x)`, read-only; flipped where the look says so."""
+    """`(z, y, x)`, read-only; flipped where the display says so."""
     pixel_size: float  # A
     halves: int
     """How many half maps there are: 0 or 2."""
@@ -66,7 +66,7 @@ class MapPicture:
     @property
     def level(self) -> float:
         """Contour in the map's units."""
-        chosen = self.look.level
+        chosen = self.display.level
         return self.statistics.start_level if chosen is None else self.statistics.value(chosen)
 
 
@@ -92,21 +92,21 @@ class MapReader:
         self._last: _Measured | None = None
         self._alignment: MapAlignment | None = None
 
-    def picture(self, source: MapSource, look: Look, surface: bool) -> MapPicture:
-        """What is to be drawn.
+    def picture(self, source: MapSource, display: MapDisplay, surface: bool) -> MapPicture:
+        """Make what is to be drawn.
 
         Parameters
         ----------
-        source, look
+        source, display
             Which map, and how.
         surface
             Whether its surface is wanted.
         """
         maps = self._maps(source)
         halves = len(maps.maps) if len(maps.maps) == 2 else 0
-        measured = self._measured((source, look.half if halves else 1, look.flipped), maps)
+        measured = self._measured((source, display.half if halves else 1, display.flipped), maps)
         picture = MapPicture(
-            source, look, measured.density, maps.pixel_size, halves, measured.statistics, note=measured.note
+            source, display, measured.density, maps.pixel_size, halves, measured.statistics, note=measured.note
         )
         return replace(picture, mesh=isosurface(picture.density, picture.level)) if surface else picture
 
@@ -119,7 +119,7 @@ class MapReader:
         return self._last
 
     def _mean(self, maps: _Maps) -> tuple[NDArray[np.float32], str]:
-        """Mean of the two halves in the frame of the first, or the first alone; and why."""
+        """Give the mean of the two halves in the frame of the first; the first alone, and why, if they disagree."""
         from napari_cryospin.engine.half_sets import align_halves  # imports torch
 
         first, second = maps.maps
@@ -141,6 +141,6 @@ class MapReader:
         if path not in self._epochs:
             self._epochs[path] = _Maps(file.maps(), file.pixel_size)
         self._epochs.move_to_end(path)
-        while len(self._epochs) > KEPT:
+        while len(self._epochs) > EPOCHS_IN_MEMORY:
             self._epochs.popitem(last=False)
         return self._epochs[path]

@@ -9,7 +9,7 @@ from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
-from napari_cryospin.views.curves import Clock, newest, series, shares
+from napari_cryospin.views.curves import Clock, newest, series, share_names
 from napari_cryospin.widgets.charts.convergence import ConvergencePanel
 from napari_cryospin.widgets.session.session import session_of
 
@@ -155,4 +155,4 @@ def test_newest_and_shares():
         {"epoch": 3, "a": 3},
     ]
     assert (newest(metrics, "a"), newest(metrics, "a", 2), newest(metrics, "b")) == (3, 1.0, None)
-    assert shares(metrics) == ["head_share_2", "head_share_10"]
+    assert share_names(metrics) == ["head_share_2", "head_share_10"]

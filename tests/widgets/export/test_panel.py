@@ -191,8 +191,8 @@ def test_one_model_in_chimerax_follows_the_run(open_panel, told_run, fake_chimer
     box, session = panel.chimerax, panel.session
     live = live_map_of(panel.viewer)
     qtbot.waitUntil(lambda: live.picture is not None, timeout=20000)
-    live.set_look(level=1.0)
-    qtbot.waitUntil(lambda: live.picture.look.level == 1.0, timeout=20000)
+    live.set_display(level=1.0)
+    qtbot.waitUntil(lambda: live.picture.display.level == 1.0, timeout=20000)
     box.port.setValue(fake_chimerax.server_port)
     box.send()
     qtbot.waitUntil(lambda: "step 61" in box.said.text(), timeout=20000)

@@ -122,7 +122,7 @@ def centre_on_map(viewer):
 def test_canvas_shows_the_projection_at_a_pose_in_the_right_hand(live, qtbot):
     viewer = live.test_viewer
     assert tuple(map(str, viewer.camera.orientation)) == CHIMERAX_AXES
-    drawn(qtbot, live, lambda: live.set_look(rendering="mip"))
+    drawn(qtbot, live, lambda: live.set_display(rendering="mip"))
     centre_on_map(viewer)
     for rotation in (np.eye(3), VIEW):
         live.session.turn_to(rotation)
@@ -197,7 +197,7 @@ def test_what_the_user_set_outlives_snapshots_deletion_and_the_dock(live, folder
     qtbot.addWidget(panel)
     viewer.layers[0].colormap, viewer.layers[0].opacity = "magma", 0.6
     drawn(qtbot, live, lambda: panel.controls.level.setValue(650))
-    level = live.look.level
+    level = live.display.level
     viewer.layers.clear()
     panel.close()
     panel.deleteLater()
@@ -207,7 +207,7 @@ def test_what_the_user_set_outlives_snapshots_deletion_and_the_dock(live, folder
     again = LiveMapPanel(viewer)
     qtbot.addWidget(again)
     assert not again.is_empty
-    assert live.look.level == level
+    assert live.display.level == level
     assert not again.controls.rule.isChecked()
     assert again.controls.level.value() == pytest.approx(650, abs=1)
 
@@ -230,13 +230,13 @@ def test_2d_shows_slices_of_the_same_map_and_3d_the_surface_again(live, folder, 
 
 
 def test_contour_set_in_naparis_own_controls_is_taken_on(live, qtbot):
-    drawn(qtbot, live, lambda: live.set_look(rendering="iso"))
+    drawn(qtbot, live, lambda: live.set_display(rendering="iso"))
     layer = live.test_viewer.layers[0]
     assert layer.rendering == "iso"
     assert layer.iso_threshold == pytest.approx(live.picture.level, rel=1e-4)
     drawn(qtbot, live, lambda: setattr(layer, "iso_threshold", 0.8))
     assert live.picture.level == pytest.approx(0.8, rel=1e-3)
-    drawn(qtbot, live, lambda: live.set_look(rendering="surface"))
+    drawn(qtbot, live, lambda: live.set_display(rendering="surface"))
     vertices = live.test_viewer.layers[0].data[0].round().astype(int)
     assert phantom()[tuple(vertices.T)].min() > 0.4
 
@@ -321,9 +321,9 @@ def test_either_half_and_their_mean(live, folder, qtbot):
     follow(qtbot, live, folder, snapshot(2, halves[0], halves))
     assert not panel.controls.half.isHidden()
     np.testing.assert_array_equal(live.picture.density, halves[0])
-    drawn(qtbot, live, lambda: live.set_look(half=2))
+    drawn(qtbot, live, lambda: live.set_display(half=2))
     np.testing.assert_array_equal(live.picture.density, halves[1])
-    drawn(qtbot, live, lambda: live.set_look(half=0))
+    drawn(qtbot, live, lambda: live.set_display(half=0))
     assert live.picture.note == ""
     assert correlation(live.picture.density, halves[0]) > 0.98
 
@@ -348,7 +348,7 @@ def test_controls_take_a_column_where_their_row_does_not_fit(live, folder, qtbot
 
 def test_another_run_starts_afresh(live, tmp_path, folder, qtbot):
     viewer = live.test_viewer
-    drawn(qtbot, live, lambda: live.set_look(level=8.0))
+    drawn(qtbot, live, lambda: live.set_display(level=8.0))
     drawn(qtbot, live, lambda: live.session.flip_hand(True))
     other = RunFolder.create(tmp_path / "other", RunInput(particles=tmp_path / "particles.star"), Settings())
     panel = LiveMapPanel(viewer)
@@ -360,17 +360,17 @@ def test_another_run_starts_afresh(live, tmp_path, folder, qtbot):
     other.write_snapshot(snapshot(1, phantom(box=48), pixel_size=2.0))
     qtbot.waitUntil(lambda: live.picture is not None, timeout=20_000)
     assert not panel.is_empty
-    assert live.look.level is None
-    assert not live.picture.look.flipped
+    assert live.display.level is None
+    assert not live.picture.display.flipped
     np.testing.assert_allclose(viewer.layers[0].scale, 2.0)
 
 
 def test_run_that_goes_on_keeps_level_and_hand(live, folder, qtbot):
-    live.set_look(level=6.0)
+    live.set_display(level=6.0)
     live.session.flip_hand(True)
     live.session.watch(RunFolder(folder.path))
     follow(qtbot, live, folder, snapshot(2))
-    assert (live.look.level, live.look.flipped, live.session.hand_flipped) == (6.0, True, True)
+    assert (live.display.level, live.display.flipped, live.session.hand_flipped) == (6.0, True, True)
 
 
 def test_panel_without_a_run_says_what_to_do(make_napari_viewer, qtbot):

@@ -19,8 +19,14 @@ from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
 from napari_cryospin.views.posterior import particle_view
-from napari_cryospin.views.posterior.saving import save_numbers
-from napari_cryospin.views.posterior.view_results import SIDE, Candidates, Posterior, Zoom, patch_axes, patch_directions
+from napari_cryospin.views.posterior.answers import (
+    ZOOM_POINTS,
+    DirectionPosterior,
+    ProjectionComparison,
+    Zoom,
+    patch_axes,
+    patch_directions,
+)
 from napari_cryospin.widgets.posterior import panel as posterior_panel
 from napari_cryospin.widgets.posterior import saving as posterior_saving
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
@@ -45,31 +51,33 @@ class StandIn:
         self.gate = threading.Event()
         self.gate.set()
 
-    def pose(self, particle, state):
-        early = float(state.maps[0].max()) < 2
+    def pose(self, particle, record):
+        early = float(record.maps[0].max()) < 2
         return np.diag([1.0, -1.0, -1.0]) @ TRUE[particle] if early else TRUE[particle]
 
-    def posterior(self, particle, state, cancelled=None):
-        state.particles.position(particle)
+    def posterior(self, particle, record, cancelled=None):
+        record.particles.position(particle)
         self.asked.append(particle)
         while not self.gate.wait(0.01):
             if cancelled.is_set():
                 raise CancelledError
-        rotation = self.pose(particle, state)
+        rotation = self.pose(particle, record)
         values = log_normal(60 * (healpix_cells(8).centres @ rotation[2]))
-        return Posterior(particle=particle, state=state, log_posterior=values, rotation=rotation, shift=np.zeros(2))
+        return DirectionPosterior(
+            particle=particle, record=record, log_posterior=values, rotation=rotation, shift=np.zeros(2)
+        )
 
-    def zoom(self, particle, state, direction=None, cancelled=None):
-        rotation = self.pose(particle, state)
+    def zoom(self, particle, record, direction=None, cancelled=None):
+        rotation = self.pose(particle, record)
         axes = patch_axes(rotation[2])
-        values = log_normal(2e3 * (patch_directions(rotation[2], axes) @ rotation[2])).reshape(SIDE, SIDE)
+        values = log_normal(2e3 * (patch_directions(rotation[2], axes) @ rotation[2])).reshape(ZOOM_POINTS, ZOOM_POINTS)
         zoomed = {"centre": rotation[2], "axes": axes, "rotation": rotation, "shift": np.zeros(2)}
         return Zoom(particle=particle, log_posterior=values, **zoomed)
 
-    def candidates(self, particle, state, rotations, shifts, cancelled=None):
+    def compare(self, particle, record, rotations, shifts, cancelled=None):
         count, rng = len(rotations), np.random.default_rng(0)
-        error = 2 - np.einsum("ki,i->k", rotations[:, 2], self.pose(particle, state)[2])
-        return Candidates(
+        error = 2 - np.einsum("ki,i->k", rotations[:, 2], self.pose(particle, record)[2])
+        return ProjectionComparison(
             particle=rng.normal(size=(16, 16)),
             projections=rng.normal(size=(count, 16, 16)),
             pixel_size=4.0,
@@ -151,8 +159,8 @@ def panel(make_napari_viewer, qtbot, folder, engine):
 
 def seen(panel, particle, epoch=3):
     """Whether a particle's posterior and candidates are drawn, under an epoch's map."""
-    detail = panel.detail
-    return detail is not None and (detail.look.particle, detail.look.moment.epoch) == (particle, epoch)
+    found = panel.posterior
+    return found is not None and found.detail is not None and (found.particle, found.epoch) == (particle, epoch)
 
 
 def test_known_pose_is_the_brightest_and_every_head_is_marked(panel, qtbot):
@@ -227,8 +235,8 @@ def test_new_maps_are_followed_at_leisure(panel, qtbot, folder, engine):
 
 
 def test_a_run_that_pauses_is_looked_at_now(panel, qtbot, folder, monkeypatch):
-    monkeypatch.setattr(posterior_panel, "EVERY", 1000.0)
-    monkeypatch.setattr(posterior_panel, "MOST", 1000.0)
+    monkeypatch.setattr(posterior_panel, "FOLLOW_EVERY", 1000.0)
+    monkeypatch.setattr(posterior_panel, "FOLLOW_AT_LEAST", 1000.0)
     folder.write_snapshot(snapshot(31))
     qtbot.waitUntil(lambda: panel.session.snapshot.step == 31, timeout=5000)
     qtbot.wait(100)
@@ -290,7 +298,7 @@ def test_linked_cameras_turn_together_and_a_click_turns_the_map(panel, qtbot):
     np.testing.assert_allclose(sphere.rotation, turned)
     with qtbot.waitSignal(session.turn_asked) as asked:
         panel.face.click()
-    np.testing.assert_allclose(asked.args[0][2], panel.look.mode)
+    np.testing.assert_allclose(asked.args[0][2], panel.posterior.mode)
     with qtbot.waitSignal(session.direction_chosen) as chosen:
         panel.views.flat.clicked.emit(TRUE[3, 2])
     np.testing.assert_allclose(chosen.args[0], TRUE[3, 2])
@@ -300,11 +308,11 @@ def test_linked_cameras_turn_together_and_a_click_turns_the_map(panel, qtbot):
 
 
 def test_picture_and_numbers_are_saved(panel, tmp_path, monkeypatch):
-    save_numbers(panel.look, panel.detail, tmp_path / "posterior.npz")
+    panel.save.save(tmp_path / "posterior.npz")
     with np.load(tmp_path / "posterior.npz") as saved:
         assert saved["log_posterior"].argmax() == pixel_of(TRUE[0, 2], 8)
         assert saved["candidates"].shape == (HEADS, 3, 3)
-        assert saved["zoom_log_posterior"].shape == (SIDE, SIDE)
+        assert saved["zoom_log_posterior"].shape == (ZOOM_POINTS, ZOOM_POINTS)
         assert len(saved["shown"]) == len(saved["error"]) == HEADS + 2
     panel.save.save(tmp_path / "posterior.png")
     assert (tmp_path / "posterior.png").stat().st_size > 10_000

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow
 
 from napari_cryospin.geometry.sphere_cells import direction_of, healpix_cells, pixel_of
 from napari_cryospin.views.pose_path import PosePath
-from napari_cryospin.views.posterior.view_results import LINE, SIDE, Zoom, patch_axes, patch_directions
+from napari_cryospin.views.posterior.answers import ZOOM_LINE, ZOOM_POINTS, Zoom, patch_axes, patch_directions
 from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR, head_colour
 from napari_cryospin.widgets.sphere.flat_map import MollweideView
 from napari_cryospin.widgets.sphere.globe import Sphere, turn_about
@@ -176,7 +176,7 @@ def test_zoom_stands_north_up_on_its_centre(qtbot):
     values = 2e3 * (patch_directions(centre, axes) @ peak - 1)
     zoom = Zoom(
         particle=0,
-        log_posterior=(values - np.log(np.exp(values).sum())).reshape(SIDE, SIDE),
+        log_posterior=(values - np.log(np.exp(values).sum())).reshape(ZOOM_POINTS, ZOOM_POINTS),
         centre=centre,
         axes=axes,
         rotation=np.eye(3),
@@ -192,4 +192,4 @@ def test_zoom_stands_north_up_on_its_centre(qtbot):
     assert place[1] < zoom_view.frame.center().y()
     np.testing.assert_allclose(colour_at(painted(zoom_view), place + 4), BRIGHTEST, atol=12)
     np.testing.assert_allclose(zoom_view.direction_at(QPointF(*place)), peak, atol=1e-9)
-    assert LINE[1] - LINE[0] <= 0.5  # a grid of its own, not magnified cells
+    assert ZOOM_LINE[1] - ZOOM_LINE[0] <= 0.5  # a grid of its own, not magnified cells

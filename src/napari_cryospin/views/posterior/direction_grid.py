@@ -12,7 +12,7 @@ from napari_cryospin.geometry import healpix
 from napari_cryospin.geometry.so3_grid import rotation_from_angles, view_directions
 from napari_cryospin.views.sphere_pictures import CELLS_NSIDE
 
-COARSE, FINE = 16, 64
+COARSE_NSIDE, FINE_NSIDE = 16, 64
 """HEALPix grids of the directions that are looked at: all of the first, and the second within the best of the first."""
 
 
@@ -21,12 +21,12 @@ def directions(nside: int) -> Tensor:
     """`(cells, k, 3, 3)` rotations, in-plane angle 0, of a grid's directions: the coarse by the cells that are shown,
     the fine by the coarse."""
     rot, tilt = view_directions(nside).unbind(-1)
-    cells = {COARSE: CELLS_NSIDE, FINE: COARSE}[nside]
+    cells = {COARSE_NSIDE: CELLS_NSIDE, FINE_NSIDE: COARSE_NSIDE}[nside]
     order = np.argsort(healpix.ang2pix(cells, tilt.numpy(), rot.numpy()), kind="stable")
     rotations = rotation_from_angles(rot[order], tilt[order], torch.zeros_like(rot)).float()
-    if nside == FINE:  # in the order of the coarse directions
+    if nside == FINE_NSIDE:  # in the order of the coarse directions
         rotations = rotations.reshape(12 * cells**2, -1, 3, 3)
-        rot, tilt = view_directions(COARSE).unbind(-1)
+        rot, tilt = view_directions(COARSE_NSIDE).unbind(-1)
         by_cell = np.argsort(healpix.ang2pix(CELLS_NSIDE, tilt.numpy(), rot.numpy()), kind="stable")
         return rotations[by_cell]
     return rotations.reshape(12 * cells**2, -1, 3, 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,16 +13,11 @@ from napari_cryospin.engine.pose_posterior import Templates, make_templates
 from napari_cryospin.physics import fourier
 from napari_cryospin.physics.inner_lattice import inner_lattice
 from napari_cryospin.runs.epoch_record import EpochRecord
-from napari_cryospin.views.posterior.direction_grid import COARSE, directions
+from napari_cryospin.views.posterior.cancelling import raise_if_cancelled
+from napari_cryospin.views.posterior.direction_grid import COARSE_NSIDE, directions
 
-BAND, ZOOM_BAND, DETAIL_BAND = 18, 24, 32
+SPHERE_BAND, ZOOM_BAND, DETAIL_BAND = 18, 24, 32
 """Shells compared at most: on the whole sphere, in the zoom, and for candidates."""
-
-
-def go_on(cancelled: threading.Event | None) -> None:
-    """Raise `CancelledError` where nobody waits for the answer any more."""
-    if cancelled is not None and cancelled.is_set():
-        raise CancelledError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +55,9 @@ def band_of(points: Tensor, band: int) -> Tensor:
 
 
 def make_model(
-    state: EpochRecord, half: int, points: Tensor, box: int, padding: int, cancelled: threading.Event | None
+    record: EpochRecord, half: int, points: Tensor, box: int, padding: int, cancelled: threading.Event | None
 ) -> MapModel:
-    """Model of one of a state's maps.
+    """Model of one of a record's maps.
 
     Raises
     ------
@@ -72,12 +66,12 @@ def make_model(
     CancelledError
         `cancelled` was set.
     """
-    density = torch.from_numpy(np.array(state.maps[half], dtype=np.float32)).to(points.device)
+    density = torch.from_numpy(np.array(record.maps[half], dtype=np.float32)).to(points.device)
     if len(density) != box:
         raise ValueError(f"map: box of {len(density)} px; expected {box} px, as these particles are prepared to")
-    go_on(cancelled)
-    lattice = inner_lattice(density / box, padding, min(state.band, DETAIL_BAND))
-    go_on(cancelled)
-    rotations = directions(COARSE).flatten(0, 1).to(points.device)
-    sphere = make_templates(lattice, rotations, band_of(points, min(state.band, BAND)), padding)
-    return MapModel(lattice=lattice, padding=padding, points=points, band=state.band, sphere=sphere)
+    raise_if_cancelled(cancelled)
+    lattice = inner_lattice(density / box, padding, min(record.band, DETAIL_BAND))
+    raise_if_cancelled(cancelled)
+    rotations = directions(COARSE_NSIDE).flatten(0, 1).to(points.device)
+    sphere = make_templates(lattice, rotations, band_of(points, min(record.band, SPHERE_BAND)), padding)
+    return MapModel(lattice=lattice, padding=padding, points=points, band=record.band, sphere=sphere)

@@ -13,7 +13,7 @@ from napari_cryospin.physics.slicing import shift_phases
 from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.views.posterior.turned_image import soft_edge, turned_coefficients, turned_points
 
-MARGIN = 8
+KEPT_BEYOND_BAND = 8
 """Shells beyond the band that an image keeps, so that between lattice points nothing wraps around."""
 
 
@@ -26,7 +26,7 @@ class ParticleImage:
         Of all particles of the input.
     particle : int
         Row of the input.
-    state : EpochRecord
+    record : EpochRecord
         Which says how much noise there is, and whether shifts are looked for.
 
     Attributes
@@ -41,18 +41,18 @@ class ParticleImage:
         `(2,)` A: the shift of the run's pose.
     """
 
-    def __init__(self, images: PreparedImages, particle: int, state: EpochRecord) -> None:
-        row = state.particles.position(particle)
+    def __init__(self, images: PreparedImages, particle: int, record: EpochRecord) -> None:
+        row = record.particles.position(particle)
         self.images, self.rows = images, torch.tensor([particle])
         self.points, self.box_size, self.extent = images.points.to(images.device), images.box_size, images.extent
         # Read between lattice points, an image shows its zero frequency as well, which its coefficients leave out.
         self.picture = (images.normalised(self.rows)[0] * images.mask).to(images.device)
         self.coefficients = fourier.to_half_plane(self.picture, self.points) / self.box_size
-        self.noise = torch.from_numpy(np.array(state.noise[state.map_of(row)])).to(images.device)
+        self.noise = torch.from_numpy(np.array(record.noise[record.map_of(row)])).to(images.device)
         self.shell = images.shell.to(images.device)
         self.noise_seen = float(images.mask.square().mean())
-        self.moves = state.max_shift > 0
-        self.pose_shift = torch.from_numpy(np.array(state.particles.shifts[row], dtype=np.float32))
+        self.moves = record.max_shift > 0
+        self.pose_shift = torch.from_numpy(np.array(record.particles.shifts[row], dtype=np.float32))
 
     def weights(self, count: int) -> Tensor:
         """`(p,)` inverse noise variance of the first points."""
@@ -85,7 +85,7 @@ class ParticleImage:
             `(j, t, k)`.
         """
         points, angles = templates.points, angles.to(templates.points.device)
-        box = min(self.box_size, 2 * (band + MARGIN))
+        box = min(self.box_size, 2 * (band + KEPT_BEYOND_BAND))
         image = fourier.fourier_crop(self.picture, box) * (self.box_size / box**2)
         turned, where = turned_coefficients(image, points, angles), turned_points(points, angles)  # (j, p), (j, p, 2)
         ctf = self.images.ctf_at(self.rows.expand(len(angles)), where)

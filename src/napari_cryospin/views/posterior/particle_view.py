@@ -23,19 +23,20 @@ from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.run_particles import open_run_particles
 from napari_cryospin.settings import Settings
-from napari_cryospin.views.posterior.map_model import BAND, DETAIL_BAND, ZOOM_BAND, MapModel, go_on, make_model
-from napari_cryospin.views.posterior.particle_image import ParticleImage
-from napari_cryospin.views.posterior.sphere import best_pose, in_plane_angles, sphere_posterior
-from napari_cryospin.views.posterior.turned_image import soft_edge
-from napari_cryospin.views.posterior.view_results import (
-    SIDE,
-    Candidates,
-    Posterior,
+from napari_cryospin.views.posterior.answers import (
+    ZOOM_POINTS,
+    DirectionPosterior,
+    ProjectionComparison,
     Zoom,
     patch_axes,
     patch_directions,
     shortest_turns,
 )
+from napari_cryospin.views.posterior.cancelling import raise_if_cancelled
+from napari_cryospin.views.posterior.map_model import DETAIL_BAND, SPHERE_BAND, ZOOM_BAND, MapModel, make_model
+from napari_cryospin.views.posterior.particle_image import ParticleImage
+from napari_cryospin.views.posterior.sphere import best_pose, in_plane_angles, sphere_posterior
+from napari_cryospin.views.posterior.turned_image import soft_edge
 from napari_cryospin.views.sphere_pictures import CELLS_NSIDE
 
 ZOOM_IN_PLANE, ZOOM_STEP = 31, 0.75
@@ -43,7 +44,7 @@ ZOOM_IN_PLANE, ZOOM_STEP = 31, 0.75
 
 
 class ParticleView:
-    """Looks at single particles of a run. Thread safe; keeps what belongs to the newest state it was asked about.
+    """Looks at single particles of a run. Thread safe; keeps what belongs to the newest record it was asked about.
 
     Parameters
     ----------
@@ -60,9 +61,9 @@ class ParticleView:
         self.images = PreparedImages(particles, settings.preparation, rows, device, measure=False)
         self.padding = settings.volume.padding
         self._lock = threading.Lock()
-        self._state: EpochRecord | None = None
+        self._record: EpochRecord | None = None
         self._models: dict[int, MapModel] = {}  # by half
-        self._newest: Posterior | None = None
+        self._newest: DirectionPosterior | None = None
 
     @classmethod
     def of_run(cls, folder: RunFolder, *, device: str = "cpu") -> ParticleView:
@@ -70,8 +71,8 @@ class ParticleView:
         return cls(open_run_particles(folder), folder.settings, device=device)
 
     @torch.no_grad()
-    def prepare(self, state: EpochRecord, half: int = 0, cancelled: threading.Event | None = None) -> MapModel:
-        """Get a map ready; the other methods do it where it was not done.
+    def prepare(self, record: EpochRecord, half: int = 0, cancelled: threading.Event | None = None) -> MapModel:
+        """Slice one map of a record. The other methods call it themselves.
 
         Raises
         ------
@@ -81,22 +82,24 @@ class ParticleView:
             `cancelled` was set; nothing is kept.
         """
         with self._lock:
-            if self._state is not state:
-                self._state, self._models = state, {}
+            if self._record is not record:
+                self._record, self._models = record, {}
             if half not in self._models:
                 points, box = self.images.points.to(self.images.device), self.images.box_size
-                self._models[half] = make_model(state, half, points, box, self.padding, cancelled)
+                self._models[half] = make_model(record, half, points, box, self.padding, cancelled)
             return self._models[half]
 
     @torch.no_grad()
-    def posterior(self, particle: int, state: EpochRecord, cancelled: threading.Event | None = None) -> Posterior:
-        """Posterior of the view direction, in-plane angles summed over, and shifts about that of the run's pose.
+    def posterior(
+        self, particle: int, record: EpochRecord, cancelled: threading.Event | None = None
+    ) -> DirectionPosterior:
+        """Compute the posterior of the view direction; in-plane angles, and shifts about the run's, are summed over.
 
         Parameters
         ----------
         particle : int
             Row of the input, from 0.
-        state : EpochRecord
+        record : EpochRecord
             Maps and poses to look at it with: its own half's map, where halves are reconstructed.
         cancelled : threading.Event, optional
             Setting it makes the call raise `CancelledError` soon.
@@ -107,13 +110,13 @@ class ParticleView:
             The run does not use this row, or the image cannot be read.
         """
         newest = self._newest
-        if newest is not None and newest.state is state and newest.particle == particle:
+        if newest is not None and newest.record is record and newest.particle == particle:
             return newest
-        model, image = self._look(particle, state, cancelled)
-        found, rotation, shift = sphere_posterior(image, model, min(state.band, BAND))
-        posterior = Posterior(
+        model, image = self._model_and_image(particle, record, cancelled)
+        found, rotation, shift = sphere_posterior(image, model, min(record.band, SPHERE_BAND))
+        posterior = DirectionPosterior(
             particle=particle,
-            state=state,
+            record=record,
             log_posterior=found.cpu().numpy(),
             rotation=rotation.numpy(),
             shift=shift.numpy(),
@@ -125,37 +128,42 @@ class ParticleView:
     def zoom(
         self,
         particle: int,
-        state: EpochRecord,
+        record: EpochRecord,
         direction: ArrayLike | None = None,
         cancelled: threading.Event | None = None,
     ) -> Zoom:
-        """Gnomonic view of the posterior on a local grid of its own, in-plane angles near the mode's summed over.
+        """Compute a gnomonic view of the posterior, on a local grid; in-plane angles near the mode's are summed over.
 
         Parameters
         ----------
-        particle, state, cancelled
+        particle, record, cancelled
             As in `posterior`.
         direction : array_like, optional
             `(3,)` view direction to look at. Default: that of the posterior's best pose.
         """
-        found = self.posterior(particle, state, cancelled)
-        model, image = self._look(particle, state, cancelled)
+        found = self.posterior(particle, record, cancelled)
+        model, image = self._model_and_image(particle, record, cancelled)
         if direction is None:
             pose, shift = torch.from_numpy(found.rotation), torch.from_numpy(found.shift)
         else:
             pose, shift = self._best_at(image, model, torch.as_tensor(direction, dtype=torch.float64))
         centre = pose[2].double().numpy()
-        axes, band = patch_axes(centre), min(state.band, ZOOM_BAND)
+        axes, band = patch_axes(centre), min(record.band, ZOOM_BAND)
         rotations = pose @ torch.from_numpy(shortest_turns(patch_directions(centre, axes), centre)).float()
         templates = model.slices(rotations, band)
-        go_on(cancelled)
+        raise_if_cancelled(cancelled)
         angles = torch.deg2rad((torch.arange(ZOOM_IN_PLANE) - ZOOM_IN_PLANE // 2) * ZOOM_STEP)
         shifts = image.shifts_about(shift, band)
         values = image.compare(templates, angles, band, shifts)
         rotation, shift = best_pose(values, angles, shifts, rotations)
         return Zoom(
             particle=particle,
-            log_posterior=values.flatten(0, 1).logsumexp(0).log_softmax(0).reshape(SIDE, SIDE).cpu().numpy(),
+            log_posterior=values.flatten(0, 1)
+            .logsumexp(0)
+            .log_softmax(0)
+            .reshape(ZOOM_POINTS, ZOOM_POINTS)
+            .cpu()
+            .numpy(),
             centre=centre,
             axes=axes,
             rotation=rotation.numpy(),
@@ -163,26 +171,26 @@ class ParticleView:
         )
 
     @torch.no_grad()
-    def candidates(
+    def compare(
         self,
         particle: int,
-        state: EpochRecord,
+        record: EpochRecord,
         rotations: ArrayLike,
         shifts: ArrayLike,
         cancelled: threading.Event | None = None,
-    ) -> Candidates:
-        """The particle beside the map's projections at some poses, and how well each explains it.
+    ) -> ProjectionComparison:
+        """Put the particle beside the map's projections at some poses, and tell how well each explains it.
 
         Parameters
         ----------
-        particle, state, cancelled
+        particle, record, cancelled
             As in `posterior`.
         rotations, shifts : array_like
             `(k, 3, 3)`, and `(k, 2)` Angstrom; shifts count only where the run looks for them.
         """
-        posterior = self.posterior(particle, state, cancelled)
-        model, image = self._look(particle, state, cancelled)
-        band, device = min(state.band, DETAIL_BAND), self.images.device
+        posterior = self.posterior(particle, record, cancelled)
+        model, image = self._model_and_image(particle, record, cancelled)
+        band, device = min(record.band, DETAIL_BAND), self.images.device
         count = fourier.band_size(image.points, band)
         points, seen = image.points[:count], image.coefficients[None, :count]
         turns, moves = (torch.tensor(np.asarray(values, dtype=np.float32)) for values in (rotations, shifts))
@@ -194,7 +202,7 @@ class ParticleView:
         shown = torch.cat((seen, models)) * soft_edge(points, band) * image.box_size
         pictures = fourier.from_half_plane(shown, points, image.box_size).cpu().numpy()
         pixel = direction_pixel(turns, CELLS_NSIDE).numpy()
-        return Candidates(
+        return ProjectionComparison(
             particle=pictures[0],
             projections=pictures[1:],
             pixel_size=self.images.pixel_size,
@@ -206,19 +214,19 @@ class ParticleView:
             shifts=moves.numpy(),
         )
 
-    def _look(
-        self, particle: int, state: EpochRecord, cancelled: threading.Event | None
+    def _model_and_image(
+        self, particle: int, record: EpochRecord, cancelled: threading.Event | None
     ) -> tuple[MapModel, ParticleImage]:
-        """The map and the image, both ready."""
-        model = self.prepare(state, state.map_of(state.particles.position(particle)), cancelled)
-        go_on(cancelled)
-        return model, ParticleImage(self.images, particle, state)
+        """Give the model of the map, and the image."""
+        model = self.prepare(record, record.map_of(record.particles.position(particle)), cancelled)
+        raise_if_cancelled(cancelled)
+        return model, ParticleImage(self.images, particle, record)
 
     def _best_at(self, image: ParticleImage, model: MapModel, direction: Tensor) -> tuple[Tensor, Tensor]:
-        """Best in-plane angle and shift at a view direction `(3,)`: rotation `(3, 3)` and shift `(2,)`."""
+        """Find the best in-plane angle and shift at a `(3,)` view direction: rotation `(3, 3)` and shift `(2,)`."""
         x, y, z = direction / direction.norm()
         rotation = rotation_from_angles(torch.atan2(y, x), torch.acos(z), torch.zeros_like(z)).float()[None]
-        band, angles = min(model.band, BAND), in_plane_angles()
+        band, angles = min(model.band, SPHERE_BAND), in_plane_angles()
         shifts = image.shifts_about(image.pose_shift, band)
         values = image.compare(model.slices(rotation, band), angles, band, shifts)
         return best_pose(values, angles, shifts, rotation)

@@ -13,13 +13,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-EDGE = 4.0
+BAND_EDGE = 4.0
 """Shells over which a band ends softly; a quarter of the band where that is narrower."""
 
 
 def soft_edge(points: Tensor, band: int) -> Tensor:
     """`(p,)` weight of each of the `(p, 2)` points of a band: 1, falling to 0 as a raised cosine at its rim."""
-    width = min(EDGE, band / 4)
+    width = min(BAND_EDGE, band / 4)
     distance = points.double().norm(dim=-1) - (band + 0.5 - width)
     return (0.5 + 0.5 * torch.cos(torch.pi * (distance / width).clamp(0, 1))).float()
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +11,8 @@ from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
 
-from napari_cryospin.io.fsc_files import read_fsc_csv
-from napari_cryospin.views.curves import Along, Clock, newest, newest_line, series
+from napari_cryospin.views.curves import Along, Clock, newest, series
+from napari_cryospin.views.fsc import HalfMapFsc, epoch_fsc, results_fsc
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.curve_plot import Curve, CurvePlot, Mark
 from napari_cryospin.widgets.kit.multiples import Multiples
@@ -46,15 +44,6 @@ FSC_CURVES = {
     "corrected": curve_of("corrected", ACCENT, 2.0),
 }
 NO_HALVES = "only with half sets: see the settings of a run"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FscResults:
-    """What the results folder says of the half maps."""
-
-    curves: Mapping[str, NDArray] = field(default_factory=dict)  # frequency (1/A), and curves
-    resolution: float | None = None  # A
-    notes: tuple[str, ...] = ()
 
 
 class ConvergencePanel(Panel):
@@ -92,7 +81,7 @@ class ConvergencePanel(Panel):
         self.content.addLayout(row)
         self.content.addWidget(self.multiples, 1)
         self.redraw = Redraw(self, self.draw)
-        self.results = FscResults()
+        self.results = HalfMapFsc()
         self._read_of: tuple[Path, str] | None = None  # run and its state when the results were read
         self._worker = Worker("cryospin-fsc", self)
         self._worker.answered.connect(self._take_results)
@@ -131,7 +120,7 @@ class ConvergencePanel(Panel):
         self.redraw.ask()
 
     def _forget(self) -> None:
-        self.results, self._read_of = FscResults(), None
+        self.results, self._read_of = HalfMapFsc(), None
         self._tell()
 
     def _tell(self, _: Any = None) -> None:
@@ -147,9 +136,9 @@ class ConvergencePanel(Panel):
         status, path = self.session.status, self.session.folder.path
         if status is not None and not self.session.live and self._read_of != (path, status.state):
             self._read_of = (path, status.state)
-            self._worker.ask("fsc", lambda: (path, read_results(path / "results")))
+            self._worker.ask("fsc", lambda: (path, results_fsc(path / "results")))
 
-    def _take_results(self, _: str, answer: tuple[Path, FscResults]) -> None:
+    def _take_results(self, _: str, answer: tuple[Path, HalfMapFsc]) -> None:
         path, results = answer
         if self.session.folder is not None and self.session.folder.path == path:
             self.results = results
@@ -212,8 +201,9 @@ class ConvergencePanel(Panel):
         return curves
 
     def _draw_fsc(self) -> None:
-        table, epoch = self._fsc()
-        self.fsc.set_title(FSC if epoch is None else f"FSC at epoch {epoch}")
+        found = self._fsc()
+        table = found.curves
+        self.fsc.set_title(FSC if found.epoch is None else f"FSC at epoch {found.epoch}")
         self.fsc.set_x_name("resolution (Å)")
         frequency = table.get("frequency")
         if frequency is None:
@@ -225,15 +215,10 @@ class ConvergencePanel(Panel):
         self.fsc.set_marks([Mark(GOLD, "", QUIET), Mark(HALF, "", QUIET)], horizontal=True)
         self.fsc.set_range(x=(0, float(frequency[-1])), y=(-0.1, 1.05))
 
-    def _fsc(self) -> tuple[Mapping[str, NDArray], int | None]:
-        """Frequency and curves: of the results, or of an epoch, whose number comes with them."""
+    def _fsc(self) -> HalfMapFsc:
+        """FSC of the results, or of an epoch."""
         shown = self.session.shown_epoch
-        if shown is None and self.results.curves:
-            return self.results.curves, None
-        line = newest_line(self.session.metrics, "fsc", shown)
-        if line is None:
-            return {}, None
-        return {name: np.array(values, dtype=np.float64) for name, values in line["fsc"].items()}, line.get("epoch")
+        return self.results if shown is None and self.results.curves else epoch_fsc(self.session.metrics, shown)
 
     def _has_halves(self) -> bool:
         snapshot = self.session.snapshot
@@ -248,10 +233,10 @@ class ConvergencePanel(Panel):
             resolution, kind = self.results.resolution, "half sets, results"
         parts = [] if shown is None else [f"epoch {shown}"]
         parts += [] if resolution is None else [f"{resolution:.1f} Å at FSC 0.143 ({kind})"]
-        line = newest_line(self.session.metrics, "fsc", shown)
-        if resolution is None and line is not None and line.get("half_sets_warning"):
-            parts.append(f"epoch {line['epoch']}: the half maps do not agree yet")
-            notes.append(line["half_sets_warning"])
+        compared = epoch_fsc(self.session.metrics, shown)
+        if resolution is None and compared.notes:
+            parts.append(f"epoch {compared.epoch}: the half maps do not agree yet")
+            notes += compared.notes
         return "   ".join(parts), "\n".join([*parts, *notes])
 
 
@@ -261,14 +246,3 @@ def bulk_of(curves: list[Curve]) -> tuple[float, float] | None:
         return None
     values = curves[0].y
     return 0.0, 1.08 * float(min(values.max(), 2.5 * np.median(values)))
-
-
-def read_results(path: Path) -> FscResults:
-    """FSC and figures of a results folder; empty where it has none."""
-    curves, figures = path / "fsc.csv", path / "postprocess.json"
-    said = json.loads(figures.read_text()) if figures.exists() else {}
-    return FscResults(
-        curves=dict(read_fsc_csv(curves)) if curves.exists() else {},
-        resolution=said.get("resolution_angstrom"),
-        notes=tuple(said.get("notes", ())),
-    )

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
 
-from napari_cryospin.views.curves import Clock, newest, series, shares
-from napari_cryospin.views.heads import HeadMaps, head_maps
+from napari_cryospin.views.curves import Clock, newest, series, share_names
+from napari_cryospin.views.heads import HeadMaps
+from napari_cryospin.views.run_view import RunView
 from napari_cryospin.widgets.charts.half_choice import HalfChoice
 from napari_cryospin.widgets.kit.colours import SAMPLE_COLOUR, head_colour, theme_of
 from napari_cryospin.widgets.kit.curve_plot import BarPlot, Curve, CurvePlot, Mark
@@ -122,7 +123,7 @@ class HeadsPanel(Panel):
         session, metrics = self.session, self.session.metrics
         if session.shown_epoch is None and session.snapshot is not None:
             return 100 * np.asarray(session.snapshot.head_share, dtype=np.float64)
-        names = shares(metrics)
+        names = share_names(metrics)
         found = [newest(metrics, name, session.shown_epoch) for name in [*names, "sample_share"]]
         return None if not names or None in found else 100 * np.array(found, dtype=np.float64)
 
@@ -181,7 +182,7 @@ class HeadsPanel(Panel):
         session = self.session
         retitle(self.over, BOTH if self.half.half else OVER)
         clock, curves = Clock(session.metrics, session.status), []
-        for name in [*shares(session.metrics), "sample_share"]:
+        for name in [*share_names(session.metrics), "sample_share"]:
             x, y = series(session.metrics, name, "epoch", clock)
             number = name.rpartition("_")[2]
             sample = name == "sample_share"
@@ -200,15 +201,16 @@ class HeadsPanel(Panel):
         if session.folder is None or not session.epochs:
             return
         shown = [epoch for epoch in session.epochs if session.shown_epoch is None or epoch <= session.shown_epoch]
-        epoch, folder, errors, half = (shown or session.epochs)[-1], session.folder, self._wants_errors, self.half.half
-        truth = session.truth
-        wanted = (folder.path, epoch, errors, half, truth)
+        epoch, errors, half = (shown or session.epochs)[-1], self._wants_errors, self.half.half
+        view = RunView(session.folder, session.truth)
+        wanted = (view.folder.path, epoch, errors, half, view.truth)
         if wanted != self._asked:
             self._asked = wanted
-            self._worker.ask("maps", lambda: head_maps(folder, epoch, errors, half, truth))
+            self._worker.ask("maps", lambda: (view.folder.path, view.heads(epoch, errors=errors, half=half)))
 
-    def _take(self, _: str, maps: HeadMaps) -> None:
-        if self.session.folder is not None and self.session.folder.path == maps.path:
+    def _take(self, _: str, answer: tuple[Path, HeadMaps]) -> None:
+        path, maps = answer
+        if self.session.folder is not None and self.session.folder.path == path:
             self.maps = maps
             self.redraw.ask()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +9,9 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy
 
-from napari_cryospin.evaluation.head_maps import direction_counts, grid_for
-from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.particle_record import ParticleRecord
-from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.views.curves import newest
-from napari_cryospin.views.sphere_pictures import prepare_sphere_map
+from napari_cryospin.views.moment import Moment
+from napari_cryospin.views.orientations import Orientations, orientations_at
 from napari_cryospin.widgets.charts.half_choice import HalfChoice
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.redraw import Redraw
@@ -27,22 +23,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 EVERY, NEWS_EVERY = 1000, 5000  # ms between two countings: when something is asked for, and of a run that goes on
-MOST = 20_000  # particles that the sampling of Fourier space is judged by
 NAME = "Particles seen from each direction"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Directions:
-    """View directions of all particles at one moment, counted."""
-
-    of: object  # run, snapshot or epoch, half
-    epoch: int
-    rows: NDArray[np.int64]  # (n,) rows of the input
-    directions: NDArray[np.float32]  # (n, 3)
-    counts: NDArray[np.int64]  # (cells,)
-    efficiency: float
-    sampled: float  # share of Fourier space, at the shell that is looked at
-    angstrom: float  # that shell
 
 
 class OrientationsPanel(Panel):
@@ -77,7 +58,7 @@ class OrientationsPanel(Panel):
         self.content.setSpacing(2)
         self.content.addLayout(row)
         self.content.addWidget(self.sphere, 1)
-        self.found: Directions | None = None
+        self.found: Orientations | None = None
         self._asked: object = None
         self.redraw = Redraw(self, self.draw, every=EVERY, news_every=NEWS_EVERY)
         self._worker = Worker("cryospin-orientations", self)
@@ -134,18 +115,15 @@ class OrientationsPanel(Panel):
         kept = [epoch for epoch in session.epochs if session.shown_epoch is not None and epoch <= session.shown_epoch]
         folder, resolution = session.folder, newest(session.metrics, "resolution", session.shown_epoch)
         self.half.offer(snapshot.particles.half_sets)
-        half, pixel_size, box = self.half.half, snapshot.pixel_size, len(snapshot.map)
-        of = (folder.path, kept[-1], half) if kept else (folder.path, snapshot, half)
-        if of == self._asked:
-            return
-        self._asked = of
-        if kept:
-            self._worker.ask("count", lambda: of_history(folder, kept[-1], half, of, resolution, pixel_size, box))
-        else:
-            self._worker.ask("count", lambda: of_snapshot(snapshot, half, of, resolution))
+        moment, half = Moment(kept[-1]) if kept else Moment(snapshot.epoch, snapshot), self.half.half
+        wanted = (folder.path, moment.snapshot or moment.epoch, half)
+        if wanted != self._asked:
+            self._asked = wanted
+            self._worker.ask("count", lambda: (wanted, orientations_at(folder, moment, half, resolution)))
 
-    def _take(self, _: str, found: Directions) -> None:
-        if found.of == self._asked:
+    def _take(self, _: str, answer: tuple[object, Orientations]) -> None:
+        wanted, found = answer
+        if wanted == self._asked:
             self.found = found
             self._show()
 
@@ -183,53 +161,9 @@ class OrientationsPanel(Panel):
             self.session.choose_particle(int(self.found.rows[nearest]))
 
 
-def words_of(found: Directions) -> str:
+def words_of(found: Orientations) -> str:
     """The figures in a line."""
     empty = float((found.counts == 0).mean())
     parts = [f"{found.counts.sum():,} particles", f"empty cells {empty:.0%}", f"efficiency {found.efficiency:.2f}"]
     parts += [f"Fourier space {found.sampled:.0%} at {found.angstrom:.1f} Å", f"epoch {found.epoch}"]
     return "   ".join(parts)
-
-
-def of_snapshot(snapshot: Snapshot, half: int, of: object, resolution: float | None) -> Directions:
-    """Count a snapshot's view directions."""
-    return count(snapshot.particles, half, of, snapshot.epoch, resolution, snapshot.pixel_size, len(snapshot.map))
-
-
-def of_history(
-    folder: RunFolder, epoch: int, half: int, of: object, resolution: float | None, pixel_size: float, box: int
-) -> Directions:
-    """Count the view directions of an epoch."""
-    return count(folder.history(epoch).particles(), half, of, epoch, resolution, pixel_size, box)
-
-
-def count(
-    record: ParticleRecord,
-    half: int,
-    of: object,
-    epoch: int,
-    resolution: float | None,
-    pixel_size: float,
-    box: int,
-) -> Directions:
-    """Count view directions, and judge how they sample Fourier space. Takes a while: in a worker's thread."""
-    # Here: healpy takes a second to import, which no window should wait for.
-    from napari_cryospin.evaluation.orientation_distribution import orientation_distribution
-
-    members = record.of_half(half)
-    rotations = members.rotations
-    nside = grid_for(len(rotations))
-    prepare_sphere_map(nside)
-    shell = min(box / 2, box * pixel_size / resolution) if resolution else box / 4
-    some = np.random.default_rng(0).permutation(len(rotations))[:MOST]
-    judged = orientation_distribution(rotations[some], shell)
-    return Directions(
-        of=of,
-        epoch=epoch,
-        rows=members.rows,
-        directions=np.ascontiguousarray(rotations[:, 2]),
-        counts=direction_counts(rotations, nside),
-        efficiency=judged.efficiency,
-        sampled=judged.sampled,
-        angstrom=box * pixel_size / shell,
-    )

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cryospin.io.mrc import mrc_header, read_map
+from napari_cryospin.views.isosurface import CONTOUR_ENCLOSES
 
 if TYPE_CHECKING:
     from napari.types import LayerData
 
 log = logging.getLogger(__name__)
-
-ENCLOSED = 0.01
-"""Share of the grid points that the first contour encloses (ChimeraX's rule)."""
 
 
 def map_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
@@ -33,7 +31,7 @@ def read_map_layers(path: str | Sequence[str]) -> list[LayerData]:
 def map_layer(path: Path) -> LayerData:
     """Image layer of a map, drawn in Angstrom; in pixels where the header does not say the pixel size (0)."""
     density, pixel_size = read_map(path)
-    low, level, high = (float(one) for one in np.quantile(density, [0.5, 1 - ENCLOSED, 1]))
+    low, level, high = (float(one) for one in np.quantile(density, [0.5, 1 - CONTOUR_ENCLOSES, 1]))
     keywords: dict[str, Any] = {
         "name": path.stem,
         "colormap": "gray",

@@ -58,11 +58,11 @@ class MapControls(QWidget):
         self.row.addWidget(self.rendering)
         self.row.addLayout(self._make_level(), 1)
         self.row.addLayout(self.end)
-        self.rendering.activated.connect(lambda _: live.set_look(rendering=self.rendering.currentData()))
-        self.half.activated.connect(lambda _: live.set_look(half=self.half.currentData()))
+        self.rendering.activated.connect(lambda _: live.set_display(rendering=self.rendering.currentData()))
+        self.half.activated.connect(lambda _: live.set_display(half=self.half.currentData()))
         self.hand.clicked.connect(live.session.flip_hand)
-        live.look_changed.connect(self._show_look)
-        self._show_look()
+        live.display_changed.connect(self._show_display)
+        self._show_display()
 
     def _make_level(self) -> QHBoxLayout:
         self.level = QSlider(Qt.Orientation.Horizontal)
@@ -111,20 +111,20 @@ class MapControls(QWidget):
             self.level.blockSignals(False)
         self.half.setVisible(picture.halves > 0)
 
-    def _show_look(self, _: object = None) -> None:
-        look = self.live.look
-        self.rendering.setCurrentIndex(self.rendering.findData(look.rendering))
-        self.half.setCurrentIndex(self.half.findData(look.half))
-        self.rule.setChecked(look.level is None)
-        self.hand.setChecked(look.flipped)
+    def _show_display(self, _: object = None) -> None:
+        display = self.live.display
+        self.rendering.setCurrentIndex(self.rendering.findData(display.rendering))
+        self.half.setCurrentIndex(self.half.findData(display.half))
+        self.rule.setChecked(display.level is None)
+        self.hand.setChecked(display.flipped)
 
     def _level_moved(self, position: int) -> None:
         low, high = self._range
-        self.live.set_look(level=low + (high - low) * position / _LEVEL_STEPS)
+        self.live.set_display(level=low + (high - low) * position / _LEVEL_STEPS)
 
     def _rule_clicked(self, follow: bool) -> None:
         picture = self.live.picture
         if follow:
-            self.live.set_look(level=None)
+            self.live.set_display(level=None)
         elif picture is not None:
-            self.live.set_look(level=picture.statistics.sigma(picture.level))
+            self.live.set_display(level=picture.statistics.sigma(picture.level))

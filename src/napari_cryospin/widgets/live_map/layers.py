@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_cryospin.views.map_pictures import Look, MapPicture, MapReader, MapSource
+from napari_cryospin.views.map_pictures import MapDisplay, MapPicture, MapReader, MapSource
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.live_map.camera_link import CameraLink
 from napari_cryospin.widgets.live_map.map_layer import MapLayer, as_chimerax
@@ -37,7 +37,7 @@ class LiveMap(QObject):
 
     Attributes
     ----------
-    look
+    display
         How the user wants to see the map.
     picture
         What is drawn; None: nothing yet.
@@ -46,14 +46,14 @@ class LiveMap(QObject):
     """
 
     drawn = Signal(object)  # MapPicture; None: the map was taken away
-    look_changed = Signal(object)  # Look
+    display_changed = Signal(object)  # MapDisplay
     failed = Signal(str)  # why a map could not be shown
 
     def __init__(self, viewer: Viewer, session: Session) -> None:
         super().__init__(session)
         self.viewer: Viewer = weakref.proxy(viewer)  # a session must not keep its viewer alive
         self.session = session
-        self.look = Look(flipped=session.hand_flipped)
+        self.display = MapDisplay(flipped=session.hand_flipped)
         self.picture: MapPicture | None = None
         self.slices_shown = False
         self.slices_at: np.ndarray | None = None
@@ -76,20 +76,20 @@ class LiveMap(QObject):
 
     # What the user wants
 
-    def set_look(self, **changes: Any) -> None:
-        """Change fields of the look."""
-        look = replace(self.look, **changes)
-        if look != self.look:
-            self.look = look
-            self.look_changed.emit(look)
+    def set_display(self, **changes: Any) -> None:
+        """Change fields of the display."""
+        display = replace(self.display, **changes)
+        if display != self.display:
+            self.display = display
+            self.display_changed.emit(display)
             self._ask()
 
     def _threshold_moved(self, value: float) -> None:
         if self.picture is not None:
-            self.set_look(level=self.picture.statistics.sigma(value))
+            self.set_display(level=self.picture.statistics.sigma(value))
 
     def _flip(self, flipped: bool) -> None:
-        self.set_look(flipped=flipped)
+        self.set_display(flipped=flipped)
 
     # What is there to be shown
 
@@ -98,11 +98,11 @@ class LiveMap(QObject):
             self.layer.remove()
             self._reader = MapReader()
             self.picture = None
-            self.look = replace(self.look, level=None, half=1)
-            self.look_changed.emit(self.look)
+            self.display = replace(self.display, level=None, half=1)
+            self.display_changed.emit(self.display)
             self.drawn.emit(None)
         self._folder = self._path()
-        self.set_look(flipped=self.session.hand_flipped)
+        self.set_display(flipped=self.session.hand_flipped)
 
     def _path(self) -> Path | None:
         return None if self.session.folder is None else self.session.folder.path
@@ -119,7 +119,7 @@ class LiveMap(QObject):
 
     @property
     def _surface(self) -> bool:
-        return self.look.rendering == "surface" and self.viewer.dims.ndisplay == 3
+        return self.display.rendering == "surface" and self.viewer.dims.ndisplay == 3
 
     # Drawing
 
@@ -135,8 +135,8 @@ class LiveMap(QObject):
             self._again = True
             return
         self._asked, self._again = True, False
-        reader, folder, look, surface = self._reader, self._folder, self.look, self._surface
-        self._worker.ask("picture", lambda: (folder, reader.picture(source, look, surface)))
+        reader, folder, display, surface = self._reader, self._folder, self.display, self._surface
+        self._worker.ask("picture", lambda: (folder, reader.picture(source, display, surface)))
 
     def _hear(self, _: str, answer: tuple[object, MapPicture]) -> None:
         folder, picture = answer

@@ -165,8 +165,8 @@ class MapLayer:
         low, high = layer.contrast_limits
         self._limits = float(low), float(high)
         layer.iso_threshold = picture.level
-        rendering = picture.look.rendering
-        if rendering != "surface" and (self._shown is None or self._shown.look.rendering != rendering):
+        rendering = picture.display.rendering
+        if rendering != "surface" and (self._shown is None or self._shown.display.rendering != rendering):
             layer.rendering = rendering
 
     def _limits_of(self, picture: MapPicture) -> tuple[float, float]:

@@ -10,11 +10,11 @@ from qtpy.QtCore import QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QWidget
 
-from napari_cryospin.views.posterior.candidate import Candidate
+from napari_cryospin.views.posterior.shown_pose import ShownPose
 from napari_cryospin.widgets.kit.colours import POSE_COLOUR, SAMPLE_COLOUR, TRUTH_COLOUR, head_colour
 
 if TYPE_CHECKING:
-    from napari_cryospin.views.posterior.view_results import Candidates
+    from napari_cryospin.views.posterior.answers import ProjectionComparison
 
 SIDE, BAR, LINE, PAD = 88, 18, 14, 4  # px: picture, colour bar, line of text, around
 ROWS = ("error", "p (cell)", "rot", "tilt", "psi", "shift (Å)")
@@ -27,7 +27,7 @@ LIMIT = 3.0
 """Contrast: this many standard deviations of the particle, for all pictures alike."""
 
 
-def colour_of(candidate: Candidate) -> str:
+def colour_of(candidate: ShownPose) -> str:
     """The colour in which a candidate is drawn: that of its head, or of what it is."""
     kinds = {"best": SAMPLE_COLOUR, "pose": POSE_COLOUR, "truth": TRUTH_COLOUR}
     return kinds.get(candidate.kind) or head_colour(candidate.head)
@@ -87,7 +87,7 @@ class Card(QWidget):
 class CandidateStrip(QWidget):
     """The particle stays; the candidates scroll beside it, the one with the least error first."""
 
-    clicked = Signal(object)  # Candidate
+    clicked = Signal(object)  # ShownPose
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -95,7 +95,7 @@ class CandidateStrip(QWidget):
         self.particle.names = True
         self.particle.setToolTip("The particle's image, low-passed as the projections are\n" + "\n".join(TIPS))
         self.cards: list[Card] = []
-        self.shown: tuple[Candidate, ...] = ()
+        self.shown: tuple[ShownPose, ...] = ()
         self._inner = QWidget()
         self._row = QHBoxLayout(self._inner)
         self._row.setContentsMargins(0, 0, 0, 0)
@@ -122,7 +122,7 @@ class CandidateStrip(QWidget):
         for card in self.cards:
             card.hide()
 
-    def show_candidates(self, shown: tuple[Candidate, ...], candidates: Candidates) -> None:
+    def show_poses(self, shown: tuple[ShownPose, ...], candidates: ProjectionComparison) -> None:
         """Show a particle with projections at `(k,)` poses, the one that explains it best first."""
         order = np.argsort(candidates.error, kind="stable")
         self.shown = tuple(shown[number] for number in order)
@@ -164,7 +164,7 @@ def grey(picture: NDArray, limit: float) -> QImage:
     return QImage(levels.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8).copy()
 
 
-def numbers(candidates: Candidates, number: int) -> tuple[str, ...]:
+def numbers(candidates: ProjectionComparison, number: int) -> tuple[str, ...]:
     """A candidate's numbers as text, a line each of `ROWS`."""
     probability = float(candidates.probability[number])
     share = f"{100 * probability:.3g} %" if probability >= 1e-5 else "< 0.001 %"

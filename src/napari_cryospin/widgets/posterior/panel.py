@@ -6,16 +6,17 @@ import threading
 import time
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton
 
-from napari_cryospin.views.posterior.candidate import Candidate
-from napari_cryospin.views.posterior.saving import save_numbers
-from napari_cryospin.views.posterior.source import Detail, Look, Moment, PosteriorSource
+from napari_cryospin.views.moment import Moment
+from napari_cryospin.views.posterior.particle_posterior import ParticlePosterior
+from napari_cryospin.views.posterior.shown_pose import ShownPose
+from napari_cryospin.views.run_view import RunView
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.redraw import lay_out
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 
     from napari_cryospin.runs.messages import Status
 
-EVERY, MOST = 3.0, 15.0  # s between two looks at new maps of a run that goes on, at the least and at the most
+FOLLOW_EVERY, FOLLOW_AT_LEAST = 3.0, 15.0  # s between two posteriors of a run that goes on: at the least, at the most
 PAINTING = 30  # ms that painting the posterior has before its details are computed
-SHARE = 0.02  # of the time that following the run may take
+FOLLOWING_SHARE = 0.02  # of the time that following the run may take
 
 
 class PosteriorPanel(Panel):
@@ -52,9 +53,8 @@ class PosteriorPanel(Panel):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty=EMPTY)
-        self.look: Look | None = None
-        self.detail: Detail | None = None
-        self.source: PosteriorSource | None = None
+        self.posterior: ParticlePosterior | None = None
+        self.view_of_run: RunView | None = None
         self._cancelled = threading.Event()
         self._moment: Moment | None = None
         self._stale = True
@@ -122,8 +122,8 @@ class PosteriorPanel(Panel):
     def _run_changed(self) -> None:
         self._cancelled.set()
         session = self.session
-        self.source = None if session.folder is None else PosteriorSource(session.folder, session.truth)
-        self.look = self.detail = self._moment = None
+        self.view_of_run = None if session.folder is None else RunView(session.folder, session.truth)
+        self.posterior = self._moment = None
         self._faced, self._cost = -1, 0.0
         self.views.show_scene(None)
         self.legend.show_scene(None)
@@ -141,7 +141,8 @@ class PosteriorPanel(Panel):
             self.show_empty(waiting_for(self.session))
         self._stale = True
         if self.isVisible() and not self._timer.isActive() and self.session.shown_epoch is None:
-            wait = min(max(EVERY, self._cost / SHARE), MOST) - (time.monotonic() - self._answered_at)
+            pause = min(max(FOLLOW_EVERY, self._cost / FOLLOWING_SHARE), FOLLOW_AT_LEAST)
+            wait = pause - (time.monotonic() - self._answered_at)
             self._timer.start(max(0, int(1000 * wait)))
 
     def _status_changed(self, status: Status) -> None:
@@ -163,7 +164,7 @@ class PosteriorPanel(Panel):
         """Go on to the newest map."""
         if self.isVisible() and self._stale and self.session.shown_epoch is None:
             self._moment = None
-            self.ask(following=self.look is not None)
+            self.ask(following=self.posterior is not None)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
@@ -190,8 +191,8 @@ class PosteriorPanel(Panel):
 
     def ask(self, following: bool = False) -> None:
         """Have the chosen particle looked at, in one go where nobody waits; what was asked before is given up."""
-        moment, source, particle = self._now(), self.source, self.session.particle
-        if not self.isVisible() or moment is None or source is None:
+        moment, view, particle = self._now(), self.view_of_run, self.session.particle
+        if not self.isVisible() or moment is None or view is None:
             self._stale = True
             return
         self._cancelled.set()
@@ -199,65 +200,66 @@ class PosteriorPanel(Panel):
         self._stale = False
         busy = self.session.live
 
-        def look() -> tuple[threading.Event, Look | Detail]:
+        def compute() -> tuple[threading.Event, ParticlePosterior]:
             compute_alone(busy)
-            found = source.look(particle, moment, cancelled)
-            return cancelled, source.detail(found, cancelled) if following else found
+            found = view.posteriors.of(particle, moment, cancelled)
+            return cancelled, view.posteriors.with_detail(found, cancelled) if following else found
 
-        self._worker.ask("detail" if following else "look", look)
+        self._worker.ask("posterior", compute)
 
-    def _answered(self, kind: str, answer: tuple[threading.Event, Any]) -> None:
+    def _answered(self, _: str, answer: tuple[threading.Event, ParticlePosterior]) -> None:
         cancelled, found = answer
         if cancelled is not self._cancelled or cancelled.is_set():
             return
-        if kind == "look":
-            self._show_look(found)
-            self._draw(scene_of(found, None))
+        is_new = self.posterior is None or self.posterior.directions is not found.directions
+        if is_new or found.detail is None:
+            self._show_posterior(found)
+        if found.detail is None:
+            self._draw(scene_of(found))
             self._paint_first.start(PAINTING)
         else:
-            if self.look is not found.look:
-                self._show_look(found.look)
             self._show_detail(found)
         lay_out()
 
     def _ask_detail(self) -> None:
-        source, look, cancelled = self.source, self.look, self._cancelled
-        if source is not None and look is not None and not cancelled.is_set():
-            self._worker.ask("detail", lambda: (cancelled, source.detail(look, cancelled)))
+        view, posterior, cancelled = self.view_of_run, self.posterior, self._cancelled
+        if view is not None and posterior is not None and not cancelled.is_set():
+            self._worker.ask("detail", lambda: (cancelled, view.posteriors.with_detail(posterior, cancelled)))
 
     def _failed(self, _: str, error: Exception) -> None:
         if not isinstance(error, CancelledError):
             self.note.setText(with_fields(error))
-            if self.look is None or self.look.particle != self.session.particle:
-                self.look = self.detail = None
+            if self.posterior is None or self.posterior.particle != self.session.particle:
+                self.posterior = None
                 self.views.show_scene(None)
                 self.legend.show_scene(None)
                 self.strip.clear()
                 self.title.setText("")
             self.show_content()
 
-    def _show_look(self, look: Look) -> None:
-        self.look, self._answered_at, self._cost = look, time.monotonic(), look.seconds
-        if self.detail is not None and self.detail.look.particle != look.particle:
-            self.detail = None
+    def _show_posterior(self, posterior: ParticlePosterior) -> None:
+        before, self.posterior = self.posterior, posterior
+        self._answered_at, self._cost = time.monotonic(), posterior.seconds
+        if before is None or before.particle != posterior.particle:
             self.strip.clear()
         self.show_content()
-        self.picker.set_rows(look.rows)
-        self.picker.set_entropy(look.entropy, look.rows)
-        self.picker.show_particle(look.particle)
-        self.title.setText(title_of(look))
-        self.note.setText(note_of(look, ""))
-        if look.particle != self._faced and not self.link.isChecked():
-            self._show_front(look)
+        self.picker.set_rows(posterior.rows)
+        self.picker.set_entropy(posterior.entropies, posterior.rows)
+        self.picker.show_particle(posterior.particle)
+        self.title.setText(title_of(posterior))
+        self.note.setText(note_of(posterior))
+        if posterior.particle != self._faced and not self.link.isChecked():
+            self._show_front(posterior)
 
-    def _show_detail(self, detail: Detail) -> None:
-        assert self.look is not None
-        self.detail = detail
-        self._answered_at, self._cost = time.monotonic(), self.look.seconds + detail.seconds
-        self._draw(scene_of(self.look, detail))
+    def _show_detail(self, posterior: ParticlePosterior) -> None:
+        detail = posterior.detail
+        assert detail is not None
+        self.posterior = posterior
+        self._answered_at, self._cost = time.monotonic(), posterior.seconds + detail.seconds
+        self._draw(scene_of(posterior))
         self.views.show_zoom(detail.zoom)
-        self.strip.show_candidates(detail.shown, detail.candidates)
-        self.note.setText(note_of(self.look, detail.truth_note))
+        self.strip.show_poses(detail.shown, detail.comparison)
+        self.note.setText(note_of(posterior))
 
     def _draw(self, scene: DirectionScene) -> None:
         self.views.show_scene(scene)
@@ -265,16 +267,16 @@ class PosteriorPanel(Panel):
 
     # Turning
 
-    def _show_front(self, look: Look) -> None:
-        """Of a particle that is new here, the best mode must be on the side that is seen."""
-        best = look.mode
+    def _show_front(self, posterior: ParticlePosterior) -> None:
+        """Turn the best mode of a particle that was not shown before to the side that is seen."""
+        best = posterior.mode
         if self._faced < 0 or self.views.sphere.rotation[2] @ best < 0.3:
             self.views.sphere.face(best, upright=True)
-        self._faced = look.particle
+        self._faced = posterior.particle
 
     def _face(self) -> None:
-        if self.look is not None:
-            self.views.sphere.face(self.look.mode, upright=True)
+        if self.posterior is not None:
+            self.views.sphere.face(self.posterior.mode, upright=True)
             self._sphere_turned(self.views.sphere.rotation)
 
     def _linked(self, linked: bool) -> None:
@@ -289,19 +291,19 @@ class PosteriorPanel(Panel):
         if self.link.isChecked():
             self.session.turn_to(rotation)
 
-    def _card_clicked(self, candidate: Candidate) -> None:
-        self.session.turn_to_pose(candidate.rotation)
+    def _card_clicked(self, pose: ShownPose) -> None:
+        self.session.turn_to_pose(pose.rotation)
         if not self.link.isChecked():
-            self.views.sphere.face(candidate.rotation[2])
+            self.views.sphere.face(pose.rotation[2])
 
     def _write(self, path: Path) -> None:
-        """Write a picture or numbers, as the path's suffix says; nothing where no particle was looked at yet."""
-        if self.look is None:
+        """Write a picture or numbers, as the path's suffix says; nothing where there is no posterior yet."""
+        if self.posterior is None:
             return
         if path.suffix == ".png":
             save_picture(self.picture(), path)
         else:
-            save_numbers(self.look, self.detail, path)
+            self.posterior.save(path)
 
     def picture(self) -> QImage:
         """Text, the three maps, legend and candidates beneath each other, however little of them is in sight."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_cryospin.geometry.sphere_cells import pixel_of
-from napari_cryospin.views.posterior.source import Detail, Look
+from napari_cryospin.views.posterior.particle_posterior import ParticlePosterior
 from napari_cryospin.widgets.sphere.scene import DirectionScene, Marker
 
 if TYPE_CHECKING:
@@ -37,18 +37,19 @@ def percent(share: float) -> str:
     return f"{100 * share:.{2 if share < 0.01 else 1 if share < 0.9995 else 0}f} %"
 
 
-def scene_of(look: Look, detail: Detail | None) -> DirectionScene:
-    """What the pictures draw of a particle."""
+def scene_of(posterior: ParticlePosterior) -> DirectionScene:
+    """Make what the pictures draw of a particle."""
+    detail = posterior.detail
     markers = [
-        Marker(unit(head[2]), "head", f"head {number + 1}", number, number == look.winner)
-        for number, head in enumerate(look.heads)
+        Marker(unit(head[2]), "head", f"head {number + 1}", number, number == posterior.winner)
+        for number, head in enumerate(posterior.candidates)
     ]
-    best = look.posterior.rotation if detail is None else detail.best
-    markers.append(Marker(unit(look.rotation[2]), "pose", "the run's pose"))
+    best = posterior.directions.rotation if detail is None else detail.best
+    markers.append(Marker(unit(posterior.rotation[2]), "pose", "the run's pose"))
     markers.append(Marker(unit(best[2]), "best", "best pose on the grid"))
     if detail is not None and detail.truth is not None:
         markers.append(Marker(unit(detail.truth[2]), "truth", "true pose"))
-    return DirectionScene(look.posterior.log_posterior, tuple(markers), look.path)
+    return DirectionScene(posterior.directions.log_posterior, tuple(markers), posterior.path)
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
@@ -57,32 +58,31 @@ def unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def title_of(look: Look) -> str:
-    """How uncertain a particle is, and who won it, under which map."""
-    scene = scene_of(look, None)
-    cells = len(look.posterior.log_posterior)
-    if look.sampled:
+def title_of(posterior: ParticlePosterior) -> str:
+    """Say how uncertain a particle is, and who won it, under which map."""
+    scene, log_posterior = scene_of(posterior), posterior.directions.log_posterior
+    cells = len(log_posterior)
+    if posterior.sampled:
         winner = "won by the posterior sample"
     else:
-        winner = f"won by head {look.winner + 1}" if look.winner >= 0 else "not won yet"
-    step = "" if look.moment.snapshot is None else f", step {look.moment.snapshot.step}"
-    at_pose = float(np.exp(look.posterior.log_posterior[pixel_of(unit(look.rotation[2]), 8)]))
-    entropy, highest, region = look.posterior.entropy, np.log(cells), int(scene.region.sum())
+        winner = f"won by head {posterior.winner + 1}" if posterior.winner >= 0 else "not won yet"
+    step = "" if posterior.step is None else f", step {posterior.step}"
+    at_pose = float(np.exp(log_posterior[pixel_of(unit(posterior.rotation[2]), posterior.directions.nside)]))
     return (
-        f"<b>Particle {look.particle}</b>: entropy <b>{entropy:.2f}</b> of {highest:.2f} nats; "
-        f"90 % in <b>{region}</b> of {cells} cells; {percent(at_pose)} at the run's pose<br>"
-        f"{look.stage.capitalize()}, epoch {look.moment.epoch}{step}; {winner}"
+        f"<b>Particle {posterior.particle}</b>: entropy <b>{posterior.entropy:.2f}</b> of {np.log(cells):.2f} nats; "
+        f"90 % in <b>{int(scene.region.sum())}</b> of {cells} cells; {percent(at_pose)} at the run's pose<br>"
+        f"{posterior.stage.capitalize()}, epoch {posterior.epoch}{step}; {winner}"
     )
 
 
-def note_of(look: Look, truth_note: str) -> str:
-    """What must be said of the candidates."""
-    if not len(look.heads):
+def note_of(posterior: ParticlePosterior) -> str:
+    """Say what must be known of the candidates and of the truth."""
+    epoch = posterior.candidate_epoch
+    if not len(posterior.candidates):
         text = "No candidates: no epoch's history has them yet."
-    elif look.frozen:
-        text = (
-            f"Candidates: the encoder's last ones (epoch {look.candidate_epoch}); after the switch heads do not move."
-        )
+    elif posterior.frozen:
+        text = f"Candidates: the encoder's last ones (epoch {epoch}); after the switch heads do not move."
     else:
-        text = f"Candidates of the heads in epoch {look.candidate_epoch}."
-    return f"{text} {truth_note}".strip()
+        text = f"Candidates of the heads in epoch {epoch}."
+    note = "" if posterior.detail is None else posterior.detail.truth_note
+    return f"{text} {note}".strip()

@@ -14,7 +14,7 @@ from napari_cryospin.widgets.sphere.scene import DirectionScene
 from napari_cryospin.widgets.sphere.zoom import ZoomView
 
 if TYPE_CHECKING:
-    from napari_cryospin.views.posterior.view_results import Zoom
+    from napari_cryospin.views.posterior.answers import Zoom
 
 WIDE_FROM = 700  # px from which the three stand side by side
 WIDTH_SHARES = (3, 5, 3)

@@ -16,7 +16,7 @@ from napari_cryospin.widgets.sphere.scene import REGION_SHARE, DirectionScene, c
 from napari_cryospin.widgets.sphere.view import RIM_COLOUR, DirectionView, small_font
 
 if TYPE_CHECKING:
-    from napari_cryospin.views.posterior.view_results import Zoom
+    from napari_cryospin.views.posterior.answers import Zoom
 
 LEFT_MARGIN, TOP_MARGIN, RIGHT_MARGIN, BOTTOM_MARGIN = 30, 22, 8, 20  # px around the map, for its scale
 LINES_REACH = 4  # times the reach up to which lines are followed

@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class ShownPose:
     """A pose whose projection is shown.
 
     Attributes
     ----------
-    kind
+    kind : str
         "head", "best", "pose" or "truth".
-    rotation, shift
+    rotation, shift : ndarray
         `(3, 3)`, and `(2,)` Angstrom.
-    head
-        0-based, of a head.
-    winner
+    head : int
+        From 0, of a head.
+    winner : bool
         Whether the run took this one.
     """
 
@@ -31,5 +31,6 @@ class Candidate:
 
     @property
     def title(self) -> str:
+        """What the pose is, in a word or two."""
         names = {"best": "best on grid", "pose": "run's pose", "truth": "truth"}
         return names.get(self.kind) or (f"{self.head + 1}  winner" if self.winner else f"{self.head + 1}")

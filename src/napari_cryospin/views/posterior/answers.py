@@ -1,4 +1,4 @@
-"""What the view of a particle answers, and the geometry of its gnomonic zoom. No torch in here."""
+"""What the view of a particle answers, and the geometry of its gnomonic zoom. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_cryospin.runs.epoch_record import EpochRecord
 
-SIDE = 41
+ZOOM_POINTS = 41
 """Points along a side of the zoom."""
-FIELD = 20.0
+ZOOM_FIELD = 20.0
 """Degrees that the zoom spans."""
-LINE = np.linspace(-FIELD / 2, FIELD / 2, SIDE)
+ZOOM_LINE = np.linspace(-ZOOM_FIELD / 2, ZOOM_FIELD / 2, ZOOM_POINTS)
 """`(side,)` degrees from the zoom's centre, of its columns and of its rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Posterior:
+class DirectionPosterior:
     """Posterior of one particle's view direction."""
 
     particle: int  # row of the input, from 0
-    state: EpochRecord  # of the run, under which this is
+    record: EpochRecord  # of the run, under whose map this is
     log_posterior: NDArray[np.float32]  # (pixels,) HEALPix directions in ring order; exp sums to 1
     rotation: NDArray[np.float32]  # (3, 3) best pose of the grid
     shift: NDArray[np.float32]  # (2,) A, the best pose's
@@ -53,7 +53,7 @@ class Zoom:
     rotation: NDArray[np.float32]  # (3, 3) best pose of the grid
     shift: NDArray[np.float32]  # (2,) A, the best pose's
 
-    u = v = LINE  # degrees of the columns and of the rows from the centre
+    u = v = ZOOM_LINE  # degrees of the columns and of the rows from the centre
 
     def project(self, directions: ArrayLike) -> NDArray[np.float64]:
         """Where `(..., 3)` view directions are seen: `(..., 2)` degrees u, v; nan on the far side of the sphere."""
@@ -64,15 +64,15 @@ class Zoom:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidates:
-    """A particle beside the map's projections at some poses."""
+class ProjectionComparison:
+    """A particle beside the map's projections at some poses, and how well each explains it."""
 
     particle: NDArray[np.float32]  # (n, n) low-passed; in standard deviations of the background
     projections: NDArray[np.float32]  # (k, n, n) with CTF, at their shifts, low-passed likewise
     pixel_size: float  # A
     error: NDArray[np.float32]  # (k,) squared error over the noise, a coefficient: 1 where only noise is left
     log_likelihood: NDArray[np.float32]  # (k,) nats, below that of the best of these
-    pixel: NDArray[np.int64]  # (k,) HEALPix direction, as in `Posterior.log_posterior`
+    pixel: NDArray[np.int64]  # (k,) HEALPix direction, as in `DirectionPosterior.log_posterior`
     probability: NDArray[np.float32]  # (k,) posterior probability of that direction
     angles: NDArray[np.float64]  # (k, 3) degrees: rot, tilt, psi
     shifts: NDArray[np.float32]  # (k, 2) A
@@ -88,7 +88,7 @@ def patch_axes(centre: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def patch_directions(centre: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float64]:
     """`(side * side, 3)` unit view directions of the zoom, row by row."""
-    v, u = np.meshgrid(*(np.tan(np.radians(LINE)),) * 2, indexing="ij")
+    v, u = np.meshgrid(*(np.tan(np.radians(ZOOM_LINE)),) * 2, indexing="ij")
     directions = centre + u[..., None] * axes[0] + v[..., None] * axes[1]
     return (directions / np.linalg.norm(directions, axis=-1, keepdims=True)).reshape(-1, 3)
 

@@ -1,0 +1,90 @@
+"""From where the particles of a run are seen, and how well that samples Fourier space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cryospin.evaluation.head_maps import direction_counts, grid_for
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.views.moment import Moment
+from napari_cryospin.views.sphere_pictures import prepare_sphere_map
+
+JUDGED_PARTICLES = 20_000
+"""Particles, drawn at random, by which the sampling of Fourier space is judged; more would only take longer."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Orientations:
+    """View directions of a run's particles at one moment.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs that were finished.
+    rows : ndarray
+        `(n,)` rows of the input.
+    directions : ndarray
+        `(n, 3)` unit view directions in the map's frame.
+    counts : ndarray
+        `(cells,)` particles in each cell of a HEALPix grid, ring order.
+    efficiency : float
+        0 to 1: by this factor fewer evenly spread particles would do as well.
+    sampled : float
+        0 to 1: share of the shell's points that some particle's slice passes.
+    angstrom : float
+        Resolution of that shell.
+    """
+
+    epoch: int
+    rows: NDArray[np.int64]
+    directions: NDArray[np.floating]
+    counts: NDArray[np.int64]
+    efficiency: float
+    sampled: float
+    angstrom: float
+
+
+def orientations_at(
+    folder: RunFolder, moment: Moment, half: int | None = None, resolution: float | None = None
+) -> Orientations:
+    """Count view directions, and judge how they sample Fourier space. Takes a while: a window asks a worker's thread.
+
+    Parameters
+    ----------
+    folder, moment
+        Of which run, and when.
+    half
+        Half set, 1 or 2. Default: the first, where there are any.
+    resolution
+        A: shell of Fourier space that is judged. Default: half of Nyquist.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The run has no history of the epoch.
+    """
+    # Here: healpy takes a second to import, which no window should wait for.
+    from napari_cryospin.evaluation.orientation_distribution import orientation_distribution
+
+    snapshot, file = moment.snapshot, folder.history(moment.epoch)
+    record = file.particles() if snapshot is None else snapshot.particles
+    box = len(file.maps()[0] if snapshot is None else snapshot.map)
+    pixel_size = file.pixel_size if snapshot is None else snapshot.pixel_size
+    members = record.of_half(int(record.has_halves) if half is None else half)
+    nside = grid_for(len(members))
+    prepare_sphere_map(nside)
+    shell = min(box / 2, box * pixel_size / resolution) if resolution else box / 4
+    some = np.random.default_rng(0).permutation(len(members))[:JUDGED_PARTICLES]
+    judged = orientation_distribution(members.rotations[some], shell)
+    return Orientations(
+        epoch=moment.epoch,
+        rows=members.rows,
+        directions=np.ascontiguousarray(members.rotations[:, 2]),
+        counts=direction_counts(members.rotations, nside),
+        efficiency=judged.efficiency,
+        sampled=judged.sampled,
+        angstrom=box * pixel_size / shell,
+    )
