@@ -63,7 +63,7 @@ SINGLE_OR_DOUBLE = (np.float64, np.float32)
 """Types of poses: double precision in results, single precision while a run goes on."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ParticleRecord:
     """What a run knows of its particles. All arrays are read-only and in the same order.
 
@@ -132,6 +132,9 @@ class ParticleRecord:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"ParticleRecord of {len(self)} particles: {', '.join(self.arrays)}"
 
     @property
     def has_halves(self) -> bool:

@@ -26,6 +26,7 @@ from napari_cryospin.export.selection import Selection
 from napari_cryospin.export.table import EXPORTERS
 from napari_cryospin.geometry.angles import euler_from_rotation
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.results import PARTICLES_FILE
 from napari_cryospin.widgets.export.chimerax_box import ChimeraXBox, look_of
 from napari_cryospin.widgets.export.job import export_job_of
 from napari_cryospin.widgets.export.particle_choice import ParticleChoice
@@ -275,7 +276,7 @@ class ExportPanel(Panel):
 
 
 def _has_poses(folder: RunFolder) -> bool:
-    return (folder.path / "results" / "particles.npz").is_file() or bool(folder.history_paths())
+    return (folder.results_path / PARTICLES_FILE).is_file() or bool(folder.history_paths())
 
 
 def _combo(items: dict[str, Any]) -> QComboBox:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QFormLayout, QVBoxLayout, QWidget
 
 from napari_cryospin.evaluation.gold_standard import THRESHOLD
-from napari_cryospin.evaluation.guinier import FROM, LEAST_SHELLS, guinier
-from napari_cryospin.evaluation.map_filter import b_factor_factors, low_pass_factors
-from napari_cryospin.io.mrc import read_map
+from napari_cryospin.views.amplitudes import MapAmplitudes, read_amplitudes
 from napari_cryospin.widgets.kit.colours import Theme
 from napari_cryospin.widgets.kit.curve_plot import Curve, CurvePlot, Mark
 from napari_cryospin.widgets.kit.parts import text_label
@@ -23,67 +18,11 @@ from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, SECOND
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 NO_RESULTS_TEXT = "B-factor and low-pass are asked for once the run has results: when it ends, or is stopped."
 FSC_COLOURS = {"corrected": ACCENT, "masked": SECOND, "unmasked": QUIET}
-LEAST_PASSED = 1e-4
-"""Amplitudes that the filter leaves less than this of are not drawn."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class AmplitudeFigures:
-    """What a run's results say of their map's amplitudes."""
-
-    square: NDArray[np.float64]  # (shells,) 1/A^2, from the first shell on
-    log_amplitude: NDArray[np.float64]  # (shells,)
-    box_size: int
-    pixel_size: float  # A
-    fsc: pd.DataFrame | None
-    b_factor: float | None  # A^2, the automatic one; None: not sharpened
-    resolution: float | None  # A
-    gold_standard: bool
-
-    @property
-    def line(self) -> tuple[NDArray, NDArray] | None:
-        """The Guinier fit's line over the shells that it was made from; None: there are too few."""
-        end = self.resolution or np.inf
-        fitted = (self.square >= 1 / FROM**2) & (self.square <= 1 / end**2)
-        if self.b_factor is None or np.count_nonzero(fitted) < LEAST_SHELLS:
-            return None
-        x, y = self.square[fitted], self.log_amplitude[fitted]
-        return x, y.mean() + self.b_factor / 4 * (x - x.mean())
-
-    def sharpened(self, b_factor: float, low_pass: float) -> NDArray[np.float64]:
-        """`(shells,)` logarithm of the amplitudes with a B-factor (A^2) and a low-pass (A); nan where they end."""
-        factors = b_factor_factors(self.box_size, self.pixel_size, b_factor)
-        passed = low_pass_factors(self.box_size, self.pixel_size, low_pass)
-        with np.errstate(divide="ignore"):
-            return self.log_amplitude + np.where(passed > LEAST_PASSED, np.log(factors * passed), np.nan)[1:]
-
-
-def read_amplitude_figures(results: Path) -> AmplitudeFigures | None:
-    """Figures of a run's folder of results; None: there are none yet."""
-    if not (results / "postprocess.json").is_file():
-        return None
-    known = json.loads((results / "postprocess.json").read_text())
-    density, pixel_size = read_map(results / "map.mrc")
-    fsc = pd.read_csv(results / "fsc.csv") if (results / "fsc.csv").is_file() else None
-    resolution = known["resolution_angstrom"]
-    if (results / "guinier.csv").is_file():
-        table = pd.read_csv(results / "guinier.csv")
-        square, log_amplitude = table["square"].to_numpy(), table["log_amplitude"].to_numpy()
-    else:
-        plot = guinier(density, pixel_size, resolution or 2 * pixel_size)
-        square, log_amplitude = plot.square, plot.log_amplitude
-    return AmplitudeFigures(
-        square=square,
-        log_amplitude=log_amplitude,
-        box_size=len(density),
-        pixel_size=pixel_size,
-        fsc=fsc,
-        b_factor=known["b_factor"],
-        resolution=resolution,
-        gold_standard=known["gold_standard"],
-    )
 
 
 class SharpenBox(QWidget):
@@ -100,7 +39,7 @@ class SharpenBox(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
-        self.figures: AmplitudeFigures | None = None
+        self.figures: MapAmplitudes | None = None
         self.b_factor = _field("Å²", -2000, 500, 0)
         self.low_pass = _field("Å", 1, 200, 1)
         self.by_hand = {
@@ -157,9 +96,9 @@ class SharpenBox(QWidget):
         if folder is None:
             self._show(None)
         else:
-            self.worker.ask("read", lambda: (folder.path, read_amplitude_figures(folder.path / "results")))
+            self.worker.ask("read", lambda: (folder.path, read_amplitudes(folder.path / "results")))
 
-    def _take(self, _: str, answer: tuple[Path, AmplitudeFigures | None]) -> None:
+    def _take(self, _: str, answer: tuple[Path, MapAmplitudes | None]) -> None:
         path, figures = answer
         if self.session.folder is not None and path == self.session.folder.path:
             self._show(figures)
@@ -168,7 +107,7 @@ class SharpenBox(QWidget):
         self._show(None)
         self.said.setText(f"the results cannot be read: {error}")
 
-    def _show(self, figures: AmplitudeFigures | None) -> None:
+    def _show(self, figures: MapAmplitudes | None) -> None:
         self.figures = figures
         for part in (self.fields, self.guinier):
             part.setVisible(figures is not None)
