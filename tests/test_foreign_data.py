@@ -31,14 +31,13 @@ from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.pose_posterior import log_likelihoods, make_templates
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.engine.sampling import pose_grid
-from napari_cryospin.engine.switching import remake_volume
+from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.evaluation.fsc import fsc, spherical_mask
 from napari_cryospin.evaluation.map_alignment import align_maps, apply_alignment
 from napari_cryospin.evaluation.pose_error import rotation_errors, shift_errors
 from napari_cryospin.geometry.so3 import rotation_distance
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.particles import Particles
 from napari_cryospin.physics import fourier
 from napari_cryospin.physics.slicing import central_slices, shift_phases
@@ -132,9 +131,9 @@ def fit_settings(update: str) -> Settings:
 def fit_volume(particles: Particles, update: str) -> NDArray[np.float32]:
     """Map of images at the poses that the particles have."""
     fit = Fit(prepare(particles), fit_settings(update), torch.Generator().manual_seed(0))
-    fit.poses.set(torch.arange(len(fit)), *as_tensors(particles))
+    fit.particles.record_poses(torch.arange(len(fit)), *as_tensors(particles))
     if update == "wiener":
-        remake_volume(fit, fit.full_band)
+        WienerStep(fit).remake(fit.band.full)
     else:
         take_adam_steps(fit)
     return fit.volume.to_map().numpy()
@@ -142,13 +141,13 @@ def fit_volume(particles: Particles, update: str) -> NDArray[np.float32]:
 
 def take_adam_steps(fit: Fit, steps: int = 300, rate: float = 0.005) -> None:
     """Steps small enough, and falling, so that they stop before the noise of the outer shells is fitted."""
-    assert isinstance(fit.volume, HartleyVolume)
+    fit.volume.set_band(fit.band.full)
     optimiser = torch.optim.Adam(fit.volume.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 1e-3, steps)
     for _ in range(steps // 6):
         for rows in fit.images.batches(96, fit.generator):
-            batch = fit.batch(rows, fit.full_band)
-            model = fit.project(batch, fit.poses.rotations[rows], fit.poses.shifts[rows])
+            batch = fit.batch(rows, fit.band.full)
+            model = fit.project(batch, *fit.poses(batch))
             loss = ((model - batch.images).abs().square() * batch.weights).mean()
             optimiser.zero_grad()
             loss.backward()
@@ -237,16 +236,13 @@ def test_ab_initio_finds_the_shape(particles, truth):
     reconstruction = Reconstruction(particles, settings)
     while not reconstruction.finished:
         reconstruction.advance()
-        ready, reason = reconstruction.switch_advice()
-        if reconstruction.epoch_ended and ready and reconstruction.switched_at is None:
-            reconstruction.switch_to_auto_decoding(reason)
     fit = reconstruction.fits[0]
     density = fit.volume.to_map().numpy()
     found = align_maps(truth, density * spherical_mask(32, 14, 2), PIXEL_SIZE)
     aligned = apply_alignment(density, found.rotation, found.shift, PIXEL_SIZE, hand_flipped=found.hand_flipped)
-    rotations = fit.poses.rotations.numpy()
+    rotations = fit.particles.rotations.numpy()
     errors = rotation_errors(rotations, particles.rotations)
-    moved = shift_errors(fit.poses.shifts.numpy(), particles.shifts, rotations, errors)
+    moved = shift_errors(fit.particles.shifts.numpy(), particles.shifts, rotations, errors)
     values = correlate(aligned, truth)
     report = (
         f"shells 1 to 9: {as_text(values[1:10])}; rotations off by {errors.median:.0f} degrees (median), "

@@ -117,7 +117,7 @@ def test_a_run_on_a_device_is_that_on_the_cpu(name, pretend_device, particles):
     reconstruction = Reconstruction(particles, tiny(name, devices))
     found = run(reconstruction)
     for fit, device in zip(reconstruction.fits, devices.split(","), strict=True):
-        assert fit.poses.rotations.device == fit.volume.to_map().device == torch.device(device)
+        assert fit.particles.rotations.device == fit.volume.to_map().device == torch.device(device)
     both_stages = "fully amortized" not in name
     assert [snapshot.stage == "auto-decoding" for snapshot, _, _ in found["shown"]][-1] == both_stages
     on_cpu = Reconstruction(particles, tiny(name, "cpu"))
@@ -146,7 +146,7 @@ def test_a_run_goes_on_from_a_checkpoint_on_another_device(name, stage, pretend_
             reconstruction.advance()
             if reconstruction.epoch_ended and reconstruction.epoch == settings.schedule.switch:
                 reconstruction.switch_to_auto_decoding("planned")
-            if reconstruction.epoch == epoch and reconstruction.queue:
+            if reconstruction.epoch == epoch and reconstruction.progress_made.queue:
                 break
         torch.save(reconstruction.state_dict(), tmp_path / "checkpoint.pt")
         state = torch.load(tmp_path / "checkpoint.pt", map_location="cpu", weights_only=True)

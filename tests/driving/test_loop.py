@@ -10,10 +10,11 @@ import pytest
 from napari_cryospin.driving.loop import drive
 from napari_cryospin.driving.publisher import Budget
 from napari_cryospin.engine.images import Interrupted
+from napari_cryospin.engine.switching import SwitchAdvice
 from napari_cryospin.runs.messages import Command, RefusedError
 from napari_cryospin.runs.results import Results
 from napari_cryospin.runs.snapshot import Snapshot
-from napari_cryospin.settings import MachineSettings, ScheduleSettings, Settings
+from napari_cryospin.settings import MachineSettings, Settings
 from support.records import epoch_record, particle_record
 
 STEPS_PER_EPOCH = 5
@@ -23,12 +24,12 @@ N = 4
 class FakeReconstruction:
     """An engine that computes nothing."""
 
-    def __init__(self, epochs=4, step_time=0.0, snapshot_time=0.0, fail_at=None, ready_at=99):
+    def __init__(self, epochs=4, step_time=0.0, snapshot_time=0.0, fail_at=None, due_at=99):
         self.stage = "auto-encoding"
         self.step = self.epoch = 0
         self.epochs = epochs
         self.epoch_ended = False
-        self.step_time, self.snapshot_time, self.fail_at, self.ready_at = step_time, snapshot_time, fail_at, ready_at
+        self.step_time, self.snapshot_time, self.fail_at, self.due_at = step_time, snapshot_time, fail_at, due_at
         self.inside_a_step = False
         self.snapshots = self.comparisons = 0
         self.half_sets, self.resolution, self.band = None, float("nan"), 9.0
@@ -70,7 +71,12 @@ class FakeReconstruction:
         self.stage = "auto-decoding"
 
     def switch_advice(self):
-        return self.epoch >= self.ready_at, "heads and posterior agree"
+        return SwitchAdvice(self.switch_due is not None, "heads and posterior agree")
+
+    @property
+    def switch_due(self):
+        due = self.epoch_ended and self.epoch >= self.due_at and self.stage == "auto-encoding" and not self.finished
+        return "automatic: heads and posterior agree" if due else None
 
     def snapshot(self):
         assert not self.inside_a_step
@@ -103,7 +109,7 @@ class FakeReconstruction:
 
     def state_dict(self):
         assert not self.inside_a_step
-        return {"step": self.step, "epoch": self.epoch}
+        return {"progress": {"step": self.step, "epoch": self.epoch}}
 
 
 class FakeChannel:
@@ -152,8 +158,8 @@ class FakeChannel:
         return next(event for event in self.said["event"] if event.kind == kind)
 
 
-def settings_for(switch="by-hand", method="cryospin", **machine):
-    return Settings(method=method, schedule=ScheduleSettings(switch=switch), machine=MachineSettings(**machine))
+def settings_for(**machine):
+    return Settings(machine=MachineSettings(**machine))
 
 
 def test_a_run_ends_with_checkpoint_results_and_then_the_word():
@@ -162,7 +168,7 @@ def test_a_run_ends_with_checkpoint_results_and_then_the_word():
     assert channel.kinds() == ["started", "finished"]
     assert [event.step for event in channel.said["event"] if event.kind == "epoch"] == [5, 10, 15, 20]
     assert channel.said["history"][-1] == 4
-    assert channel.said["checkpoint"][-1]["reconstruction"]["step"] == 20
+    assert channel.said["checkpoint"][-1]["reconstruction"]["progress"]["step"] == 20
     assert len(channel.said["results"]) == 1
     last = channel.said["status"][-1]
     assert (last.state, last.step, last.epoch, last.progress) == ("finished", 20, 4, 1.0)
@@ -199,31 +205,33 @@ def test_what_cannot_be_obeyed_is_refused_with_the_reason_and_the_run_goes_on():
     assert channel.kinds()[-1] == "finished"
 
 
-@pytest.mark.parametrize(
-    ("switch", "ready_at", "method", "step"),
-    [
-        (3, 99, "cryospin", 15),
-        ("automatic", 2, "cryospin", 10),
-        ("by-hand", 0, "cryospin", None),
-        (3, 0, "fully-amortized", None),
-    ],
-)
-def test_switch_policy(switch, ready_at, method, step):
+@pytest.mark.parametrize(("due_at", "step"), [(3, 15), (2, 10), (4, None), (99, None)])
+def test_a_switch_that_is_due_is_made_and_told(due_at, step):
+    """At the end of the epoch, once, and not when the run ends there."""
     channel = FakeChannel()
-    drive(FakeReconstruction(ready_at=ready_at), channel, settings_for(switch, method))
+    reconstruction = FakeReconstruction(due_at=due_at)
+    drive(reconstruction, channel, settings_for())
     switched = [event for event in channel.said["event"] if event.kind == "switched"]
     assert [event.step for event in switched] == ([] if step is None else [step])
-    if step is not None:  # a checkpoint at the switch, and the snapshot that shows it
-        assert step in [state["reconstruction"]["step"] for state in channel.said["checkpoint"]]
-        assert (step, "auto-decoding") in [(snapshot.step, snapshot.stage) for snapshot in channel.said["snapshot"]]
+    if step is None:
+        return
+    assert switched[0].detail["reason"] == "automatic: heads and posterior agree"
+    # The history before it holds the last candidates; a checkpoint is written at the switch, and the snapshot shows it.
+    assert step // STEPS_PER_EPOCH in channel.said["history"]
+    assert step in [state["step"] for state in channel.said["checkpoint"]]
+    assert (step, "auto-decoding") in [(snapshot.step, snapshot.stage) for snapshot in channel.said["snapshot"]]
+    kinds = [event.kind for event in channel.said["event"]]
+    assert kinds[kinds.index("switched") - 1] == "epoch"
 
 
 def test_no_checkpoint_falls_between_an_epoch_and_its_switch():
     channel = FakeChannel()
-    reconstruction = FakeReconstruction()
-    reconstruction.state_dict = lambda: {name: getattr(reconstruction, name) for name in ("step", "epoch", "stage")}
-    drive(reconstruction, channel, settings_for(2, checkpoint_every=0.0))
-    stages = {state["reconstruction"]["stage"] for state in channel.said["checkpoint"] if state["step"] >= 10}
+    reconstruction = FakeReconstruction(due_at=2)
+    names = ("step", "epoch", "stage")
+    reconstruction.state_dict = lambda: {"progress": {name: getattr(reconstruction, name) for name in names}}
+    drive(reconstruction, channel, settings_for(checkpoint_every=0.0))
+    kept = [state["reconstruction"]["progress"] for state in channel.said["checkpoint"]]
+    stages = {progress["stage"] for progress in kept if progress["step"] >= 10}
     assert stages == {"auto-decoding"}
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 import napari_cryospin
+from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.pose_posterior import log_likelihoods, make_templates
 from napari_cryospin.engine.pose_refinement import refine_poses
@@ -80,8 +81,15 @@ def log_ratios(images: PreparedImages, density: Tensor, particles, shifted: bool
     rows, weights = torch.arange(len(images)), 1 / images.noise[images.shell]
     truth = torch.from_numpy(particles.rotations).float()
     shifts = torch.from_numpy(particles.shifts).float() if shifted else None
-    data = images.coefficients(rows), images.ctf(rows), weights, images.points, images.extent
-    at_truth, best = (refine_poses(lattices, PADDING, truth, shifts, *data, steps=steps)[2] for steps in (1, 8))
+    batch = Batch(
+        rows=rows,
+        images=images.coefficients(rows),
+        ctf=images.ctf(rows),
+        points=images.points,
+        weights=weights,
+        extent=images.extent,
+    )
+    at_truth, best = (refine_poses(lattices, batch, truth, shifts, padding=PADDING, steps=steps)[2] for steps in (1, 8))
     return 2 * (at_truth - best)
 
 

@@ -13,7 +13,7 @@ from napari_cryospin.engine.outcome import make_results
 from napari_cryospin.engine.pose_refinement import refine_poses
 from napari_cryospin.engine.precision import angular_precision
 from napari_cryospin.engine.reconstruction import Reconstruction
-from napari_cryospin.engine.switching import remake_volume
+from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.evaluation.gold_standard import gold_standard
 from napari_cryospin.evaluation.map_alignment import apply_alignment
 from napari_cryospin.geometry.angles import angle_between
@@ -110,9 +110,9 @@ def reconstruction(make_phantom, simulate) -> Reconstruction:
     turn = torch.from_numpy(Rotation.random(random_state=1).as_matrix()).float()
     for fit, frame in zip(made.fits, (torch.eye(3), turn), strict=True):
         true = torch.from_numpy(particles.rotations[fit.images.rows.numpy()]).float()
-        fit.poses.set(torch.arange(len(fit)), true @ frame, torch.zeros(len(fit), 2))
-        remake_volume(fit, fit.full_band)
-        fit.error[:] = 1
+        fit.particles.record_poses(torch.arange(len(fit)), true @ frame, torch.zeros(len(fit), 2))
+        WienerStep(fit).remake(fit.band.full)
+        fit.particles.error[:] = 1
     return made
 
 
@@ -154,8 +154,7 @@ def test_precision_is_the_error_that_is_met(reconstruction):
     turn = torch.from_numpy(Rotation.random(random_state=1).as_matrix()).float()
     start = torch.from_numpy(particles.rotations[fit.images.rows.numpy()]).float() @ turn
     lattices = other.volume.gradient_lattices()
-    data = (batch.images, batch.ctf, batch.weights, batch.points, fit.images.extent)
-    found, _, _ = refine_poses(lattices, fit.volume.padding, start, None, *data, steps=8)
+    found, _, _ = refine_poses(lattices, batch, start, None, padding=fit.volume.padding, steps=8)
     met = angle_between(found.double().numpy(), start.double().numpy())
     assert np.isfinite(expected).all()
 
@@ -167,16 +166,16 @@ def test_images_that_hold_more_than_the_map_explains_are_told_of(reconstruction,
     assert np.isnan(make_results(reconstruction).error_over_noise)
     monkeypatch.setattr(Reconstruction, "finished", True)
     first, second = reconstruction.fits
-    kept = [fit.error.clone() for fit in reconstruction.fits]
-    first.error[:], second.error[:] = 1, 1.2
+    kept = [fit.particles.error.clone() for fit in reconstruction.fits]
+    first.particles.error[:], second.particles.error[:] = 1, 1.2
     results = make_results(reconstruction)
     assert results.error_over_noise == pytest.approx(1.2)
     assert results.notes[0].startswith("the images differ from the map by 20 % more than the noise")
     assert "half 2 explains its images worse" in results.notes[1]
-    second.error[:] = 1.01
+    second.particles.error[:] = 1.01
     assert not any("differ from the map" in note for note in make_results(reconstruction).notes)
     for fit, error in zip(reconstruction.fits, kept, strict=True):
-        fit.error[:] = error
+        fit.particles.error[:] = error
 
 
 def test_a_half_that_failed_is_named():

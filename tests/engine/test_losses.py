@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from napari_cryospin.engine.auto_encoding import AutoEncoding
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.losses import candidate_errors, take, teaching_loss, winner_takes_all
+from napari_cryospin.engine.methods import METHODS
 from napari_cryospin.engine.near_symmetry import with_mates
 from napari_cryospin.geometry.so3 import exponential_map, random_rotations
 from napari_cryospin.settings import PRESETS
@@ -49,7 +49,7 @@ def test_one_graph_for_the_winner_gives_the_plain_minimum(kind, make_phantom, si
         volume=dataclasses.replace(settings.volume, loss=kind),
     )
     fit = Fit(PreparedImages(particles, settings.preparation, torch.arange(24)), settings, torch.Generator())
-    stage, rows = AutoEncoding(fit), torch.arange(24)
+    stage, rows = METHODS["cryospin"].first_stage(fit), torch.arange(24)
     batch = fit.batch(rows)
     rotations, shifts = fit.encoder.train()(fit.encoder_images(rows))
     errors = candidate_errors(fit.project(batch, rotations, shifts), batch.images, batch.weights, kind)
@@ -58,11 +58,12 @@ def test_one_graph_for_the_winner_gives_the_plain_minimum(kind, make_phantom, si
     parameters = [*fit.encoder.parameters(), *fit.volume.parameters()]
     plain = torch.autograd.grad(loss / per_point, parameters)
     assert len(errors.argmin(1).unique()) > 1
-    for group in stage.optimiser.param_groups:
-        group["lr"] = 0.0  # the step leaves the weights, and their gradients to be compared
+    for learner in (*stage.learners, stage.volume_step):
+        for group in learner.optimiser.param_groups:
+            group["lr"] = 0.0  # the step leaves the weights, and their gradients to be compared
     metrics = stage.step(rows)
     assert metrics["loss"] == pytest.approx(float(loss.detach()) / fit.noise_error(len(batch.points)), rel=1e-5)
-    assert torch.equal(fit.winner, errors.argmin(1).to(fit.winner))
+    assert torch.equal(fit.particles.winner, errors.argmin(1).to(fit.particles.winner))
     for parameter, expected in zip(parameters, plain, strict=True):
         scale = float(expected.abs().max()) + 1e-6
         torch.testing.assert_close(parameter.grad, expected, atol=2e-4 * scale, rtol=1e-3)

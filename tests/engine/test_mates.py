@@ -4,11 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from napari_cryospin.engine.auto_encoding import AutoEncoding
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
-from napari_cryospin.engine.mates import MateTest, near_symmetries
-from napari_cryospin.engine.switching import agreement, remake_volume
+from napari_cryospin.engine.mates import MateTest
+from napari_cryospin.engine.methods import METHODS
+from napari_cryospin.engine.near_symmetry import near_symmetries
+from napari_cryospin.engine.phases import FIRST_MATES_BAND, Phase, Standing, Task
+from napari_cryospin.engine.pose_steps import GaussNewtonPoses
+from napari_cryospin.engine.switching import agreement
+from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.geometry.so3 import exponential_map, random_rotations, rotation_distance
 from napari_cryospin.physics.fourier import half_plane, map_to_hartley
 from napari_cryospin.physics.slicing import central_slices
@@ -34,6 +38,10 @@ def symmetric_map(order: int, defect: float = 0.0) -> Tensor:
 
 def about(degrees: float) -> Tensor:
     return exponential_map(torch.deg2rad(torch.tensor(degrees)) * AXIS)
+
+
+def mate_test(fit: Fit) -> MateTest:
+    return MateTest(fit, WienerStep(fit), GaussNewtonPoses(fit))
 
 
 def mates_of(density: Tensor) -> Tensor:
@@ -76,20 +84,18 @@ def test_the_test_waits_for_fine_poses_and_ends(make_phantom, simulate):
     particles = simulate(make_phantom(32), count=20, snr=5.0).particles
     settings = PRESETS["quick"]
     fit = Fit(PreparedImages(particles, settings.preparation, torch.arange(20)), settings, torch.Generator())
-    test = MateTest(fit)
-    fit.band = 6
-    assert not test.due()
-    fit.band = fit.full_band
-    assert test.due()
-    fit.volume.set_band(fit.band)
+    test = mate_test(fit)
+    for band, task in ((6, Task.NOTHING), (fit.band.full, Task.TEST_MATES), (FIRST_MATES_BAND, Task.TEST_MATES)):
+        assert Standing(Phase.TESTING_MATES, 6, band).task(fit.band.full) is task
+    fit.band.now = fit.band.full
+    fit.volume.set_band(fit.band.now)
     fit.volume.forget(0)
-    fit.poses.set(torch.arange(20), torch.from_numpy(particles.rotations).float(), torch.zeros(20, 2))
-    remake_volume(fit)
-    before = fit.poses.rotations.clone()
+    fit.particles.record_poses(torch.arange(20), torch.from_numpy(particles.rotations).float(), torch.zeros(20, 2))
+    test.step.remake()
+    before = fit.particles.rotations.clone()
     assert test.run() == {"mates": 0.0}  # no near-symmetry: over, and nothing was touched
-    assert test.over
-    assert not test.due()
-    assert torch.equal(fit.poses.rotations, before)
+    assert test.tally.over
+    assert torch.equal(fit.particles.rotations, before)
 
 
 def test_an_epoch_ends_with_a_look_for_near_symmetries(simulate):
@@ -97,22 +103,22 @@ def test_an_epoch_ends_with_a_look_for_near_symmetries(simulate):
     particles = simulate(symmetric_map(3), count=200, snr=5.0).particles
     settings = PRESETS["quick"]
     fit = Fit(PreparedImages(particles, settings.preparation, torch.arange(200)), settings, torch.Generator())
-    fit.poses.set(torch.arange(200), torch.from_numpy(particles.rotations).float(), torch.zeros(200, 2))
+    fit.particles.record_poses(torch.arange(200), torch.from_numpy(particles.rotations).float(), torch.zeros(200, 2))
     fit.volume.forget(0)
-    remake_volume(fit)
-    stage = AutoEncoding(fit)
+    stage = METHODS["cryospin"].first_stage(fit)
+    stage.volume_step.remake()
     stage.end_epoch()
-    assert len(fit.near_symmetries) == 0  # only the first shells are looked at yet
-    fit.band = fit.encoding_band
-    remake_volume(fit, fit.band)
-    fit.candidates[:] = (fit.poses.rotations @ about(120.0))[:, None]
-    assert agreement(fit, torch.arange(200), fit.poses.rotations) == 0
+    assert len(fit.near_symmetries.rotations) == 0  # only the first shells are looked at yet
+    fit.band.now = fit.band.encoding
+    WienerStep(fit).remake(fit.band.now)
+    fit.particles.candidates[:] = (fit.particles.rotations @ about(120.0))[:, None]
+    assert agreement(fit, torch.arange(200), fit.particles.rotations) == 0
     stage.end_epoch()
-    assert len(fit.near_symmetries) == 2
-    assert agreement(fit, torch.arange(200), fit.poses.rotations) == 1
+    assert len(fit.near_symmetries.rotations) == 2
+    assert agreement(fit, torch.arange(200), fit.particles.rotations) == 1
     other = Fit(fit.images, settings, torch.Generator())
     other.load_state_dict(fit.state_dict())
-    assert torch.equal(other.near_symmetries, fit.near_symmetries)
+    assert torch.equal(other.near_symmetries.rotations, fit.near_symmetries.rotations)
 
 
 def test_an_exact_symmetry_is_known_after_two_rounds_and_its_mates_are_mixed(simulate):
@@ -121,20 +127,20 @@ def test_an_exact_symmetry_is_known_after_two_rounds_and_its_mates_are_mixed(sim
     settings = PRESETS["quick"]
     fit = Fit(PreparedImages(particles, settings.preparation, torch.arange(200)), settings, torch.Generator())
     true = torch.from_numpy(particles.rotations).float()
-    fit.poses.set(torch.arange(200), true, torch.zeros(200, 2))
-    fit.band = fit.full_band
-    fit.volume.set_band(fit.band)
+    fit.particles.record_poses(torch.arange(200), true, torch.zeros(200, 2))
+    fit.band.now = fit.band.full
+    fit.volume.set_band(fit.band.now)
     fit.volume.forget(0)
-    remake_volume(fit)
-    test = MateTest(fit)
+    test = mate_test(fit)
+    test.step.remake()
     found = test.run()
     assert found["mates"] == 2
     assert 0.3 < found["mates_changed"] < 0.9
-    assert not test.over
+    assert not test.tally.over
     test.run()
-    assert test.over
+    assert test.tally.over
     turns = torch.stack([about(120.0 * k) for k in range(3)])
-    apart = rotation_distance(fit.poses.rotations[:, None], true[:, None] @ turns).amin(1)
+    apart = rotation_distance(fit.particles.rotations[:, None], true[:, None] @ turns).amin(1)
     assert float(apart.median()) < 3
 
 
@@ -145,12 +151,14 @@ def test_mates_are_tested_on_a_device_as_on_the_cpu(pretend_device, simulate):
     for device in ("cpu", pretend_device):
         fit = Fit(PreparedImages(particles, settings.preparation, rows, device), settings, torch.Generator())
         poses = (torch.from_numpy(values).float().to(device) for values in (particles.rotations, particles.shifts))
-        fit.poses.set(rows.to(device), *poses)
+        fit.particles.record_poses(rows, *poses)
         fit.volume.forget(0)
-        remake_volume(fit, fit.full_band)
-        fit.band = fit.full_band
-        found = MateTest(fit).run()
-        answers.append((found, fit.poses.rotations.cpu(), fit.poses.shifts.cpu(), fit.volume.sums.cpu()))
+        test = mate_test(fit)
+        test.step.remake(fit.band.full)
+        fit.band.now = fit.band.full
+        found = test.run()
+        poses = fit.particles.rotations.cpu(), fit.particles.shifts.cpu()
+        answers.append((found, *poses, fit.volume.sums.cpu()))
     (expected, *tensors), (found, *others) = answers
     assert expected["mates"] == 2
     assert found == expected

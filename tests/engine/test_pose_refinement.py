@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.engine import pose_refinement
+from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.pose_refinement import refine_poses
 from napari_cryospin.geometry.so3 import exponential_map, random_rotations, rotation_distance
 from napari_cryospin.models.projector import Projector
@@ -19,9 +20,19 @@ def lattices_of(density: Tensor, padding: int = PADDING) -> Tensor:
     return volume.gradient_lattices(density)
 
 
+def make_batch(images: Tensor, ctf: Tensor, points: Tensor) -> Batch:
+    weights = torch.full((len(points),), 4.0)
+    rows = torch.arange(len(images))
+    return Batch(rows=rows, images=images, ctf=ctf, points=points, weights=weights, extent=EXTENT)
+
+
+def refine(lattices: Tensor, batch: Batch, rotations: Tensor, shifts: Tensor | None, steps: int):
+    return refine_poses(lattices, batch, rotations, shifts, padding=PADDING, steps=steps)
+
+
 @pytest.fixture
 def data(make_phantom):
-    """Lattices, true poses, noise-free images, CTFs, weights and points of 40 particles."""
+    """Lattices, true poses, and a batch of 40 noise-free images."""
     generator = torch.Generator().manual_seed(0)
     points = half_plane(BOX)
     lattices = lattices_of(make_phantom(BOX))
@@ -29,7 +40,7 @@ def data(make_phantom):
     shifts = 8 * torch.randn(40, 2, generator=generator)
     ctf = torch.cos(0.3 * points.float().norm(dim=-1) * (1 + torch.rand(40, 1, generator=generator)))
     images = Projector(points=points, extent=EXTENT, padding=PADDING)(lattices[0], rotations, shifts, ctf)
-    return lattices, rotations, shifts, images, ctf, torch.full((len(points),), 4.0), points
+    return lattices, rotations, shifts, make_batch(images, ctf, points)
 
 
 def perturbed(rotations: Tensor, shifts: Tensor, degrees: float, pixels: float) -> tuple[Tensor, Tensor]:
@@ -40,11 +51,11 @@ def perturbed(rotations: Tensor, shifts: Tensor, degrees: float, pixels: float) 
 
 
 def test_perturbed_poses_come_back_and_nothing_is_written_to(data):
-    lattices, rotations, shifts, *rest = data
+    lattices, rotations, shifts, batch = data
     start, moved = perturbed(rotations, shifts, degrees=5.0, pixels=1.0)
-    arguments = (lattices, start, moved, *rest)
+    arguments = (lattices, start, moved, batch.images, batch.ctf, batch.weights, batch.points)
     kept = [value.clone() for value in arguments]
-    found, places, errors = refine_poses(lattices, PADDING, start, moved, *rest, EXTENT, steps=8)
+    found, places, errors = refine(lattices, batch, start, moved, steps=8)
     assert float(rotation_distance(found, rotations).median()) < 0.1
     assert float(rotation_distance(found, rotations).max()) < 1.0
     assert float((places - shifts).norm(dim=1).max()) < 0.5
@@ -54,10 +65,11 @@ def test_perturbed_poses_come_back_and_nothing_is_written_to(data):
 
 
 def test_rotations_alone(data):
-    lattices, rotations, shifts, images, ctf, weights, points = data
-    images = Projector(points=points, extent=EXTENT, padding=PADDING)(lattices[0], rotations, None, ctf)
+    lattices, rotations, shifts, batch = data
+    images = Projector(points=batch.points, extent=EXTENT, padding=PADDING)(lattices[0], rotations, None, batch.ctf)
+    batch = make_batch(images, batch.ctf, batch.points)
     start, _ = perturbed(rotations, shifts, degrees=5.0, pixels=0.0)
-    found, places, _ = refine_poses(lattices, PADDING, start, None, images, ctf, weights, points, EXTENT, steps=8)
+    found, places, _ = refine(lattices, batch, start, None, steps=8)
     assert places is None
     assert float(rotation_distance(found, rotations).median()) < 0.1
 
@@ -96,14 +108,14 @@ def test_derivatives_against_finite_differences(make_phantom):
 
 def test_more_steps_never_make_it_worse(data):
     """Also where the start is far off: a step that makes it worse is taken back."""
-    lattices, rotations, shifts, *rest = data
+    lattices, rotations, shifts, batch = data
     start, moved = perturbed(rotations, shifts, degrees=25.0, pixels=3.0)
     before = None
     for steps in range(1, 8):
-        found, places, errors = refine_poses(lattices, PADDING, start, moved, *rest, EXTENT, steps=steps)
-        images, ctf, weights, points = rest
-        model = Projector(points=points, extent=EXTENT, padding=PADDING)(lattices[0], found, places, ctf)
-        torch.testing.assert_close(errors, (images - model).abs().square() @ weights, rtol=1e-3, atol=1e-2)
+        found, places, errors = refine(lattices, batch, start, moved, steps=steps)
+        model = Projector(points=batch.points, extent=EXTENT, padding=PADDING)(lattices[0], found, places, batch.ctf)
+        expected = (batch.images - model).abs().square() @ batch.weights
+        torch.testing.assert_close(errors, expected, rtol=1e-3, atol=1e-2)
         assert before is None or bool((errors <= before).all())
         before = errors
         if steps == 1:
@@ -113,7 +125,7 @@ def test_more_steps_never_make_it_worse(data):
 
 def test_a_step_that_fails_is_tried_again_shorter(data, monkeypatch):
     """Every first step is made to fail: the particles stay at their pose, and go on from there with more damping."""
-    lattices, rotations, shifts, *rest = data
+    lattices, rotations, shifts, batch = data
     start, moved = perturbed(rotations, shifts, degrees=5.0, pixels=0.5)
     plain, calls = pose_refinement._damped_step, []
 
@@ -126,7 +138,7 @@ def test_a_step_that_fails_is_tried_again_shorter(data, monkeypatch):
     after = {}
     for steps in (2, 3, 8):
         calls.clear()
-        after[steps], _, _ = refine_poses(lattices, PADDING, start, moved, *rest, EXTENT, steps=steps)
+        after[steps], _, _ = refine(lattices, batch, start, moved, steps=steps)
     stayed = (after[2] == start).flatten(1).all(1)
     assert int(stayed.sum()) > 30
     assert bool((calls[1][stayed] > calls[0][stayed]).all())  # more damping
@@ -136,7 +148,7 @@ def test_a_step_that_fails_is_tried_again_shorter(data, monkeypatch):
 
 def test_poses_at_their_optimum_are_looked_at_once(data, monkeypatch):
     """And so is each part of the particles by itself, with the same outcome."""
-    lattices, rotations, shifts, *rest = data
+    lattices, rotations, shifts, batch = data
     start, moved = perturbed(rotations, shifts, degrees=5.0, pixels=0.5)
     start[::2], moved[::2] = rotations[::2], shifts[::2]
     plain, looked = pose_refinement._model, []
@@ -146,13 +158,13 @@ def test_poses_at_their_optimum_are_looked_at_once(data, monkeypatch):
         return plain(lattices, rotations, *others)
 
     monkeypatch.setattr(pose_refinement, "_model", counted)
-    whole = refine_poses(lattices, PADDING, start, moved, *rest, EXTENT, steps=8)
+    whole = refine(lattices, batch, start, moved, steps=8)
     assert looked[:2] == [40, 20]
     assert torch.equal(whole[0][::2], start[::2])
     assert sum(looked) < 40 + 20 * 7
-    monkeypatch.setattr(pose_refinement, "CPU_CHUNK", 7 * len(rest[-1]))
+    monkeypatch.setattr(pose_refinement, "CPU_REFINED_COEFFICIENTS", 7 * len(batch.points))
     looked.clear()
-    parts = refine_poses(lattices, PADDING, start, moved, *rest, EXTENT, steps=8)
+    parts = refine(lattices, batch, start, moved, steps=8)
     assert max(looked) == 7
     for found, expected in zip(parts, whole, strict=True):
         torch.testing.assert_close(found, expected)

@@ -39,13 +39,15 @@ def settings(shifts: bool) -> Settings:
 
 @pytest.mark.parametrize("shifts", [False, True])
 def test_against_projections_compared_one_by_one(shifts, make_phantom, simulate, monkeypatch):
-    monkeypatch.setattr(module, "BATCH", 5)
+    monkeypatch.setattr(module, "STATISTICS_BATCH", 5)
     simulated = simulate(make_phantom(BOX), count=COUNT, snr=0.1, shift_sd=3.0 * shifts, seed=6)
     particles, choice = simulated.particles, settings(shifts)
     fit = Fit(PreparedImages(particles, choice.preparation, torch.arange(COUNT)), choice, torch.Generator())
     fit.volume.set_map(simulated.density / simulated.noise_variance**0.5 / BOX)
-    fit.poses.set(torch.arange(COUNT), *(torch.from_numpy(v).float() for v in (particles.rotations, particles.shifts)))
-    fit.band = 7
+    fit.particles.record_poses(
+        torch.arange(COUNT), *(torch.from_numpy(v).float() for v in (particles.rotations, particles.shifts))
+    )
+    fit.band.now = 7
     found = posterior_statistics([fit])
 
     grid, trial = pose_grid(*grid_for(7)), trial_shifts(fit, 7)[0] if shifts else torch.zeros(1, 2)
@@ -53,7 +55,7 @@ def test_against_projections_compared_one_by_one(shifts, make_phantom, simulate,
         batch = fit.batch(torch.tensor([row]))
         values = []
         for move in trial:
-            stored = fit.poses.shifts[row] + move
+            stored = fit.particles.shifts[row] + move
             with torch.no_grad():
                 models = fit.project(batch, grid[None], stored.expand(1, len(grid), 2))
             values.append(-candidate_errors(models.cdouble(), batch.images.cdouble(), batch.weights.double())[0])
@@ -114,4 +116,4 @@ def test_a_run_keeps_them_at_its_end_and_an_export_makes_them_up_for_before(make
 
 
 def reconstruction_poses(reconstruction: Reconstruction) -> np.ndarray:
-    return torch.cat([fit.poses.rotations for fit in reconstruction.fits]).numpy()
+    return torch.cat([fit.particles.rotations for fit in reconstruction.fits]).numpy()

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from napari_cryospin.engine import auto_decoding
+from napari_cryospin.engine import auto_decoding, phases
+from napari_cryospin.engine import reconstruction as reconstruction_module
 from napari_cryospin.engine.devices import choose_device
 from napari_cryospin.engine.outcome import make_results
 from napari_cryospin.engine.reconstruction import Reconstruction
+from napari_cryospin.engine.switching import SwitchAdvice
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.messages import RefusedError
 from napari_cryospin.settings import PRESETS, Settings
+from support.same_state import assert_same
 
 COUNT, BATCH = 80, 20
 
@@ -65,35 +68,19 @@ def loaded(checkpoint: bytes) -> dict:
     return torch.load(io.BytesIO(checkpoint), weights_only=True)
 
 
-def assert_same(a, b, where: str = "state") -> None:
-    """Bit for bit equal, whatever is nested in what."""
-    assert type(a) is type(b), where
-    if isinstance(a, torch.Tensor):
-        assert a.dtype == b.dtype, where
-        assert torch.equal(a.nan_to_num(12345.0), b.nan_to_num(12345.0)), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            assert_same(a[key], b[key], f"{where}.{key}")
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b), where
-        for index, pair in enumerate(zip(a, b, strict=True)):
-            assert_same(*pair, f"{where}[{index}]")
-    else:
-        assert a == b or (a != a and b != b), where
-
-
 @torch.no_grad()
 def unexplained(reconstruction: Reconstruction) -> float:
     """Mean squared error of all images at their stored poses, to shell 4, in units of the background's variance."""
     fit = reconstruction.fits[0]
     batch = fit.batch(torch.arange(len(fit)), 4)
-    model = fit.project(batch, fit.poses.rotations, fit.poses.shifts)
-    return float(((batch.images - model).abs().square() / fit.background[fit.shell[: len(batch.points)]]).mean())
+    model = fit.project(batch, *fit.poses(batch))
+    return float(
+        ((batch.images - model).abs().square() / fit.noise.background[fit.noise.shell[: len(batch.points)]]).mean()
+    )
 
 
 def test_poses_are_refined_at_the_full_band_before_a_run_ends(particles, monkeypatch):
-    monkeypatch.setattr(auto_decoding, "STILL", 180.0)  # degrees: only the band lets it go on
+    monkeypatch.setattr(phases, "STILL_TURN", 180.0)  # degrees: only the band lets it go on
     settings = tiny("quick")
     schedule = dataclasses.replace(settings.schedule, epochs=40)
     volume = dataclasses.replace(settings.volume, first_band=4, encoding_band=4)
@@ -106,7 +93,7 @@ def test_poses_are_refined_at_the_full_band_before_a_run_ends(particles, monkeyp
         bands.append(metrics["band"])
         if reconstruction.epoch_ended and reconstruction.epoch == 1:
             reconstruction.switch_to_auto_decoding("by hand")
-    full = reconstruction.fits[0].full_band
+    full = reconstruction.fits[0].band.full
     assert bands[0] == 4
     assert bands[-1] == full == 7
     assert bands.count(full) == COUNT // BATCH  # one epoch
@@ -165,7 +152,7 @@ def test_the_same_seed_gives_the_same_bits(preset, threads, particles):
     machine = dataclasses.replace(tiny(preset).machine, seed=7)
     other = Reconstruction(particles, dataclasses.replace(tiny(preset), machine=machine))
     run(other, 3, switch_after=2)
-    assert not torch.equal(other.fits[0].poses.rotations, states[0]["fits"][0]["poses"]["rotations"])
+    assert not torch.equal(other.fits[0].particles.rotations, states[0]["fits"][0]["particles"]["rotations"])
 
 
 @pytest.mark.parametrize("half_sets", [False, True])
@@ -180,7 +167,7 @@ def test_a_resumed_run_goes_on_as_if_never_stopped(preset, stage, half_sets, par
     step(whole)
     checkpoint, steps = stored(whole), whole.step
     assert whole.stage == stage
-    assert whole.queue
+    assert whole.progress_made.queue
     losses = [*run(whole, before + 2), step(whole)]
     resumed = Reconstruction(particles, settings)
     state = loaded(checkpoint)
@@ -208,7 +195,9 @@ def test_half_sets_share_nothing(preset, particles):
         states.append(loaded(stored(reconstruction)))
     assert_same(states[0]["fits"][0], states[1]["fits"][0])
     assert_same(states[0]["stages"][0], states[1]["stages"][0])
-    assert not torch.equal(states[0]["fits"][1]["poses"]["rotations"], states[1]["fits"][1]["poses"]["rotations"])
+    assert not torch.equal(
+        states[0]["fits"][1]["particles"]["rotations"], states[1]["fits"][1]["particles"]["rotations"]
+    )
     assert reconstruction.half_sets.tolist() == [1] * 40 + [2] * 40
     assert np.array_equal(halves[reconstruction.indices], reconstruction.half_sets)
     results = reconstruction.results()
@@ -229,9 +218,9 @@ def test_the_switch_is_refused_before_the_first_epoch_and_twice(particles):
     assert_same(loaded(stored(reconstruction)), loaded(state))
     amortised = Reconstruction(particles, dataclasses.replace(tiny("paper-cpu"), method="fully-amortized"))
     run(amortised, 1)
-    with pytest.raises(RefusedError, match="fully amortized"):
+    with pytest.raises(RefusedError, match="fully-amortized has no second stage"):
         amortised.switch_to_auto_decoding("by hand")
-    assert amortised.switch_advice() == (False, "")
+    assert amortised.switch_advice() == SwitchAdvice(False, "")
 
 
 def test_in_the_middle_of_an_epoch_the_switch_opens_a_new_one(particles):
@@ -239,7 +228,7 @@ def test_in_the_middle_of_an_epoch_the_switch_opens_a_new_one(particles):
     run(reconstruction, 1)
     step(reconstruction)
     reconstruction.switch_to_auto_decoding("by hand")
-    assert not reconstruction.queue
+    assert not reconstruction.progress_made.queue
     steps = reconstruction.step
     run(reconstruction, 2)
     assert reconstruction.step - steps == COUNT // BATCH  # all particles once more
@@ -252,9 +241,9 @@ def test_an_automatic_switch_keeps_epochs_for_decoding(epochs, decoding, kept, p
     settings = tiny("quick")
     schedule = dataclasses.replace(settings.schedule, epochs=epochs, decoding_epochs=decoding, switch="automatic")
     reconstruction = Reconstruction(particles, dataclasses.replace(settings, schedule=schedule))
-    reconstruction.epoch = max(1, epochs - kept) - 1
+    reconstruction.progress_made.epoch = max(1, epochs - kept) - 1
     run(reconstruction, reconstruction.epoch + 1)
-    assert reconstruction.switch_advice() == (True, "ready: the epochs planned for the encoder are over")
+    assert reconstruction.switch_advice() == SwitchAdvice(True, "ready: the epochs planned for the encoder are over")
     reconstruction.switch_to_auto_decoding("automatic")
     assert reconstruction.epochs == (max(2, epochs) if decoding else epochs)
 
@@ -263,7 +252,7 @@ def test_an_automatic_switch_keeps_epochs_for_decoding(epochs, decoding, kept, p
 def test_results_leave_out_what_was_not_looked_at(half_sets, particles):
     reconstruction = Reconstruction(particles, tiny("quick", half_sets=half_sets))
     step(reconstruction)
-    looked_at = torch.cat([fit.winner for fit in reconstruction.fits]).numpy() >= 0
+    looked_at = torch.cat([fit.particles.winner for fit in reconstruction.fits]).numpy() >= 0
     results = make_results(reconstruction)
     found = results.particles
     assert 0 < len(found) < COUNT
@@ -276,7 +265,7 @@ def test_results_leave_out_what_was_not_looked_at(half_sets, particles):
 def test_a_range_of_no_shifts_is_none(particles):
     settings = tiny("quick")
     settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, max_shift=0.0))
-    assert Reconstruction(particles, settings).fits[0].max_shift == 0
+    assert Reconstruction(particles, settings).fits[0].shift_range.looked_for is False
 
 
 def test_without_a_cache_the_run_is_the_same(particles):
@@ -317,16 +306,81 @@ def test_the_band_waits_until_the_map_has_relaxed(particles, monkeypatch):
     """And until then, the map is extrapolated."""
     settings = tiny("quick")
     settings = dataclasses.replace(settings, volume=dataclasses.replace(settings.volume, encoding_band=4))
-    monkeypatch.setattr(auto_decoding, "SETTLING_EPOCHS", (2, 4))
+    monkeypatch.setattr(phases, "MOST_SETTLING_EPOCHS", 4)
     poses = {}
     for relaxed, momentum in ((180.0, 0.4), (0.0, 0.4), (0.0, 0.0)):
-        monkeypatch.setattr(auto_decoding, "RELAXED", relaxed)
-        monkeypatch.setattr(auto_decoding, "MOMENTUM", momentum)
+        monkeypatch.setattr(phases, "RELAXED_TURN", relaxed)
+        monkeypatch.setattr(auto_decoding, "MAP_MOMENTUM", momentum)
         reconstruction, bands = Reconstruction(particles, settings), []
         for epoch in range(1, 6):
             run(reconstruction, epoch, switch_after=1)
             if epoch > 1:
-                bands.append(reconstruction.stages[0].next_band)
+                bands.append(reconstruction.stages[0].state.standing.next_band)
         assert bands == ([4, 6, 7, 7] if relaxed else [4, 4, 4, 6])
-        poses[relaxed, momentum] = reconstruction.fits[0].poses.rotations
+        poses[relaxed, momentum] = reconstruction.fits[0].particles.rotations
     assert not torch.equal(poses[0.0, 0.4], poses[0.0, 0.0])
+
+
+def with_switch(settings: Settings, switch: int | str) -> Settings:
+    return dataclasses.replace(settings, schedule=dataclasses.replace(settings.schedule, switch=switch))
+
+
+@pytest.mark.parametrize("switch", [2, "automatic", "by-hand"])
+def test_a_reconstruction_switches_by_itself_as_the_settings_ask(switch, particles):
+    reconstruction = Reconstruction(particles, with_switch(tiny("paper-cpu"), switch))
+    run(reconstruction, 2)
+    reconstruction.progress_made.advice = SwitchAdvice(True, "ready: all is well")
+    reason = {2: "after 2 epochs", "automatic": "automatic: ready: all is well"}.get(switch)
+    assert reconstruction.switch_due == reason
+    assert reconstruction.stage == "auto-encoding"  # at the end of an epoch, its candidates can still be looked at
+    reconstruction.advance()
+    assert reconstruction.switched_at == (None if switch == "by-hand" else 2)
+    assert reconstruction.switch_due is None
+    waits = SwitchAdvice(True, "ready: all is well")
+    assert reconstruction.switch_advice() == (waits if switch == "by-hand" else SwitchAdvice())
+
+
+def test_a_switch_that_is_due_survives_a_checkpoint(particles):
+    settings = with_switch(tiny("paper-cpu"), 1)
+    whole, resumed = Reconstruction(particles, settings), Reconstruction(particles, settings)
+    run(whole, 1)
+    resumed.load_state_dict(loaded(stored(whole)))
+    assert resumed.switch_due == "after 1 epochs"
+    assert [step(resumed) for _ in range(3)] == [step(whole) for _ in range(3)]
+    assert resumed.switched_at == whole.switched_at == 1
+
+
+def test_no_switch_is_due_where_the_run_ends_or_in_the_middle_of_an_epoch(particles):
+    settings = tiny("paper-cpu")
+    reconstruction = Reconstruction(particles, with_switch(settings, settings.schedule.epochs - 1))
+    reconstruction.progress_made.epoch = settings.schedule.epochs - 2
+    step(reconstruction)
+    assert reconstruction.switch_due is None
+    run(reconstruction, settings.schedule.epochs - 1)
+    assert reconstruction.switch_due is not None
+    reconstruction.progress_made.epoch += 1
+    assert reconstruction.finished
+    assert reconstruction.switch_due is None
+
+
+def test_an_error_leaves_nothing_interruptible(particles, monkeypatch):
+    """Neither in the end of an epoch, nor in the switch, nor in the results."""
+    reconstruction = Reconstruction(particles, tiny("paper-cpu"))
+    (images,) = (fit.images for fit in reconstruction.fits)
+    seen = []
+
+    def fails(*arguments):
+        seen.append(images.interruptible)
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(reconstruction_module, "advise_all", fails)
+    with pytest.raises(RuntimeError, match="no memory"):
+        run(reconstruction, 1)
+    monkeypatch.setattr(reconstruction_module, "choose_poses", fails)
+    with pytest.raises(RuntimeError, match="no memory"):
+        reconstruction.switch_to_auto_decoding("by hand")
+    monkeypatch.setattr(reconstruction_module, "make_results", fails)
+    with pytest.raises(RuntimeError, match="no memory"):
+        reconstruction.results()
+    assert seen == [True, True, True]
+    assert not images.interruptible

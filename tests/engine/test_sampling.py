@@ -1,19 +1,21 @@
 """Search of the pose grid: wide shifts, draws in proportion to the posterior, chunks; centring of the map."""
 
+import copy
 import dataclasses
 
 import pytest
 import torch
 
 from napari_cryospin.engine import sampling
-from napari_cryospin.engine.auto_encoding import centre_map
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.losses import candidate_errors
-from napari_cryospin.engine.sampling import PoseSearch, sample_poses
-from napari_cryospin.engine.switching import remake_volume
+from napari_cryospin.engine.proposers import PosteriorSample
+from napari_cryospin.engine.sampling import PoseSearch
+from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
 from napari_cryospin.settings import PRESETS
+from support.same_state import assert_same
 
 COUNT, BOX, BAND = 80, 24, 8
 ROWS = torch.arange(COUNT)
@@ -27,32 +29,47 @@ def fit(make_phantom, simulate) -> Fit:
     settings = dataclasses.replace(settings, encoder=dataclasses.replace(settings.encoder, heads=2, shifts=True))
     images = PreparedImages(truth.particles, settings.preparation, ROWS)
     fit = Fit(images, settings, torch.Generator().manual_seed(0))
-    fit.band = BAND
-    fit.poses.set(ROWS, *(torch.from_numpy(v).float() for v in (truth.particles.rotations, truth.particles.shifts)))
-    remake_volume(fit, BAND)
+    fit.band.now = BAND
+    fit.particles.record_poses(
+        ROWS, *(torch.from_numpy(v).float() for v in (truth.particles.rotations, truth.particles.shifts))
+    )
+    WienerStep(fit).remake(BAND)
     return fit
+
+
+def loaded_copy(fit: Fit) -> dict[str, object]:
+    return copy.deepcopy(fit.state_dict())
+
+
+def assert_untouched(fit: Fit, before: dict[str, object]) -> None:
+    """A query writes nothing: all that is kept of the fit is bit for bit as it was."""
+    assert_same(fit.state_dict(), before)
 
 
 @pytest.mark.parametrize("look", ["best", "draw"])
 def test_a_wrong_stored_pose_and_shift_are_left(fit, look):
-    rotations, shifts = fit.poses.rotations.clone(), fit.poses.shifts.clone()
-    away = torch.tensor([0.6, -0.6]) * fit.max_shift
-    fit.poses.set(ROWS, random_rotations(COUNT, fit.generator), shifts + away)
-    found, found_shifts = getattr(PoseSearch(fit), look)(fit.batch(ROWS))
-    within = shifts.norm(dim=-1) < fit.max_shift
+    rotations, shifts = fit.particles.rotations.clone(), fit.particles.shifts.clone()
+    away = torch.tensor([0.6, -0.6]) * fit.shift_range.largest
+    fit.particles.record_poses(ROWS, random_rotations(COUNT, fit.generator), shifts + away)
+    before = loaded_copy(fit)
+    found, found_shifts, entropy = getattr(PoseSearch(fit), look)(fit.batch(ROWS))
+    within = shifts.norm(dim=-1) < fit.shift_range.largest
     right = (rotation_distance(found, rotations) < 20) & (
         (found_shifts - shifts).norm(dim=-1) < 2 * fit.images.pixel_size
     )
     assert float(right[within].float().mean()) > 0.9
-    assert not fit.entropy.isnan().any()
+    assert not entropy.isnan().any()
+    assert_untouched(fit, before)
 
 
 def test_the_best_does_not_depend_on_chunks(fit, monkeypatch):
-    fit.poses.shifts[::2] += 3 * fit.images.pixel_size  # some are looked at about two shifts, some about one
+    fit.particles.shifts[::2] += 3 * fit.images.pixel_size  # some are looked at about two shifts, some about one
     whole = PoseSearch(fit).best(fit.batch(ROWS))
-    monkeypatch.setattr(sampling, "CPU_CHUNK", 1)
-    for found, expected in zip(PoseSearch(fit).best(fit.batch(ROWS)), whole, strict=True):
-        torch.testing.assert_close(found, expected)
+    monkeypatch.setattr(sampling, "CPU_HELD_LIKELIHOODS", 1)
+    parts = PoseSearch(fit).best(fit.batch(ROWS))
+    torch.testing.assert_close(parts.rotations, whole.rotations)
+    torch.testing.assert_close(parts.shifts, whole.shifts)
+    torch.testing.assert_close(parts.entropy, whole.entropy, atol=1e-4, rtol=1e-3)
 
 
 def test_draws_are_in_proportion_to_the_posterior():
@@ -67,36 +84,40 @@ def test_draws_are_in_proportion_to_the_posterior():
 
 
 def test_most_of_the_certain_rest_once_the_band_is_wide(fit):
-    fit.encoding_band = BAND
-    fit.entropy[:] = 0.0
-    fit.entropy[:20] = 1.0
-    before = fit.poses.rotations.clone()
-    rotations, _ = sample_poses(fit, fit.batch(ROWS))
-    kept = (rotations == before).flatten(1).all(1)
+    fit.band.encoding = BAND
+    fit.particles.entropy[:] = 0.0
+    fit.particles.entropy[:20] = 1.0
+    before = loaded_copy(fit)
+    rotations, _, entropy = PosteriorSample(fit).draw(fit.batch(ROWS))
+    assert_untouched(fit, before)
+    kept = (rotations == fit.particles.rotations).flatten(1).all(1)
+    assert not entropy[kept].any()
+    assert bool((entropy[:20] != 1.0).all())  # computed anew
     assert not kept[:20].any()
     assert 0.5 < float(kept[20:].float().mean()) < 0.95
-    fit.encoding_band = BAND + 1
-    rotations, _ = sample_poses(fit, fit.batch(ROWS))
-    assert not (rotations == before).flatten(1).all(1).any()
+    fit.band.encoding = BAND + 1
+    rotations = PosteriorSample(fit).propose(fit.batch(ROWS)).rotations[:, 0]
+    assert not (rotations == fit.particles.rotations).flatten(1).all(1).any()
 
 
 def test_an_eccentric_map_is_centred_with_its_shifts(fit):
-    rotations, shifts = fit.poses.rotations, fit.poses.shifts.clone()
-    centre_map(fit)  # what few particles leave
+    rotations, shifts = fit.particles.rotations, fit.particles.shifts.clone()
+    step = WienerStep(fit)
+    step.centre()  # what few particles leave
     offset = torch.tensor([2.0, -1.5, 1.0]) * fit.images.pixel_size
 
     def error() -> float:
         batch = fit.batch(ROWS)
-        model = fit.project(batch, rotations, fit.poses.shifts)
+        model = fit.project(batch, rotations, fit.particles.shifts)
         return float(candidate_errors(model[:, None], batch.images, batch.weights, "squared").mean())
 
-    centred, before = error(), fit.poses.shifts.clone()
+    centred, before = error(), fit.particles.shifts.clone()
     fit.volume.move(offset / fit.images.extent)
-    fit.poses.shifts += rotations[:, :2] @ offset
-    fit.candidate_shifts += fit.candidates[:, :, :2] @ offset
+    fit.particles.shifts += rotations[:, :2] @ offset
+    fit.particles.candidate_shifts += fit.particles.candidates[:, :, :2] @ offset
     assert error() == pytest.approx(centred, rel=0.02)
-    assert centre_map(fit) == pytest.approx(float(offset.norm()), rel=0.05)
+    assert step.centre()["centred"] == pytest.approx(float(offset.norm()), rel=0.05)
     assert error() == pytest.approx(centred, rel=0.02)
-    torch.testing.assert_close(fit.poses.shifts, before, atol=0.3, rtol=0)
-    torch.testing.assert_close(fit.candidate_shifts.mean((0, 1)), torch.zeros(2), atol=1.0, rtol=0)
-    assert float((fit.poses.shifts - shifts).norm(dim=-1).mean()) < 2 * fit.images.pixel_size
+    torch.testing.assert_close(fit.particles.shifts, before, atol=0.3, rtol=0)
+    torch.testing.assert_close(fit.particles.candidate_shifts.mean((0, 1)), torch.zeros(2), atol=1.0, rtol=0)
+    assert float((fit.particles.shifts - shifts).norm(dim=-1).mean()) < 2 * fit.images.pixel_size

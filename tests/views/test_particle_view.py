@@ -276,7 +276,7 @@ def test_a_snapshot_tells_what_the_reconstruction_knows(make_phantom, simulate, 
         batch = fit.batch(torch.tensor([5]), band)
         torch.testing.assert_close(image.coefficients[: len(batch.points)], batch.images[0], atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(image.weights(len(batch.points)), batch.weights)
-        torch.testing.assert_close(image.pose_shift, fit.poses.shifts[5])
+        torch.testing.assert_close(image.pose_shift, fit.particles.shifts[5])
         found = image.compare(
             model.slices(rotations, band), torch.zeros(1), band, image.shifts_about(image.pose_shift, band)
         )
@@ -304,6 +304,6 @@ def engines_own(fit, batch, rotations, band, image):
     with torch.no_grad():
         templates = make_templates(fit.volume.hartley(band), rotations, batch.points, fit.projector.padding)
         step = fit.images.extent / (4 * band)
-        phases = shift_phases(fit.poses.shifts[5] + shift_grid(1.5 * step, step), batch.points, fit.images.extent)
+        phases = shift_phases(fit.particles.shifts[5] + shift_grid(1.5 * step, step), batch.points, fit.images.extent)
         weights = batch.weights * soft_edge(batch.points, band)
         return log_likelihoods(templates, batch.images, batch.ctf, weights, phases)[0]

@@ -46,7 +46,7 @@ def drive(
     channel
         Source of commands, and where status, events, metrics, snapshots, checkpoints and results go.
     settings
-        Switch policy, and the times between snapshots and checkpoints.
+        Times between snapshots and checkpoints.
     stop
         Setting it stops the run as the command does: after the step, or within 0.2 s while paused.
     elapsed
@@ -63,7 +63,7 @@ def drive(
         elapsed=elapsed,
     )
     try:
-        _Loop(reconstruction, channel, publisher, settings, stop or threading.Event(), hurry or threading.Event()).run()
+        _Loop(reconstruction, channel, publisher, stop or threading.Event(), hurry or threading.Event()).run()
     except BaseException as error:
         report_failure(channel, error, publisher.present("failed"))
         raise
@@ -84,14 +84,12 @@ class _Loop:
         reconstruction: Reconstruction,
         channel: Channel,
         publisher: Publisher,
-        settings: Settings,
         stop: threading.Event,
         hurry: threading.Event,
     ) -> None:
         self.reconstruction = reconstruction
         self.channel = channel
         self.publisher = publisher
-        self.settings = settings
         self.stop, self.hurry = stop, hurry
         self.paused = self.told_to_stop = False
         self.actions = {"pause": self.pause, "resume": self.resume, "switch": self.switch, "save": self.save}
@@ -129,24 +127,11 @@ class _Loop:
             raise FloatingPointError(f"the loss is {metrics['loss']} at step {self.reconstruction.step}")
         if self.reconstruction.epoch_ended:
             self.publisher.epoch_done()
-            # Here and not later: no checkpoint can fall between the end of an epoch and the switch that belongs to it.
-            if (reason := self.reason_to_switch()) is not None:
+            # The reconstruction would switch by itself at its next step. To do it now lets its last candidates be kept
+            # before, and no checkpoint falls between the end of an epoch and the switch that belongs to it.
+            if (reason := self.reconstruction.switch_due) is not None:
                 self.obey(Command(kind="switch", reason=reason))
         self.publisher.step_done(metrics)
-
-    def reason_to_switch(self) -> str | None:
-        """Why the settings ask for the switch at the end of this epoch, if they do."""
-        reconstruction, policy = self.reconstruction, self.settings.schedule.switch
-        if (
-            reconstruction.stage != "auto-encoding"
-            or reconstruction.finished
-            or self.settings.method == "fully-amortized"
-        ):
-            return None
-        ready, advice = self.publisher.advice
-        if policy == "automatic" and ready:
-            return f"automatic: {advice}"
-        return f"after {policy} epochs" if policy == reconstruction.epoch else None
 
     def obey(self, command: Command) -> None:
         """Do what a command asks, or say why it cannot be done."""
@@ -178,9 +163,8 @@ class _Loop:
         self.publisher.say("resumed", id=command.id)
 
     def switch(self, command: Command) -> None:
-        self.publisher.history()  # the encoder's last candidates are looked at ever after
+        self.publisher.history()  # what the heads proposed last is shown from then on
         self.reconstruction.switch_to_auto_decoding(command.reason)
-        self.publisher.advice = (False, "")
         self.publisher.checkpoint()
         epoch, reason = self.reconstruction.epoch, command.reason
         self.publisher.say("switched", id=command.id, epoch=epoch, reason=reason)

@@ -86,7 +86,6 @@ class Publisher:
         self.losses: list[float] = []  # since the last line of metrics
         self.shown: tuple[int, Stage] | None = None  # step and stage of the last snapshot
         self.kept = -1  # epoch of the last history
-        self.advice = (False, "")
 
     @property
     def elapsed(self) -> float:
@@ -118,7 +117,6 @@ class Publisher:
         if halves:
             metrics["resolution"] = self.reconstruction.resolution
         self.newest |= metrics
-        self.advice = self.reconstruction.switch_advice()
         self._metrics({**metrics, **halves, "epoch_ended": True})
         self.say("epoch", epoch=self.reconstruction.epoch, **metrics)
         # Whoever goes back in time wants every epoch; what it costs is saved on snapshots.
@@ -145,7 +143,7 @@ class Publisher:
     def present(self, state: State, message: str = "") -> Status:
         """How the run stands."""
         reconstruction = self.reconstruction
-        ready, reason = self.advice
+        advice = reconstruction.switch_advice()
         return Status(
             state=state,
             stage=reconstruction.stage,
@@ -154,8 +152,8 @@ class Publisher:
             epochs=reconstruction.epochs,
             progress=1.0 if state == "finished" else reconstruction.progress,
             elapsed=self.elapsed,
-            switch_ready=ready,
-            switch_reason=reason,
+            switch_ready=advice.ready,
+            switch_reason=advice.reason,
             message=message,
             **_plain({name: self.newest.get(name) for name in ("loss", "resolution")}),
         )
@@ -181,8 +179,9 @@ class Publisher:
     def checkpoint(self, state: dict[str, Any] | None = None) -> None:
         """Write the reconstruction's state, or the one given."""
         state = state or self.reconstruction.state_dict()
-        where = {"step": state["step"], "epoch": state["epoch"], "elapsed": self.elapsed}
-        self.channel.checkpoint(state["step"], {**where, "reconstruction": state})
+        step, epoch = state["progress"]["step"], state["progress"]["epoch"]
+        where = {"step": step, "epoch": epoch, "elapsed": self.elapsed}
+        self.channel.checkpoint(step, {**where, "reconstruction": state})
         self.last["checkpoint"] = time.monotonic()
 
     def _due(self, kind: str) -> bool:

@@ -1,39 +1,29 @@
-"""Stage two: poses are refined directly, in turn with the volume (paper, section 4.2 and appendix A)."""
+"""The second stage: poses are refined directly, in turn with the volume (paper, section 4.2 and appendix A)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from napari_cryospin.engine.auto_encoding import insert_images
-from napari_cryospin.engine.fit import Batch, Fit
-from napari_cryospin.engine.losses import candidate_errors
-from napari_cryospin.engine.mates import BAND as MATES_BAND
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.engine.mates import MateTest
-from napari_cryospin.engine.pose_refinement import refine_poses
-from napari_cryospin.engine.switching import search_again
-from napari_cryospin.geometry.so3 import exponential_map, rotation_distance
+from napari_cryospin.engine.phases import Bands, EpochReport, Standing, Task, after_epoch, first_standing
+from napari_cryospin.engine.pose_steps import AdamPoses, GaussNewtonPoses
+from napari_cryospin.engine.sampling import PoseSearch
+from napari_cryospin.engine.volume_steps import AdamStep, WienerStep
+from napari_cryospin.geometry.so3 import rotation_distance
 from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.wiener_volume import WienerVolume
 
-BAND_GROWTH = 1.3
-"""Factor by which the band grows from one epoch to the next."""
-NEARLY = 0.9
-"""Share of the full band that is as good as all of it: an epoch for the last few shells alone would be wasted."""
-STILL = 0.2
-"""Mean turn of the poses in an epoch, degrees, below which the full band has nothing more to give."""
-SETTLED = 0.002
-"""Share of particles whose pose a search changes below which it is not repeated."""
-SETTLING_EPOCHS = (2, 12)
-"""Epochs at the band of the switch before it grows, at least and at most. A symmetric map that came out a little
-twisted must relax first: with more shells, or once its mates are tested, the twist would stay."""
-RELAXED = 0.1
-"""Mean turn of the poses in an epoch, degrees, below which a map has relaxed."""
-MOMENTUM = 0.4
+MAP_MOMENTUM = 0.4
 """How far a map that relaxes is extrapolated. A twist alone falls by a fifth to a quarter an epoch, as poses follow the
-map and the map the poses; extrapolated it falls by almost a half (Nesterov)."""
+map and the map the poses; extrapolated it falls by almost a half (Nesterov; docs/method.md, near-symmetries)."""
+ANOTHER_POSE = 15.0
+"""A pose found by searching again counts as another one from this distance, degrees: the spacing of the grid."""
 
 
 class GradientDecoding:
@@ -41,162 +31,184 @@ class GradientDecoding:
 
     settled = False  # the paper's number of epochs is fixed
 
-    def __init__(self, fit: Fit) -> None:
-        assert isinstance(fit.volume, HartleyVolume)
-        self.fit, self.settings = fit, fit.settings
-        fit.band = fit.full_band
-        rate = self.settings.volume.volume_learning_rate_after_switch
-        self.optimiser = torch.optim.Adam(fit.volume.parameters(), lr=rate)
-        turn = self.settings.schedule.pose_learning_rate
-        move = turn * fit.images.pixel_size if fit.max_shift else 0.0
-        self.rates = torch.tensor([turn] * 3 + [move] * 2, device=fit.device)
+    def __init__(self, fit: Fit[HartleyVolume]) -> None:
+        self.fit = fit
+        fit.band.now = fit.band.full
+        fit.volume.set_band(fit.band.full)
+        self.poses = AdamPoses(fit)
+        self.volume_step = AdamStep(fit, fit.settings.volume.volume_learning_rate_after_switch)
+
+    def batch_size(self, wanted: int) -> int:
+        """Return how many particles to look at in a step."""
+        return self.volume_step.batch_size(wanted, len(self.fit))
 
     def step(self, rows: Tensor) -> dict[str, float]:
-        """Pose steps with the volume fixed, then a volume step with the poses fixed."""
-        fit, kind = self.fit, self.settings.volume.loss
-        batch = fit.batch(rows)
-        where = rows.to(fit.device)
-        before = fit.poses.rotations[where]
-        with torch.no_grad():
-            lattice = fit.volume.hartley(fit.band)
-        for _ in range(self.settings.schedule.pose_steps):
-            fit.poses.step(where, self._pose_gradient(batch, lattice, where), self.rates)
-        model = fit.project(batch, fit.poses.rotations[where], fit.poses.shifts[where])
-        errors = candidate_errors(model[:, None], batch.images, batch.weights, kind)[:, 0]
-        points = len(batch.points) if kind == "squared" else 1
-        self.optimiser.zero_grad(set_to_none=True)
-        (errors.mean() / points).backward()
-        self.optimiser.step()
-        fit.note_error(batch, model.detach())
-        return {
-            "loss": float(fit.error[rows].mean()),
-            "pose_change": float(rotation_distance(before, fit.poses.rotations[where]).mean()),
-        }
-
-    def _pose_gradient(self, batch: Batch, lattice: Tensor, where: Tensor) -> Tensor:
-        """`(b, 5)` derivative of each particle's error in the perturbation of its pose (Eq. 9), at none."""
+        """Make pose steps with the volume fixed, then a volume step with the poses fixed. Return metrics."""
         fit = self.fit
-        omega = torch.zeros(len(where), 3, device=fit.device, requires_grad=True)
-        move = torch.zeros(len(where), 2, device=fit.device, requires_grad=True)
-        rotations = exponential_map(omega) @ fit.poses.rotations[where]
-        shifts = fit.poses.shifts[where] + move
-        model = fit.projector(lattice, rotations, shifts if fit.max_shift else None, batch.ctf)
-        errors = candidate_errors(model[:, None], batch.images, batch.weights, self.settings.volume.loss)
-        gradients = torch.autograd.grad(errors.sum(), (omega, move), allow_unused=True)
-        turned, moved = gradients
-        return torch.cat((turned, torch.zeros_like(move) if moved is None else moved), dim=1)
+        batch = fit.batch(rows)
+        before, _ = fit.poses(batch)
+        with torch.no_grad():
+            lattice = fit.volume.hartley(fit.band.now)
+        for _ in range(fit.settings.schedule.pose_steps):
+            self.poses.step(batch, lattice)
+        rotations, shifts = fit.poses(batch)
+        model = fit.project(batch, rotations, shifts)
+        points = len(batch.points) if fit.settings.volume.loss == "squared" else 1
+        self.volume_step.zero_gradients()
+        (fit.errors(batch, model[:, None])[:, 0].mean() / points).backward()
+        self.volume_step.descend()
+        fit.record_errors(batch, model.detach())
+        return {"loss": fit.mean_error(rows), "pose_change": float(rotation_distance(before, rotations).mean())}
 
     def end_epoch(self) -> dict[str, float]:
+        """Do nothing: within an epoch and after it, all goes on alike."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"optimiser": self.optimiser.state_dict()}
+        """Return what `load_state_dict` needs beside the fit."""
+        return {"moments": self.poses.moments.state_dict(), "volume_step": self.volume_step.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimiser.load_state_dict(state["optimiser"])
+        """Take over a state of this stage."""
+        self.poses.moments.load_state_dict(state["moments"])
+        self.volume_step.load_state_dict(state["volume_step"])
+
+
+@dataclass(eq=False)
+class DecodingState(KeptState):
+    """What the second stage in closed form knows beside the fit.
+
+    Attributes
+    ----------
+    standing : Standing
+        Phase and bands.
+    turned : list of float
+        Mean turn of the poses in each step of this epoch, degrees.
+    lattices : Tensor, optional
+        `(4, G, G, G)` of the volume that stands still in this epoch; None between two epochs.
+    before : Tensor, optional
+        `(m, m, m)` map of the epoch before, while the map relaxes.
+    """
+
+    standing: Standing
+    turned: list[float] = field(default_factory=list)
+    lattices: Tensor | None = None
+    before: Tensor | None = None
 
 
 class ClosedFormDecoding:
     """The same alternation with exact steps: damped Gauss-Newton for the poses, a Wiener average for the volume.
 
-    Within an epoch the volume stands still; all particles, at their new poses, make the next one, which sees more
-    shells. A shell is therefore never looked at before it was fitted.
+    Within an epoch the volume stands still. All particles, at their new poses, make the next one, which sees more
+    shells: a shell is never looked at before it was fitted. `engine.phases` says what comes after an epoch.
     """
 
-    KEPT = ("epochs", "turned", "settled", "next_band", "searching", "settling", "lattices", "before")
+    def __init__(self, fit: Fit[WienerVolume]) -> None:
+        self.fit = fit
+        self.volume_step, self.poses = WienerStep(fit), GaussNewtonPoses(fit)
+        posterior = fit.settings.posterior
+        self.mates = MateTest(fit, self.volume_step, self.poses) if posterior.mates else None
+        self.state = DecodingState(first_standing(fit.band.now, searches=posterior.search_at_switch))
 
-    def __init__(self, fit: Fit) -> None:
-        assert isinstance(fit.volume, WienerVolume)
-        self.fit, self.settings = fit, fit.settings
-        self.epochs = 0
-        self.turned: list[float] = []  # mean turn in each step of the epoch
-        self.settled = False
-        self.next_band = fit.band
-        self.mates = MateTest(fit) if self.settings.posterior.mates else None
-        self.searching = self.settings.posterior.search_at_switch
-        self.settling = True
-        self.lattices: Tensor | None = None
-        self.before: Tensor | None = None  # while it settles, the map of the epoch before
+    @property
+    def settled(self) -> bool:
+        return self.state.standing.settled
+
+    def batch_size(self, wanted: int) -> int:
+        """Return how many particles to look at in a step."""
+        return self.volume_step.batch_size(wanted, len(self.fit))
 
     def _open_epoch(self) -> Tensor:
-        """Lattices of this epoch's volume; empty sums, as large as the next band needs, to gather the next."""
-        volume = self.fit.volume
-        assert isinstance(volume, WienerVolume)
+        """Make the lattices of this epoch's volume, and empty the sums to gather the next, as large as its band."""
+        volume, state = self.fit.volume, self.state
         density = volume.density
-        if self.before is not None and self.before.shape == density.shape:
-            density = density + MOMENTUM * (density - self.before)
+        if state.before is not None and state.before.shape == density.shape:
+            density = density + MAP_MOMENTUM * (density - state.before)
         # The first map of all is not extrapolated from: its poses were the heads'.
-        self.before = volume.density if self.settling and self.epochs else None
+        state.before = volume.density if state.standing.relaxing and state.standing.epochs else None
         lattices = volume.gradient_lattices(density)
-        volume.set_band(self.next_band)
+        volume.set_band(state.standing.next_band)
         volume.forget(0)
         return lattices
 
     def step(self, rows: Tensor) -> dict[str, float]:
-        """Refine the poses of some particles, and add them to the next volume."""
-        fit = self.fit
-        volume = fit.volume
-        assert isinstance(volume, WienerVolume)
-        if self.lattices is None:
-            self.lattices = self._open_epoch()
-        wide = fit.batch(rows, self.next_band)
+        """Refine the poses of some particles, and add them to the next volume. Return metrics."""
+        fit, state = self.fit, self.state
+        if state.lattices is None:
+            state.lattices = self._open_epoch()
+        wide = fit.batch(rows, state.standing.next_band)
         batch = fit.batch(rows)
-        where = rows.to(fit.device)
-        before = fit.poses.rotations[where]
-        stored = fit.poses.shifts[where] if fit.max_shift else None
-        data = (batch.images, batch.ctf, batch.weights, batch.points, fit.images.extent)
-        steps = self.settings.schedule.pose_steps
-        rotations, shifts, _ = refine_poses(self.lattices, volume.padding, before, stored, *data, steps=steps)
-        shifts = fit.poses.shifts[where] if shifts is None else shifts.clamp(-fit.max_shift, fit.max_shift)
-        fit.poses.set(where, rotations, shifts)
+        before, stored = fit.poses(batch)
+        rotations, shifts, _ = self.poses.refine(state.lattices, batch, before, stored)
+        fit.particles.record_poses(batch.where, rotations, shifts)
         model = fit.project(batch, rotations, shifts)
-        fit.note_error(batch, model)
-        fit.observe_residual(batch, model)
-        insert_images(fit, wide, rotations, shifts)
-        self.turned.append(float(rotation_distance(before, rotations).mean()))
-        return {"loss": float(fit.error[rows].mean()), "pose_change": self.turned[-1], "band": float(fit.band)}
+        fit.record_errors(batch, model)
+        fit.noise.observe(batch.images, model)
+        self.volume_step.insert(wide, rotations, shifts)
+        state.turned.append(float(rotation_distance(before, rotations).mean()))
+        return {"loss": fit.mean_error(rows), "pose_change": state.turned[-1], "band": float(fit.band.now)}
 
     def end_epoch(self) -> dict[str, float]:
-        """Make the new volume; let the band grow; test mates once poses are fine."""
-        fit = self.fit
-        volume = fit.volume
-        assert isinstance(volume, WienerVolume)
+        """Make the new volume, and do what the phase asks for at the end of an epoch. Return metrics."""
+        fit, state = self.fit, self.state
+        task = state.standing.task(fit.band.full)
+        fit.band.now = state.standing.next_band
         metrics: dict[str, float] = {}
-        self.epochs += 1
-        refined, fit.band = fit.band, self.next_band
-        turn = sum(self.turned) / len(self.turned)
-        least, most = SETTLING_EPOCHS
-        if self.searching:
-            metrics["searched_changed"] = search_again(fit)
-            self.searching = metrics["searched_changed"] > SETTLED and turn > RELAXED and self.epochs < most
-        elif self.mates is not None and not self.settling and self.mates.due():
+        changed = 1.0
+        if task is Task.SEARCH:
+            changed = metrics["searched_changed"] = search_again(fit, self.volume_step, self.poses)
+        elif task is Task.TEST_MATES and self.mates is not None:
             metrics |= self.mates.run()
-        moving = self.searching or turn > RELAXED or self.epochs < least
-        self.settling = self.settling and moving and self.epochs < most
-        volume.solve()
-        testing = self.searching or (self.mates is not None and not self.mates.over)
-        self.settled = refined == fit.full_band and turn <= STILL and not testing
-        self.turned = []
-        if self.settling:
-            self.next_band = max(fit.band, fit.encoding_band)
-        else:
-            self.before = None
-            grown = int(fit.band * BAND_GROWTH) + 1
-            self.next_band = grown if grown < NEARLY * fit.full_band else fit.full_band
-            if self.mates is not None and not self.mates.over:  # more shells than it compares would only cost time
-                self.next_band = min(self.next_band, max(fit.band, MATES_BAND))
-        self.lattices = None
+        fit.volume.solve()
+        report = EpochReport(
+            turn=sum(state.turned) / len(state.turned),
+            changed=changed,
+            mates_tested=self.mates is None or self.mates.tally.over,
+        )
+        state.standing = after_epoch(state.standing, report, Bands(fit.band.encoding, fit.band.full))
+        state.turned, state.lattices = [], None
+        if not state.standing.relaxing:
+            state.before = None
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
-        mates = self.mates.state_dict() if self.mates is not None else None
-        return {**{name: getattr(self, name) for name in self.KEPT}, "mates": mates}
+        """Return what `load_state_dict` needs beside the fit."""
+        mates = None if self.mates is None else self.mates.tally.state_dict()
+        return {"state": self.state.state_dict(), "mates": mates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name in self.KEPT:
-            setattr(self, name, state[name])
-        for name in ("lattices", "before"):
-            if state[name] is not None:
-                setattr(self, name, state[name].to(self.fit.device))
+        """Take over a state of this stage."""
+        self.state.load_state_dict(state["state"], self.fit.device)
         if self.mates is not None:
-            self.mates.load_state_dict(state["mates"])
+            self.mates.tally.load_state_dict(state["mates"])
+
+
+@torch.no_grad()
+def search_again(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewtonPoses) -> float:
+    """Search all particles once more, and keep what explains the image better.
+
+    A pose from the grid counts only where it lies well away from the stored one, and after it was refined.
+
+    Returns
+    -------
+    float
+        Share of particles whose pose changed.
+    """
+    fit.volume.solve()
+    search, lattices, changed = PoseSearch(fit), fit.volume.gradient_lattices(), 0
+    for batch in fit.batches():
+        found = search.best(batch)
+        fit.particles.record_entropy(batch.rows, found.entropy)
+        stored, _ = fit.poses(batch)
+        far = (rotation_distance(found.rotations, stored) > ANOTHER_POSE).nonzero()[:, 0]
+        if not len(far):
+            continue
+        part = fit.batch(batch.where[far].cpu())
+        *_, here = poses.refine(lattices, part, *fit.poses(part), steps=1)
+        rotations, shifts, there = poses.refine(lattices, part, found.rotations[far], found.shifts[far])
+        better = (there < here).nonzero()[:, 0]
+        fit.particles.record_poses(part.where[better], rotations[better], shifts[better])
+        changed += len(better)
+    if changed:
+        step.remake()
+    return changed / len(fit)

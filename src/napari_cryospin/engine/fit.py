@@ -2,159 +2,133 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from napari_cryospin.engine.images import MASK_EDGE, PreparedImages
+from napari_cryospin.engine.bands import Band
+from napari_cryospin.engine.batch import Batch
+from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.losses import candidate_errors
+from napari_cryospin.engine.near_symmetry import NearSymmetries
+from napari_cryospin.engine.noise import Noise
+from napari_cryospin.engine.particle_state import ParticleState
+from napari_cryospin.engine.shift_range import ShiftRange
+from napari_cryospin.engine.volumes import VOLUMES
 from napari_cryospin.geometry.so3 import random_rotations
 from napari_cryospin.models.encoder import Encoder
-from napari_cryospin.models.hartley_volume import HartleyVolume
-from napari_cryospin.models.pose_table import PoseTable
 from napari_cryospin.models.projector import Projector
-from napari_cryospin.models.wiener_volume import WienerVolume
+from napari_cryospin.models.volume import Volume
 from napari_cryospin.physics import fourier
 from napari_cryospin.settings import Settings
 
-MAX_SHIFT = 0.16
-"""Default range of the shift search, as a fraction of the box."""
+AnyVolume = TypeVar("AnyVolume", bound=Volume, covariant=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Some particles' images, as far as the band goes, on the device."""
-
-    rows: Tensor  # (b,) positions in the fit, on the CPU
-    images: Tensor  # (b, p) complex
-    ctf: Tensor  # (b, p)
-    points: Tensor  # (p, 2)
-    weights: Tensor  # (p,) inverse noise variance
-
-    def part(self, chosen: slice | Tensor) -> Batch:
-        """Take some of the images: a slice, or `(k,)` positions on the CPU."""
-        where = chosen if isinstance(chosen, slice) else chosen.to(self.images.device)
-        return Batch(
-            rows=self.rows[chosen],
-            images=self.images[where],
-            ctf=self.ctf[where],
-            points=self.points,
-            weights=self.weights,
-        )
-
-    def inner(self, count: int) -> Batch:
-        """The same images, as far as the first `count` points."""
-        return Batch(
-            rows=self.rows,
-            images=self.images[:, :count],
-            ctf=self.ctf[:, :count],
-            points=self.points[:count],
-            weights=self.weights[:count],
-        )
-
-
-class Fit:
+class Fit(Generic[AnyVolume]):
     """One set of particles and all that is learned about them.
 
-    With half sets there are two of these, which share nothing.
+    With half sets there are two of these, which share nothing. A `Fit[WienerVolume]` is one whose volume is known to be
+    of that class.
+
+    Parameters
+    ----------
+    images : PreparedImages
+    settings : Settings
+    generator : Generator
+        Source of all random numbers, shared by the fits of a run.
+    uses_encoder : bool
+        Whether poses are proposed by the heads of an encoder.
 
     Attributes
     ----------
-    band, encoding_band, full_band : int
-        Fourier shells that are looked at now, at most before the switch, and at most at all.
-    noise : Tensor
-        `(shells,)` noise variance of a coefficient: that of the background or, where `residual` is larger, what the
-        volume does not explain yet, which keeps a poor volume from being believed.
-    poses : PoseTable
-        Best pose known of each particle.
-    winner : Tensor
-        `(n,)` which candidate that was: a head's number, the number of heads for the posterior sample, -1 for none.
-    best_head : Tensor
-        `(n,)` which head was the best among the heads; -1: none yet.
-    error : Tensor
-        `(n,)` error of that pose when it was last looked at, over that of the background's noise (1: nothing but noise
-        is left); nan before.
-    candidates, candidate_shifts : Tensor
-        `(n, heads, 3, 3)`, `(n, heads, 2)` last proposals of the heads.
-    entropy : Tensor
-        `(n,)` nats, of the grid posterior when it was last computed, nan before.
-    near_symmetries : Tensor
-        `(m, 3, 3)` rotations under which the map looked nearly the same at the end of the last epoch; none before the
-        band is as far as it goes before the switch.
+    volume : Volume
+    encoder : Encoder or None
+    particles : ParticleState
+        Poses, and all else that is known of each particle.
+    band : Band
+        Fourier shells that are looked at.
+    noise : Noise
+        Variance that images are weighed with.
+    shift_range : ShiftRange
+        Whether shifts are looked for, and how far.
+    near_symmetries : NearSymmetries
+        Rotations under which the map looks nearly the same.
     """
 
-    def __init__(self, images: PreparedImages, settings: Settings, generator: torch.Generator) -> None:
+    def __init__(
+        self, images: PreparedImages, settings: Settings, generator: torch.Generator, *, uses_encoder: bool = True
+    ) -> None:
         self.images, self.settings, self.generator = images, settings, generator
         self.device = images.device
-        self.full_band = images.box_size // 2 - 1
-        self.encoding_band = min(settings.volume.encoding_band or self.full_band, self.full_band)
-        self.band = min(settings.volume.first_band or self.encoding_band, self.encoding_band)
+        self.band = Band.of(settings.volume, images.box_size)
+        self.noise = Noise.of(images.noise.to(self.device), images.shell.to(self.device))
+        self.shift_range = ShiftRange.of(settings.encoder, images.extent)
         padding = settings.volume.padding
         self.projector = Projector(points=images.points, extent=images.extent, padding=padding).to(self.device)
-        self.shell = images.shell.to(self.device)
-        self.background = images.noise.to(self.device)
-        self.residual = torch.zeros_like(self.background)
-        shifts = settings.encoder.shifts
-        default = MAX_SHIFT * images.extent
-        given = settings.encoder.max_shift
-        self.max_shift = (default if given is None else given) if shifts else 0.0
-        self.volume: HartleyVolume | WienerVolume
-        if settings.volume.volume_update == "wiener":
-            self.volume = WienerVolume(
-                images.box_size,
-                padding,
-                first_band=self.band,
-                mask_radius=min(0.5, images.mask_radius / images.box_size + MASK_EDGE / 2),
-                generator=generator,
-                device=self.device,
-            )
-        else:
-            self.volume = HartleyVolume(images.box_size, padding, first_band=self.band, generator=generator)
-            self.volume.to(self.device)
-        heads = settings.encoder.heads if settings.method != "search" else 0
+        # The order of what follows decides which random numbers each of them gets.
+        make_volume = VOLUMES[settings.volume.volume_update]
+        self.volume = cast(AnyVolume, make_volume(images, padding, self.band.now, generator))
         self.encoder_box = min(settings.encoder.encoder_box, images.box_size)
         self.encoder_points = fourier.half_plane(self.encoder_box).to(self.device)
-        self.encoder: Encoder | None = None
-        if heads:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-                self.encoder = Encoder(self.encoder_box, heads, settings.encoder.trunk, self.max_shift)
-            self.encoder.to(self.device)
-        n = len(images)
-        start = random_rotations(n, generator).to(self.device)
-        self.poses = PoseTable(start, torch.zeros(n, 2, device=self.device))
-        self.winner = torch.full((n,), -1, dtype=torch.int16)
-        self.best_head = torch.full((n,), -1, dtype=torch.int16)
-        self.error = torch.full((n,), torch.nan)
-        self.entropy = torch.full((n,), torch.nan)
-        self.candidates = torch.eye(3).repeat(n, heads, 1, 1)
-        self.candidate_shifts = torch.zeros(n, heads, 2)
-        self.agreed: list[float] = []  # share of particles that the heads agree on, epoch by epoch
-        self.near_symmetries = torch.zeros(0, 3, 3, device=self.device)
-        self.folds = (torch.randperm(n, generator=generator) % 2).to(self.device)
+        self.encoder = self._new_encoder() if uses_encoder else None
+        rotations = random_rotations(len(images), generator).to(self.device)
+        folds = (torch.randperm(len(images), generator=generator) % 2).to(self.device)
+        self.particles = ParticleState.of(rotations, folds, self.heads)
+        self.near_symmetries = NearSymmetries.none(self.device)
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
-    def noise(self) -> Tensor:
-        return torch.maximum(self.background, self.residual)
+    def heads(self) -> int:
+        """Candidates that the encoder proposes for each particle."""
+        return 0 if self.encoder is None else self.encoder.heads
+
+    def _new_encoder(self) -> Encoder:
+        settings = self.settings.encoder
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**31, (), generator=self.generator)))
+            encoder = Encoder(self.encoder_box, settings.heads, settings.trunk, self.shift_range.largest)
+        return encoder.to(self.device)
 
     def batch(self, rows: Tensor, band: int | None = None) -> Batch:
-        """Images, CTFs and weights of some particles in the present band, or another."""
-        count = fourier.band_size(self.images.points, self.band if band is None else band)
+        """Read images, CTFs and weights of some particles in the present band, or in another.
+
+        Parameters
+        ----------
+        rows : Tensor
+            `(b,)` particles, on the CPU.
+        band : int, optional
+            Shells. Default: the present band.
+        """
+        count = fourier.band_size(self.images.points, self.band.now if band is None else band)
         return Batch(
             rows=rows,
             images=self.images.coefficients(rows, count),
             ctf=self.images.ctf(rows, count),
             points=self.projector.points[:count],
-            weights=1 / self.noise[self.shell[:count]],
+            weights=self.noise.weights(count),
+            extent=self.images.extent,
         )
 
+    def batches(self, size: int | None = None, band: int | None = None) -> Iterator[Batch]:
+        """Read all particles in their order, batch by batch.
+
+        Parameters
+        ----------
+        size : int, optional
+            Particles a batch. Default: as the settings say.
+        band : int, optional
+            Shells. Default: the present band.
+        """
+        for rows in torch.arange(len(self)).split(size or self.settings.schedule.batch_size):
+            yield self.batch(rows, band)
+
     def encoder_images(self, rows: Tensor) -> Tensor:
-        """`(b, m, m)` what the encoder sees, of unit variance each."""
+        """Make what the encoder sees of the particles `rows`: images `(b, m, m)` of unit variance each."""
         count = len(self.encoder_points)
         coefficients = self.images.coefficients(rows, count)
         if self.settings.encoder.encoder_input == "phase-flipped":
@@ -162,65 +136,61 @@ class Fit:
         images = fourier.from_half_plane(coefficients, self.encoder_points, self.encoder_box)
         return images / images.std((-2, -1), keepdim=True)
 
-    def project(self, batch: Batch, rotations: Tensor, shifts: Tensor | None) -> Tensor:
-        """`(b, ..., p)` noise-free images of the present volume at `(b, ..., 3, 3)` rotations."""
-        outermost = self.images.points[len(batch.points) - 1]  # read on the CPU, so that no device is waited for
+    def poses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the poses of a batch's particles: copies, `(b, 3, 3)` and `(b, 2)` Angstrom."""
+        return self.particles.rotations[batch.where], self.particles.shifts[batch.where]
+
+    def project(self, batch: Batch, rotations: Tensor, shifts: Tensor) -> Tensor:
+        """Make noise-free images `(b, ..., p)` of the present volume at poses `(b, ..., 3, 3)`, `(b, ..., 2)`."""
+        outermost = self.images.points[len(batch.points) - 1]  # read on the CPU: no device is waited for
         band = int(outermost.square().sum().double().sqrt().ceil())
         extra = rotations.dim() - 3
-        ctf = batch.ctf.reshape(len(batch.ctf), *(1,) * extra, -1)
-        return self.projector(self.volume.hartley(band), rotations, shifts if self.max_shift else None, ctf)
+        ctf = batch.ctf.reshape(len(batch), *(1,) * extra, -1)
+        return self.projector(self.volume.hartley(band), rotations, self.shift_range.used(shifts), ctf)
+
+    def errors(self, batch: Batch, models: Tensor) -> Tensor:
+        """Compare images with candidate models `(b, m, p)`: errors `(b, m)` as the settings measure them."""
+        return candidate_errors(models, batch.images, batch.weights, self.settings.volume.loss)
 
     def noise_error(self, points: int) -> float:
-        """Error of an image of which only noise is left, summed over the points: what losses are told in units of.
+        """Return the error of an image of which only noise is left, summed over the points.
 
-        The mask takes its share of the noise; an absolute error is a mean already.
+        Losses are told in units of it. The mask takes its share of the noise; an absolute error is a mean already.
         """
         return points * float(self.images.mask.square().mean()) if self.settings.volume.loss == "squared" else 1.0
 
-    def note_candidates(self, rows: Tensor, rotations: Tensor, shifts: Tensor) -> None:
-        """Write down what the heads propose for the particles `rows`: `(b, heads, 3, 3)` and `(b, heads, 2)`."""
-        proposed = torch.cat((rotations.detach().flatten(-2), shifts.detach()), dim=-1).cpu()  # one wait for the device
-        self.candidates[rows] = proposed[..., :9].unflatten(-1, (3, 3))
-        self.candidate_shifts[rows] = proposed[..., 9:]
+    def record_errors(self, batch: Batch, models: Tensor) -> None:
+        """Record how far the images are from their models `(b, p)`, in units of the background's noise alone.
 
-    def note_error(self, batch: Batch, model: Tensor) -> None:
-        """Write down how far the images are from their `(b, p)` models, in units of the background's noise alone: what
-        the volume does not explain raises `noise`, which must not hide it here."""
-        weights = 1 / self.background[self.shell[: len(batch.points)]]
-        errors = candidate_errors(model[:, None], batch.images, weights, self.settings.volume.loss)[:, 0]
-        self.error[batch.rows] = (errors / self.noise_error(len(batch.points))).to(self.error)
+        What the volume does not explain raises the noise that images are weighed with, which must not hide it here.
+        """
+        weights = self.noise.background_weights(len(batch.points))
+        errors = candidate_errors(models[:, None], batch.images, weights, self.settings.volume.loss)[:, 0]
+        self.particles.record_errors(batch.rows, errors / self.noise_error(len(batch.points)))
 
-    def observe_residual(self, batch: Batch, model: Tensor, rate: float = 0.3) -> None:
-        """Update what the volume leaves unexplained, shell by shell, from images and their best models."""
-        power = (batch.images - model).abs().square().mean(0)
-        shell = self.shell[: len(power)]
-        sums = torch.zeros_like(self.residual).index_add_(0, shell, power)
-        counts = torch.zeros_like(self.residual).index_add_(0, shell, torch.ones_like(power))
-        mean = sums / counts.clamp(min=1)
-        fresh = (self.residual == 0) & (counts > 0)
-        blended = torch.where(counts > 0, self.residual.lerp(mean, rate), self.residual)
-        self.residual = torch.where(fresh, mean, blended)
+    def mean_error(self, rows: Tensor) -> float:
+        """Return the mean error of the particles `rows`: the loss of a step, in units of that of noise."""
+        return float(self.particles.error[rows].mean())
 
     def state_dict(self) -> dict[str, Any]:
-        tensors = "residual winner best_head error entropy candidates candidate_shifts near_symmetries"
-        return {
-            "band": self.band,
-            "agreed": self.agreed,
-            "volume": self.volume.state_dict(),
-            "poses": self.poses.state_dict(),
-            "encoder": self.encoder.state_dict() if self.encoder is not None else None,
-            "folds": self.folds,
-            "tensors": {name: getattr(self, name) for name in tensors.split()},
-        }
+        """Return all that was learned."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.band, self.agreed = state["band"], list(state["agreed"])
-        self.volume.load_state_dict(state["volume"])
-        self.poses.load_state_dict(state["poses"])
-        if state["encoder"] is None:
-            self.encoder = None
-        elif self.encoder is not None:
-            self.encoder.load_state_dict(state["encoder"])
-        self.folds = state["folds"].to(self.device)
-        for name, value in state["tensors"].items():
-            setattr(self, name, value.to(getattr(self, name).device, copy=True))
+        """Take over what was learned in a fit of the same images with the same settings.
+
+        Raises
+        ------
+        KeyError, RuntimeError
+            The state is of other images, other settings or another version.
+        """
+        parts = self._parts()
+        if set(parts) != set(state):
+            raise KeyError(f"state of a fit: found {', '.join(state)}; expected {', '.join(parts)}")
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {"band": self.band, "noise": self.noise, "volume": self.volume}
+        parts |= {"particles": self.particles, "near_symmetries": self.near_symmetries}
+        return parts if self.encoder is None else parts | {"encoder": self.encoder}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from napari_cryospin.engine.fit import Fit
@@ -13,7 +12,6 @@ from napari_cryospin.evaluation.fsc import spherical_mask
 from napari_cryospin.evaluation.gold_standard import GoldStandard, gold_standard
 from napari_cryospin.evaluation.map_alignment import MapAlignment, align_maps, apply_alignment
 from napari_cryospin.geometry.hand import HAND_FLIP
-from napari_cryospin.models.wiener_volume import MARGIN, WienerVolume
 from napari_cryospin.physics.map_crop import fourier_crop_map
 
 SURE = 1.15
@@ -118,23 +116,13 @@ class HalfSetMonitor:
 
     def measure(self, fits: list[Fit]) -> tuple[GoldStandard, AlignedHalves]:
         """Compare the two halves as they stand."""
-        maps = [band_map(fit) for fit in fits]
+        maps = [fit.volume.band_map().cpu() for fit in fits]
         n = min(len(part) for part in maps)
         first, second = (fourier_crop_map(part, n).numpy() for part in maps)
         pixel_size = fits[0].images.extent / n
         halves = align_halves(first, second, pixel_size, self.alignment, exact=False)
         self.alignment = halves.alignment
-        return gold_standard(first, halves.second, pixel_size, band=min(fit.band for fit in fits)), halves
-
-
-@torch.no_grad()
-def band_map(fit: Fit) -> torch.Tensor:
-    """`(m, m, m)` unfiltered map, on the CPU, in the smallest box that holds the fit's band."""
-    volume = fit.volume
-    if isinstance(volume, WienerVolume):
-        return volume.average(volume.sums.sum(0), filtered=False).cpu()
-    box = fit.images.box_size
-    return fourier_crop_map(volume.to_map(fit.band), min(box, 2 * (fit.band + MARGIN))).cpu()
+        return gold_standard(first, halves.second, pixel_size, band=min(fit.band.now for fit in fits)), halves
 
 
 def poses_in_frame(rotations: NDArray, shifts: NDArray, alignment: MapAlignment) -> tuple[NDArray, NDArray]:

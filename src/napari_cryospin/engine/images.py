@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Iterator
@@ -50,8 +51,8 @@ class PreparedImages:
     device : torch.device
         Where batches go.
     hurry : Event, optional
-        Once it is set, images are refused with `Interrupted` as long as `interruptible` holds: every operation on many
-        particles asks for them in parts.
+        Once it is set, images are refused with `Interrupted` wherever `interruptions_allowed` says so: every operation
+        on many particles asks for them in parts.
     measure : bool
         False: nothing is read yet. The noise stays 1, and each image is prepared when it is asked for.
 
@@ -75,7 +76,7 @@ class PreparedImages:
         measure: bool = True,
         hurry: threading.Event | None = None,
     ) -> None:
-        self.hurry, self.interruptible = hurry, True
+        self.hurry, self.interruptible = hurry, False
         self.particles, self.settings, self.rows, self.device = particles, settings, rows, torch.device(device)
         box, self.extent = particles.common_frame()
         self.mixed = len(np.unique(particles.box_sizes)) > 1 or len(np.unique(particles.pixel_sizes)) > 1
@@ -97,7 +98,8 @@ class PreparedImages:
         self.noise = torch.ones(self.box_size // 2)
         self._cache: Tensor | None = None
         if measure:
-            self._fill()
+            with self.interruptions_allowed():
+                self._fill()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -180,8 +182,17 @@ class PreparedImages:
         seen = distance < sides[:, None] / 2 - self.pixel_size  # (k, n); the last pixel rings
         return (1 - self.mask) * (seen[:, None] & seen[:, :, None])
 
+    @contextlib.contextmanager
+    def interruptions_allowed(self) -> Iterator[None]:
+        """Let images be refused with `Interrupted` once the run is in a hurry, for as long as this lasts."""
+        before, self.interruptible = self.interruptible, True
+        try:
+            yield
+        finally:
+            self.interruptible = before
+
     def check(self) -> None:
-        """Raise `Interrupted` where images are asked for after `hurry` was set, in what may be interrupted."""
+        """Raise `Interrupted` if the run is in a hurry and what is going on may be interrupted."""
         if self.interruptible and self.hurry is not None and self.hurry.is_set():
             raise Interrupted
 

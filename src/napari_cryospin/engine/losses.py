@@ -15,7 +15,7 @@ one of the nearest shift, and rotations are learned later."""
 
 
 def candidate_errors(predicted: Tensor, images: Tensor, weights: Tensor, loss: Loss = "squared") -> Tensor:
-    """Error of each candidate of each image.
+    """Compute the error of each candidate of each image.
 
     Parameters
     ----------
@@ -43,16 +43,16 @@ def candidate_errors(predicted: Tensor, images: Tensor, weights: Tensor, loss: L
 
 
 def winner_takes_all(errors: Tensor) -> tuple[Tensor, Tensor]:
-    """Smallest error of each image and which candidate has it (Eqs 5, 6): two tensors `(b,)`."""
+    """Find the smallest error of each image and which candidate has it (Eqs 5, 6): two tensors `(b,)`."""
     best, winner = errors.min(dim=-1)
     return best, winner
 
 
 def teaching_loss(rotations: Tensor, shifts: Tensor, targets: Tensor, target_shifts: Tensor, extent: float) -> Tensor:
-    """Mean squared distance of a pose from the nearest head's proposal: multi-choice learning (not in the paper).
+    """Compute the mean squared distance of a pose from the nearest head's proposal (not in the paper).
 
-    Of a pose and its mates the one nearest to a head is what is taught: which of them was drawn is chance, and heads
-    that are pulled to and fro between mates hardly learn.
+    This is multi-choice learning. Of a pose and its mates the one nearest to a head is what is taught: which of them
+    was drawn is chance, and heads that are pulled to and fro between mates hardly learn.
 
     Parameters
     ----------
@@ -77,13 +77,6 @@ def teaching_loss(rotations: Tensor, shifts: Tensor, targets: Tensor, target_shi
     return distance.amin(-1).mean()
 
 
-def with_candidate(rotations: Tensor, shifts: Tensor, further: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
-    """`(b, m + 1, 3, 3)`, `(b, m + 1, 2)`: candidates and, where there is one, a further one `(b, 3, 3)`, `(b, 2)`."""
-    if further is None:
-        return rotations, shifts
-    return torch.cat((rotations, further[0][:, None]), 1), torch.cat((shifts, further[1][:, None]), 1)
-
-
 def take(candidates: Tensor, winner: Tensor) -> Tensor:
-    """`(b, ...)`: the winner of each row of `(b, m, ...)` candidates."""
+    """Take the winner of each row of candidates `(b, m, ...)`: `(b, ...)`."""
     return candidates[torch.arange(len(winner), device=winner.device), winner]

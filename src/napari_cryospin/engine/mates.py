@@ -14,112 +14,116 @@ other, each made of other views.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from napari_cryospin.engine.auto_encoding import insert_images
 from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.engine.losses import take
 from napari_cryospin.engine.near_symmetry import near_symmetries
+from napari_cryospin.engine.phases import MATES_BAND
 from napari_cryospin.engine.pose_posterior import sample
-from napari_cryospin.engine.pose_refinement import refine_poses
+from napari_cryospin.engine.pose_steps import GaussNewtonPoses
+from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.models.wiener_volume import WienerVolume
 
 log = logging.getLogger(__name__)
 
-FIRST_BAND = 14
-"""Shells from which mates are tested (or all there are): before, their difference hardly shows."""
-SETTLED = 0.005
+MATES_SETTLED_SHARE = 0.005
 """Share of particles that still change below which the test is over."""
-ROUNDS = 6
-"""Most rounds of the test."""
-ALIKE, GROWING = 5.0, 1.5
-"""Nats by which the best mate must be ahead, in the mean, for mates to be told apart; with fewer, the symmetry is exact
-unless they are this factor above those of the round before."""
-BAND = 20
-"""Shells that are compared at most: enough to tell mates apart, and far cheaper than all."""
-MOST = 3
+MOST_MATE_ROUNDS = 6
+"""Rounds of the test at most."""
+ALIKE_MATES = 5.0
+"""Nats by which the best mate must be ahead, in the mean, for mates to be told apart (docs/method.md)."""
+GROWING_DIFFERENCE = 1.5
+"""Factor by which alike mates must differ more than in the round before; if they do not, the symmetry is exact."""
+MOST_MATES = 3
 """Mates that are tested: each costs as much as a refinement of all poses."""
+
+
+@dataclass
+class MateTally(KeptState):
+    """What the rounds so far have shown.
+
+    Attributes
+    ----------
+    over : bool
+        No further round is wanted.
+    rounds : int
+        Rounds made.
+    difference : float
+        Nats by which the best mate was ahead of the next in the last round, mean over the particles.
+    """
+
+    over: bool = False
+    rounds: int = 0
+    difference: float = 0.0
+
+    def judge(self, share: float, difference: float) -> None:
+        """Count a round in which a `share` of the particles changed, and decide whether it was the last."""
+        self.rounds += 1
+        log.info("mates: %.1f %% of the particles changed; mates differ by %.1f nats", 100 * share, difference)
+        alike = difference < ALIKE_MATES and difference < GROWING_DIFFERENCE * self.difference
+        exact = self.rounds > 1 and alike
+        self.over = share < MATES_SETTLED_SHARE or exact or self.rounds >= MOST_MATE_ROUNDS
+        self.difference = difference
 
 
 class MateTest:
     """Tests every particle's mates, round after round, until they are settled."""
 
-    def __init__(self, fit: Fit) -> None:
-        self.fit = fit
-        self.rounds = 0
-        self.over = False
-        self.share = self.difference = 0.0
-
-    def due(self) -> bool:
-        return not self.over and self.fit.band >= min(FIRST_BAND, self.fit.full_band)
+    def __init__(self, fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewtonPoses) -> None:
+        self.fit, self.step, self.poses = fit, step, poses
+        self.tally = MateTally()
 
     def run(self) -> dict[str, float]:
-        """One round over both folds. The volume's sums are those of the poses that were kept."""
-        fit = self.fit
-        volume = fit.volume
-        assert isinstance(volume, WienerVolume)
-        lattice = volume.hartley() if self.rounds else self._present(volume)
-        mates = near_symmetries(lattice, volume.padding, fit.band, most=MOST)
+        """Make one round over both folds. The volume's sums are then those of the poses that were kept.
+
+        Returns
+        -------
+        dict
+            mates: how many; where there are any, mates_changed: share of the particles whose pose became a mate's;
+            mates_apart: nats by which the best mate is ahead of the next.
+        """
+        fit, volume = self.fit, self.fit.volume
+        if not self.tally.rounds:
+            volume.solve()
+        mates = near_symmetries(volume.hartley(), volume.padding, fit.band.now, most=MOST_MATES)
         if not len(mates):
-            self.over = True
+            self.tally.over = True
             return {"mates": 0.0}
         changed, differences = 0, []
         for fold in (0, 1):
             lattices = volume.gradient_lattices(volume.average(volume.sums[1 - fold]))
             volume.sums[fold] = 0
-            members = (fit.folds == fold).nonzero()[:, 0].cpu()
+            members = (fit.particles.folds == fold).nonzero()[:, 0].cpu()
             for rows in members.split(fit.settings.schedule.batch_size):
                 moved, apart = self._compare(rows, mates, lattices)
                 changed += moved
                 differences.append(apart)
-        self._judge(changed / len(fit), float(torch.cat(differences).mean()))
-        return {"mates": float(len(mates)), "mates_changed": changed / len(fit), "mates_apart": self.difference}
-
-    @staticmethod
-    def _present(volume: WienerVolume) -> Tensor:
-        volume.solve()
-        return volume.hartley()
-
-    def _judge(self, share: float, difference: float) -> None:
-        self.rounds += 1
-        log.info("mates: %.1f %% of the particles changed; mates differ by %.1f nats", 100 * share, difference)
-        exact = self.rounds > 1 and difference < ALIKE and difference < GROWING * self.difference
-        self.over = share < SETTLED or exact or self.rounds >= ROUNDS
-        self.share, self.difference = share, difference
+        self.tally.judge(changed / len(fit), float(torch.cat(differences).mean()))
+        return {"mates": float(len(mates)), "mates_changed": changed / len(fit), "mates_apart": self.tally.difference}
 
     def _compare(self, rows: Tensor, mates: Tensor, lattices: Tensor) -> tuple[int, Tensor]:
-        """Refine each particle at its pose and at its mates, and keep one: how many changed, and by how many nats the
-        best is ahead of the next."""
+        """Refine each particle at its pose and at its mates, and keep one.
+
+        Returns
+        -------
+        changed, apart
+            How many particles changed, and by how many nats `(b,)` the best is ahead of the next.
+        """
         fit = self.fit
-        volume = fit.volume
-        assert isinstance(volume, WienerVolume)
-        batch, where = fit.batch(rows, min(fit.band, BAND)), rows.to(fit.device)
-        data = (batch.images, batch.ctf, batch.weights, batch.points, fit.images.extent)
-        start = fit.poses.rotations[where]
-        moved = fit.poses.shifts[where]
-        shifts = moved if fit.max_shift else None
-        steps = fit.settings.schedule.pose_steps
-        found = [refine_poses(lattices, volume.padding, start, shifts, *data, steps=steps)]
-        found += [
-            refine_poses(lattices, volume.padding, start @ mate, shifts, *data, steps=steps + 1) for mate in mates
-        ]
-        errors = torch.stack([error for _, _, error in found], dim=1)  # (b, mates), nats
-        chosen = sample(-errors, fit.generator) if self.difference < ALIKE else errors.argmin(1)
-        rotations = take(torch.stack([rotation for rotation, _, _ in found], dim=1), chosen)
-        if shifts is not None:
-            moved = take(torch.stack([shift for _, shift, _ in found if shift is not None], dim=1), chosen)
-            moved = moved.clamp(-fit.max_shift, fit.max_shift)
-        fit.poses.set(where, rotations, moved)
-        insert_images(fit, fit.batch(rows), rotations, moved)
+        batch, steps = fit.batch(rows, min(fit.band.now, MATES_BAND)), fit.settings.schedule.pose_steps
+        start, shifts = fit.poses(batch)
+        found = [self.poses.refine(lattices, batch, start, shifts, steps=steps)]
+        found += [self.poses.refine(lattices, batch, start @ mate, shifts, steps=steps + 1) for mate in mates]
+        rotations, moved, errors = (torch.stack(column, dim=1) for column in zip(*found, strict=True))
+        alike = self.tally.difference < ALIKE_MATES
+        chosen = sample(-errors, fit.generator) if alike else errors.argmin(1)
+        rotations, moved = take(rotations, chosen), take(moved, chosen)
+        fit.particles.record_poses(batch.where, rotations, moved)
+        self.step.insert(fit.batch(rows), rotations, moved)
         first, second = errors.topk(2, dim=1, largest=False).values.unbind(1)
         return int((chosen != 0).sum()), (second - first).cpu()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("rounds", "over", "share", "difference")}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)

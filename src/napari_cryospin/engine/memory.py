@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from napari_cryospin.methods import DESCRIPTIONS
 from napari_cryospin.settings import Settings
 
 BYTES_IN_GIB = 2.0**30
@@ -63,7 +64,7 @@ def volume_memory(box: int, settings: Settings) -> float:
 
 def encoder_memory(count: int, box: int, settings: Settings) -> float:
     """Estimate what a batch takes on its way through the encoder and back, in GiB; parameters as of `data_memory`."""
-    if settings.method == "search":  # has no encoder
+    if not DESCRIPTIONS[settings.method].uses_encoder:
         return 0.0
     batch = min(count, settings.schedule.batch_size, settings.encoder.encoder_batch)
     side = min(box, settings.encoder.encoder_box)

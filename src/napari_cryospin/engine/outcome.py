@@ -13,9 +13,9 @@ from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.half_sets import AlignedHalves, align_halves, poses_in_frame, worse_half
 from napari_cryospin.engine.posterior_statistics import posterior_statistics
 from napari_cryospin.engine.precision import angular_precision
+from napari_cryospin.engine.switching import SwitchAdvice
 from napari_cryospin.evaluation.map_filter import low_pass
 from napari_cryospin.evaluation.postprocess import postprocess
-from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.messages import Stage
 from napari_cryospin.runs.particle_record import ParticleRecord, head_share
@@ -25,7 +25,7 @@ from napari_cryospin.settings import Settings
 
 log = logging.getLogger(__name__)
 
-TOO_LARGE = 1.05
+TELLING_ERROR_OVER_NOISE = 1.05
 """Error over noise from which it is said that something is wrong (docs/half_sets.md has the figures behind it)."""
 
 
@@ -37,10 +37,13 @@ class Standing(Protocol):
     indices: np.ndarray
     half_sets: np.ndarray | None
     pixel_size: float
-    step: int
-    epoch: int
-    resolution: float
 
+    @property
+    def step(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def resolution(self) -> float: ...
     @property
     def stage(self) -> Stage: ...
     @property
@@ -49,23 +52,16 @@ class Standing(Protocol):
 
 @torch.no_grad()
 def fit_map(fit: Fit, filtered: bool = True) -> np.ndarray:
-    """`(n, n, n)` map `[z, y, x]`, in units of the background noise's standard deviation in a pixel."""
-    volume = fit.volume
-    if isinstance(volume, WienerVolume):
-        density = None if filtered else volume.average(volume.sums.sum(0), filtered=False)
-        values = volume.to_map(density=density)
-    else:
-        values = volume.to_map(fit.band)
-    return (values * fit.images.box_size).cpu().numpy()
+    """Make the map `(n, n, n)`, `[z, y, x]`, in units of the background noise's standard deviation in a pixel."""
+    return (fit.volume.to_map(filtered=filtered) * fit.images.box_size).cpu().numpy()
 
 
 def _joined(fits: list[Fit], name: str) -> Tensor:
-    return torch.cat([getattr(fit, name) for fit in fits]).cpu()
+    return torch.cat([getattr(fit.particles, name).cpu() for fit in fits])  # the halves may lie on two devices
 
 
 def _poses(fits: list[Fit]) -> tuple[np.ndarray, np.ndarray]:
-    rotations = torch.cat([fit.poses.rotations.cpu() for fit in fits]).numpy()  # the halves may lie on two devices
-    return rotations, torch.cat([fit.poses.shifts.cpu() for fit in fits]).numpy()
+    return _joined(fits, "rotations").numpy(), _joined(fits, "shifts").numpy()
 
 
 def _measures(reconstruction: Standing) -> dict[str, Any]:
@@ -75,9 +71,9 @@ def _measures(reconstruction: Standing) -> dict[str, Any]:
         "epoch": reconstruction.epoch,
         "stage": reconstruction.stage,
         "pixel_size": reconstruction.pixel_size,
-        "band": min(fit.band for fit in fits),
-        "noise": torch.stack([fit.noise.cpu() for fit in fits]).numpy(),
-        "max_shift": fits[0].max_shift,
+        "band": min(fit.band.now for fit in fits),
+        "noise": torch.stack([fit.noise.variance.cpu() for fit in fits]).numpy(),
+        "max_shift": fits[0].shift_range.largest,
     }
 
 
@@ -103,12 +99,11 @@ def _particles(reconstruction: Standing, *optional: str) -> ParticleRecord:
 
 def make_head_share(fits: list[Fit]) -> np.ndarray:
     """Compute the share of the particles that each head won, and the posterior sample: see `head_share`."""
-    heads = fits[0].candidates.shape[1]
-    return head_share(_joined(fits, "best_head").numpy(), _joined(fits, "winner").numpy(), heads)
+    return head_share(_joined(fits, "best_head").numpy(), _joined(fits, "winner").numpy(), fits[0].heads)
 
 
-def make_snapshot(reconstruction: Standing, ready: bool, reason: str) -> Snapshot:
-    """The reconstruction as it stands."""
+def make_snapshot(reconstruction: Standing, advice: SwitchAdvice) -> Snapshot:
+    """Make a snapshot of the reconstruction as it stands, with what is advised on its switch."""
     fits = reconstruction.fits
     maps = tuple(fit_map(fit) for fit in fits)
     return Snapshot(
@@ -119,8 +114,8 @@ def make_snapshot(reconstruction: Standing, ready: bool, reason: str) -> Snapsho
         head_share=make_head_share(fits),
         loss=float(_joined(fits, "error").nanmean()),
         resolution=reconstruction.resolution,
-        switch_ready=ready,
-        switch_reason=reason,
+        switch_ready=advice.ready,
+        switch_reason=advice.reason,
         **_measures(reconstruction),
     )
 
@@ -144,16 +139,16 @@ def make_results(reconstruction: Standing) -> Results:
     rotations, shifts = (values.astype(np.float64) for values in _poses(fits))
     resolution = reconstruction.resolution
     told = reconstruction.finished and reconstruction.settings.volume.loss == "squared"
-    error = max(float(fit.error.nanmean()) for fit in fits) if told else float("nan")
+    error = max(float(fit.particles.error.nanmean()) for fit in fits) if told else float("nan")
     found: dict[str, Any] = {}
     if len(maps) == 2:
         halves = align_halves(*maps, pixel_size)
         count = len(fits[0])
         rotations[count:], shifts[count:] = poses_in_frame(rotations[count:], shifts[count:], halves.alignment)
         maps = (maps[0], halves.second)
-        unequal = worse_half(*(fit.error.cpu().numpy() for fit in fits))
-        found, resolution = _combined(maps, pixel_size, halves, min(fit.band for fit in fits), unequal)
-    if error > TOO_LARGE:
+        unequal = worse_half(*(fit.particles.error.cpu().numpy() for fit in fits))
+        found, resolution = _combined(maps, pixel_size, halves, min(fit.band.now for fit in fits), unequal)
+    if error > TELLING_ERROR_OVER_NOISE:
         found["notes"] = (_unexplained(error), *found.get("notes", ()))
         log.warning("%s", found["notes"][0])
     density = found.pop("map", maps[0])

@@ -1,7 +1,7 @@
 """Local refinement of poses by damped Gauss-Newton steps on rotation and shift, all five parameters of a particle.
 
 The derivative of a slice with respect to the place where it is read is itself a slice, of the map times a coordinate
-(`WienerVolume.gradient_lattices`). In the image's frame, with `G` those three slices times -2 pi i,
+(`physics.gradient_lattices`). In the image's frame, with `G` those three slices times -2 pi i,
 
     dF/d omega = (-ky G_z, kx G_z, ky G_x - kx G_y)      for R <- R_delta(omega) R (paper, Eq. 9).
 """
@@ -11,21 +11,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from napari_cryospin.engine.batch import Batch
 from napari_cryospin.geometry.so3 import exponential_map
 from napari_cryospin.physics.slicing import central_slices, shift_phases
 
-LARGEST_TURN = 0.15
+LARGEST_STEP_TURN = 0.15
 """Largest rotation in one step, radian: about the spacing of the coarsest grid that a pose comes from."""
-ENOUGH = 0.01
+LEAST_PROMISE = 0.01
 """Nats that a step has to promise: a pose that is nearer to its optimum than that (0.14 of its uncertainty) stays."""
-CPU_CHUNK, CHUNK = 2**19, 2**25
+FIRST_DAMPING = 2e-2
+"""Damping of the first step, as a share of the normal matrix's diagonal (Levenberg and Marquardt)."""
+CPU_REFINED_COEFFICIENTS, REFINED_COEFFICIENTS = 2**19, 2**25
 """Coefficients of images at a time: derivatives and what is made of them take some twenty times as many numbers."""
 
 
 def _model(
     lattices: Tensor, rotations: Tensor, shifts: Tensor | None, ctf: Tensor, points: Tensor, padding: int, extent: float
 ) -> tuple[Tensor, Tensor]:
-    """`(b, p)` noise-free images and their `(b, 3 or 5, p)` derivatives."""
+    """Make noise-free images `(b, p)` and their derivatives `(b, 3 or 5, p)`."""
     # One lattice after the other: all four at once would not fit into a CPU's cache.
     slices = torch.stack([central_slices(lattice, rotations, points, padding) for lattice in lattices])
     moments = torch.einsum("bil,lbp->ibp", rotations.to(slices.dtype), slices[1:]) * (-2j * torch.pi)
@@ -40,7 +43,7 @@ def _model(
 
 
 def _normal_equations(residual: Tensor, derivatives: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Matrix `(b, q, q)` and right side `(b, q)` for a step in the 3 or 5 parameters, and the error `(b,)`."""
+    """Make matrix `(b, q, q)` and right side `(b, q)` of a step in the 3 or 5 parameters, and the error `(b,)`."""
     root = weights.sqrt()
     jacobian = torch.view_as_real(derivatives * root).flatten(-2)
     difference = torch.view_as_real(residual * root).flatten(-2)
@@ -48,69 +51,59 @@ def _normal_equations(residual: Tensor, derivatives: Tensor, weights: Tensor) ->
 
 
 def _damped_step(normal: Tensor, slope: Tensor, damping: Tensor) -> Tensor:
-    """`(b, q)` Gauss-Newton step, damped as by Levenberg and Marquardt."""
+    """Make a Gauss-Newton step `(b, q)`, damped as by Levenberg and Marquardt."""
     diagonal = normal.diagonal(dim1=-2, dim2=-1)
     return torch.linalg.solve(normal + torch.diag_embed(damping[:, None] * diagonal + 1e-6), slope)
 
 
 @torch.no_grad()
 def refine_poses(
-    lattices: Tensor,
-    padding: int,
-    rotations: Tensor,
-    shifts: Tensor | None,
-    images: Tensor,
-    ctf: Tensor,
-    weights: Tensor,
-    points: Tensor,
-    extent: float,
-    steps: int,
+    lattices: Tensor, batch: Batch, rotations: Tensor, shifts: Tensor | None, *, padding: int, steps: int
 ) -> tuple[Tensor, Tensor | None, Tensor]:
     """Refine poses with the volume held fixed.
 
     Parameters
     ----------
     lattices : Tensor
-        `(4, G, G, G)` of `WienerVolume.gradient_lattices`.
-    padding : int
-        Oversampling of the lattices.
+        `(4, G, G, G)` of `physics.gradient_lattices`.
+    batch : Batch
+        `b` images.
     rotations, shifts
         `(b, 3, 3)`, and `(b, 2)` Angstrom; shifts None: centred, not refined.
-    images, ctf : Tensor
-        `(b, p)`.
-    weights : Tensor
-        `(p,)` inverse noise variance.
-    points : Tensor
-        `(p, 2)`.
-    extent : float
-        Side of the box, Angstrom.
+    padding : int
+        Oversampling of the lattices.
     steps : int
         Evaluations of the model at most, the last one only judges the step before it; fewer for a particle whose next
-        step promises too little (`ENOUGH`).
+        step promises too little (`LEAST_PROMISE`).
 
     Returns
     -------
     rotations, shifts, errors
-        The best pose met by each particle, and its squared error.
+        The best pose met by each particle, and its squared error `(b,)`.
     """
-    rows = max(1, (CPU_CHUNK if images.device.type == "cpu" else CHUNK) // len(points))
-    if len(rotations) > rows:
-        parts = []
-        for first in range(0, len(rotations), rows):
-            part = slice(first, first + rows)
-            start = (rotations[part], None if shifts is None else shifts[part])
-            seen = (images[part], ctf[part], weights, points)
-            parts.append(refine_poses(lattices, padding, *start, *seen, extent=extent, steps=steps))
-        turned, moved, errors = zip(*parts, strict=True)
-        return torch.cat(turned), None if shifts is None else torch.cat(moved), torch.cat(errors)
+    held = CPU_REFINED_COEFFICIENTS if batch.images.device.type == "cpu" else REFINED_COEFFICIENTS
+    size = max(1, held // len(batch.points))
+    found = []
+    for first in range(0, max(1, len(batch)), size):
+        part = slice(first, first + size)
+        start = rotations[part], None if shifts is None else shifts[part]
+        found.append(_refine_part(lattices, batch.part(part), *start, padding=padding, steps=steps))
+    turned, moved, errors = zip(*found, strict=True)
+    return torch.cat(turned), None if shifts is None else torch.cat(moved), torch.cat(errors)
+
+
+def _refine_part(
+    lattices: Tensor, batch: Batch, rotations: Tensor, shifts: Tensor | None, *, padding: int, steps: int
+) -> tuple[Tensor, Tensor | None, Tensor]:
     best, best_shifts = rotations.clone(), None if shifts is None else shifts.clone()
     error = torch.full((len(rotations),), torch.inf, device=rotations.device)
-    damping = torch.full_like(error, 2e-2)
+    damping = torch.full_like(error, FIRST_DAMPING)
     normal = slope = None
     active = torch.arange(len(rotations), device=rotations.device)
     for index in range(steps):
-        model, derivatives = _model(lattices, rotations, shifts, ctf[active], points, padding, extent)
-        matrix, side, now = _normal_equations(images[active] - model, derivatives, weights)
+        seen = (batch.ctf[active], batch.points, padding, batch.extent)
+        model, derivatives = _model(lattices, rotations, shifts, *seen)
+        matrix, side, now = _normal_equations(batch.images[active] - model, derivatives, batch.weights)
         if normal is None or slope is None:
             normal, slope = torch.zeros_like(matrix), torch.zeros_like(side)
         improved = now < error[active]
@@ -125,29 +118,25 @@ def refine_poses(
         if index + 1 == steps:
             break
         step = _damped_step(normal[active], slope[active], damping[active])
-        going = ((step * slope[active]).sum(-1) > ENOUGH).nonzero()[:, 0]
+        going = ((step * slope[active]).sum(-1) > LEAST_PROMISE).nonzero()[:, 0]
         active, step = active[going], step[going]
         if not len(active):
             break
-        turn = step[:, :3]
-        turn = turn * (LARGEST_TURN / turn.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
-        rotations = exponential_map(turn) @ best[active]
+        rotations = exponential_map(_short_turn(step[:, :3])) @ best[active]
         shifts = None if best_shifts is None else best_shifts[active] + step[:, 3:]
     return best, best_shifts, error
 
 
+def _short_turn(turn: Tensor) -> Tensor:
+    """Shorten turns `(b, 3)`, radian, to the largest of one step."""
+    return turn * (LARGEST_STEP_TURN / turn.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+
+
 @torch.no_grad()
 def pose_information(
-    lattices: Tensor,
-    padding: int,
-    rotations: Tensor,
-    shifts: Tensor | None,
-    ctf: Tensor,
-    weights: Tensor,
-    points: Tensor,
-    extent: float,
+    lattices: Tensor, batch: Batch, rotations: Tensor, shifts: Tensor | None, *, padding: int
 ) -> Tensor:
-    """Fisher information of poses, parameters as of `refine_poses`.
+    """Compute the Fisher information of poses, parameters as of `refine_poses`.
 
     The likelihood of a half-plane of coefficients falls as `exp(-sum |difference|^2 weight)`: twice the normal matrix.
 
@@ -156,6 +145,6 @@ def pose_information(
     Tensor
         `(b, 3, 3)` per radian^2, or `(b, 5, 5)` with the shifts' rows and columns, per A, last.
     """
-    _, derivatives = _model(lattices, rotations, shifts, ctf, points, padding, extent)
-    jacobian = torch.view_as_real(derivatives * weights.sqrt()).flatten(-2)
+    _, derivatives = _model(lattices, rotations, shifts, batch.ctf, batch.points, padding, batch.extent)
+    jacobian = torch.view_as_real(derivatives * batch.weights.sqrt()).flatten(-2)
     return 2 * jacobian @ jacobian.mT

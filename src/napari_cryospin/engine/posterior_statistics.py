@@ -14,13 +14,14 @@ from napari_cryospin.engine.pose_posterior import log_likelihoods, make_template
 from napari_cryospin.engine.sampling import grid_for, pose_grid, trial_shifts
 from napari_cryospin.physics.slicing import shift_phases
 
-BAND = 11
+STATISTICS_BAND = 11
 """Shells that are compared, at most: what the grid of the first stage resolves."""
-SIGNIFICANT = 0.999
+SIGNIFICANT_SHARE = 0.999
 """Share of the probability that the significant samples hold (RELION's adaptive fraction)."""
-FEW = 512
+LIKELY_SAMPLES = 512
 """Samples that hold this share for nearly all particles; where they do not, all samples are sorted."""
-BATCH = 256
+STATISTICS_BATCH = 256
+"""Particles at a time."""
 
 
 @torch.no_grad()
@@ -39,21 +40,21 @@ def posterior_statistics(fits: list[Fit]) -> dict[str, NDArray]:
 
 
 def _statistics(fit: Fit) -> dict[str, Tensor]:
-    band, count = min(fit.band, BAND), len(fit)
+    band, count = min(fit.band.now, STATISTICS_BAND), len(fit)
     found = {name: torch.empty(count) for name in ("entropy", "max_probability", "log_likelihood")}
     found["significant_samples"] = torch.empty(count, dtype=torch.int32)
     templates = None
-    for rows in torch.arange(count).split(BATCH):
-        batch = fit.batch(rows, band)
+    for batch in fit.batches(STATISTICS_BATCH, band):
+        rows = batch.rows
         if templates is None:
             rotations = pose_grid(*grid_for(band)).to(fit.device)
             lattice, padding = fit.volume.hartley(band), fit.projector.padding
             templates = make_templates(lattice, rotations, batch.points, padding, band=band)
         phases = None
-        if fit.max_shift:
+        if fit.shift_range.looked_for:
             trial, about_stored = trial_shifts(fit, band)
-            stored = fit.poses.shifts[rows.to(fit.device), None] if about_stored else trial.new_zeros(len(rows), 1, 2)
-            phases = shift_phases(stored + trial, batch.points, fit.images.extent)
+            centre = fit.poses(batch)[1][:, None] if about_stored else trial.new_zeros(len(rows), 1, 2)
+            phases = shift_phases(centre + trial, batch.points, batch.extent)
         values = log_likelihoods(templates, batch.images, batch.ctf, batch.weights, phases)  # (b, t, k)
         peak = values.amax((1, 2), keepdim=True)
         probability = values.sub_(peak).exp_()
@@ -73,7 +74,7 @@ def _statistics(fit: Fit) -> dict[str, Tensor]:
 
 def significant_samples(probability: Tensor) -> Tensor:
     """`(b,)` number of the most probable samples that hold 99.9 % of `(b, k)` probabilities."""
-    few = probability.topk(min(FEW, probability.shape[-1])).values
+    few = probability.topk(min(LIKELY_SAMPLES, probability.shape[-1])).values
     counts = _needed(few)
     spread = counts > few.shape[-1]
     if bool(spread.any()):
@@ -83,4 +84,4 @@ def significant_samples(probability: Tensor) -> Tensor:
 
 def _needed(descending: Tensor) -> Tensor:
     """`(b,)` how many of the first probabilities reach the share; one more than there are where they do not."""
-    return (descending.double().cumsum(-1) < SIGNIFICANT).sum(-1) + 1
+    return (descending.double().cumsum(-1) < SIGNIFICANT_SHARE).sum(-1) + 1

@@ -7,16 +7,16 @@ from torch import Tensor
 
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.pose_refinement import pose_information
-from napari_cryospin.models.wiener_volume import WienerVolume, gradient_lattices
 
-MOST = 1000
+PRECISION_PARTICLES = 1000
 """Particles that are looked at, evenly spread over the fit: enough for a figure a direction."""
-BATCH = 100
+PRECISION_BATCH = 100
+"""Particles at a time."""
 
 
 @torch.no_grad()
 def angular_precision(fit: Fit) -> Tensor:
-    """Expected error of the rotations, from the likelihood's curvature, with the shifts unknown too.
+    """Estimate the error of the rotations from the likelihood's curvature, with the shifts unknown too.
 
     It is that of a pose in the right mode: a particle far from its true pose looks as precise as any.
 
@@ -26,18 +26,14 @@ def angular_precision(fit: Fit) -> Tensor:
         `(n,)` degrees, root mean square of the angle; nan for particles that were not looked at.
     """
     volume = fit.volume
-    lattices = (
-        volume.gradient_lattices()
-        if isinstance(volume, WienerVolume)
-        else gradient_lattices(volume.to_map(fit.band), fit.projector.padding)
-    )
-    chosen = torch.linspace(0, len(fit) - 1, min(len(fit), MOST)).round().long()
+    lattices = volume.gradient_lattices()
+    chosen = torch.linspace(0, len(fit) - 1, min(len(fit), PRECISION_PARTICLES)).round().long()
     precision = torch.full((len(fit),), torch.nan)
-    for rows in chosen.split(BATCH):
-        batch, where = fit.batch(rows), rows.to(fit.device)
-        shifts = fit.poses.shifts[where] if fit.max_shift else None
-        data = (batch.ctf, batch.weights, batch.points, fit.images.extent)
-        information = pose_information(lattices, fit.projector.padding, fit.poses.rotations[where], shifts, *data)
+    for rows in chosen.split(PRECISION_BATCH):
+        batch = fit.batch(rows)
+        rotations, shifts = fit.poses(batch)
+        used = fit.shift_range.used(shifts)
+        information = pose_information(lattices, batch, rotations, used, padding=volume.padding)
         covariance, failed = torch.linalg.inv_ex(information)
         angle = covariance[:, :3, :3].diagonal(dim1=-2, dim2=-1).sum(-1).sqrt().rad2deg()
         known = (failed == 0) & angle.isfinite()

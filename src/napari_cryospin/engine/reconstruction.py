@@ -2,38 +2,96 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import logging
 import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_cryospin.engine.auto_decoding import ClosedFormDecoding, GradientDecoding
 from napari_cryospin.engine.auto_encoding import AutoEncoding
+from napari_cryospin.engine.choice_at_switch import choose_poses
 from napari_cryospin.engine.devices import choose_devices
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.half_sets import HalfSetMonitor
 from napari_cryospin.engine.images import PreparedImages
+from napari_cryospin.engine.kept_state import KeptState
+from napari_cryospin.engine.methods import METHODS
 from napari_cryospin.engine.outcome import make_head_share, make_history, make_results, make_snapshot
-from napari_cryospin.engine.switching import advice, choose_poses
+from napari_cryospin.engine.stage import Stage
+from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all
 from napari_cryospin.evaluation.fsc import fsc
-from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.epoch_record import EpochRecord
-from napari_cryospin.runs.messages import RefusedError, Stage
+from napari_cryospin.runs.messages import RefusedError
+from napari_cryospin.runs.messages import Stage as StageName
 from napari_cryospin.runs.results import Results
 from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.settings import Settings
 
 log = logging.getLogger(__name__)
 
+FSC_THRESHOLD = 0.143
+"""FSC at which the resolution between two folds is read."""
+
+
+NO_EPOCH_YET = SwitchAdvice(False, "not every particle has been looked at yet")
+
+
+@dataclass(eq=False)
+class RunProgress(KeptState):
+    """How far a reconstruction is.
+
+    Attributes
+    ----------
+    step, epoch : int
+        Steps done, epochs closed.
+    switched_at : int, optional
+        Epoch after which the second stage began.
+    queue : list
+        Steps that are left of this epoch: which half, and which of its particles, `(b,)`.
+    sums, counts : dict
+        Of each metric in this epoch.
+    resolution : float
+        Angstrom, when it was last measured.
+    advice : SwitchAdvice
+        On the switch, at the end of the last epoch.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    switched_at: int | None = None
+    queue: list[tuple[int, Tensor]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    resolution: float = float("nan")
+    advice: SwitchAdvice = NO_EPOCH_YET
+
+    def count(self, metrics: dict[str, float]) -> None:
+        """Add metrics of a step, or of the end of an epoch, to those of this epoch."""
+        for name, value in metrics.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Mean of each metric over the epoch."""
+        return {name: value / self.counts[name] for name, value in self.sums.items()}
+
 
 class Reconstruction:
     """An ab-initio reconstruction.
+
+    It switches to the second stage by itself, at the time that the settings ask for::
+
+        while not reconstruction.finished:
+            reconstruction.advance()
 
     Parameters
     ----------
@@ -44,18 +102,20 @@ class Reconstruction:
 
     Attributes
     ----------
-    step, epoch : int
-        Steps done, epochs closed.
+    progress_made : RunProgress
+        How far it is.
     epoch_ended : bool
         True after the step that closed an epoch.
     whole_state : dict, optional
         State before what is being done, where that may be interrupted halfway.
     indices : ndarray
         `(n,)` rows of `particles` that are used: half by half where half sets are reconstructed.
+    half_sets : ndarray, optional
+        `(n,)` 1 or 2, where half sets are reconstructed.
     """
 
     def __init__(self, particles: Particles, settings: Settings, hurry: threading.Event | None = None) -> None:
-        self.settings, self.hurry = settings, hurry
+        self.settings, self.hurry, self.method = settings, hurry, METHODS[settings.method]
         self.generator = torch.Generator().manual_seed(settings.machine.seed)
         halves = choose_rows(particles, settings, self.generator)
         devices = choose_devices(settings.machine.device, len(halves))
@@ -65,27 +125,41 @@ class Reconstruction:
             PreparedImages(particles, preparation, rows, device, hurry=hurry)
             for rows, device in zip(halves, devices, strict=True)
         ]
-        self.fits = [Fit(part, settings, self.generator) for part in images]
+        uses_encoder = self.method.description.uses_encoder
+        self.fits: list[Fit] = [Fit(part, settings, self.generator, uses_encoder=uses_encoder) for part in images]
         self.indices = torch.cat(halves).numpy()
         self.half_sets = None
         if settings.preparation.half_sets:
             self.half_sets = np.repeat(np.array([1, 2], np.int8), [len(rows) for rows in halves])
         self.box_size, self.pixel_size = images[0].box_size, images[0].pixel_size
-        self.stages: list[AutoEncoding | GradientDecoding | ClosedFormDecoding] = [AutoEncoding(f) for f in self.fits]
-        self.step = self.epoch = 0
-        self.switched_at: int | None = None
+        self.first_stages: list[AutoEncoding] = [self.method.first_stage(fit) for fit in self.fits]
+        self.stages: list[Stage] = [*self.first_stages]
+        self.advisors = [SwitchAdvisor(fit) for fit in self.fits]
+        self.policy = None if self.method.switch is None else self.method.switch(settings.schedule)
+        self.progress_made = RunProgress()
         self.epoch_ended = False
-        self.queue: list[tuple[int, Tensor]] = []
-        self.sums: dict[str, float] = {}
-        self.counts: dict[str, int] = {}
-        self.resolution = float("nan")
         self.monitor = HalfSetMonitor()
         self.whole_state: dict[str, Any] | None = None
-        self._interruptible(False)
-        self.advice = (False, "not every particle has been looked at yet")
 
     @property
-    def stage(self) -> Stage:
+    def step(self) -> int:
+        return self.progress_made.step
+
+    @property
+    def epoch(self) -> int:
+        return self.progress_made.epoch
+
+    @property
+    def switched_at(self) -> int | None:
+        return self.progress_made.switched_at
+
+    @property
+    def resolution(self) -> float:
+        """Resolution when it was last measured, Angstrom; nan: never."""
+        return self.progress_made.resolution
+
+    @property
+    def stage(self) -> StageName:
         return "auto-encoding" if self.switched_at is None else "auto-decoding"
 
     @property
@@ -98,96 +172,121 @@ class Reconstruction:
 
     @property
     def progress(self) -> float:
-        per_epoch = sum(-(-len(fit) // self._batch_size(fit)) for fit in self.fits)
-        within = 1 - len(self.queue) / per_epoch if self.queue else 0.0
+        """Share of the run that is done, 0 to 1."""
+        per_epoch = sum(-(-len(fit) // size) for fit, size in zip(self.fits, self._batch_sizes(), strict=True))
+        queue = self.progress_made.queue
+        within = 1 - len(queue) / per_epoch if queue else 0.0
         return min(1.0, (self.epoch + within) / self.epochs)
 
     @property
     def finished(self) -> bool:
-        settled = all(not isinstance(stage, AutoEncoding) and stage.settled for stage in self.stages)
-        return self.epoch >= self.epochs or (settled and not self.queue)
+        settled = all(stage.settled for stage in self.stages)
+        return self.epoch >= self.epochs or (settled and not self.progress_made.queue)
+
+    @property
+    def switch_due(self) -> str | None:
+        """Reason to switch that the settings give at the end of this epoch, if they do.
+
+        The next `advance` begins with the switch, unless it was made before.
+        """
+        between_epochs = self.epoch > 0 and not self.progress_made.queue
+        if self.policy is None or self.switched_at is not None or self.finished or not between_epochs:
+            return None
+        return self.policy(self.epoch, self.progress_made.advice)
 
     def advance(self) -> dict[str, float]:
-        """One step on one half: its metrics."""
-        if not self.queue:
+        """Make one step on one half, after the switch where that is due. Return metrics of the step."""
+        if (reason := self.switch_due) is not None:
+            self.switch_to_auto_decoding(reason)
+        made = self.progress_made
+        if not made.queue:
             self._open_epoch()
-        if len(self.queue) == 1:
+        if len(made.queue) == 1:
             self._keep_state()
-        half, rows = self.queue.pop(0)
+        half, rows = made.queue.pop(0)
         metrics = self.stages[half].step(rows)
-        for name, value in metrics.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-            self.counts[name] = self.counts.get(name, 0) + 1
-        self.step += 1
-        self.epoch_ended = not self.queue
+        made.count(metrics)
+        made.step += 1
+        self.epoch_ended = not made.queue
         if self.epoch_ended:
-            self._interruptible(True)
-            self._close_epoch()
-            self._interruptible(False)
+            with self._interruptible():
+                self._close_epoch()
             self.whole_state = None
         return metrics
 
-    def _interruptible(self, may_be: bool) -> None:
-        for fit in self.fits:
-            fit.images.interruptible = may_be
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Let all fits' images be refused with `Interrupted` once the run is in a hurry."""
+        with contextlib.ExitStack() as stack:
+            for fit in self.fits:
+                stack.enter_context(fit.images.interruptions_allowed())
+            yield
 
     def _keep_state(self) -> None:
-        """Before something that may be interrupted halfway; kept only where somebody may be in a hurry."""
+        """Keep the state before what may be interrupted halfway, where a run can be in a hurry at all."""
         if self.hurry is not None:
             self.whole_state = copy.deepcopy(self.state_dict())
 
-    def _batch_size(self, fit: Fit) -> int:
-        """As the settings say; a running average wants several steps even in an epoch of few particles."""
-        size = self.settings.schedule.batch_size
-        return min(size, -(-len(fit) // 4)) if isinstance(fit.volume, WienerVolume) else size
+    def _batch_sizes(self) -> list[int]:
+        wanted = self.settings.schedule.batch_size
+        return [stage.batch_size(wanted) for stage in self.stages]
 
     def _open_epoch(self) -> None:
-        """Particles in a new random order, the halves' steps in turn."""
-        orders = [list(fit.images.batches(self._batch_size(fit), self.generator)) for fit in self.fits]
+        """Queue the particles in a new random order, the halves' steps in turn."""
+        sizes = zip(self.fits, self._batch_sizes(), strict=True)
+        orders = [list(fit.images.batches(size, self.generator)) for fit, size in sizes]
         longest = max(len(order) for order in orders)
-        self.queue = [(half, order[k]) for k in range(longest) for half, order in enumerate(orders) if k < len(order)]
-        self.sums, self.counts = {}, {}
+        made = self.progress_made
+        made.queue = [(half, order[k]) for k in range(longest) for half, order in enumerate(orders) if k < len(order)]
+        made.sums, made.counts = {}, {}
 
     def _close_epoch(self) -> None:
-        self.epoch += 1
+        made = self.progress_made
+        made.epoch += 1
         for stage in self.stages:
-            for name, value in stage.end_epoch().items():
-                self.sums[name] = self.sums.get(name, 0.0) + value
-                self.counts[name] = self.counts.get(name, 0) + 1
-        self.resolution = self._measure_resolution()
-        if self.switched_at is None and self.settings.method != "fully-amortized":
-            self.advice = self._advise()
+            made.count(stage.end_epoch())
+        made.resolution = self._measure_resolution()
+        if self.switched_at is None and self.policy is not None:
+            made.advice = advise_all(self.advisors, self.epoch, self.settings.schedule)
 
     def _measure_resolution(self) -> float:
-        """Resolution in A at FSC 0.143 between the two folds of the particles, which share a reference: a guide while
-        the run goes on, no gold standard; nan where the volume has no folds. Of half sets what was measured last."""
+        """Measure the resolution between the two folds of the particles, Angstrom, at FSC 0.143.
+
+        The folds share a reference: a guide while the run goes on, no gold standard. It is nan where the volume has no
+        folds. Of half sets the last comparison counts.
+        """
         if len(self.fits) == 2:
             return self.resolution
-        volume = self.fits[0].volume
-        if not isinstance(volume, WienerVolume):
+        fit = self.fits[0]
+        folds = fit.volume.fold_maps()
+        if folds is None:
             return float("nan")
-        first, second = (part.cpu().numpy() for part in volume.fold_maps())
+        first, second = (part.cpu().numpy() for part in folds)
         if not first.any() or not second.any():
             return self.resolution
-        pixel_size = self.fits[0].images.extent / volume.inner_box
-        limit = self.fits[0].images.extent / volume.band
-        return max(limit, fsc(first, second, pixel_size).resolution(0.143))
+        limit = fit.images.extent / fit.volume.band
+        return max(limit, fsc(first, second, fit.images.extent / len(first)).resolution(FSC_THRESHOLD))
 
     def compare_halves(self) -> dict[str, Any]:
-        """Gold-standard resolution of the half sets as they stand, taken over as the run's: the FSC curves by name,
-        and a warning where the halves could not be laid on each other. Empty without half sets."""
+        """Measure the gold-standard resolution of the half sets as they stand, and take it over as the run's.
+
+        Returns
+        -------
+        dict
+            fsc: curves by name; half_sets_warning: what is wrong with the comparison. Empty without half sets.
+        """
         if len(self.fits) < 2:
             return {}
         found, halves = self.monitor.measure(self.fits)
-        self.resolution = float("nan") if halves.failed else found.resolution
+        self.progress_made.resolution = float("nan") if halves.failed else found.resolution
         curves = {name: values.round(5).tolist() for name, values in found.table.items()}
         return {"fsc": curves, "half_sets_warning": halves.warning}
 
     def epoch_metrics(self) -> dict[str, float]:
-        """Means over the epoch that was just closed, and where the heads stand."""
-        metrics = {name: value / self.counts[name] for name, value in self.sums.items()}
+        """Return means over the epoch that was just closed, and where the heads stand."""
+        metrics = self.progress_made.means
         metrics["resolution"] = self.resolution
-        entropies = torch.cat([fit.entropy for fit in self.fits])
+        entropies = torch.cat([fit.particles.entropy for fit in self.fits])
         if bool((~entropies.isnan()).any()):
             metrics["entropy"] = float(entropies.nanmean())
         share = make_head_share(self.fits)
@@ -196,7 +295,7 @@ class Reconstruction:
         return metrics
 
     def switch_to_auto_decoding(self, reason: str) -> None:
-        """Best candidate of every particle into the pose table; from here on poses are refined directly.
+        """Make the best candidate of every particle its pose; from here on poses are refined directly.
 
         Raises
         ------
@@ -205,85 +304,74 @@ class Reconstruction:
         """
         if self.switched_at is not None:
             raise RefusedError(f"the reconstruction switched already, after epoch {self.switched_at}")
-        if self.settings.method == "fully-amortized":
-            raise RefusedError("the fully amortized method keeps its encoder to the end")
+        if self.policy is None:
+            description = self.method.description
+            raise RefusedError(f"the method {description.name} has no second stage: {description.help}")
         if self.epoch == 0:
             raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
         log.info("switch to auto-decoding: %s", reason)
         self._keep_state()
-        self._interruptible(True)
-        for fit in self.fits:
-            choose_poses(fit)
-        self._interruptible(False)
+        with self._interruptible():
+            for fit, stage in zip(self.fits, self.first_stages, strict=True):
+                choose_poses(fit, stage.learners, stage.volume_step)
         self.whole_state = None
-        self.switched_at = self.epoch
-        self.queue = []
-        self.stages = [make_decoding(fit) for fit in self.fits]
+        self.progress_made.switched_at = self.epoch
+        self.progress_made.queue = []
+        self.stages = [self.method.second_stage(fit) for fit in self.fits]
 
-    def switch_advice(self) -> tuple[bool, str]:
-        """Whether to switch now, and why."""
-        if self.switched_at is not None or self.settings.method == "fully-amortized":
-            return False, ""
-        return self.advice
-
-    def _advise(self) -> tuple[bool, str]:
-        schedule = self.settings.schedule
-        if self.epoch >= schedule.epochs - schedule.epochs_kept:
-            return True, "ready: the epochs planned for the encoder are over"
-        answers = [advice(fit) for fit in self.fits]
-        return next((answer for answer in answers if not answer[0]), answers[0])
+    def switch_advice(self) -> SwitchAdvice:
+        """Return whether to switch now, and why."""
+        if self.switched_at is not None or self.policy is None:
+            return SwitchAdvice()
+        return self.progress_made.advice
 
     def snapshot(self) -> Snapshot:
-        ready, reason = self.switch_advice()
-        return make_snapshot(self, ready, reason)
+        """Return the reconstruction as it stands, for those who watch."""
+        return make_snapshot(self, self.switch_advice())
 
     def history(self) -> EpochRecord:
+        """Return what is kept of an epoch."""
         return make_history(self)
 
     def results(self) -> Results:
-        """Maps and poses; `Interrupted` changes nothing here."""
-        self._interruptible(True)
-        found = make_results(self)
-        self._interruptible(False)
-        return found
+        """Make maps and poses; `Interrupted` changes nothing here."""
+        with self._interruptible():
+            return make_results(self)
 
     def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to go on from here, as plain types and tensors."""
         return {
-            "step": self.step,
-            "epoch": self.epoch,
-            "switched_at": self.switched_at,
+            "progress": self.progress_made.state_dict(),
             "generator": self.generator.get_state(),
-            "queue": self.queue,
-            "sums": self.sums,
-            "counts": self.counts,
-            "resolution": self.resolution,
-            "advice": self.advice,
             "fits": [fit.state_dict() for fit in self.fits],
             "stages": [stage.state_dict() for stage in self.stages],
+            "advisors": [advisor.state_dict() for advisor in self.advisors],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a checkpoint of a reconstruction of the same particles with the same settings."""
-        for name in ("step", "epoch", "switched_at", "queue", "sums", "counts", "resolution", "advice"):
-            setattr(self, name, state[name])
-        for fit, part in zip(self.fits, state["fits"], strict=True):
-            fit.load_state_dict(part)
+        """Take over a checkpoint of a reconstruction of the same particles with the same settings.
+
+        Raises
+        ------
+        KeyError, RuntimeError, TypeError, ValueError
+            The checkpoint is of other particles, other settings or another version.
+        """
+        self.progress_made.load_state_dict(state["progress"])
         self.generator.set_state(state["generator"].cpu())  # shared with the fits
+        _load_all(self.fits, state["fits"])
         if self.switched_at is not None:
-            self.stages = [make_decoding(fit) for fit in self.fits]
-        for stage, part in zip(self.stages, state["stages"], strict=True):
-            stage.load_state_dict(part)
+            self.stages = [self.method.second_stage(fit) for fit in self.fits]
+        _load_all(self.stages, state["stages"])
+        _load_all(self.advisors, state["advisors"])
 
 
-def make_decoding(fit: Fit) -> GradientDecoding | ClosedFormDecoding:
-    """Second stage, as the volume's kind asks for."""
-    if fit.settings.schedule.pose_update == "gauss-newton":
-        return ClosedFormDecoding(fit)
-    return GradientDecoding(fit)
+def _load_all(parts: Sequence[Any], states: Sequence[dict[str, Any]]) -> None:
+    for part, state in zip(parts, states, strict=True):
+        part.load_state_dict(state)
 
 
 def choose_rows(particles: Particles, settings: Settings, generator: torch.Generator) -> list[Tensor]:
-    """Rows to use: one tensor, or one for each half set (the input's own halves, where it names them)."""
+    """Choose the rows to use: one tensor, or one for each half set (the input's own halves, where it names them)."""
     count = len(particles)
     wanted = settings.preparation.subset
     rows = torch.arange(count)

@@ -3,16 +3,20 @@
 Where particles are off centre, shifts are first looked for in their whole range with few shells and coarse poses; then,
 with the fine grid, about what was found there and about the stored shift. Every visit of a particle is that wide: it
 would else stay for good with a wrong pose and shift that it settled at early, when the volume was poor.
+
+Nothing here writes to the fit but the draws from its generator.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from napari_cryospin.engine.fit import Batch, Fit
+from napari_cryospin.engine.batch import Batch
+from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.pose_posterior import (
     Templates,
     entropy,
@@ -21,41 +25,45 @@ from napari_cryospin.engine.pose_posterior import (
     sample,
     shift_grid,
 )
-from napari_cryospin.geometry.so3 import random_rotations
 from napari_cryospin.geometry.so3_grid import grid_rotations
+from napari_cryospin.models.volume import Volume
 from napari_cryospin.physics.fourier import band_size
-from napari_cryospin.physics.slicing import shift_phases
 
-COARSE_BAND = 6
+COARSE_GRID_BAND = 6
 """Up to this many shells the coarse grid resolves all there is to see, and shifts are tried in their whole range."""
-CPU_CHUNK, CHUNK = 2**21, 2**27
+CPU_HELD_LIKELIHOODS, HELD_LIKELIHOODS = 2**21, 2**27
 """Log-likelihoods held at a time: on a CPU, what fits into its cache is several times faster."""
 
-CERTAIN, RESTING = 0.1, 0.75
-"""Entropy, nats, below which a particle's pose counts as certain, and the share of such that is not looked at again."""
+
+class FoundPoses(NamedTuple):
+    """One pose of each particle of a batch, from its grid posterior."""
+
+    rotations: Tensor  # (b, 3, 3)
+    shifts: Tensor  # (b, 2) Angstrom
+    entropy: Tensor  # (b,) nats, of the posterior over rotations
 
 
 @lru_cache(maxsize=4)
 def pose_grid(nside: int, in_plane: int) -> Tensor:
-    """`(k, 3, 3)` grid on SO(3)."""
+    """Make a grid `(k, 3, 3)` on SO(3)."""
     return grid_rotations(nside, in_plane).reshape(-1, 3, 3)
 
 
 def grid_for(band: int) -> tuple[int, int]:
-    """HEALPix nside and number of in-plane angles that a band asks for."""
-    return (2, 12) if band <= COARSE_BAND else (4, 24)
+    """Return the HEALPix nside and the number of in-plane angles that a band asks for."""
+    return (2, 12) if band <= COARSE_GRID_BAND else (4, 24)
 
 
 def shift_step(fit: Fit, band: int) -> float:
-    """Distance of neighbouring trial shifts that a band asks for, Angstrom."""
+    """Return the distance of neighbouring trial shifts that a band asks for, Angstrom."""
     return fit.images.extent / (4 * band)
 
 
 def trial_shifts(fit: Fit, band: int) -> tuple[Tensor, bool]:
-    """`(t, 2)` shifts to try, Angstrom, and whether they are about the stored shift (or about zero)."""
+    """Return the shifts `(t, 2)` to try, Angstrom, and whether they are about the stored shift (or about zero)."""
     step = shift_step(fit, band)
-    if band <= COARSE_BAND:
-        return shift_grid(fit.max_shift, step, fit.device), False
+    if band <= COARSE_GRID_BAND:
+        return shift_grid(fit.shift_range.largest, step, fit.device), False
     return shift_grid(1.5 * step, step, fit.device), True
 
 
@@ -71,11 +79,11 @@ class PoseSearch:
         Shells that are compared. Default: the fit's.
     """
 
-    def __init__(self, fit: Fit, turn: Tensor | None = None, band: int | None = None) -> None:
-        self.fit, self.band = fit, band or fit.band
+    def __init__(self, fit: Fit[Volume], turn: Tensor | None = None, band: int | None = None) -> None:
+        self.fit, self.band = fit, band or fit.band.now
         self.fine = self._templates(self.band, turn)
-        two_stages = fit.max_shift > 0 and self.band > COARSE_BAND
-        self.coarse = self._templates(COARSE_BAND, turn) if two_stages else None
+        two_stages = fit.shift_range.looked_for and self.band > COARSE_GRID_BAND
+        self.coarse = self._templates(COARSE_GRID_BAND, turn) if two_stages else None
 
     def _templates(self, band: int, turn: Tensor | None) -> Templates:
         fit = self.fit
@@ -84,92 +92,69 @@ class PoseSearch:
         points = fit.projector.points[: band_size(fit.images.points, band)]
         return make_templates(fit.volume.hartley(band), rotations, points, fit.projector.padding, band=band)
 
-    def best(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Most probable pose of each particle: `(b, 3, 3)` and `(b, 2)` Angstrom.
-
-        The entropy of the posterior over rotations is noted in `fit.entropy`, as it is where a pose is drawn.
-        """
+    def best(self, batch: Batch) -> FoundPoses:
+        """Find the most probable pose of each particle."""
         return self._look(batch, draw=False)
 
-    def draw(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """One pose of each particle, drawn from its posterior: `(b, 3, 3)` and `(b, 2)` Angstrom."""
+    def draw(self, batch: Batch) -> FoundPoses:
+        """Draw a pose of each particle from its posterior."""
         return self._look(batch, draw=True)
 
-    def _look(self, batch: Batch, draw: bool) -> tuple[Tensor, Tensor]:
+    def _look(self, batch: Batch, draw: bool) -> FoundPoses:
         fit = self.fit
-        if not fit.max_shift:
-            return self._scan(self.fine, batch, torch.zeros(len(batch.rows), 1, 2, device=fit.device), draw)
-        wide = trial_shifts(fit, min(self.band, COARSE_BAND))[0].expand(len(batch.rows), -1, -1)
+        if not fit.shift_range.looked_for:
+            return self._scan(self.fine, batch, torch.zeros(len(batch), 1, 2, device=fit.device), draw)
+        wide = trial_shifts(fit, min(self.band, COARSE_GRID_BAND))[0].expand(len(batch), -1, -1)
         if self.coarse is None:
             return self._scan(self.fine, batch, wide, draw)
-        _, found = self._scan(self.coarse, batch.inner(len(self.coarse.points)), wide, draw)
-        return self._look_about(found, batch, draw)
+        found = self._scan(self.coarse, batch.inner(len(self.coarse.points)), wide, draw)
+        return self._look_about(found.shifts, batch, draw)
 
-    def _look_about(self, found: Tensor, batch: Batch, draw: bool) -> tuple[Tensor, Tensor]:
-        """Fine scan about the stored shifts and, where they are apart from these, about `(b, 2)` others."""
+    def _look_about(self, found: Tensor, batch: Batch, draw: bool) -> FoundPoses:
+        """Scan finely about the stored shifts and, where they are apart from these, about others `(b, 2)`."""
         fit = self.fit
-        stored = fit.poses.shifts[batch.rows.to(fit.device)]
-        apart = ((stored - found).norm(dim=-1) > 1.5 * shift_step(fit, COARSE_BAND)).cpu()
+        _, stored = fit.poses(batch)
+        apart = ((stored - found).norm(dim=-1) > 1.5 * shift_step(fit, COARSE_GRID_BAND)).cpu()
         near, far = (~apart).nonzero()[:, 0], apart.nonzero()[:, 0]
         local, _ = trial_shifts(fit, self.band)
-        parts = []
         both = torch.stack((stored, found), 1)
-        for rows, centres in ((near, both[near, :1]), (far, both[far])):
+        parts = []
+        for rows, centres in ((near, both[near.to(fit.device), :1]), (far, both[far.to(fit.device)])):
             if len(rows):
                 shifts = (centres[:, :, None] + local).flatten(1, 2)
                 parts.append(self._scan(self.fine, batch.part(rows), shifts, draw))
-        order = torch.cat((near, far)).argsort()
-        rotations, shifts = (torch.cat(column)[order] for column in zip(*parts, strict=True))
-        return rotations, shifts
+        order = torch.cat((near, far)).argsort().to(fit.device)
+        return FoundPoses(*(torch.cat(column)[order] for column in zip(*parts, strict=True)))
 
-    def _scan(self, templates: Templates, batch: Batch, shifts: Tensor, draw: bool) -> tuple[Tensor, Tensor]:
-        """Rotations and shifts of the particles, from all poses of a grid and `(b, t, 2)` shifts; entropies noted."""
-        held = CPU_CHUNK if self.fit.device.type == "cpu" else CHUNK
+    def _scan(self, templates: Templates, batch: Batch, shifts: Tensor, draw: bool) -> FoundPoses:
+        """Choose a rotation and a shift of each particle, from all poses of a grid and shifts `(b, t, 2)`."""
+        held = CPU_HELD_LIKELIHOODS if self.fit.device.type == "cpu" else HELD_LIKELIHOODS
         size = max(1, held // (shifts.shape[1] * len(templates.rotations)))
         found = []
-        for start in range(0, len(batch.rows), size):
+        for start in range(0, len(batch), size):
             part, moves = batch.part(slice(start, start + size)), shifts[start : start + size]
-            phases = shift_phases(moves, batch.points, self.fit.images.extent) if self.fit.max_shift else None
+            phases = self.fit.shift_range.phases(moves, batch.points, batch.extent)
             values = log_likelihoods(templates, part.images, part.ctf, part.weights, phases)  # (c, t, k)
             over_poses, index = _log_sum_exp(values), torch.arange(len(values), device=values.device)
             pose, move = _drawn(values, over_poses, self.fit.generator) if draw else _most_probable(values)
-            self.fit.entropy[part.rows] = entropy(over_poses).cpu()
-            found.append((templates.rotations[pose], moves[index, move]))
-        rotations, moves = (torch.cat(column) for column in zip(*found, strict=True))
-        return rotations, moves
+            found.append((templates.rotations[pose], moves[index, move], entropy(over_poses)))
+        return FoundPoses(*(torch.cat(column) for column in zip(*found, strict=True)))
 
 
 def _drawn(values: Tensor, over_poses: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Index of a pose and of a shift for each particle: a pose is drawn from `(c, k)`, then a shift of `(c, t, k)`."""
+    """Draw the indices of a pose, from `(c, k)`, and then of a shift, from `(c, t, k)`, for each particle."""
     pose = sample(over_poses, generator)
     return pose, sample(values[torch.arange(len(pose), device=pose.device), :, pose], generator)
 
 
 def _most_probable(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the indices of the most probable pose and shift of `(c, t, k)`."""
     best, count = values.flatten(1).argmax(-1), values.shape[-1]
     return best % count, best // count
 
 
 def _log_sum_exp(values: Tensor) -> Tensor:
-    """`(c, k)` sum over the shifts of `(c, t, k)` logarithms."""
+    """Sum over the shifts of logarithms `(c, t, k)`: `(c, k)`."""
     most = values.amax(1, keepdim=True)
     # On a CPU, the exponential is several times slower where it comes to almost nothing.
     return (values - most).clamp_(min=-80).exp_().sum(1).log_().add_(most[:, 0])
-
-
-def sample_poses(fit: Fit, batch: Batch) -> tuple[Tensor, Tensor]:
-    """One pose of each particle, `(b, 3, 3)` and `(b, 2)` Angstrom, drawn from its posterior on a turned grid.
-
-    Once the band is as far as it goes in this stage, most of the particles whose poses are certain keep what they have.
-    """
-    rows, index = batch.rows, torch.arange(len(batch.rows))
-    rests = torch.zeros(len(rows), dtype=torch.bool)
-    if fit.band == fit.encoding_band:
-        rests = (fit.entropy[rows] < CERTAIN) & (torch.rand(len(rows), generator=fit.generator) < RESTING)
-    where = rows.to(fit.device)
-    rotations, shifts = fit.poses.rotations[where].clone(), fit.poses.shifts[where].clone()
-    looked_at = index[~rests]
-    if len(looked_at):
-        turn = random_rotations(1, fit.generator)[0]  # so that no pose is out of reach for good
-        rotations[looked_at], shifts[looked_at] = PoseSearch(fit, turn).draw(batch.part(looked_at))
-    return rotations, shifts

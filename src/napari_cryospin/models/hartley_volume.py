@@ -7,7 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
+from napari_cryospin.models.volume import BAND_MARGIN
 from napari_cryospin.physics.fourier import hartley_to_map, map_to_hartley
+from napari_cryospin.physics.gradient_lattices import gradient_lattices
+from napari_cryospin.physics.map_crop import fourier_crop_map
 from napari_cryospin.physics.slicing import crop_lattice
 
 
@@ -23,7 +26,12 @@ class HartleyVolume(nn.Module):
     padding : int
         Oversampling of the lattice (the paper: 1).
     first_band : int
-        Shells that start with random values, of `amplitude`; the others start at zero.
+        Shells that start with random values, of `amplitude`; the others start at zero. Also the first `band`.
+
+    Attributes
+    ----------
+    band : int
+        Shells that `to_map` shows. It limits neither `hartley` nor what is learned.
     """
 
     def __init__(
@@ -36,7 +44,7 @@ class HartleyVolume(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.box_size, self.padding = box_size, padding
+        self.box_size, self.padding, self.band = box_size, padding, first_band
         size = padding * box_size + 1
         mantissa = amplitude * torch.randn(size, size, size, generator=generator)
         mantissa[self._beyond(first_band, mantissa)] = 0  # a shell that was never fitted must not be noise
@@ -44,35 +52,57 @@ class HartleyVolume(nn.Module):
         self.exponent = nn.Parameter(torch.zeros_like(mantissa))
 
     def _beyond(self, band: int, lattice: Tensor) -> Tensor:
-        """`(G, G, G)` lattice points further out than slices of a band reach, the corners of their cells included."""
+        """Mark lattice points `(G, G, G)` that slices of a band do not reach, nor the corners of their cells."""
         size = lattice.shape[-1]
         square = (torch.arange(size, device=lattice.device) - size // 2).square()
         distance = square[:, None, None] + square[:, None] + square
         return distance.sqrt() > self.padding * band + math.sqrt(3)
 
     def hartley(self, band: int | None = None) -> Tensor:
-        """`(G, G, G)` lattice, or its middle as far as slices of a band read it. Differentiable."""
+        """Return the lattice `(G, G, G)`, or its middle as far as slices of a band read it. Differentiable."""
         if band is None:
             return self.mantissa * self.exponent.exp()
         crop = (crop_lattice(part, band, self.padding) for part in (self.mantissa, self.exponent))
         mantissa, exponent = crop
         return mantissa * exponent.exp()
 
+    def set_band(self, band: int) -> None:
+        """Change the number of shells that `to_map` shows."""
+        self.band = band
+
     @torch.no_grad()
-    def to_map(self, band: int | None = None) -> Tensor:
-        """`(n, n, n)` map `[z, y, x]`; with `band`, without the shells beyond it."""
+    def to_map(self, *, filtered: bool = True) -> Tensor:
+        """Make the map `(n, n, n)`, `[z, y, x]`, without the shells beyond the band. There is no filter."""
         hartley = self.hartley()
-        if band is not None:
-            hartley = hartley.masked_fill(self._beyond(band, hartley), 0)
-        return hartley_to_map(hartley, self.box_size)
+        return hartley_to_map(hartley.masked_fill(self._beyond(self.band, hartley), 0), self.box_size)
+
+    @torch.no_grad()
+    def band_map(self) -> Tensor:
+        """Make the map `(m, m, m)` in the smallest box that holds the band."""
+        return fourier_crop_map(self.to_map(), min(self.box_size, 2 * (self.band + BAND_MARGIN)))
+
+    def fold_maps(self) -> None:
+        """Return None: gradient steps keep no folds apart."""
+
+    def gradient_lattices(self) -> Tensor:
+        """Make the lattices `(4, G, G, G)` of the map and of its derivatives."""
+        return gradient_lattices(self.to_map(), self.padding)
+
+    def get_extra_state(self) -> int:
+        """Return the band, for torch to keep it beside the parameters."""
+        return self.band
+
+    def set_extra_state(self, state: int) -> None:
+        """Take over the band from a state dict."""
+        self.band = state
 
     @torch.no_grad()
     def set_hartley(self, hartley: Tensor) -> None:
-        """Take over a lattice: mantissa as given, exponent 0."""
+        """Take over a lattice `(G, G, G)`: mantissa as given, exponent 0. The band stays."""
         self.mantissa.copy_(hartley)
         self.exponent.zero_()
 
     @torch.no_grad()
     def set_map(self, density: Tensor) -> None:
-        """Take over a `(n, n, n)` map."""
+        """Take over a map `(n, n, n)`. The band stays."""
         self.set_hartley(map_to_hartley(density, self.padding))

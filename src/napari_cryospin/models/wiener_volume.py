@@ -7,16 +7,18 @@ one of two folds, so that it can be compared with a volume that has not seen it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from napari_cryospin.models.volume import BAND_MARGIN
 from napari_cryospin.physics.fourier import grid_envelope, hartley_to_map, map_to_hartley
+from napari_cryospin.physics.gradient_lattices import gradient_lattices
 from napari_cryospin.physics.slicing import crop_lattice, insert_slices
 
-MARGIN = 2
-"""Shells kept beyond the band, so that interpolation and the soft mask have room."""
 GAPS = 0.05
 """Share of a shell's mean weight that regularises the gaps between the images, where no Wiener filter does."""
 SIGNAL_FLOOR = 1e-3
@@ -61,7 +63,7 @@ class WienerVolume:
     @property
     def inner_box(self) -> int:
         """Box that just holds the band, pixels; the field of view is that of the full box."""
-        return min(2 * (self.band + MARGIN), self.box_size)
+        return min(2 * (self.band + BAND_MARGIN), self.box_size)
 
     def _radius(self) -> Tensor:
         axis = (torch.arange(self.sums.shape[-1], device=self.sums.device) - self.sums.shape[-1] // 2) / self.padding
@@ -178,46 +180,38 @@ class WienerVolume:
         return common.maximum(SIGNAL_FLOOR * power) * self.padding**3 + 1e-12
 
     def hartley(self, band: int | None = None) -> Tensor:
-        """`(G, G, G)` lattice, or its middle as far as slices of a band read it."""
+        """Return the lattice `(G, G, G)`, or its middle as far as slices of a band read it."""
         return self.lattice if band is None else crop_lattice(self.lattice, band, self.padding)
 
     def gradient_lattices(self, density: Tensor | None = None) -> Tensor:
-        """`gradient_lattices` of this map, or of another one."""
+        """Make the lattices `(4, G, G, G)` of this map, or of another one, and of its derivatives."""
         return gradient_lattices(self.density if density is None else density, self.padding)
 
-    def to_map(self, band: int | None = None, density: Tensor | None = None) -> Tensor:
-        """`(n, n, n)` map `[z, y, x]` at the full box."""
-        lattice = map_to_hartley(density, self.padding) if density is not None else self.lattice
-        if band is not None:
-            lattice = crop_lattice(lattice, band, self.padding)
+    def to_map(self, *, filtered: bool = True) -> Tensor:
+        """Make the map `(n, n, n)`, `[z, y, x]`, at the full box; with or without the Wiener filter."""
+        lattice = self.lattice if filtered else map_to_hartley(self.band_map(), self.padding)
         return hartley_to_map(_resized(lattice, self.padding * self.box_size + 1), self.box_size)
 
+    def band_map(self) -> Tensor:
+        """Make the unfiltered map `(m, m, m)` of the inner box."""
+        return self.average(self.sums.sum(0), filtered=False)
+
     def fold_maps(self) -> tuple[Tensor, Tensor]:
-        """Maps of the inner box, each from one fold alone."""
+        """Make two maps `(m, m, m)` of the inner box, each of one fold alone."""
         smoothing = self._filter(self._shells())
         first, second = (self._finished(numerator / (denominator + smoothing)) for numerator, denominator in self.sums)
         return first, second
 
-    def state_dict(self) -> dict[str, Tensor | int]:
+    def state_dict(self) -> dict[str, Any]:
+        """Return the band, the sums and the map."""
         return {"band": self.band, "sums": self.sums, "density": self.density}
 
-    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a state of a volume of the same box and padding; it is copied."""
         self.band = int(state["band"])
         device = self.sums.device
-        self.sums = torch.as_tensor(state["sums"]).to(device, copy=True)
-        self._take(torch.as_tensor(state["density"]).to(device))
-
-
-def gradient_lattices(density: Tensor, padding: int) -> Tensor:
-    """`(4, G, G, G)`: lattices of an `(n, n, n)` map, and of the map times x, y and z (fractions of the box).
-
-    The last three are, up to a factor, the transform's derivatives: exact, where differences of a trilinear
-    interpolation would jump.
-    """
-    n = density.shape[-1]
-    axis = (torch.arange(n, device=density.device) - n // 2) / n
-    parts = (density, density * axis, density * axis[:, None], density * axis[:, None, None])
-    return torch.stack([map_to_hartley(part, padding) for part in parts])
+        self.sums = state["sums"].to(device, copy=True)
+        self._take(state["density"].to(device))
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,16 @@ import dataclasses
 import functools
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
+import pydantic
 from annotated_types import Interval, MultipleOf
 from pydantic.dataclasses import is_pydantic_dataclass
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_after_validator_function
 
 
 @dataclass(frozen=True)
@@ -21,24 +25,58 @@ class Unit:
     name: str
 
 
+@dataclass(frozen=True, eq=False)
+class OneOf:
+    """Words that a text admits: the keys of a table, which may grow. Its values tell their help."""
+
+    table: Mapping[str, Described]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: pydantic.GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._admitted, handler(source))
+
+    def _admitted(self, word: str) -> str:
+        if word not in self.table:
+            raise PydanticCustomError("one_of", "not in the table")
+        return word
+
+
+class Described(Protocol):
+    """An entry of a table of words."""
+
+    @property
+    def help(self) -> str: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class SettingsField:
     """A field of a settings class, read from its annotation and the text beneath it."""
 
     name: str
     kinds: tuple[type, ...]
-    """Types that it admits, without None and without a Literal's."""
-    choices: tuple[str, ...]
+    """Types that it admits, without None and without those of its words."""
+    words: tuple[str, ...]
     """Words of its Literal; empty where it has none."""
+    table: Mapping[str, Described]
+    """Table of the further words that it admits; empty where it has none."""
     optional: bool
     """None is admitted; it mostly stands for a default that depends on the rest."""
     default: Any
-    help: str
+    text: str
     """The text beneath the field; of a group, its docstring."""
     unit: str
     range: tuple[float, float] | None
     """Smallest and largest number admitted."""
     even: bool
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Words that it admits at present."""
+        return (*self.words, *self.table)
+
+    @property
+    def help(self) -> str:
+        """What the field is, and what each entry of its table is."""
+        return " ".join((self.text, *(f"{word}: {entry.help}." for word, entry in self.table.items())))
 
     @property
     def group(self) -> type | None:
@@ -78,15 +116,17 @@ def fields_of(group: type) -> dict[str, SettingsField]:
         parts, marks = _taken_apart(hints[field.name])
         interval: Any = next((mark for mark in marks if isinstance(mark, Interval)), None)
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        kinds = tuple(part for part in parts if isinstance(part, type) and part is not type(None))
+        table: Mapping[str, Described] = next((mark.table for mark in marks if isinstance(mark, OneOf)), {})
+        kinds = tuple(part for part in parts if isinstance(part, type) and part is not type(None) and not table)
         texts = [helps[field.name].description, *(kind.__doc__ for kind in kinds if is_pydantic_dataclass(kind))]
         found[field.name] = SettingsField(
             name=field.name,
             kinds=kinds,
-            choices=tuple(word for part in parts if typing.get_origin(part) is Literal for word in part.__args__),
+            words=tuple(word for part in parts if typing.get_origin(part) is Literal for word in part.__args__),
+            table=table,
             optional=type(None) in parts,
             default=default,
-            help=" ".join(next(filter(None, texts), "").split()),
+            text=" ".join(next(filter(None, texts), "").split()),
             unit=next((mark.name for mark in marks if isinstance(mark, Unit)), ""),
             range=None if interval is None else (interval.ge, interval.le),
             even=any(isinstance(mark, MultipleOf) for mark in marks),

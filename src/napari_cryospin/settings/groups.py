@@ -15,11 +15,11 @@ import pydantic
 from annotated_types import Interval, MultipleOf
 from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
-from napari_cryospin.settings.fields import Unit
+from napari_cryospin.methods import DESCRIPTIONS
+from napari_cryospin.settings.fields import OneOf, Unit
 from napari_cryospin.settings.gate import from_json, settings_class
 
 Preset = Literal["quick", "paper-synthetic", "paper-experimental", "paper-cpu"]
-Method = Literal["cryospin", "fully-amortized", "search"]
 
 
 @settings_class
@@ -148,8 +148,8 @@ class Settings:
 
     preset: Preset = "paper-cpu"
     """The set of settings that the others override."""
-    method: Method = "cryospin"
-    """cryospin: heads, then the switch. fully-amortized: the encoder to the end. search: the pose grid alone."""
+    method: Annotated[StrictStr, OneOf(DESCRIPTIONS)] = "cryospin"
+    """Way of reconstructing."""
     preparation: PreparationSettings = field(default_factory=PreparationSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     volume: VolumeSettings = field(default_factory=VolumeSettings)
@@ -186,13 +186,14 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     if first is not None and last is not None and first > last:
         yield f"volume.first_band is {first}; expected at most encoding_band, {last} shells"
     volume, poses = settings.volume.volume_update, settings.schedule.pose_update
-    if settings.method != "fully-amortized" and (volume == "wiener") != (poses == "gauss-newton"):
+    method = DESCRIPTIONS[settings.method]
+    if method.has_switch and (volume == "wiener") != (poses == "gauss-newton"):
         found = f"volume.volume_update is {volume}, schedule.pose_update {poses}"
         yield f"{found}; expected wiener with gauss-newton, or adam twice"
     if poses == "gauss-newton" and settings.volume.loss == "absolute":
         yield "volume.loss is absolute; expected squared, which gauss-newton poses are steps of"
     switch, epochs = settings.schedule.switch, settings.schedule.epochs
-    if isinstance(switch, int) and switch >= epochs and settings.method != "fully-amortized":
+    if isinstance(switch, int) and switch >= epochs and method.has_switch:
         yield f"schedule.switch is {switch}; expected fewer than the {epochs} epochs in all"
-    if settings.method == "search" and not (volume == "wiener" and settings.posterior.posterior_sample):
-        yield "method is search; expected volume_update wiener and posterior_sample with it"
+    if (complaint := method.complaint(settings)) is not None:
+        yield complaint

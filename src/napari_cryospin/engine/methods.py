@@ -1,0 +1,107 @@
+"""The table of methods: a method is one row that names its parts.
+
+`napari_cryospin.methods` says of each method what settings, command line and window need to know, without torch; a row
+here adds the parts that compute. To add a method, `register` one row: settings, flags and forms then offer it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from napari_cryospin import methods as descriptions
+from napari_cryospin.engine.auto_decoding import ClosedFormDecoding, GradientDecoding
+from napari_cryospin.engine.auto_encoding import AutoEncoding
+from napari_cryospin.engine.bands import BandSchedule, Stairs
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.proposers import Heads, PosteriorSample, Proposer
+from napari_cryospin.engine.stage import Stage
+from napari_cryospin.engine.switching import MakePolicy, policy_of
+from napari_cryospin.engine.volume_steps import VolumeStep, volume_step
+from napari_cryospin.methods import MethodDescription
+from napari_cryospin.settings import VolumeSettings
+
+
+def heads_and_sample(fit: Fit) -> list[Proposer]:
+    """Make the heads and, where the settings ask for it, the pose drawn from the posterior."""
+    return [Heads(fit), *([PosteriorSample(fit)] if fit.settings.posterior.posterior_sample else [])]
+
+
+def sample_alone(fit: Fit) -> list[Proposer]:
+    """Make the pose drawn from the posterior the only candidate."""
+    return [PosteriorSample(fit)]
+
+
+POSE_UPDATES: dict[str, Callable[[Fit[Any]], Stage]] = {"adam": GradientDecoding, "gauss-newton": ClosedFormDecoding}
+"""The second stage, by the setting `pose_update`."""
+
+
+def direct_refinement(fit: Fit) -> Stage:
+    """Make the second stage that the settings ask for."""
+    return POSE_UPDATES[fit.settings.schedule.pose_update](fit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A way of reconstructing, as its parts.
+
+    Attributes
+    ----------
+    description : MethodDescription
+        Name, help and what the method asks of the settings.
+    proposers : callable
+        From a fit to what proposes poses in its first stage.
+    volume_step : callable
+        From a fit to how its volume is learned in the first stage.
+    band_schedule : callable
+        From the settings of the volume to how the band grows in the first stage.
+    switch : callable, optional
+        From the settings of the schedule to the policy that decides on the switch; None: there is no second stage.
+    second_stage : callable
+        From a fit to its second stage.
+    """
+
+    description: MethodDescription
+    proposers: Callable[[Fit], Sequence[Proposer]]
+    volume_step: Callable[[Fit], VolumeStep] = volume_step
+    band_schedule: Callable[[VolumeSettings], BandSchedule] = Stairs.of
+    switch: MakePolicy | None = policy_of
+    second_stage: Callable[[Fit], Stage] = direct_refinement
+
+    def __post_init__(self) -> None:
+        if self.description.has_switch != (self.switch is not None):
+            raise ValueError(f"method {self.description.name}: description and row differ on whether it switches")
+
+    def first_stage(self, fit: Fit) -> AutoEncoding:
+        """Make the first stage of a fit."""
+        return AutoEncoding(fit, self.proposers(fit), self.volume_step(fit), self.band_schedule(fit.settings.volume))
+
+
+METHODS: dict[str, Method] = {}
+
+
+def register(method: Method) -> None:
+    """Add a method to the table. From here on its name is an admitted setting.
+
+    Raises
+    ------
+    ValueError
+        Another method has this name.
+    """
+    name = method.description.name
+    if name in METHODS:
+        raise ValueError(f"method {name}: there is one of this name already")
+    descriptions.describe(method.description)
+    METHODS[name] = method
+
+
+def unregister(name: str) -> None:
+    """Take a method out of the table."""
+    del METHODS[name]
+    descriptions.forget(name)
+
+
+register(Method(description=descriptions.CRYOSPIN, proposers=heads_and_sample))
+register(Method(description=descriptions.FULLY_AMORTIZED, proposers=heads_and_sample, switch=None))
+register(Method(description=descriptions.SEARCH, proposers=sample_alone))

@@ -1,0 +1,133 @@
+"""What is known of each particle. This is the only place where it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from napari_cryospin.engine.kept_state import KeptState
+
+NO_CANDIDATE = -1
+"""Number of a candidate where none has won yet."""
+
+
+@dataclass(eq=False)
+class ParticleState(KeptState):
+    """The tensors of a fit that have one row a particle.
+
+    Poses and folds are on the device, where every step needs them; the rest is on the CPU.
+
+    Attributes
+    ----------
+    rotations, shifts : Tensor
+        `(n, 3, 3)` and `(n, 2)` Angstrom: best pose known of each particle; at first a random one, without shift.
+    folds : Tensor
+        `(n,)` 0 or 1: which of two volumes that have not seen each other's particles it belongs to.
+    winner : Tensor
+        `(n,)` int16, number of the candidate that the pose came from: that of a head, the number of heads for a pose
+        drawn from or searched in the posterior; -1: none yet.
+    best_head : Tensor
+        `(n,)` int16, which head was the best among the heads; -1: none yet.
+    error : Tensor
+        `(n,)` error of the pose when it was last looked at, over that of the background's noise (1: nothing but noise
+        is left); nan: not looked at yet.
+    entropy : Tensor
+        `(n,)` nats, of the grid posterior over rotations when it was last computed; nan: never.
+    candidates, candidate_shifts : Tensor
+        `(n, heads, 3, 3)` and `(n, heads, 2)` Angstrom: last proposals of the heads.
+    """
+
+    rotations: Tensor
+    shifts: Tensor
+    folds: Tensor
+    winner: Tensor
+    best_head: Tensor
+    error: Tensor
+    entropy: Tensor
+    candidates: Tensor
+    candidate_shifts: Tensor
+
+    @classmethod
+    def of(cls, rotations: Tensor, folds: Tensor, heads: int) -> ParticleState:
+        """Start with rotations `(n, 3, 3)`, which are copied, and folds `(n,)`, on the device; no more is known yet."""
+        n = len(rotations)
+        return cls(
+            rotations=rotations.clone(),
+            shifts=torch.zeros(n, 2, device=rotations.device),
+            folds=folds,
+            winner=torch.full((n,), NO_CANDIDATE, dtype=torch.int16),
+            best_head=torch.full((n,), NO_CANDIDATE, dtype=torch.int16),
+            error=torch.full((n,), torch.nan),
+            entropy=torch.full((n,), torch.nan),
+            candidates=torch.eye(3).repeat(n, heads, 1, 1),
+            candidate_shifts=torch.zeros(n, heads, 2),
+        )
+
+    def __len__(self) -> int:
+        return len(self.rotations)
+
+    def record_poses(self, rows: Tensor, rotations: Tensor, shifts: Tensor) -> None:
+        """Replace poses of the particles `rows`, which may be on any device."""
+        where = rows.to(self.rotations.device)
+        self.rotations[where] = rotations
+        self.shifts[where] = shifts
+
+    def record_winners(self, rows: Tensor, winner: Tensor, best_head: Tensor | None, stored: int | None = None) -> None:
+        """Replace the numbers of the candidates that won.
+
+        Parameters
+        ----------
+        rows : Tensor
+            `(b,)` particles, on the CPU.
+        winner : Tensor
+            `(b,)` which candidate is the best.
+        best_head : Tensor, optional
+            `(b,)` which head is the best among the heads; None: there are no heads.
+        stored : int, optional
+            Number of the candidate that was the particle's own pose: where that wins, the pose still is from the
+            candidate that it came from before.
+        """
+        columns = winner[None] if best_head is None else torch.stack((winner, best_head))
+        columns = columns.to(self.winner)  # both at once: the host waits for a device once
+        new = columns[0] if stored is None else torch.where(columns[0] == stored, self.winner[rows], columns[0])
+        self.winner[rows] = new
+        if best_head is not None:
+            self.best_head[rows] = columns[1]
+
+    def record_errors(self, rows: Tensor, error: Tensor) -> None:
+        """Replace the errors `(b,)` of the particles `rows`, on the CPU."""
+        self.error[rows] = error.to(self.error)
+
+    def record_candidates(self, rows: Tensor, rotations: Tensor, shifts: Tensor) -> None:
+        """Replace what the heads propose for the particles `rows`, on the CPU: `(b, heads, 3, 3)`, `(b, heads, 2)`."""
+        # Both at once: the host waits for a device once.
+        both = torch.cat((rotations.detach().flatten(-2), shifts.detach()), dim=-1).cpu()
+        self.candidates[rows] = both[..., :9].unflatten(-1, (3, 3))
+        self.candidate_shifts[rows] = both[..., 9:]
+
+    def record_entropy(self, rows: Tensor, entropy: Tensor) -> None:
+        """Replace the entropies `(b,)` of the particles `rows`, on the CPU."""
+        self.entropy[rows] = entropy.to(self.entropy)
+
+    def recentre(self, offset: Tensor) -> None:
+        """Move all shifts as a map that moves by `-offset`, `(3,)` Angstrom, on the device, asks for."""
+        self.shifts -= self.rotations[:, :2] @ offset
+        self.candidate_shifts -= self.candidates[:, :, :2] @ offset.cpu()
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device | str = "cpu") -> None:
+        """Take over the state of a fit of as many particles and heads.
+
+        Raises
+        ------
+        KeyError, RuntimeError
+            Fields are missing or unknown; tensors are of other shapes.
+        """
+        before = {field.name: getattr(self, field.name).shape for field in fields(self)}
+        for name, shape in before.items():
+            if name in state and state[name].shape != shape:
+                raise RuntimeError(f"{name}: found shape {tuple(state[name].shape)}; expected {tuple(shape)}")
+        super().load_state_dict(state, device)

@@ -1,0 +1,173 @@
+"""The second stage in closed form, as phases: what is done at the end of an epoch, and how many shells come next.
+
+::
+
+    SEARCHING --> SETTLING --> TESTING_MATES --> GROWING
+
+A fit starts in the first of these that its settings ask for; SETTLING and GROWING are there in every run.
+
+* SEARCHING: the map relaxes at the band of the switch, and all particles are searched once more after each epoch.
+* SETTLING: the map relaxes at the band of the switch.
+* TESTING_MATES: the band grows as far as the test of mates looks; the test is made once the band suffices.
+* GROWING: the band grows to the full one.
+
+A fit is settled once the full band has nothing more to give, whatever its phase. It may go on all the same, while the
+other half set is not settled yet, and then it may be found to move again.
+
+Nothing here imports torch: the rules are functions of a few numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+BAND_GROWTH_FACTOR = 1.3
+"""Factor by which the band grows from one epoch to the next."""
+NEARLY_FULL_BAND = 0.9
+"""Share of the full band that is as good as all of it: an epoch for the last few shells alone would be wasted."""
+STILL_TURN = 0.2
+"""Mean turn of the poses in an epoch, degrees, below which the full band has nothing more to give."""
+SEARCH_SETTLED_SHARE = 0.002
+"""Share of particles whose pose a search changes below which it is not repeated."""
+LEAST_SETTLING_EPOCHS, MOST_SETTLING_EPOCHS = 2, 12
+"""Epochs at the band of the switch before it grows. A symmetric map that came out a little twisted must relax first:
+with more shells, or once its mates are tested, the twist would stay (docs/method.md, near-symmetries)."""
+RELAXED_TURN = 0.1
+"""Mean turn of the poses in an epoch, degrees, below which a map has relaxed (docs/method.md, near-symmetries)."""
+FIRST_MATES_BAND = 14
+"""Shells from which mates are tested (or all there are): before, their difference hardly shows."""
+MATES_BAND = 20
+"""Shells that are compared at most when mates are tested: enough to tell mates apart, and far cheaper than all."""
+
+
+class Phase(Enum):
+    """What a fit is doing in the second stage."""
+
+    SEARCHING = "searching"
+    SETTLING = "settling"
+    TESTING_MATES = "testing mates"
+    GROWING = "growing"
+
+
+class Task(Enum):
+    """What is to be done at the end of an epoch, before the next phase is known."""
+
+    NOTHING = "nothing"
+    SEARCH = "search"
+    TEST_MATES = "test mates"
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Fourier shells of a fit: at most before the switch, and at most at all."""
+
+    encoding: int
+    full: int
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What an epoch of the second stage has shown.
+
+    Attributes
+    ----------
+    turn : float
+        Mean turn of the poses, degrees.
+    changed : float
+        Share of particles whose pose the search has changed; 1 where there was none.
+    mates_tested : bool
+        Whether the test of mates is over, or there is none.
+    """
+
+    turn: float
+    changed: float = 1.0
+    mates_tested: bool = True
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a fit stands in the second stage, between two epochs.
+
+    Attributes
+    ----------
+    phase : Phase
+    band : int
+        Shells of the volume that poses are refined with.
+    next_band : int
+        Shells of the volume that is being gathered.
+    epochs : int
+        Epochs closed in this stage.
+    settled : bool
+        Whether the fit has nothing more to gain.
+    """
+
+    phase: Phase
+    band: int
+    next_band: int
+    epochs: int = 0
+    settled: bool = False
+
+    @property
+    def relaxing(self) -> bool:
+        """Whether the map stays at the band of the switch until it has relaxed."""
+        return self.phase in (Phase.SEARCHING, Phase.SETTLING)
+
+    def task(self, full_band: int) -> Task:
+        """Return what is to be done at the end of this epoch."""
+        if self.phase is Phase.SEARCHING:
+            return Task.SEARCH
+        if self.phase is Phase.TESTING_MATES and self.next_band >= min(FIRST_MATES_BAND, full_band):
+            return Task.TEST_MATES
+        return Task.NOTHING
+
+
+def first_standing(band: int, *, searches: bool) -> Standing:
+    """Return where a fit stands at the switch, at the band that it has there."""
+    return Standing(Phase.SEARCHING if searches else Phase.SETTLING, band, band)
+
+
+def after_epoch(standing: Standing, report: EpochReport, bands: Bands) -> Standing:
+    """Return where a fit stands after an epoch, and after the task at its end.
+
+    Parameters
+    ----------
+    standing : Standing
+        Where it stood during the epoch.
+    report : EpochReport
+        What the epoch and the task have shown.
+    bands : Bands
+        Of the fit.
+    """
+    epochs = standing.epochs + 1
+    phase = _next_phase(standing.phase, report, epochs)
+    testing = phase is Phase.SEARCHING or not report.mates_tested
+    settled = standing.band == bands.full and report.turn <= STILL_TURN and not testing
+    band = standing.next_band
+    return replace(
+        standing,
+        phase=phase,
+        band=band,
+        next_band=_next_band(phase, band, bands),
+        epochs=epochs,
+        settled=settled,
+    )
+
+
+def _next_phase(phase: Phase, report: EpochReport, epochs: int) -> Phase:
+    moves, patient = report.turn > RELAXED_TURN, epochs < MOST_SETTLING_EPOCHS
+    if phase is Phase.SEARCHING and report.changed > SEARCH_SETTLED_SHARE and moves and patient:
+        return Phase.SEARCHING
+    relaxing = phase in (Phase.SEARCHING, Phase.SETTLING)
+    if relaxing and patient and (moves or epochs < LEAST_SETTLING_EPOCHS):
+        return Phase.SETTLING
+    return Phase.GROWING if report.mates_tested else Phase.TESTING_MATES
+
+
+def _next_band(phase: Phase, band: int, bands: Bands) -> int:
+    if phase in (Phase.SEARCHING, Phase.SETTLING):
+        return max(band, bands.encoding)
+    grown = int(band * BAND_GROWTH_FACTOR) + 1
+    following = grown if grown < NEARLY_FULL_BAND * bands.full else bands.full
+    # While mates are tested, more shells than the test compares would only cost time.
+    return min(following, max(band, MATES_BAND)) if phase is Phase.TESTING_MATES else following

@@ -1,0 +1,30 @@
+"""What the two stages of a reconstruction have in common."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from torch import Tensor
+
+
+class Stage(Protocol):
+    """Steps of one fit, in one of the two stages."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the fit has nothing more to gain in this stage."""
+
+    def batch_size(self, wanted: int) -> int:
+        """Return how many particles to look at in a step, where the settings ask for `wanted`."""
+
+    def step(self, rows: Tensor) -> dict[str, float]:
+        """Make one step on the particles `rows` `(b,)`, on the CPU. Return metrics, among them the loss."""
+
+    def end_epoch(self) -> dict[str, float]:
+        """Do what belongs to the end of an epoch. Return metrics."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs beside the fit."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a state of the same stage."""

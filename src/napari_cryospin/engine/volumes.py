@@ -1,0 +1,36 @@
+"""The volumes that a fit may have, by the setting `volume_update` that says how they are learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from napari_cryospin.engine.images import MASK_EDGE, PreparedImages
+from napari_cryospin.models.hartley_volume import HartleyVolume
+from napari_cryospin.models.volume import Volume
+from napari_cryospin.models.wiener_volume import WienerVolume
+
+MakeVolume = Callable[[PreparedImages, int, int, torch.Generator], Volume]
+"""From images, padding, first band and generator to a random volume on the images' device."""
+
+
+def hartley_volume(images: PreparedImages, padding: int, first_band: int, generator: torch.Generator) -> HartleyVolume:
+    """Make the paper's volume, which is learned by gradients."""
+    volume = HartleyVolume(images.box_size, padding, first_band=first_band, generator=generator)
+    return volume.to(images.device)
+
+
+def wiener_volume(images: PreparedImages, padding: int, first_band: int, generator: torch.Generator) -> WienerVolume:
+    """Make the volume in closed form, masked by the sphere that holds the images' mask and half of its edge."""
+    return WienerVolume(
+        images.box_size,
+        padding,
+        first_band=first_band,
+        mask_radius=min(0.5, images.mask_radius / images.box_size + MASK_EDGE / 2),
+        generator=generator,
+        device=images.device,
+    )
+
+
+VOLUMES: dict[str, MakeVolume] = {"adam": hartley_volume, "wiener": wiener_volume}

@@ -1,0 +1,69 @@
+"""What is to be known of each method without running it: name, help, and what it asks of the settings.
+
+Settings, command line and window read this table, without torch; `engine.methods` adds the parts that compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodDescription:
+    """What settings, flags and forms know of a method.
+
+    Attributes
+    ----------
+    name : str
+        Its value in the setting `method`.
+    help : str
+        What it does, in a few words.
+    uses_encoder : bool
+        Poses are proposed by the heads of an encoder.
+    has_switch : bool
+        A second stage follows, in which poses are refined directly.
+    requires : mapping of str to value
+        Settings that must have a value: `{"volume.volume_update": "wiener"}`.
+    """
+
+    name: str
+    help: str
+    uses_encoder: bool = True
+    has_switch: bool = True
+    requires: Mapping[str, Any] = field(default_factory=dict)
+
+    def complaint(self, settings: Any) -> str | None:
+        """Say which settings the method needs, if any of them has another value."""
+        needed = {tuple(path.split(".")): value for path, value in self.requires.items()}
+        if all(getattr(getattr(settings, group), name) == value for (group, name), value in needed.items()):
+            return None
+        words = (name if value is True else f"{name} {value}" for (_, name), value in needed.items())
+        return f"method is {self.name}; expected {' and '.join(words)} with it"
+
+
+DESCRIPTIONS: dict[str, MethodDescription] = {}
+
+
+def describe(description: MethodDescription) -> MethodDescription:
+    """Add a description to the table: settings admit the method's name from here on."""
+    DESCRIPTIONS[description.name] = description
+    return description
+
+
+def forget(name: str) -> None:
+    """Take a description out of the table."""
+    del DESCRIPTIONS[name]
+
+
+CRYOSPIN = describe(MethodDescription(name="cryospin", help="heads, then the switch"))
+FULLY_AMORTIZED = describe(MethodDescription(name="fully-amortized", help="the encoder to the end", has_switch=False))
+SEARCH = describe(
+    MethodDescription(
+        name="search",
+        help="the pose grid alone",
+        uses_encoder=False,
+        requires={"volume.volume_update": "wiener", "posterior.posterior_sample": True},
+    )
+)
