@@ -11,6 +11,7 @@ pytest_plugins = [
     "support.simulated",
     "support.star_files",
     "support.version_0_1",
+    "support.toy_method",
 ]
 
 torch.set_num_threads(1)  # small tests on a busy machine: threads that wait for each other cost more than they bring

@@ -46,20 +46,20 @@ class MethodDescription:
 DESCRIPTIONS: dict[str, MethodDescription] = {}
 
 
-def describe(description: MethodDescription) -> MethodDescription:
+def declare(description: MethodDescription) -> MethodDescription:
     """Add a description to the table: settings admit the method's name from here on."""
     DESCRIPTIONS[description.name] = description
     return description
 
 
-def forget(name: str) -> None:
+def withdraw(name: str) -> None:
     """Take a description out of the table."""
     del DESCRIPTIONS[name]
 
 
-CRYOSPIN = describe(MethodDescription(name="cryospin", help="heads, then the switch"))
-FULLY_AMORTIZED = describe(MethodDescription(name="fully-amortized", help="the encoder to the end", has_switch=False))
-SEARCH = describe(
+CRYOSPIN = declare(MethodDescription(name="cryospin", help="heads, then the switch"))
+FULLY_AMORTIZED = declare(MethodDescription(name="fully-amortized", help="the encoder to the end", has_switch=False))
+SEARCH = declare(
     MethodDescription(
         name="search",
         help="the pose grid alone",

@@ -250,3 +250,16 @@ def test_resume_finds_particles_that_were_moved(stack, tmp_path, capsys):
     assert "particles.star" in capsys.readouterr().err
     assert main(["resume", str(run), "--particles", str(tmp_path / "moved" / stack.name)]) == 0
     assert RunFolder(run).source.particles == tmp_path / "moved" / stack.name
+
+
+def test_a_method_of_one_row_and_one_class_runs_and_is_told_of(guessing, stack, tmp_path, capsys):
+    out = tmp_path / "run"
+    flags = ["--method", "guessing", "--preset", "paper-cpu", "--epochs", "2", "--switch", "1", "--device", "cpu"]
+    assert main(["run", str(stack), "--out", str(out), *flags]) == 0
+    folder = RunFolder(out)
+    assert folder.settings.method == "guessing"
+    assert [event.kind for event in folder.read_events() if event.kind == "switched"] == ["switched"]
+    assert (out / "results" / "map.mrc").exists()
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    assert "guessing: the best of three guesses" in " ".join(capsys.readouterr().out.split())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.engine.images import PreparedImages, circular_mask
-from napari_cryospin.engine.reconstruction import choose_rows
+from napari_cryospin.engine.used_rows import choose_rows
 from napari_cryospin.particles import CTF_PARAMETERS
 from napari_cryospin.physics.ctf import ctf
 from napari_cryospin.physics.fourier import fourier_crop, from_half_plane, half_plane, map_to_hartley, to_half_plane

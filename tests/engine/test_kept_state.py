@@ -16,9 +16,9 @@ from napari_cryospin.engine.mates import MateTally
 from napari_cryospin.engine.near_symmetry import NearSymmetries
 from napari_cryospin.engine.noise import Noise
 from napari_cryospin.engine.particle_state import ParticleState
-from napari_cryospin.engine.phases import Phase, Standing
+from napari_cryospin.engine.phases import DecodingStanding, Phase
 from napari_cryospin.engine.pose_steps import PoseMoments
-from napari_cryospin.engine.reconstruction import RunProgress
+from napari_cryospin.engine.run_progress import RunProgress
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor
 from support.same_state import assert_same
 
@@ -47,7 +47,7 @@ def progress(seed: int) -> RunProgress:
     return made
 
 
-TESTING = Standing(Phase.TESTING_MATES, 14, 20, 5, True)
+TESTING = DecodingStanding(Phase.TESTING_MATES, 14, 20, 5, True)
 STATES = {
     "Band": (Band(7, 11, 15), Band(4, 11, 15)),
     "Noise": (Noise(torch.ones(4), torch.zeros(9), torch.rand(4)), Noise.of(torch.ones(4), torch.zeros(9))),
@@ -57,9 +57,9 @@ STATES = {
     "MateTally": (MateTally(True, 3, 2.5), MateTally()),
     "DecodingState": (
         DecodingState(
-            Standing(Phase.TESTING_MATES, 14, 20, 5, True), [0.5], torch.rand(4, 3, 3, 3), torch.rand(2, 2, 2)
+            DecodingStanding(Phase.TESTING_MATES, 14, 20, 5, True), [0.5], torch.rand(4, 3, 3, 3), torch.rand(2, 2, 2)
         ),
-        DecodingState(Standing(Phase.SEARCHING, 11, 11)),
+        DecodingState(DecodingStanding(Phase.SEARCHING, 11, 11)),
     ),
     "SwitchAdvisor": (SwitchAdvisor(None, [0.3, 0.6]), SwitchAdvisor(None)),
     "RunProgress": (progress(9), RunProgress()),

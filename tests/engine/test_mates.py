@@ -9,7 +9,7 @@ from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.mates import MateTest
 from napari_cryospin.engine.methods import METHODS
 from napari_cryospin.engine.near_symmetry import near_symmetries
-from napari_cryospin.engine.phases import FIRST_MATES_BAND, Phase, Standing, Task
+from napari_cryospin.engine.phases import FIRST_MATES_BAND, DecodingStanding, Phase, Task
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.switching import agreement
 from napari_cryospin.engine.volume_steps import WienerStep
@@ -86,7 +86,7 @@ def test_the_test_waits_for_fine_poses_and_ends(make_phantom, simulate):
     fit = Fit(PreparedImages(particles, settings.preparation, torch.arange(20)), settings, torch.Generator())
     test = mate_test(fit)
     for band, task in ((6, Task.NOTHING), (fit.band.full, Task.TEST_MATES), (FIRST_MATES_BAND, Task.TEST_MATES)):
-        assert Standing(Phase.TESTING_MATES, 6, band).task(fit.band.full) is task
+        assert DecodingStanding(Phase.TESTING_MATES, 6, band).task(fit.band.full) is task
     fit.band.now = fit.band.full
     fit.volume.set_band(fit.band.now)
     fit.volume.forget(0)

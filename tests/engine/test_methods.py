@@ -2,23 +2,19 @@
 
 import copy
 import dataclasses
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 
 from napari_cryospin.engine.auto_decoding import ClosedFormDecoding, GradientDecoding
-from napari_cryospin.engine.batch import Batch
-from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.methods import METHODS, Method, register, unregister
-from napari_cryospin.engine.proposers import Heads, PosteriorSample, Proposal, Proposer
+from napari_cryospin.engine.proposers import Heads, PosteriorSample
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.engine.volume_steps import AdamStep, WienerStep
-from napari_cryospin.geometry.so3 import random_rotations
-from napari_cryospin.methods import DESCRIPTIONS, MethodDescription
+from napari_cryospin.methods import DESCRIPTIONS
 from napari_cryospin.particles import Particles
-from napari_cryospin.settings import PRESETS, Settings
+from napari_cryospin.settings import PRESETS, Settings, fields_of
+from support.toy_method import GUESSING
 
 COUNT = 40
 
@@ -26,28 +22,6 @@ COUNT = 40
 @pytest.fixture(scope="module")
 def particles(make_phantom, simulate) -> Particles:
     return simulate(make_phantom(16), count=COUNT, snr=2.0, seed=4).particles
-
-
-class Guess(Proposer):
-    """Three random rotations a particle, without shift."""
-
-    def __init__(self, fit: Fit) -> None:
-        self.fit = fit
-
-    def propose(self, batch: Batch) -> Proposal:
-        rotations = random_rotations(3 * len(batch), self.fit.generator).reshape(-1, 3, 3, 3)
-        return Proposal(rotations, torch.zeros(len(batch), 3, 2))
-
-
-GUESSING = MethodDescription(name="guessing", help="the best of three guesses", uses_encoder=False)
-
-
-@pytest.fixture
-def guessing() -> Iterator[Method]:
-    method = Method(description=GUESSING, proposers=lambda fit: [Guess(fit)])
-    register(method)
-    yield method
-    unregister("guessing")
 
 
 def tiny(preset: str, method: str) -> Settings:
@@ -130,3 +104,19 @@ def test_heads_without_an_encoder_are_refused(particles):
             Reconstruction(particles, tiny("paper-cpu", "headless"))
     finally:
         unregister("headless")
+
+
+def test_its_name_is_a_setting_as_long_as_it_is_in_the_table(guessing):
+    settings = tiny("quick", "guessing")
+    assert Settings.from_json(settings.to_json()) == settings
+    field = fields_of(Settings)["method"]
+    assert field.choices == ("cryospin", "fully-amortized", "search", "guessing")
+    assert field.help.endswith("guessing: the best of three guesses.")
+    with pytest.raises(ValueError, match=r"method is 'gessing'; expected .*guessing \(did you mean guessing\?\)"):
+        tiny("quick", "gessing")
+    unregister("guessing")
+    try:
+        with pytest.raises(ValueError, match="method is 'guessing'; expected cryospin, fully-amortized or search"):
+            Settings.from_json(settings.to_json())
+    finally:
+        register(guessing)

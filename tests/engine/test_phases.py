@@ -11,9 +11,9 @@ from napari_cryospin.engine.phases import (
     FIRST_MATES_BAND,
     MATES_BAND,
     Bands,
+    DecodingStanding,
     EpochReport,
     Phase,
-    Standing,
     Task,
     after_epoch,
     first_standing,
@@ -32,7 +32,7 @@ def test_the_rules_need_no_torch():
 
 @pytest.mark.parametrize(("searches", "phase"), [(True, Phase.SEARCHING), (False, Phase.SETTLING)])
 def test_the_first_phase_is_what_the_settings_ask_for(searches, phase):
-    assert first_standing(11, searches=searches) == Standing(phase, band=11, next_band=11)
+    assert first_standing(11, searches=searches) == DecodingStanding(phase, band=11, next_band=11)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_first_phase_is_what_the_settings_ask_for(searches, phase):
     ],
 )
 def test_the_next_phase(before, epochs, turn, changed, mates_tested, after):
-    standing = Standing(before, band=11, next_band=11, epochs=epochs)
+    standing = DecodingStanding(before, band=11, next_band=11, epochs=epochs)
     found = after_epoch(standing, EpochReport(turn, changed, mates_tested), BANDS)
     assert found.phase is after
     assert found.epochs == epochs + 1
@@ -77,7 +77,7 @@ def test_the_next_phase(before, epochs, turn, changed, mates_tested, after):
     ],
 )
 def test_what_is_done_at_the_end_of_an_epoch(phase, next_band, full, task):
-    assert Standing(phase, band=8, next_band=next_band).task(full) is task
+    assert DecodingStanding(phase, band=8, next_band=next_band).task(full) is task
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_is_done_at_the_end_of_an_epoch(phase, next_band, full, task):
 )
 def test_the_next_band(phase, band, encoding, full, expected):
     report = EpochReport(MOVES, mates_tested=phase is not Phase.TESTING_MATES)
-    standing = Standing(phase, band=band, next_band=band, epochs=5)
+    standing = DecodingStanding(phase, band=band, next_band=band, epochs=5)
     found = after_epoch(standing, report, Bands(encoding, full))
     assert found.phase is phase
     assert (found.band, found.next_band) == (band, expected)
@@ -116,13 +116,13 @@ def test_the_next_band(phase, band, encoding, full, expected):
     ],
 )
 def test_a_fit_is_settled_when_the_full_band_has_no_more_to_give(phase, band, turn, mates_tested, settled):
-    standing = Standing(phase, band=band, next_band=63, epochs=2)
+    standing = DecodingStanding(phase, band=band, next_band=63, epochs=2)
     assert after_epoch(standing, EpochReport(turn, mates_tested=mates_tested), BANDS).settled is settled
 
 
 def test_a_settled_fit_may_be_found_to_move_again():
     """While the other half set goes on."""
-    standing = Standing(Phase.GROWING, band=63, next_band=63, epochs=9, settled=True)
+    standing = DecodingStanding(Phase.GROWING, band=63, next_band=63, epochs=9, settled=True)
     assert not after_epoch(standing, EpochReport(MOVES), BANDS).settled
 
 

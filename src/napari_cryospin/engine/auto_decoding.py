@@ -11,7 +11,7 @@ from torch import Tensor
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.engine.mates import MateTest
-from napari_cryospin.engine.phases import Bands, EpochReport, Standing, Task, after_epoch, first_standing
+from napari_cryospin.engine.phases import Bands, DecodingStanding, EpochReport, Task, after_epoch, first_standing
 from napari_cryospin.engine.pose_steps import AdamPoses, GaussNewtonPoses
 from napari_cryospin.engine.sampling import PoseSearch
 from napari_cryospin.engine.volume_steps import AdamStep, WienerStep
@@ -80,7 +80,7 @@ class DecodingState(KeptState):
 
     Attributes
     ----------
-    standing : Standing
+    standing : DecodingStanding
         Phase and bands.
     turned : list of float
         Mean turn of the poses in each step of this epoch, degrees.
@@ -90,7 +90,7 @@ class DecodingState(KeptState):
         `(m, m, m)` map of the epoch before, while the map relaxes.
     """
 
-    standing: Standing
+    standing: DecodingStanding
     turned: list[float] = field(default_factory=list)
     lattices: Tensor | None = None
     before: Tensor | None = None

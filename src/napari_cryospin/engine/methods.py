@@ -92,14 +92,14 @@ def register(method: Method) -> None:
     name = method.description.name
     if name in METHODS:
         raise ValueError(f"method {name}: there is one of this name already")
-    descriptions.describe(method.description)
+    descriptions.declare(method.description)
     METHODS[name] = method
 
 
 def unregister(name: str) -> None:
     """Take a method out of the table."""
     del METHODS[name]
-    descriptions.forget(name)
+    descriptions.withdraw(name)
 
 
 register(Method(description=descriptions.CRYOSPIN, proposers=heads_and_sample))

@@ -86,7 +86,7 @@ class EpochReport:
 
 
 @dataclass(frozen=True)
-class Standing:
+class DecodingStanding:
     """Where a fit stands in the second stage, between two epochs.
 
     Attributes
@@ -122,17 +122,17 @@ class Standing:
         return Task.NOTHING
 
 
-def first_standing(band: int, *, searches: bool) -> Standing:
+def first_standing(band: int, *, searches: bool) -> DecodingStanding:
     """Return where a fit stands at the switch, at the band that it has there."""
-    return Standing(Phase.SEARCHING if searches else Phase.SETTLING, band, band)
+    return DecodingStanding(Phase.SEARCHING if searches else Phase.SETTLING, band, band)
 
 
-def after_epoch(standing: Standing, report: EpochReport, bands: Bands) -> Standing:
+def after_epoch(standing: DecodingStanding, report: EpochReport, bands: Bands) -> DecodingStanding:
     """Return where a fit stands after an epoch, and after the task at its end.
 
     Parameters
     ----------
-    standing : Standing
+    standing : DecodingStanding
         Where it stood during the epoch.
     report : EpochReport
         What the epoch and the task have shown.

@@ -8,12 +8,10 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from napari_cryospin.engine.auto_encoding import AutoEncoding
 from napari_cryospin.engine.choice_at_switch import choose_poses
@@ -21,11 +19,12 @@ from napari_cryospin.engine.devices import choose_devices
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.half_sets import HalfSetMonitor
 from napari_cryospin.engine.images import PreparedImages
-from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.engine.methods import METHODS
 from napari_cryospin.engine.outcome import make_head_share, make_history, make_results, make_snapshot
+from napari_cryospin.engine.run_progress import RunProgress
 from napari_cryospin.engine.stage import Stage
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all
+from napari_cryospin.engine.used_rows import choose_rows
 from napari_cryospin.evaluation.fsc import fsc
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.epoch_record import EpochRecord
@@ -39,50 +38,6 @@ log = logging.getLogger(__name__)
 
 FSC_THRESHOLD = 0.143
 """FSC at which the resolution between two folds is read."""
-
-
-NO_EPOCH_YET = SwitchAdvice(False, "not every particle has been looked at yet")
-
-
-@dataclass(eq=False)
-class RunProgress(KeptState):
-    """How far a reconstruction is.
-
-    Attributes
-    ----------
-    step, epoch : int
-        Steps done, epochs closed.
-    switched_at : int, optional
-        Epoch after which the second stage began.
-    queue : list
-        Steps that are left of this epoch: which half, and which of its particles, `(b,)`.
-    sums, counts : dict
-        Of each metric in this epoch.
-    resolution : float
-        Angstrom, when it was last measured.
-    advice : SwitchAdvice
-        On the switch, at the end of the last epoch.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    switched_at: int | None = None
-    queue: list[tuple[int, Tensor]] = field(default_factory=list)
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    resolution: float = float("nan")
-    advice: SwitchAdvice = NO_EPOCH_YET
-
-    def count(self, metrics: dict[str, float]) -> None:
-        """Add metrics of a step, or of the end of an epoch, to those of this epoch."""
-        for name, value in metrics.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-    @property
-    def means(self) -> dict[str, float]:
-        """Mean of each metric over the epoch."""
-        return {name: value / self.counts[name] for name, value in self.sums.items()}
 
 
 class Reconstruction:
@@ -368,23 +323,3 @@ class Reconstruction:
 def _load_all(parts: Sequence[Any], states: Sequence[dict[str, Any]]) -> None:
     for part, state in zip(parts, states, strict=True):
         part.load_state_dict(state)
-
-
-def choose_rows(particles: Particles, settings: Settings, generator: torch.Generator) -> list[Tensor]:
-    """Choose the rows to use: one tensor, or one for each half set (the input's own halves, where it names them)."""
-    count = len(particles)
-    wanted = settings.preparation.subset
-    rows = torch.arange(count)
-    if wanted is not None and wanted < count:
-        rows = torch.randperm(count, generator=generator)[:wanted].sort().values
-    if not settings.preparation.half_sets:
-        return [rows]
-    if particles.half_sets is not None:
-        half = torch.as_tensor(np.asarray(particles.half_sets))[rows]
-        halves = [rows[half == 1], rows[half == 2]]
-    else:
-        order = torch.randperm(len(rows), generator=generator)
-        halves = [rows[order[0::2]].sort().values, rows[order[1::2]].sort().values]
-    if min(len(half) for half in halves) == 0:
-        raise ValueError(f"{particles.source}: one of the half sets holds none of the {len(rows)} particles used")
-    return halves

@@ -188,3 +188,16 @@ def test_whatever_number_is_typed_is_admitted_or_complained_of(qtbot, group, num
             assert str(error).startswith(f"settings: {group}.{name} is ")  # noqa: PT017 (either way is right)
             continue
         assert cls(**dataclasses.asdict(made)) == made
+
+
+def test_a_method_that_was_added_is_offered_and_taken(guessing, session, qtbot):
+    """One row in the table of methods, and no other change."""
+    setup = RunSetup(session)
+    qtbot.addWidget(setup)
+    place = setup.method.findData("guessing")
+    assert place >= 0
+    assert "guessing: the best of three guesses" in setup.method.toolTip()
+    setup.method.setCurrentIndex(place)
+    setup.method.activated.emit(place)
+    assert setup.problem == ""
+    assert session.settings.method == "guessing"

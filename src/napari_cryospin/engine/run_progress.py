@@ -1,0 +1,53 @@
+"""How far a reconstruction is: what is saved of it beside its fits and stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from napari_cryospin.engine.kept_state import KeptState
+from napari_cryospin.engine.switching import SwitchAdvice
+
+NO_EPOCH_YET = SwitchAdvice(False, "not every particle has been looked at yet")
+
+
+@dataclass(eq=False)
+class RunProgress(KeptState):
+    """How far a reconstruction is.
+
+    Attributes
+    ----------
+    step, epoch : int
+        Steps done, epochs closed.
+    switched_at : int, optional
+        Epoch after which the second stage began.
+    queue : list
+        Steps that are left of this epoch: which half, and which of its particles, `(b,)`.
+    sums, counts : dict
+        Of each metric in this epoch.
+    resolution : float
+        Angstrom, when it was last measured.
+    advice : SwitchAdvice
+        On the switch, at the end of the last epoch.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    switched_at: int | None = None
+    queue: list[tuple[int, Tensor]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    resolution: float = float("nan")
+    advice: SwitchAdvice = NO_EPOCH_YET
+
+    def count(self, metrics: dict[str, float]) -> None:
+        """Add metrics of a step, or of the end of an epoch, to those of this epoch."""
+        for name, value in metrics.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Mean of each metric over the epoch."""
+        return {name: value / self.counts[name] for name, value in self.sums.items()}
