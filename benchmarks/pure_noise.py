@@ -76,8 +76,6 @@ def reconstruct(particles: Particles, settings: Settings) -> Reconstruction:
     reconstruction = Reconstruction(particles, settings)
     while not reconstruction.finished:
         reconstruction.advance()
-        if reconstruction.epoch_ended and reconstruction.epoch == settings.schedule.switch:
-            reconstruction.switch_to_auto_decoding("half-way")
     return reconstruction
 
 

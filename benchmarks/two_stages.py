@@ -54,11 +54,7 @@ def curve(preset: str, stem: Path, seed: int) -> list[tuple[object, ...]]:
         stage, epoch = reconstruction.stage, reconstruction.epoch
         rows.append((preset, epoch, stage, seconds, errors.mean, errors.median, min(shares)))
         print(*rows[-1], flush=True)
-        policy = settings.schedule.switch
-        advised = policy == "automatic" and stage == "auto-encoding" and reconstruction.switch_advice()[0]
         evaluating = time.perf_counter() - began - seconds
-        if advised or policy == epoch:
-            reconstruction.switch_to_auto_decoding("benchmark")
     return rows
 
 

@@ -14,10 +14,10 @@ CEILINGS = {
     "private names of another room": 0,
     "isinstance on volumes outside models": 0,
     "comparisons with the method's name": 0,
-    "constant names that several files define": 62,
-    "public function names that several files define": 14,
+    "constant names that several files define": 11,
+    "public function names that several files define": 2,
     "class names that several files define": 1,
-    "command-line flags in texts outside cli": 19,
+    "command-line flags in texts outside cli": 0,
 }
 """Measure -> the most that is admitted. Lower a number when the package allows it; never raise one."""
 

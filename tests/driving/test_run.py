@@ -137,6 +137,18 @@ def test_checkpoints_of_another_run_are_refused(particles, tmp_path):
         reconstruct(quick)
 
 
+def test_checkpoints_of_another_version_are_refused(particles, tmp_path):
+    """A state whose parts are named otherwise, as those of version 0.1 are."""
+    folder = new_run(tmp_path / "run", particles, tiny("paper-cpu"))
+    reconstruct(folder)
+    newest = folder.newest_checkpoint()
+    state = torch.load(newest, weights_only=True)
+    progress = state["reconstruction"].pop("progress")
+    torch.save({**state, "reconstruction": {**state["reconstruction"], **progress}}, newest)
+    with pytest.raises(ValueError, match=r"checkpoints: .*another version.*an older program\?"):
+        reconstruct(folder)
+
+
 @pytest.mark.parametrize("images_before", [0, 3, 30, 60])
 def test_a_run_broken_off_anywhere_goes_on_as_if_never_stopped(images_before, particles, tmp_path, monkeypatch):
     settings = tiny("quick")

@@ -7,7 +7,7 @@ import torch
 
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
-from napari_cryospin.engine.losses import candidate_errors, take, teaching_loss, winner_takes_all
+from napari_cryospin.engine.losses import image_errors, take, teaching_loss, winner_takes_all
 from napari_cryospin.engine.methods import METHODS
 from napari_cryospin.engine.near_symmetry import with_mates
 from napari_cryospin.geometry.so3 import exponential_map, random_rotations
@@ -19,8 +19,8 @@ def test_errors_are_the_sums_of_equation_3():
     predicted = torch.randn(3, 2, 5, generator=generator, dtype=torch.complex64)
     images = torch.randn(3, 5, generator=generator, dtype=torch.complex64)
     weights = torch.rand(5, generator=generator) + 0.5
-    squared = candidate_errors(predicted, images, weights)
-    absolute = candidate_errors(predicted, images, weights, "absolute")
+    squared = image_errors(predicted, images, weights)
+    absolute = image_errors(predicted, images, weights, "absolute")
     for b, m in ((0, 0), (1, 1), (2, 0)):
         difference = (predicted[b, m] - images[b]).abs()
         torch.testing.assert_close(squared[b, m], (weights * difference.square()).sum())
@@ -34,7 +34,7 @@ def test_errors_are_the_sums_of_equation_3():
 def test_derivative_is_finite_where_the_image_is_met(kind):
     images = torch.randn(2, 4, dtype=torch.complex64)
     predicted = images[:, None].clone().requires_grad_()
-    candidate_errors(predicted, images, torch.ones(4), kind).sum().backward()
+    image_errors(predicted, images, torch.ones(4), kind).sum().backward()
     assert bool(predicted.grad.isfinite().all())
 
 
@@ -52,7 +52,7 @@ def test_one_graph_for_the_winner_gives_the_plain_minimum(kind, make_phantom, si
     stage, rows = METHODS["cryospin"].first_stage(fit), torch.arange(24)
     batch = fit.batch(rows)
     rotations, shifts = fit.encoder.train()(fit.encoder_images(rows))
-    errors = candidate_errors(fit.project(batch, rotations, shifts), batch.images, batch.weights, kind)
+    errors = image_errors(fit.project(batch, rotations, shifts), batch.images, batch.weights, kind)
     per_point = len(batch.points) if kind == "squared" else 1
     loss = errors.min(1).values.mean()
     parameters = [*fit.encoder.parameters(), *fit.volume.parameters()]

@@ -12,10 +12,10 @@ from napari_cryospin.driving.run import prepare
 from napari_cryospin.engine import posterior_statistics as module
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
-from napari_cryospin.engine.losses import candidate_errors
+from napari_cryospin.engine.losses import image_errors
 from napari_cryospin.engine.posterior_statistics import posterior_statistics, significant_samples
 from napari_cryospin.engine.reconstruction import Reconstruction
-from napari_cryospin.engine.sampling import grid_for, pose_grid, trial_shifts
+from napari_cryospin.engine.sampling import grid_size, pose_grid, trial_shifts
 from napari_cryospin.export.run_results import open_results
 from napari_cryospin.export.statistics import with_statistics
 from napari_cryospin.io.mrc import write_stack
@@ -50,7 +50,7 @@ def test_against_projections_compared_one_by_one(shifts, make_phantom, simulate,
     fit.band.now = 7
     found = posterior_statistics([fit])
 
-    grid, trial = pose_grid(*grid_for(7)), trial_shifts(fit, 7)[0] if shifts else torch.zeros(1, 2)
+    grid, trial = pose_grid(*grid_size(7)), trial_shifts(fit, 7)[0] if shifts else torch.zeros(1, 2)
     for row in (0, 11):
         batch = fit.batch(torch.tensor([row]))
         values = []
@@ -58,7 +58,7 @@ def test_against_projections_compared_one_by_one(shifts, make_phantom, simulate,
             stored = fit.particles.shifts[row] + move
             with torch.no_grad():
                 models = fit.project(batch, grid[None], stored.expand(1, len(grid), 2))
-            values.append(-candidate_errors(models.cdouble(), batch.images.cdouble(), batch.weights.double())[0])
+            values.append(-image_errors(models.cdouble(), batch.images.cdouble(), batch.weights.double())[0])
         values = torch.stack(values)  # (t, k)
         probability = values.flatten().softmax(0).sort(descending=True).values
         by_rotation = values.logsumexp(0).softmax(0)

@@ -50,8 +50,7 @@ def reconstruct(particles: Particles, half_sets: bool) -> Reconstruction:
     made = Reconstruction(particles, settings)
     while not made.finished:
         made.advance()
-        if made.epoch_ended and made.epoch == 2:
-            made.switch_to_auto_decoding("after 2 epochs")
+    assert made.switched_at == 2
     return made
 
 

@@ -9,7 +9,7 @@ import torch
 from napari_cryospin.engine import sampling
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
-from napari_cryospin.engine.losses import candidate_errors
+from napari_cryospin.engine.losses import image_errors
 from napari_cryospin.engine.proposers import PosteriorSample
 from napari_cryospin.engine.sampling import PoseSearch
 from napari_cryospin.engine.volume_steps import WienerStep
@@ -109,7 +109,7 @@ def test_an_eccentric_map_is_centred_with_its_shifts(fit):
     def error() -> float:
         batch = fit.batch(ROWS)
         model = fit.project(batch, rotations, fit.particles.shifts)
-        return float(candidate_errors(model[:, None], batch.images, batch.weights, "squared").mean())
+        return float(image_errors(model[:, None], batch.images, batch.weights, "squared").mean())
 
     centred, before = error(), fit.particles.shifts.clone()
     fit.volume.move(offset / fit.images.extent)

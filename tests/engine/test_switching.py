@@ -11,7 +11,7 @@ from napari_cryospin.engine.auto_decoding import GradientDecoding
 from napari_cryospin.engine.choice_at_switch import choose_poses
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
-from napari_cryospin.engine.losses import candidate_errors
+from napari_cryospin.engine.losses import image_errors
 from napari_cryospin.engine.methods import METHODS
 from napari_cryospin.engine.switching import (
     AfterEpochs,
@@ -100,7 +100,7 @@ def test_the_best_candidate_becomes_the_pose(truth):
     assert torch.equal(fit.particles.candidate_shifts, shifts)
     batch = fit.batch(rows)
     with torch.no_grad():
-        errors = candidate_errors(fit.project(batch, rotations, shifts), batch.images, batch.weights)
+        errors = image_errors(fit.project(batch, rotations, shifts), batch.images, batch.weights)
     assert torch.equal(errors.argmin(1), chosen)
     torch.testing.assert_close(fit.particles.error, errors.min(1).values / fit.noise_error(len(batch.points)))
     moments = GradientDecoding(fit).poses.moments

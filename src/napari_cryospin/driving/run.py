@@ -84,10 +84,10 @@ def prepare(
     if checkpoint:
         try:
             reconstruction.load_state_dict(checkpoint["reconstruction"])
-        except (RuntimeError, LookupError, TypeError) as error:
+        except (RuntimeError, LookupError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{folder.path / 'checkpoints'}: not of the particles and settings that this folder names "
-                f"({folder.source.particles}): files of another run?"
+                f"({folder.source.particles}), or of another version: files of another run, or of an older program?"
             ) from error
     return particles, reconstruction, checkpoint
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from napari_cryospin.engine.bands import Band
 from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.images import PreparedImages
-from napari_cryospin.engine.losses import candidate_errors
+from napari_cryospin.engine.losses import image_errors
 from napari_cryospin.engine.near_symmetry import NearSymmetries
 from napari_cryospin.engine.noise import Noise
 from napari_cryospin.engine.particle_state import ParticleState
@@ -150,7 +150,7 @@ class Fit(Generic[AnyVolume]):
 
     def errors(self, batch: Batch, models: Tensor) -> Tensor:
         """Compare images with candidate models `(b, m, p)`: errors `(b, m)` as the settings measure them."""
-        return candidate_errors(models, batch.images, batch.weights, self.settings.volume.loss)
+        return image_errors(models, batch.images, batch.weights, self.settings.volume.loss)
 
     def noise_error(self, points: int) -> float:
         """Return the error of an image of which only noise is left, summed over the points.
@@ -165,7 +165,7 @@ class Fit(Generic[AnyVolume]):
         What the volume does not explain raises the noise that images are weighed with, which must not hide it here.
         """
         weights = self.noise.background_weights(len(batch.points))
-        errors = candidate_errors(models[:, None], batch.images, weights, self.settings.volume.loss)[:, 0]
+        errors = image_errors(models[:, None], batch.images, weights, self.settings.volume.loss)[:, 0]
         self.particles.record_errors(batch.rows, errors / self.noise_error(len(batch.points)))
 
     def mean_error(self, rows: Tensor) -> float:

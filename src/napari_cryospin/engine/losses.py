@@ -14,7 +14,7 @@ SHIFT_TEACHING = 0.3
 one of the nearest shift, and rotations are learned later."""
 
 
-def candidate_errors(predicted: Tensor, images: Tensor, weights: Tensor, loss: Loss = "squared") -> Tensor:
+def image_errors(predicted: Tensor, images: Tensor, weights: Tensor, loss: Loss = "squared") -> Tensor:
     """Compute the error of each candidate of each image.
 
     Parameters

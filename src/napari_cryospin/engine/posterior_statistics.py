@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.pose_posterior import log_likelihoods, make_templates
-from napari_cryospin.engine.sampling import grid_for, pose_grid, trial_shifts
+from napari_cryospin.engine.sampling import grid_size, pose_grid, trial_shifts
 from napari_cryospin.physics.slicing import shift_phases
 
 STATISTICS_BAND = 11
@@ -47,7 +47,7 @@ def _statistics(fit: Fit) -> dict[str, Tensor]:
     for batch in fit.batches(STATISTICS_BATCH, band):
         rows = batch.rows
         if templates is None:
-            rotations = pose_grid(*grid_for(band)).to(fit.device)
+            rotations = pose_grid(*grid_size(band)).to(fit.device)
             lattice, padding = fit.volume.hartley(band), fit.projector.padding
             templates = make_templates(lattice, rotations, batch.points, padding, band=band)
         phases = None

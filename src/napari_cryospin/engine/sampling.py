@@ -49,7 +49,7 @@ def pose_grid(nside: int, in_plane: int) -> Tensor:
     return grid_rotations(nside, in_plane).reshape(-1, 3, 3)
 
 
-def grid_for(band: int) -> tuple[int, int]:
+def grid_size(band: int) -> tuple[int, int]:
     """Return the HEALPix nside and the number of in-plane angles that a band asks for."""
     return (2, 12) if band <= COARSE_GRID_BAND else (4, 24)
 
@@ -87,7 +87,7 @@ class PoseSearch:
 
     def _templates(self, band: int, turn: Tensor | None) -> Templates:
         fit = self.fit
-        rotations = pose_grid(*grid_for(band))
+        rotations = pose_grid(*grid_size(band))
         rotations = (rotations if turn is None else rotations @ turn).to(fit.device)
         points = fit.projector.points[: band_size(fit.images.points, band)]
         return make_templates(fit.volume.hartley(band), rotations, points, fit.projector.padding, band=band)
