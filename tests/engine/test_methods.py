@@ -76,7 +76,7 @@ def test_a_method_of_one_row_and_one_class_runs(preset, particles, guessing):
             assert sorted(fit.particles.winner.unique().tolist()) == [0, 1, 2]
     assert np.isfinite(losses).all()
     assert reconstruction.stage == "auto-decoding"
-    assert reconstruction.results().rotations.shape == (COUNT, 3, 3)
+    assert reconstruction.results().particles.rotations.shape == (COUNT, 3, 3)
 
 
 def test_a_resumed_run_of_such_a_method_goes_on_as_if_never_stopped(particles, guessing):
