@@ -160,10 +160,10 @@ def test_chimerax_is_found_or_it_is_said_where_it_was_looked_for(tmp_path, monke
         find_chimerax()
     monkeypatch.delenv("CHIMERAX_PATH")
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(chimerax_program, "USUAL", (f"{tmp_path}/none*/ChimeraX",))
+    monkeypatch.setattr(chimerax_program, "USUAL_FOLDERS", (f"{tmp_path}/none*/ChimeraX",))
     with pytest.raises(FileNotFoundError, match=r"none.*CHIMERAX_PATH"):
         find_chimerax()
-    monkeypatch.setattr(chimerax_program, "USUAL", (f"{tmp_path}/ChimeraX*/bin/ChimeraX",))
+    monkeypatch.setattr(chimerax_program, "USUAL_FOLDERS", (f"{tmp_path}/ChimeraX*/bin/ChimeraX",))
     assert find_chimerax() == program
 
 

@@ -30,7 +30,7 @@ def own_choices(tmp_path, monkeypatch):
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     preferences.remember_choice("run folder", str(tmp_path / "runs"))
-    monkeypatch.setattr(samples, "COUNT", 40)
+    monkeypatch.setattr(samples, "SAMPLE_IMAGES", 40)
     yield
     gc.collect()  # napari's fixture asks that no viewer is left, and looks at young garbage only
 

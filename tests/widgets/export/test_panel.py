@@ -235,7 +235,7 @@ def test_one_model_in_chimerax_follows_the_run(open_panel, told_run, fake_chimer
     qtbot.waitUntil(lambda: session.snapshot.step == 90, timeout=20000)
     assert len(told) == 1
 
-    monkeypatch.setattr(chimerax_program, "USUAL", ("/nowhere*/ChimeraX",))
+    monkeypatch.setattr(chimerax_program, "USUAL_FOLDERS", ("/nowhere*/ChimeraX",))
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CHIMERAX_PATH", raising=False)
     box.open()
