@@ -1,4 +1,4 @@
-"""Command line: a table of commands, each imported only when it is asked for, so that the light ones start at once."""
+"""The command line: a table of commands. The module of a command is imported when the command is run."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ COMMANDS = {
     "simulate": ("simulation", "particles with known poses from a map"),
     "demo": ("demo", "simulate, reconstruct and compare, in a minute"),
 }
-"""Command -> module of this package that holds its function, and what it does."""
+"""Command -> module of this package, and what the command does. The function is named after it: run_command, say."""
 
 BAD_INPUT = (ValueError, OSError, RefusedFlagsError)
+"""Errors that mean bad input or an impossible request: one line on stderr, no traceback."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        What follows the program's name. Default: the process's.
+        What follows the program's name. Default: the arguments of this process.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         return obey(list(sys.argv[1:] if arguments is None else arguments))
-    except BrokenPipeError:  # whoever reads has seen enough: `| head`
+    except BrokenPipeError:  # The reader of a pipe may close it early, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except BAD_INPUT as error:
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def obey(arguments: list[str]) -> int:
-    """Run a command, or say what there is."""
+    """Run the command that the arguments name, or print the list of commands."""
     if not arguments or arguments[0] in ("-h", "--help"):
         say(usage())
         return 0 if arguments else 2
@@ -71,16 +72,16 @@ def obey(arguments: list[str]) -> int:
     if name not in COMMANDS:
         return complain(f"no command {name!r}; expected one of {', '.join(COMMANDS)}")
     logging.captureWarnings(True)
-    # Threads that spin long while they wait slow a busy machine down a hundredfold; a short spin costs nothing on an
-    # idle one. Read once, when torch is imported.
+    # Threads that spin for long while they wait slow a busy machine down a hundredfold, and a short spin costs nothing
+    # on an idle one. OpenMP reads the variable once, when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
-    from napari_cryospin.cli.flags import registry  # pydantic, which --help and --version do without
+    from napari_cryospin.cli.flags import registry  # Imports pydantic, which --help and --version do without.
 
     return tyro.cli(function_of(name, rest), args=rest, prog=f"{PROGRAM_NAME} {name}", registry=registry)
 
 
 def function_of(name: str, arguments: Sequence[str]) -> Callable[..., int]:
-    """Find the function behind a command; where it takes settings, with those of the preset among the arguments."""
+    """Find the function behind a command; if it takes settings, bind those of the preset that the arguments name."""
     module = importlib.import_module(f"napari_cryospin.cli.{COMMANDS[name][0]}")
     function: Callable[..., Any] = getattr(module, f"{name}_command")
     if "settings" in inspect.signature(function).parameters:
@@ -91,6 +92,7 @@ def function_of(name: str, arguments: Sequence[str]) -> Callable[..., int]:
 
 
 def usage() -> str:
+    """Write the list of commands."""
     lines = [f"usage: {PROGRAM_NAME} COMMAND ...", ""]
     lines += [f"  {name:10} {text}" for name, (_, text) in COMMANDS.items()]
     hint = f"`{PROGRAM_NAME} COMMAND --help` shows a command's options, with units and defaults."
@@ -98,6 +100,6 @@ def usage() -> str:
 
 
 def complain(text: str) -> int:
-    """One line on stderr, and the exit status that goes with it."""
+    """Print an error as one line on stderr, and return the exit status 2."""
     sys.stderr.write(f"{PROGRAM_NAME}: {text}\n")
     return 2

@@ -1,4 +1,4 @@
-"""What the command line shows, and what it hears: text, progress, Ctrl-C."""
+"""Output of the command line: text, errors, progress; and its handling of Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tqdm import tqdm
 from napari_cryospin.advice import with_options
 
 if TYPE_CHECKING:
-    from napari_cryospin.runs.messages import Status  # numpy, which --help does without
+    from napari_cryospin.runs.messages import Status  # Imports numpy, which --help does without.
 
 PROGRESS_LINE_EVERY = 10.0  # s between two lines of progress where there is no terminal
 
@@ -26,17 +26,17 @@ logger = logging.getLogger(__name__)
 
 
 class RefusedFlagsError(Exception):
-    """Flags that make no admitted settings. It is no `ValueError`: tyro would draw a frame around its one line."""
+    """Flags that make no admitted settings. This is no `ValueError`, because tyro frames the text of one."""
 
 
 def say(text: str) -> None:
-    """A line of output."""
+    """Print one line."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def error_text(error: BaseException) -> str:
-    """An error as a user reads it: of the system's, the file and what is wrong with it, without the number."""
+    """Write out an error for a user; of an error of the system only the file and the reason, without the number."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}"
     return with_flags(error)
@@ -53,8 +53,8 @@ def flag(option: str) -> str:
 
 
 def preset_in(arguments: Sequence[str]) -> str:
-    """Find the name of the preset among the arguments; an unknown one is left to the settings to complain about."""
-    from napari_cryospin.settings import DEFAULT_PRESET, PRESETS  # pydantic, which --help does without
+    """Find the name of the preset among the arguments; an unknown name gives the default, and tyro refuses it later."""
+    from napari_cryospin.settings import DEFAULT_PRESET, PRESETS  # Imports pydantic, which --help does without.
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--preset", nargs="?", default=DEFAULT_PRESET)
@@ -63,7 +63,7 @@ def preset_in(arguments: Sequence[str]) -> str:
 
 
 class ProgressBar:
-    """A bar on a terminal; elsewhere a line now and then."""
+    """Progress of a run: a bar on a terminal, elsewhere a log line every `PROGRESS_LINE_EVERY` seconds."""
 
     def __init__(self) -> None:
         form = "{desc} |{bar}| {percentage:3.0f} %{postfix}"
@@ -81,7 +81,7 @@ class ProgressBar:
 
 
 def progress_text(status: Status) -> str:
-    """Loss, resolution and time left, as far as they are known."""
+    """Write loss, resolution and time left, as far as they are known."""
     parts = []
     if status.loss is not None:
         parts.append(f"loss {status.loss:.4g}")
@@ -93,7 +93,7 @@ def progress_text(status: Status) -> str:
 
 
 class LinesAboveBar(logging.Handler):
-    """Writes to stderr without tearing a bar that stands there."""
+    """Log handler that writes to stderr above the progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         tqdm.write(self.format(record), file=sys.stderr)
@@ -101,7 +101,7 @@ class LinesAboveBar(logging.Handler):
 
 @contextlib.contextmanager
 def progress_shown() -> Iterator[ProgressBar]:
-    """Progress, and on stderr what the package logs: all of it, or beside a bar warnings only."""
+    """Show progress, and the package's log on stderr: warnings only where there is a bar, otherwise everything."""
     package = logging.getLogger("napari_cryospin")
     handler = LinesAboveBar()
     handler.setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
@@ -119,7 +119,7 @@ def progress_shown() -> Iterator[ProgressBar]:
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, or a scheduler's SIGTERM, sets. A second Ctrl-C breaks off at once."""
+    """Give an event that is set by Ctrl-C or by a scheduler's SIGTERM. A second Ctrl-C ends the program at once."""
     stop = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:

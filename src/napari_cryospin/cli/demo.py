@@ -1,4 +1,4 @@
-"""The whole way in a minute: simulate from the packaged map, reconstruct, compare with the truth, draw."""
+"""The demo: simulate particles from the packaged map, reconstruct, compare with the truth, draw figures."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from napari_cryospin.simulation.images import SimulationSettings
 from napari_cryospin.views.run_view import RunView
 
 DEMO_IMAGES = 2000
-"""Images that the demo simulates unless told otherwise, here and in the window."""
+"""Number of images that the demo simulates by default, here and in `scripts/demo_window.py`."""
 DEMO_MARK = "demo.txt"
-"""Beside what a demo wrote: the next one may replace it."""
+"""Name of a file that marks a folder as written by a demo, so that the next demo may replace it."""
 SAMPLE_MAP = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
 
 
@@ -36,7 +36,7 @@ def demo_command(
     Parameters
     ----------
     settings
-        Of the run.
+        Settings of the run.
     output
         Folder for all that is written; an earlier demo in it is replaced.
     count
@@ -54,7 +54,7 @@ def demo_command(
 
 
 def simulate_demo(output: Path, settings: SimulationSettings) -> SimulatedFiles:
-    """Make room in the output folder and simulate."""
+    """Remove an earlier demo from the output folder, and simulate particles."""
     stem = output / "particles"
     mark, earlier = output / DEMO_MARK, output / "run"
     if output.exists() and not mark.is_file() and any(output.iterdir()):
@@ -70,7 +70,7 @@ def simulate_demo(output: Path, settings: SimulationSettings) -> SimulatedFiles:
 
 
 def report_demo(folder: RunFolder, files: SimulatedFiles, particle: int, began: float) -> int:
-    """Compare with the truth, draw, and say what came out."""
+    """Compare the run with the truth, draw figures, and print the result."""
     view, results = RunView(folder, files.truth), folder.results_path
     found = view.evaluate(reference=SAMPLE_MAP)
     found.save(results / "evaluation.json")

@@ -1,4 +1,4 @@
-"""Command that hands a run's results to other programs."""
+"""The command `export`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def export_command(
     rows: Path | None = None,
     writing: OmitArgPrefixes[ExportOptions] = ExportOptions(),  # noqa: B008 (frozen)
 ) -> int:
-    """Write a run's results for another program. Also of a run that goes on: then as of its last epoch.
+    """Write a run's results for another program; of a run that goes on, its last epoch.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def export_command(
     out
         File or folder to write.
     to
-        The program.
+        Program to write for.
     select
         Particles for which this holds: comparisons of entropy (nats), error, best_head (from 0), winner, half_set, row,
         rot, tilt, psi (degrees), shift (A), precision (degrees), max_probability, significant_samples, log_likelihood;
@@ -45,11 +45,11 @@ def export_command(
     direction
         Particles seen from near a direction: rot, tilt, and within how many degrees.
     random
-        Draw so many of those that are left.
+        Number of particles to draw from those that are left.
     seed
-        Of the draw.
+        Seed of the draw.
     rows
-        Particles of a list: a text file with rows of the input, counted from 1, one a line.
+        Text file with rows of the input, counted from 1, one a line: only these particles.
     writing
         How to write.
     """

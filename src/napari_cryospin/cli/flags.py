@@ -1,4 +1,4 @@
-"""Flags from settings classes, by tyro. What a flag says is judged by the settings classes, all values at once."""
+"""Flags that tyro makes from settings classes. The settings classes check the values, all of them at once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def settings_flags(info: StructTypeInfo) -> StructConstructorSpec | None:
 
 
 def checked(group: type, **values: Any) -> Any:
-    """Make settings from the flags' values; those of a group within it come as a dict.
+    """Make settings from the flags' values; the values of a group of settings are in a dict of their own.
 
     Raises
     ------

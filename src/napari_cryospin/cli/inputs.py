@@ -1,4 +1,4 @@
-"""Command that looks at particles, and the check before a run."""
+"""The command `inspect`, and the check of particles before a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def inspect_command(
     settings: OmitArgPrefixes[Settings],
     options: OmitArgPrefixes[InputOptions] = InputOptions(),  # noqa: B008 (frozen)
 ) -> int:
-    """What is in a particle file, and whether a run with these settings is possible (exit status 2: it is not).
+    """Show what is in a particle file, and whether a run with these settings is possible (exit status 2: it is not).
 
     Parameters
     ----------
@@ -37,13 +37,13 @@ def inspect_command(
 
 
 def judge_input(source: RunInput, settings: Settings) -> tuple[PreflightCard, Particles]:
-    """Open the particles of a run and judge them; missing stacks are among the problems."""
+    """Open the particles of a run and check them; missing stacks are listed among the problems."""
     particles = open_particles(source.particles, **source.options, require_stacks=False)
     return preflight(particles, settings), particles
 
 
 def open_checked_particles(source: RunInput, settings: Settings) -> Particles:
-    """Open the particles of a run, and say what they are.
+    """Open the particles of a run, and print their card.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Commands that drive a run: run, resume. Torch is imported when all else is in order."""
+"""The commands `run` and `resume`. They import torch only after the input has been checked."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def run_command(
     out
         Folder of the run; map and poses will be in its results/.
     settings
-        What to do; a preset, and what overrides it.
+        Settings of the run: a preset, and what overrides it.
     options
         What is needed beside the particles' file.
     """
     source = RunInput(particles=particles, **vars(options))
     opened = open_checked_particles(source, settings)
-    from napari_cryospin.engine.devices import choose_devices  # torch, once all else is in order
+    from napari_cryospin.engine.devices import choose_devices  # Imports torch.
 
     choose_devices(settings.machine.device, 2 if settings.preparation.half_sets else 1)
     return drive_to_end(RunFolder.create(out, source, settings), opened)
@@ -76,13 +76,13 @@ def resume_command(
 
 
 def drive_to_end(folder: RunFolder, particles: Particles | None = None) -> int:
-    """Drive a run in this process until it ends, and say how it ended."""
-    from napari_cryospin.driving.run import reconstruct  # torch
+    """Drive a run in this process until it ends, and print how it ended."""
+    from napari_cryospin.driving.run import reconstruct  # Imports torch.
 
     with stop_on_signal() as stop, progress_shown() as progress:
         try:
             reconstruct(folder, particles, stop=stop, on_status=progress)
-        except (FileNotFoundError, FileExistsError):  # stacks that are gone, another driver: it never began
+        except (FileNotFoundError, FileExistsError):  # The run did not begin.
             raise
         except (RuntimeError, ArithmeticError, MemoryError, OSError) as error:
             say(f"the run failed: {error_text(error)}\nthe traceback is in {folder.path / 'events.jsonl'}")

@@ -1,4 +1,4 @@
-"""Command that simulates particles from a map."""
+"""The command `simulate`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def simulate_command(
     simulation: OmitArgPrefixes[SimulationSettings] = SimulationSettings(),  # noqa: B008 (frozen)
     pixel_size: float | None = None,
 ) -> int:
-    """Particles with known poses from a map: OUT.mrcs, OUT.star, and OUT_truth.star with the poses.
+    """Simulate particles with known poses from a map: OUT.mrcs, OUT.star, and OUT_truth.star with the poses.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def simulate_command(
     simulation
         What to simulate.
     pixel_size
-        Of the map, in A. Default: the header's.
+        Pixel size of the map, in A. Default: that of its header.
     """
     if not out.name:
         raise ValueError(f"{out}: is a folder; expected a file's name, without suffix")

@@ -1,4 +1,4 @@
-"""Commands about a run that goes on elsewhere: send, status. They load next to nothing."""
+"""The commands `send` and `status`, for a run that another process drives. They import neither torch nor scipy."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def send_command(
     command: Positional[Literal["pause", "resume", "switch", "save", "stop"]],
     wait: float = 10.0,
 ) -> int:
-    """Ask something of a run that is going on; it obeys, or refuses, between two steps.
+    """Send a command to a run that is going on; the run obeys it, or refuses it, between two steps.
 
     Parameters
     ----------
     run
         Folder of the run.
     command
-        switch: from auto-encoding to auto-decoding.
+        Command to send. switch: from auto-encoding to auto-decoding.
     wait
         Seconds to wait for the answer.
     """
@@ -52,21 +52,21 @@ def send_command(
 
 
 def answer_to(command: Command, events: list[Event]) -> Event | None:
-    """The event that a command led to, among those that came after it was sent."""
+    """Find the event that answers a command, among the events after it was sent."""
     obeyed = (event for event in events if event.detail.get("id") == command.id)
     ended = (event for event in events if command.kind == "stop" and event.kind == "stopped")
     return next(obeyed, None) or next(ended, None)
 
 
 def status_command(run: Annotated[Positional[Path], arg(metavar="RUN")], json: bool = False) -> int:
-    """How a run stands.
+    """Show how a run stands.
 
     Parameters
     ----------
     run
         Folder of the run.
     json
-        As JSON, for programs.
+        Print JSON, for programs.
     """
     folder = RunFolder(run)
     now = folder.read_status()
