@@ -6,7 +6,7 @@ The readers in `io` make them; nothing inside asks which file a number came from
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -96,6 +96,8 @@ class Particles:
     """All columns of that file, one row a particle, so that a writer can keep them; `table[indices]` selects rows."""
     notes: tuple[str, ...] = ()
     """What the user should know."""
+    opened_with: Mapping[str, Any] | None = None
+    """Options with which `io.open.open_particles` made it from `source`; None: it is not that file as it lies."""
     open_stack: Callable[[Path], NDArray[Any]] = dataclasses.field(default=no_images, repr=False, compare=False)
     """Opens a file of `stacks` as a memory map `(images, box, box)`."""
 
@@ -107,11 +109,11 @@ class Particles:
         rows = np.asarray(indices)
         ctf = None if self.ctf is None else self.ctf.select(rows)
         table = None if self.table is None else self.table[rows]
-        return dataclasses.replace(_select_rows(self, rows), ctf=ctf, table=table)
+        return dataclasses.replace(_select_rows(self, rows), ctf=ctf, table=table, opened_with=None)
 
     def with_contrast(self, sign: float) -> Particles:
         """The same particles with their contrast multiplied by `sign`: +1 or -1."""
-        return dataclasses.replace(self, contrast=self.contrast * np.float32(sign))
+        return dataclasses.replace(self, contrast=self.contrast * np.float32(sign), opened_with=None)
 
     def common_frame(self) -> tuple[int, float]:
         """Box that all images can be brought to: pixels at most, even, and its side in A.

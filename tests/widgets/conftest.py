@@ -15,12 +15,12 @@ from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, Settings
+from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
 from napari_cryospin.widgets.kit import preferences
 from napari_cryospin.widgets.particles import samples
 from napari_cryospin.widgets.session.session import Session, _sessions
 from support.records import epoch_record, particle_record
 
-DATA = Path(samples.DATA)
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def tiny_particles(tmp_path_factory):
     from napari_cryospin.simulation.images import SimulationSettings
 
     settings = SimulationSettings(count=60, box=32, snr=1.0)
-    return simulate(DATA / "spliceosome_64.mrc", tmp_path_factory.mktemp("tiny") / "tiny", settings)
+    return simulate(SAMPLE_MAPS["spliceosome"], tmp_path_factory.mktemp("tiny") / "tiny", settings)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
-import napari_cryospin
 from napari_cryospin.cli.console import say
 from napari_cryospin.cli.outcome import write_posterior
 from napari_cryospin.cli.runs import run_command
@@ -16,13 +15,13 @@ from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.settings import Settings
 from napari_cryospin.simulation.files import SimulatedFiles, simulate
 from napari_cryospin.simulation.images import SimulationSettings
+from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
 from napari_cryospin.views.run_view import RunView
 
 DEMO_IMAGES = 2000
 """Number of images that the demo simulates by default, here and in `scripts/demo_window.py`."""
 DEMO_MARK = "demo.txt"
 """Name of a file that marks a folder as written by a demo, so that the next demo may replace it."""
-SAMPLE_MAP = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
 
 
 def demo_command(
@@ -66,13 +65,13 @@ def simulate_demo(output: Path, settings: SimulationSettings) -> SimulatedFiles:
     output.mkdir(parents=True, exist_ok=True)
     mark.write_text("Written by the demo of napari-cryospin. The next demo in this folder replaces all of it.\n")
     say(f"simulating {settings.count:,} images of a spliceosome, signal to noise {settings.snr:g}")
-    return simulate(SAMPLE_MAP, stem, settings)
+    return simulate(SAMPLE_MAPS["spliceosome"], stem, settings)
 
 
 def report_demo(folder: RunFolder, files: SimulatedFiles, particle: int, began: float) -> int:
     """Compare the run with the truth, draw figures, and print the result."""
     view, results = RunView(folder, files.truth), folder.results_path
-    found = view.evaluate(reference=SAMPLE_MAP)
+    found = view.evaluate(reference=SAMPLE_MAPS["spliceosome"])
     found.save(results / "evaluation.json")
     pictures = [*view.save_figures(report=found), *write_posterior(view, particle, results / f"posterior_{particle}")]
     say(f"\n{'time of the run (s)':32} {folder.read_status().elapsed:.1f}")

@@ -30,13 +30,20 @@ class FolderChannel:
         The run.
     on_status
         Called with every status as well: for a progress bar.
+    on_event
+        Called with every event as well: for a script.
     """
 
     particles: Particles  # what the poses of the results belong to; set as soon as they are open
 
-    def __init__(self, folder: RunFolder, on_status: Callable[[Status], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        on_status: Callable[[Status], None] | None = None,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
         self.folder = folder
-        self.on_status = on_status
+        self.on_status, self.on_event = on_status, on_event
         self.looked = 0.0
         self.devices: tuple[torch.device, ...] = ()  # set as soon as they are chosen
 
@@ -56,6 +63,8 @@ class FolderChannel:
 
     def event(self, event: Event) -> None:
         self.folder.append_event(event)
+        if self.on_event is not None:
+            self.on_event(event)
 
     def metrics(self, values: Mapping[str, Any]) -> None:
         self.folder.append_metrics(values)

@@ -118,6 +118,7 @@ class Publisher:
             metrics["resolution"] = self.reconstruction.resolution
         self.newest |= metrics
         self._metrics({**metrics, **halves, "epoch_ended": True})
+        self.status("running")  # before the event: who hears of the epoch finds how the run stands
         self.say("epoch", epoch=self.reconstruction.epoch, **metrics)
         # Whoever goes back in time wants every epoch; what it costs is saved on snapshots.
         if self._due("history") or self.reconstruction.finished:

@@ -16,7 +16,7 @@ from napari_cryospin.engine.images import Interrupted
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.messages import Status
+from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.run_particles import open_run_particles, remember
 from napari_cryospin.settings import Settings
 
@@ -29,6 +29,7 @@ def reconstruct(
     stop: threading.Event | None = None,
     on_status: Callable[[Status], None] | None = None,
     hurry: threading.Event | None = None,
+    on_event: Callable[[Event], None] | None = None,
 ) -> None:
     """Begin a run, or go on from its newest checkpoint, until it ends or is stopped.
 
@@ -44,6 +45,8 @@ def reconstruct(
         Called with every status, about twice a second.
     hurry
         Setting it ends the run at once, with a checkpoint alone.
+    on_event
+        Called with every event, between two steps.
 
     Raises
     ------
@@ -55,7 +58,7 @@ def reconstruct(
     with folder.driving(), folder.logging():
         settings = folder.settings
         use_threads(settings)
-        channel = FolderChannel(folder, on_status)
+        channel = FolderChannel(folder, on_status, on_event)
         channel.status(Status(state="starting", epochs=settings.schedule.epochs))
         try:
             channel.particles, reconstruction, checkpoint = prepare(folder, particles, hurry)

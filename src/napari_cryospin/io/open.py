@@ -74,15 +74,24 @@ def open_particles(
     if pixel_size is not None and suffix not in STACK_SUFFIXES:
         found = f"{path}: says its pixel size itself"
         raise ValueError(Advice(f"{found}; one is given for a bare stack only", "pixel_size"))
+    opened_with = {
+        "data_dir": data_dir,
+        "passthrough": tuple(map(Path, passthrough)),
+        "ctf": ctf,
+        "poses": poses,
+        "pixel_size": pixel_size,
+    }
     if suffix == ".star":
         particles = star.read_particles(path, data_dir, require_stacks=require_stacks, progress=progress)
     elif suffix == ".cs":
         particles = cryosparc.read_particles(path, data_dir, passthrough, require_stacks=require_stacks)
     else:
-        return bare_stack(path, pixel_size, ctf, poses)
+        return dataclasses.replace(bare_stack(path, pixel_size, ctf, poses), opened_with=opened_with)
     if ctf is not None:
         particles = _with_ctf(particles, ctf)
-    return particles if poses is None else _with_poses(particles, poses)
+    if poses is not None:
+        particles = _with_poses(particles, poses)
+    return dataclasses.replace(particles, opened_with=opened_with)
 
 
 def bare_stack(

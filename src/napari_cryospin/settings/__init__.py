@@ -14,6 +14,7 @@ from napari_cryospin.settings.groups import (
     Settings,
     VolumeSettings,
 )
+from napari_cryospin.settings.overrides import settings_from
 from napari_cryospin.settings.presets import DEFAULT_PRESET, PRESETS
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "VolumeSettings",
     "fields_of",
     "settings_class",
+    "settings_from",
 ]

@@ -78,9 +78,9 @@ def _lines(error: Any, cls: type) -> list[str]:
     names, holder = _place(error["loc"], cls)
     path, name, admitted = ".".join(names), names[-1], fields_of(holder)
     if name not in admitted:
-        return [f"{path} is no setting; expected one of {', '.join(admitted)}{_nearest(name, admitted)}"]
+        return [f"{path} is no setting; expected one of {', '.join(admitted)}{nearest(name, admitted)}"]
     field = admitted[name]
-    return [f"{path} is {_shown(found)}; expected {field.expected}{_nearest(found, field.choices)}"]
+    return [f"{path} is {_shown(found)}; expected {field.expected}{nearest(found, field.choices)}"]
 
 
 def _place(location: Sequence[Any], cls: type) -> tuple[list[str], type]:
@@ -96,7 +96,8 @@ def _place(location: Sequence[Any], cls: type) -> tuple[list[str], type]:
     return names, holder
 
 
-def _nearest(found: Any, admitted: Iterable[str]) -> str:
+def nearest(found: Any, admitted: Iterable[str]) -> str:
+    """Propose the nearest of the admitted words in parentheses; empty where none is near."""
     near = difflib.get_close_matches(found, list(admitted), n=1) if isinstance(found, str) else []
     return f" (did you mean {near[0]}?)" if near else ""
 

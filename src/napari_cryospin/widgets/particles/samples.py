@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import napari_cryospin
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.runs.source import RunInput
+from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
 
-DATA = Path(napari_cryospin.__file__).parent / "data"
 SAMPLE_IMAGES = 3000
 
 
@@ -30,19 +29,19 @@ SAMPLES = {
             key="spliceosome",
             title="Spliceosome",
             about="pre-catalytic spliceosome (PDB 5NRL), no symmetry: the friendly case",
-            map=DATA / "spliceosome_64.mrc",
+            map=SAMPLE_MAPS["spliceosome"],
         ),
         Sample(
             key="spike",
             title="SARS-CoV-2 spike",
             about="closed spike (PDB 6VXX), three-fold: poses are known up to its symmetry",
-            map=DATA / "spike_64.mrc",
+            map=SAMPLE_MAPS["spike"],
         ),
         Sample(
             key="hsp90",
             title="Hsp90",
             about="Hsp90-Sba1 (PDB 2CG9), nearly two-fold: posteriors with several modes",
-            map=DATA / "hsp90_64.mrc",
+            map=SAMPLE_MAPS["hsp90"],
         ),
     )
 }

@@ -1,0 +1,240 @@
+"""The functions that a script calls. `import napari_cryospin as spin` offers them as `spin.reconstruct` and so on.
+
+A run that is made here is the same folder with the same files as one of the command line or of the window: each can
+watch, resume, or export the others' runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_cryospin.io.open import open_particles
+from napari_cryospin.particles import Particles
+from napari_cryospin.runs.epoch_summary import EpochSummary, summary_of
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.messages import Event
+from napari_cryospin.runs.run_particles import remember
+from napari_cryospin.runs.source import RunInput
+from napari_cryospin.settings import DEFAULT_PRESET, settings_from
+from napari_cryospin.views.run_view import RunView
+
+if TYPE_CHECKING:
+    from napari_cryospin.export.options import Exported
+
+Run = RunView | RunFolder | Path | str
+"""A run, by its view or by its folder."""
+
+
+def simulate(
+    source: Path | str, out: Path | str, *, pixel_size: float | None = None, **settings: Any
+) -> Particles:
+    """Simulate particles with known poses from a map.
+
+    Parameters
+    ----------
+    source : path
+        Map (.mrc), protein positive; one of `SAMPLE_MAPS`, say.
+    out : path
+        Where to write, without suffix: OUT.mrcs, OUT.star without poses, and OUT_truth.star with them.
+    pixel_size : float, optional
+        Of the map, A. Default: the header's.
+    **settings
+        Fields of `SimulationSettings`: `count=1000, box=32, snr=0.4, shift_sd=3.0, seed=1`.
+
+    Returns
+    -------
+    Particles
+        Those of OUT.star, without poses.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        A setting or the map cannot be used.
+    """
+    from napari_cryospin.simulation.files import simulate as write_simulation  # torch
+    from napari_cryospin.simulation.images import SimulationSettings
+
+    chosen = SimulationSettings(**settings)
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return open_particles(write_simulation(source, out, chosen, pixel_size=pixel_size).particles)
+
+
+def reconstruct(
+    particles: Particles | Path | str,
+    out: Path | str,
+    *,
+    preset: str = DEFAULT_PRESET,
+    callback: Callable[[EpochSummary], object] | None = None,
+    **settings: Any,
+) -> RunView:
+    """Reconstruct a map and every particle's pose, from nothing.
+
+    It returns when the run is over. Ctrl-C breaks it off; `resume` then goes on from its newest checkpoint.
+
+    Parameters
+    ----------
+    particles : Particles or path
+        What `open` gave, or a file: .star, .cs, .csg, .mrcs or .mrc.
+    out : path
+        Folder of the run, new or empty.
+    preset : str
+        One of `PRESETS`.
+    callback : callable, optional
+        Called after every epoch with its `EpochSummary`, which can also press the switch, or stop the run.
+    **settings
+        What overrides the preset: fields of `Settings` by their own names, `heads=9, half_sets=True, seed=1`.
+
+    Returns
+    -------
+    RunView
+        Of the finished run: maps, poses, posteriors, curves.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        The particles or the settings cannot be used; names every reason.
+    FileExistsError
+        The folder holds other files.
+    """
+    chosen = settings_from(preset, **settings)
+    opened = particles if isinstance(particles, Particles) else open_particles(particles)
+    source = _input_of(opened)
+    from napari_cryospin.checks.preflight import preflight
+    from napari_cryospin.engine.devices import choose_devices  # torch, once all else is in order
+
+    problems = preflight(opened, chosen).problems
+    if problems:
+        raise ValueError(f"{opened.source}: " + "; ".join(problems))
+    choose_devices(chosen.machine.device, 2 if chosen.preparation.half_sets else 1)
+    return _drive(RunFolder.create(Path(out), source, chosen), opened, callback)
+
+
+def resume(
+    run: Run,
+    *,
+    particles: Path | str | None = None,
+    data_dir: Path | str | None = None,
+    callback: Callable[[EpochSummary], object] | None = None,
+) -> RunView:
+    """Go on with a run that was stopped or killed, from its newest checkpoint. A finished run stays as it is.
+
+    Parameters
+    ----------
+    run : RunView or path
+        The run, or its folder.
+    particles, data_dir : path, optional
+        Where the particles' file and its image stacks are now, if they were moved; the run remembers it.
+    callback : callable, optional
+        As in `reconstruct`.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        There is no run, or its input is no longer what it began with.
+    FileExistsError
+        Another process drives the run.
+    """
+    folder = _folder_of(run)
+    opened = None
+    if particles is not None or data_dir is not None:
+        known = folder.source
+        moved = {
+            "particles": known.particles if particles is None else Path(particles),
+            "data_dir": known.data_dir if data_dir is None else Path(data_dir),
+        }
+        source = dataclasses.replace(known, **moved)
+        opened = open_particles(source.particles, **source.options)
+        remember(folder, opened)
+        folder.move_input(source)
+    if folder.read_status().state == "finished":
+        return RunView(folder)
+    return _drive(folder, opened, callback)
+
+
+def view(run: Path | str, truth: Path | str | None = None) -> RunView:
+    """Look at a run, whether it is over, goes on here or elsewhere, or stopped half-way.
+
+    Parameters
+    ----------
+    run : path
+        Folder of the run.
+    truth : path, optional
+        File with true poses of its particles (.star), where there is one.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no run in the folder.
+    """
+    return RunView(run, truth)
+
+
+def export(run: Run, out: Path | str, to: str = "relion", *, select: str = "", **options: Any) -> Exported:
+    """Write a run's results for another program.
+
+    Parameters
+    ----------
+    run : RunView or path
+        The run, or its folder; of one that goes on, the last epoch is written.
+    out : path
+        File or folder to write.
+    to : str
+        "relion", "cryosparc", "cryodrgn", "chimerax", "maps" or "emdb".
+    select : str
+        Particles for which this holds: `"entropy < 0.5 and half_set == 1"`. Default: all.
+    **options
+        Fields of `ExportOptions`: `flip_hand=True, low_pass=8.0`.
+
+    Returns
+    -------
+    Exported
+        Files written, and notes.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        The run, the selection, an option or the place to write to cannot be used.
+    """
+    from napari_cryospin.export.options import ExportOptions
+    from napari_cryospin.export.selection import Selection
+    from napari_cryospin.export.table import export_run
+
+    admitted = [field.name for field in dataclasses.fields(ExportOptions)]
+    unknown = [name for name in options if name not in admitted]
+    if unknown:
+        raise ValueError(f"export: {', '.join(unknown)}: no such option; expected some of {', '.join(admitted)}")
+    return export_run(_folder_of(run), to, Path(out), Selection(expression=select), ExportOptions(**options))
+
+
+def _drive(
+    folder: RunFolder, particles: Particles | None, callback: Callable[[EpochSummary], object] | None
+) -> RunView:
+    from napari_cryospin.driving.run import reconstruct as drive_run  # torch
+
+    def hear(event: Event) -> None:
+        if callback is not None and event.kind == "epoch":
+            callback(summary_of(event, folder))
+
+    drive_run(folder, particles, stop=threading.Event(), on_event=hear)
+    return RunView(folder)
+
+
+def _folder_of(run: Run) -> RunFolder:
+    if isinstance(run, RunView):
+        return run.folder
+    return run if isinstance(run, RunFolder) else RunFolder(Path(run))
+
+
+def _input_of(particles: Particles) -> RunInput:
+    """Return the file and the options that open these particles again."""
+    if particles.opened_with is None:
+        raise ValueError(
+            f"{particles.source}: these particles are not that file as it lies; expected particles as `open` gives "
+            "them (write chosen ones to a file of their own first)"
+        )
+    return RunInput(particles=particles.source, **particles.opened_with)

@@ -1,0 +1,78 @@
+"""What is told of an epoch that has just ended, and what can be asked of the run then."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.messages import Command, Event, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochSummary:
+    """An epoch that has just ended. Printed, it is one line."""
+
+    epoch: int
+    """Epochs finished."""
+    epochs: int
+    """Epochs planned in all, as far as is known now."""
+    stage: Stage
+    loss: float
+    """Mean error in units of the background's noise; 1 where only noise is left."""
+    resolution: float
+    """A; nan where it is not known."""
+    entropy: float
+    """Mean entropy of the posteriors, nats; nan where it is not known."""
+    head_shares: tuple[float, ...]
+    """Share of the particles for which each head is the best head."""
+    switch_ready: bool
+    """The switch to auto-decoding is advised now."""
+    switch_reason: str
+    """Why it is advised, or not yet."""
+    metrics: Mapping[str, Any] = field(repr=False)
+    """Everything that was measured, by name; the same as in metrics.jsonl."""
+    folder: RunFolder = field(repr=False)
+    """Of the run."""
+
+    def switch(self, reason: str = "asked by a script") -> None:
+        """Ask the run to switch to auto-decoding, which it does after the present step."""
+        self.folder.send(Command(kind="switch", reason=reason))
+
+    def stop(self) -> None:
+        """Ask the run to stop after the present step, with checkpoint and results."""
+        self.folder.send(Command(kind="stop", reason="asked by a script"))
+
+    def __str__(self) -> str:
+        parts = [f"epoch {self.epoch}/{self.epochs}", self.stage, f"loss {self.loss:.4g}"]
+        if math.isfinite(self.resolution):
+            parts.append(f"{self.resolution:.1f} A")
+        if math.isfinite(self.entropy):
+            parts.append(f"entropy {self.entropy:.2f} nats")
+        return ", ".join(parts)
+
+
+def summary_of(event: Event, folder: RunFolder) -> EpochSummary:
+    """Make the summary of an epoch from the event that closed it."""
+    metrics, status = event.detail, folder.read_status()
+    heads = sum(name.startswith("head_share_") for name in metrics)
+    return EpochSummary(
+        epoch=metrics["epoch"],
+        epochs=status.epochs,
+        stage=status.stage,
+        loss=_known(metrics, "loss"),
+        resolution=_known(metrics, "resolution"),
+        entropy=_known(metrics, "entropy"),
+        head_shares=tuple(metrics[f"head_share_{head}"] for head in range(heads)),
+        switch_ready=status.switch_ready,
+        switch_reason=status.switch_reason,
+        metrics=metrics,
+        folder=folder,
+    )
+
+
+def _known(metrics: Mapping[str, Any], name: str) -> float:
+    value = metrics.get(name)
+    return math.nan if value is None else float(value)
