@@ -1,6 +1,6 @@
 """Simulate particles, reconstruct their map from nothing, and hand it to RELION.
 
-    python examples/first_map.py OUT [--count 1000]
+python examples/first_map.py OUT [--count 1000]
 """
 
 import argparse

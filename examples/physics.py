@@ -1,6 +1,6 @@
 """Use the parts alone: slice a map, give the slices a CTF, average them again, and compare the map with the first.
 
-    python examples/physics.py
+python examples/physics.py
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a script may write: names, settings, the run's folder, errors; README's lines and the examples run as they are."""
+"""What a script may write: names, settings, the run's folder, errors; README's lines and the examples as they are."""
 
 import dataclasses
 import math

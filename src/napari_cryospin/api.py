@@ -10,7 +10,7 @@ import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
@@ -25,13 +25,11 @@ from napari_cryospin.views.run_view import RunView
 if TYPE_CHECKING:
     from napari_cryospin.export.options import Exported
 
-Run = RunView | RunFolder | Path | str
+Run: TypeAlias = RunView | RunFolder | Path | str
 """A run, by its view or by its folder."""
 
 
-def simulate(
-    source: Path | str, out: Path | str, *, pixel_size: float | None = None, **settings: Any
-) -> Particles:
+def simulate(source: Path | str, out: Path | str, *, pixel_size: float | None = None, **settings: Any) -> Particles:
     """Simulate particles with known poses from a map.
 
     Parameters
@@ -143,11 +141,11 @@ def resume(
     opened = None
     if particles is not None or data_dir is not None:
         known = folder.source
-        moved = {
-            "particles": known.particles if particles is None else Path(particles),
-            "data_dir": known.data_dir if data_dir is None else Path(data_dir),
-        }
-        source = dataclasses.replace(known, **moved)
+        source = dataclasses.replace(
+            known,
+            particles=known.particles if particles is None else Path(particles),
+            data_dir=known.data_dir if data_dir is None else Path(data_dir),
+        )
         opened = open_particles(source.particles, **source.options)
         remember(folder, opened)
         folder.move_input(source)

@@ -22,7 +22,6 @@ from napari_cryospin.widgets.session.session import Session, _sessions
 from support.records import epoch_record, particle_record
 
 
-
 @pytest.fixture(autouse=True)
 def own_choices(tmp_path, monkeypatch):
     """Nothing is remembered from one test to the next, and nothing goes to the user's folders."""

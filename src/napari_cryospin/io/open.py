@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,13 @@ from napari_cryospin.io import cryodrgn
 from napari_cryospin.io.cryosparc import read as cryosparc
 from napari_cryospin.io.cryosparc.group import group_files
 from napari_cryospin.io.files import check_is_file
+from napari_cryospin.io.formats import PARTICLE_FORMATS
 from napari_cryospin.io.located import check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import mrc_header, open_stack, stack_header
 from napari_cryospin.io.star import particles as star
 from napari_cryospin.io.star.text import Share, ignored
 from napari_cryospin.particles import Particles
 
-STACK_SUFFIXES = (".mrcs", ".mrc")
-PARTICLE_SUFFIXES = (".star", ".cs", ".csg", *STACK_SUFFIXES)
 SAME_SIZE = 0.01
 """Sizes that differ by less than this share are the same; files round them differently."""
 
@@ -64,66 +64,69 @@ def open_particles(
     if data_dir is not None and not Path(data_dir).is_dir():
         raise FileNotFoundError(Advice(f"{data_dir}: no such folder", "data_dir"))
     suffix = path.suffix.lower()
-    if suffix not in PARTICLE_SUFFIXES:
-        raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {', '.join(PARTICLE_SUFFIXES)}")
-    if suffix == ".csg":
-        path, further = group_files(path)
-        passthrough, suffix = (*further, *passthrough), ".cs"
-    if passthrough and suffix != ".cs":
+    if suffix not in PARTICLE_FORMATS:
+        raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {', '.join(PARTICLE_FORMATS)}")
+    kind = PARTICLE_FORMATS[suffix]
+    if passthrough and not kind.takes_passthrough:
         raise ValueError(f"{path}: passthrough files go with a .cs or .csg file only")
-    if pixel_size is not None and suffix not in STACK_SUFFIXES:
+    if pixel_size is not None and not kind.bare:
         found = f"{path}: says its pixel size itself"
         raise ValueError(Advice(f"{found}; one is given for a bare stack only", "pixel_size"))
-    opened_with = {
-        "data_dir": data_dir,
-        "passthrough": tuple(map(Path, passthrough)),
-        "ctf": ctf,
-        "poses": poses,
-        "pixel_size": pixel_size,
-    }
-    if suffix == ".star":
-        particles = star.read_particles(path, data_dir, require_stacks=require_stacks, progress=progress)
-    elif suffix == ".cs":
-        particles = cryosparc.read_particles(path, data_dir, passthrough, require_stacks=require_stacks)
-    else:
-        return dataclasses.replace(bare_stack(path, pixel_size, ctf, poses), opened_with=opened_with)
+    if suffix == ".csg":
+        path, further = group_files(path)
+        passthrough = (*further, *passthrough)
+    given = Given(
+        data_dir=data_dir,
+        passthrough=tuple(map(Path, passthrough)),
+        ctf=ctf,
+        poses=poses,
+        pixel_size=pixel_size,
+    )
+    particles = READERS[suffix](path, given, require_stacks, progress)
     if ctf is not None:
         particles = _with_ctf(particles, ctf)
     if poses is not None:
         particles = _with_poses(particles, poses)
-    return dataclasses.replace(particles, opened_with=opened_with)
+    return dataclasses.replace(particles, opened_with=dataclasses.asdict(given))
 
 
-def bare_stack(
-    path: Path, pixel_size: float | None = None, ctf: Path | None = None, poses: Path | None = None
-) -> Particles:
-    """Open the particles of a stack of images alone.
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What is given beside the particles' file; see `open_particles`."""
 
-    Parameters
-    ----------
-    path
-        .mrcs or .mrc.
-    pixel_size
-        A; may be left out where the CTF parameters say it.
-    ctf, poses
-        cryoDRGN pickles.
-    """
+    data_dir: Path | None
+    passthrough: tuple[Path, ...]
+    ctf: Path | None
+    poses: Path | None
+    pixel_size: float | None
+
+
+def _read_star(path: Path, given: Given, require_stacks: bool, progress: Share) -> Particles:
+    return star.read_particles(path, given.data_dir, require_stacks=require_stacks, progress=progress)
+
+
+def _read_cryosparc(path: Path, given: Given, require_stacks: bool, progress: Share) -> Particles:
+    return cryosparc.read_particles(path, given.data_dir, given.passthrough, require_stacks=require_stacks)
+
+
+def _read_stack(path: Path, given: Given, require_stacks: bool, progress: Share) -> Particles:
+    """Read a stack of images alone. Its pixel size is given, or said by the CTF parameters that go with it."""
     count, box, _ = stack_header(path)
     slices = np.arange(count)
     located = locate_images([str(path.absolute())], np.zeros(count, np.int32), slices, source=path)
     notes: list[str] = []
-    if pixel_size is None:
-        if ctf is None:
+    if given.pixel_size is None:
+        if given.ctf is None:
             raise ValueError(Advice(f"{path}: a bare stack says no pixel size; give it", "pixel_size"))
-        pixel_sizes = cryodrgn.read_ctf(ctf, count)[1] / box
+        pixel_sizes = cryodrgn.read_ctf(given.ctf, count)[1] / box
     else:
-        pixel_sizes = check_pixel_sizes(np.full(count, float(pixel_size)), path, "pixel size")
+        pixel_sizes = check_pixel_sizes(np.full(count, float(given.pixel_size)), path, "pixel size")
         stored = mrc_header(path).voxel_size[0]
-        if abs(stored - pixel_size) > SAME_SIZE * pixel_size:
-            notes.append(f"the stack's header says {stored:g} A a pixel; {pixel_size:g} A is used")
-    if ctf is None:
+        if abs(stored - given.pixel_size) > SAME_SIZE * given.pixel_size:
+            notes.append(f"the stack's header says {stored:g} A a pixel; {given.pixel_size:g} A is used")
+    if given.ctf is None:
         notes.append(Advice("CTF is off: a bare stack says nothing of it", "ctf"))
-    particles = Particles(
+    return Particles(
         **vars(located),
         pixel_sizes=pixel_sizes,
         contrast=np.ones(count, dtype=np.float32),
@@ -136,9 +139,16 @@ def bare_stack(
         notes=tuple(notes),
         open_stack=open_stack,
     )
-    if ctf is not None:
-        particles = _with_ctf(particles, ctf)
-    return particles if poses is None else _with_poses(particles, poses)
+
+
+READERS: dict[str, Callable[[Path, Given, bool, Share], Particles]] = {
+    ".star": _read_star,
+    ".cs": _read_cryosparc,
+    ".csg": _read_cryosparc,  # of the .cs file that the group names
+    ".mrcs": _read_stack,
+    ".mrc": _read_stack,
+}
+"""Suffix, as in `PARTICLE_FORMATS` -> reader; called with the file, what is given beside it, `require_stacks`, `progress`."""
 
 
 def _with_ctf(particles: Particles, path: Path) -> Particles:

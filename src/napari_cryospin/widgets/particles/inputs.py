@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_cryospin.io.formats import PARTICLE_FORMATS
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
@@ -18,8 +19,8 @@ from napari_cryospin.settings import Settings
 if TYPE_CHECKING:
     from napari_cryospin.checks.preflight import PreflightCard
 
-TABLE_SUFFIXES, STACK_SUFFIXES, PICKLE_SUFFIX = (".star", ".cs", ".csg"), (".mrcs", ".mrc"), ".pkl"
-EXPECTED_FILES = ", ".join((*TABLE_SUFFIXES, *STACK_SUFFIXES))
+PICKLE_SUFFIX = ".pkl"
+EXPECTED_FILES = ", ".join(PARTICLE_FORMATS)
 TRUTH_SUFFIX = "_truth.star"
 
 
@@ -76,12 +77,10 @@ def source_of(paths: Sequence[Path]) -> RunInput:
 
 def _kind(path: Path) -> str:
     suffix, name = path.suffix.lower(), path.name.lower()
-    if suffix in (".star", ".csg"):
-        return "table"
-    if suffix == ".cs":
-        return "passthrough" if "passthrough" in name else "table"
-    if suffix in STACK_SUFFIXES:
-        return "stack"
+    if suffix in PARTICLE_FORMATS:
+        if suffix == ".cs" and "passthrough" in name:
+            return "passthrough"
+        return "stack" if PARTICLE_FORMATS[suffix].bare else "table"
     if suffix == PICKLE_SUFFIX and ("pose" in name or "ctf" in name):
         return "poses" if "pose" in name else "ctf"
     if suffix == PICKLE_SUFFIX:
@@ -116,8 +115,8 @@ def open_source(source: RunInput, truth: Path | None = None) -> Opened:
     """
     from napari_cryospin.io.open import open_particles
 
-    bare = source.particles.suffix.lower() in STACK_SUFFIXES
-    if bare and source.pixel_size is None and source.ctf is None:
+    kind = PARTICLE_FORMATS.get(source.particles.suffix.lower())
+    if kind is not None and kind.bare and source.pixel_size is None and source.ctf is None:
         open_particles(source.particles, pixel_size=1.0)  # says what else is wrong with it before anything is asked
         raise PixelSizeNeededError(source)
     particles = open_particles(source.particles, **source.options, require_stacks=False)

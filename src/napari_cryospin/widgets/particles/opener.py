@@ -10,6 +10,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QStandardPaths, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_cryospin.io.formats import PARTICLE_FORMATS
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.widgets.kit.option_names import with_fields
@@ -17,8 +18,6 @@ from napari_cryospin.widgets.kit.preferences import recall_choice, remember_choi
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.particles.inputs import (
     PICKLE_SUFFIX,
-    STACK_SUFFIXES,
-    TABLE_SUFFIXES,
     Opened,
     PixelSizeNeededError,
     open_source,
@@ -27,7 +26,7 @@ from napari_cryospin.widgets.particles.inputs import (
 from napari_cryospin.widgets.particles.samples import SAMPLES, Sample, sample_files
 from napari_cryospin.widgets.session.session import Session
 
-FILTER = "Particles (" + " ".join(f"*{suffix}" for suffix in (*TABLE_SUFFIXES, *STACK_SUFFIXES, PICKLE_SUFFIX)) + ")"
+FILTER = "Particles (" + " ".join(f"*{suffix}" for suffix in (*PARTICLE_FORMATS, PICKLE_SUFFIX)) + ")"
 
 
 class ParticlesOpener(QObject):
