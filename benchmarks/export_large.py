@@ -36,7 +36,7 @@ PER_STACK = 200
 CHILD = """
 import resource, sys, threading, time
 from pathlib import Path
-from napari_cryospin.export.table import export
+from napari_cryospin.exporters.table import export
 seen = []
 run, to, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 say = lambda share, text: seen.append(share)

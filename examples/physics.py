@@ -19,9 +19,9 @@ from napari_cryospin.physics.slicing import central_slices, insert_slices
 BOX, PADDING, COUNT = 32, 2, 2000
 
 # A map of 32 px, and its Hartley transform on an oversampled lattice.
-density, pixel_size = read_map(spin.SAMPLE_MAPS["spliceosome"])
-pixel_size *= len(density) / BOX
-density = fourier_crop_map(torch.from_numpy(density), BOX)
+large, pixel_size = read_map(spin.SAMPLE_MAPS["spliceosome"])
+pixel_size *= len(large) / BOX
+density = fourier_crop_map(torch.from_numpy(large), BOX)
 lattice = fourier.map_to_hartley(density, PADDING)
 
 # Slices at random rotations are the transforms of projections; a CTF of 1.5 um defocus multiplies them.

@@ -40,7 +40,7 @@ def test_no_text_names_a_flag(path):
 
 def test_advised_options_exist():
     """In Python: each is a parameter of `open_particles`, or a field of one of the classes of options."""
-    from napari_cryospin.export.options import ExportOptions
+    from napari_cryospin.exporters.options import ExportOptions
     from napari_cryospin.runs.source import InputOptions
     from napari_cryospin.settings import EncoderSettings, PreparationSettings
     from napari_cryospin.simulation.images import SimulationSettings

@@ -23,7 +23,7 @@ from napari_cryospin.settings import DEFAULT_PRESET, settings_from
 from napari_cryospin.views.run_view import RunView
 
 if TYPE_CHECKING:
-    from napari_cryospin.export.options import Exported
+    from napari_cryospin.exporters.options import Exported
 
 Run: TypeAlias = RunView | RunFolder | Path | str
 """A run, by its view or by its folder."""
@@ -198,9 +198,9 @@ def export(run: Run, out: Path | str, to: str = "relion", *, select: str = "", *
     ValueError, FileNotFoundError
         The run, the selection, an option or the place to write to cannot be used.
     """
-    from napari_cryospin.export.options import ExportOptions
-    from napari_cryospin.export.selection import Selection
-    from napari_cryospin.export.table import export_run
+    from napari_cryospin.exporters.options import ExportOptions
+    from napari_cryospin.exporters.selection import Selection
+    from napari_cryospin.exporters.table import export_run
 
     admitted = [field.name for field in dataclasses.fields(ExportOptions)]
     unknown = [name for name in options if name not in admitted]

@@ -16,8 +16,8 @@ from napari_cryospin.engine.losses import image_errors
 from napari_cryospin.engine.posterior_statistics import posterior_statistics, significant_samples
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.engine.sampling import grid_size, pose_grid, trial_shifts
-from napari_cryospin.export.run_results import open_results
-from napari_cryospin.export.statistics import with_statistics
+from napari_cryospin.exporters.run_results import open_results
+from napari_cryospin.exporters.statistics import with_statistics
 from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.star.particles import write_particles
 from napari_cryospin.runs.folder import RunFolder

@@ -10,9 +10,9 @@ from tqdm import tqdm
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from napari_cryospin.cli.console import say, stop_on_signal, with_flags
-from napari_cryospin.export.options import ExportCancelledError, ExportOptions
-from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import EXPORTERS, export_run
+from napari_cryospin.exporters.options import ExportCancelledError, ExportOptions
+from napari_cryospin.exporters.selection import Selection
+from napari_cryospin.exporters.table import EXPORTERS, export_run
 
 PROGRAMS = "; ".join(f"{name}: {exporter.label}" for name, exporter in EXPORTERS.items())
 

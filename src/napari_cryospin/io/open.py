@@ -148,7 +148,7 @@ READERS: dict[str, Callable[[Path, Given, bool, Share], Particles]] = {
     ".mrcs": _read_stack,
     ".mrc": _read_stack,
 }
-"""Suffix, as in `PARTICLE_FORMATS` -> reader; called with the file, what is given beside it, `require_stacks`, `progress`."""
+"""Suffix, as in `PARTICLE_FORMATS` -> reader of a file and what is given beside it; see `open_particles` for the rest."""
 
 
 def _with_ctf(particles: Particles, path: Path) -> Particles:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import napari_cryospin
-
-SAMPLE_FOLDER = Path(napari_cryospin.__file__).parent / "data"
+SAMPLE_FOLDER = Path(__file__).parents[1] / "data"
 SAMPLE_MAPS = {name: SAMPLE_FOLDER / f"{name}_64.mrc" for name in ("spliceosome", "spike", "hsp90")}
 """Molecule -> MRC file, 64 px, protein positive."""

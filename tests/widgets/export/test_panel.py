@@ -10,8 +10,8 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 from scipy.ndimage import gaussian_filter
 
-from napari_cryospin.export import chimerax_program
-from napari_cryospin.export.run_results import open_results
+from napari_cryospin.exporters import chimerax_program
+from napari_cryospin.exporters.run_results import open_results
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.runs.folder import RunFolder

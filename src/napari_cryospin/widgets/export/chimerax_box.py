@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QCheckBox, QGroupBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout
 
-from napari_cryospin.export.chimerax import ChimeraXView
-from napari_cryospin.export.options import ExportOptions
+from napari_cryospin.exporters.chimerax import ChimeraXView
+from napari_cryospin.exporters.options import ExportOptions
 from napari_cryospin.widgets.export.chimerax_job import chimerax_job_of
 from napari_cryospin.widgets.kit.parts import WARNING, button, text_label, tint
 from napari_cryospin.widgets.live_map.layers import find_live_map

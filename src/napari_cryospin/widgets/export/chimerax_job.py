@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
-from napari_cryospin.export.chimerax import ChimeraXView
-from napari_cryospin.export.chimerax_program import find_chimerax, open_in_chimerax
-from napari_cryospin.export.chimerax_remote import PORT, REMOTE_CONTROL_COMMAND, ChimeraXRemote, LiveModel
-from napari_cryospin.export.options import ExportOptions
-from napari_cryospin.export.table import export_run
+from napari_cryospin.exporters.chimerax import ChimeraXView
+from napari_cryospin.exporters.chimerax_program import find_chimerax, open_in_chimerax
+from napari_cryospin.exporters.chimerax_remote import PORT, REMOTE_CONTROL_COMMAND, ChimeraXRemote, LiveModel
+from napari_cryospin.exporters.options import ExportOptions
+from napari_cryospin.exporters.table import export_run
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
 

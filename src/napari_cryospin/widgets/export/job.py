@@ -8,10 +8,10 @@ from pathlib import Path
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, Signal
 
-from napari_cryospin.export.options import ExportCancelledError, Exported, ExportOptions
-from napari_cryospin.export.run_results import RunResults
-from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import export_run
+from napari_cryospin.exporters.options import ExportCancelledError, Exported, ExportOptions
+from napari_cryospin.exporters.run_results import RunResults
+from napari_cryospin.exporters.selection import Selection
+from napari_cryospin.exporters.table import export_run
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.worker import Worker

@@ -20,10 +20,10 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_cryospin.export.options import ExportOptions
-from napari_cryospin.export.run_results import RunResults, open_results
-from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import EXPORTERS
+from napari_cryospin.exporters.options import ExportOptions
+from napari_cryospin.exporters.run_results import RunResults, open_results
+from napari_cryospin.exporters.selection import Selection
+from napari_cryospin.exporters.table import EXPORTERS
 from napari_cryospin.geometry.angles import euler_from_rotation
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.results import PARTICLES_FILE

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QHBoxLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout
 
-from napari_cryospin.export.run_results import SELECTION_COLUMNS, RunResults
-from napari_cryospin.export.selection import Selection
+from napari_cryospin.exporters.run_results import SELECTION_COLUMNS, RunResults
+from napari_cryospin.exporters.selection import Selection
 from napari_cryospin.geometry.angles import euler_from_rotation
 from napari_cryospin.widgets.export.selection_plot import SelectionPlot, inside
 from napari_cryospin.widgets.kit.parts import WARNING, button, text_label, tint

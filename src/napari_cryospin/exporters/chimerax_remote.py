@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 from numpy.typing import NDArray
 
-from napari_cryospin.export.chimerax import ChimeraXView, camera_matrix, level_command, quoted
+from napari_cryospin.exporters.chimerax import ChimeraXView, camera_matrix, level_command, quoted
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.mrc import write_map
 from napari_cryospin.runs.snapshot import Snapshot

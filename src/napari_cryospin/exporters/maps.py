@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.evaluation.map_filter import low_pass
-from napari_cryospin.export.options import Exported, ExportOptions, Progress
-from napari_cryospin.export.run_maps import FIGURES, read_run_maps, read_series, write_figures
+from napari_cryospin.exporters.options import Exported, ExportOptions, Progress
+from napari_cryospin.exporters.run_maps import FIGURES, read_run_maps, read_series, write_figures
 from napari_cryospin.io.mrc import write_map
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder

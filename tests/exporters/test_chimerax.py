@@ -8,12 +8,12 @@ import mrcfile
 import numpy as np
 import pytest
 
-from napari_cryospin.export import chimerax_program
-from napari_cryospin.export.chimerax import ChimeraXView, camera_matrix, export_chimerax, quoted, script_text
-from napari_cryospin.export.chimerax_program import find_chimerax
-from napari_cryospin.export.chimerax_remote import ChimeraXError, ChimeraXRemote, LiveModel
-from napari_cryospin.export.options import ExportOptions
-from napari_cryospin.export.table import export_run
+from napari_cryospin.exporters import chimerax_program
+from napari_cryospin.exporters.chimerax import ChimeraXView, camera_matrix, export_chimerax, quoted, script_text
+from napari_cryospin.exporters.chimerax_program import find_chimerax
+from napari_cryospin.exporters.chimerax_remote import ChimeraXError, ChimeraXRemote, LiveModel
+from napari_cryospin.exporters.options import ExportOptions
+from napari_cryospin.exporters.table import export_run
 from napari_cryospin.geometry.angles import rotation_from_euler
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.bild import write_distribution

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.evaluation.postprocess import postprocess
-from napari_cryospin.export.options import ExportOptions
+from napari_cryospin.exporters.options import ExportOptions
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.runs.folder import RunFolder

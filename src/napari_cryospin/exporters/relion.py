@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_cryospin.advice import Advice
-from napari_cryospin.export.input_notes import kept_ctf_notes, shows_dark_protein
-from napari_cryospin.export.options import Exported, ExportOptions, Progress, within
-from napari_cryospin.export.run_results import RunResults
+from napari_cryospin.exporters.input_notes import kept_ctf_notes, shows_dark_protein
+from napari_cryospin.exporters.options import Exported, ExportOptions, Progress, within
+from napari_cryospin.exporters.run_results import RunResults
 from napari_cryospin.io.located import both_half_sets
 from napari_cryospin.io.star.particles import POSTERIOR_COLUMNS, write_particles
 
@@ -22,7 +22,7 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
     """
     notes: list[str] = []
     if results.record.max_probability is None and options.statistics:
-        from napari_cryospin.export.statistics import with_statistics  # torch
+        from napari_cryospin.exporters.statistics import with_statistics  # torch
 
         results = with_statistics(results, within(progress, 0.0, 0.4))
     results = results.with_input(within(progress, 0.4 if options.statistics else 0.0, 0.6))

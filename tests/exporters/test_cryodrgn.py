@@ -7,8 +7,8 @@ import pickle
 import numpy as np
 import pytest
 
-from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import export_run
+from napari_cryospin.exporters.selection import Selection
+from napari_cryospin.exporters.table import export_run
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.settings import PreparationSettings, Settings
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cryospin.export.options import Exported, ExportOptions, Progress
-from napari_cryospin.export.run_maps import read_run_maps, read_series
-from napari_cryospin.export.run_results import open_results
+from napari_cryospin.exporters.options import Exported, ExportOptions, Progress
+from napari_cryospin.exporters.run_maps import read_run_maps, read_series
+from napari_cryospin.exporters.run_results import open_results
 from napari_cryospin.geometry import healpix
 from napari_cryospin.geometry.angles import rotation_from_euler
 from napari_cryospin.geometry.hand import flip_hand

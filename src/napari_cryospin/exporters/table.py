@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from napari_cryospin.export.options import ExportCancelledError, Exported, ExportOptions, Progress
-from napari_cryospin.export.run_results import RunResults, open_results
-from napari_cryospin.export.selection import Selection
+from napari_cryospin.exporters.options import ExportCancelledError, Exported, ExportOptions, Progress
+from napari_cryospin.exporters.run_results import RunResults, open_results
+from napari_cryospin.exporters.selection import Selection
 from napari_cryospin.runs.folder import RunFolder
 
 
@@ -139,7 +139,7 @@ def export_run(
 
     report(0.0, "opening the run")
     module, name = exporter.function.split(":")
-    function = getattr(importlib.import_module(f"napari_cryospin.export.{module}"), name)
+    function = getattr(importlib.import_module(f"napari_cryospin.exporters.{module}"), name)
     what: RunFolder | RunResults = folder
     if exporter.of == "particles":
         results = run if isinstance(run, RunResults) else open_results(folder)

@@ -8,8 +8,8 @@ import numpy as np
 
 from napari_cryospin.driving.run import prepare
 from napari_cryospin.engine.posterior_statistics import posterior_statistics
-from napari_cryospin.export.options import Progress
-from napari_cryospin.export.run_results import RunResults
+from napari_cryospin.exporters.options import Progress
+from napari_cryospin.exporters.run_results import RunResults
 
 
 def with_statistics(results: RunResults, progress: Progress) -> RunResults:

@@ -13,9 +13,9 @@ import pytest
 from napari_cryospin.cli.console import with_flags
 from napari_cryospin.driving.results import write_results
 from napari_cryospin.evaluation.fsc import fsc
-from napari_cryospin.export.maps import export_emdb, export_maps, original_box_map
-from napari_cryospin.export.options import ExportCancelledError, ExportOptions
-from napari_cryospin.export.table import export_run
+from napari_cryospin.exporters.maps import export_emdb, export_maps, original_box_map
+from napari_cryospin.exporters.options import ExportCancelledError, ExportOptions
+from napari_cryospin.exporters.table import export_run
 from napari_cryospin.geometry.angles import rotation_from_euler
 from napari_cryospin.io.mrc import read_map, write_stack
 from napari_cryospin.io.open import open_particles

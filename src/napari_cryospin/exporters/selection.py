@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_cryospin.export.run_results import SELECTION_COLUMNS, RunResults
+from napari_cryospin.exporters.run_results import SELECTION_COLUMNS, RunResults
 from napari_cryospin.io.files import check_is_file
 
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {

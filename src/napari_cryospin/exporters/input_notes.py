@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_cryospin.export.run_results import RunResults
+from napari_cryospin.exporters.run_results import RunResults
 
 
 def inverted(results: RunResults) -> bool:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_cryospin.export.input_notes import shows_dark_protein
-from napari_cryospin.export.options import Exported, ExportOptions, Progress, within
-from napari_cryospin.export.run_results import RunResults
+from napari_cryospin.exporters.input_notes import shows_dark_protein
+from napari_cryospin.exporters.options import Exported, ExportOptions, Progress, within
+from napari_cryospin.exporters.run_results import RunResults
 from napari_cryospin.io import cryodrgn
 
 

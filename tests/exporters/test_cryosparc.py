@@ -11,9 +11,9 @@ import pytest
 import yaml
 from scipy.spatial.transform import Rotation
 
-from napari_cryospin.export.run_results import RunResults, open_results
-from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import export_run
+from napari_cryospin.exporters.run_results import RunResults, open_results
+from napari_cryospin.exporters.selection import Selection
+from napari_cryospin.exporters.table import export_run
 from napari_cryospin.io.cryodrgn import write_ctf
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.settings import PreparationSettings, Settings

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_cryospin.export.run_results import SELECTION_COLUMNS, RunResults, open_results
-from napari_cryospin.export.selection import WORDS_OF_0_1, Selection
+from napari_cryospin.exporters.run_results import SELECTION_COLUMNS, RunResults, open_results
+from napari_cryospin.exporters.selection import WORDS_OF_0_1, Selection
 from napari_cryospin.geometry.angles import rotation_from_euler
 
 

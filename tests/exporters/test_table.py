@@ -12,10 +12,10 @@ import starfile
 
 from napari_cryospin.cli import main
 from napari_cryospin.evaluation.map_alignment import apply_alignment
-from napari_cryospin.export.options import ExportCancelledError
-from napari_cryospin.export.run_results import open_results
-from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import EXPORTERS, export_run
+from napari_cryospin.exporters.options import ExportCancelledError
+from napari_cryospin.exporters.run_results import open_results
+from napari_cryospin.exporters.selection import Selection
+from napari_cryospin.exporters.table import EXPORTERS, export_run
 from napari_cryospin.geometry.angles import rotation_from_euler
 from support.records import epoch_record
 
@@ -89,7 +89,7 @@ def test_no_torch_for_particles(star, make_run, tmp_path):
 def test_every_exporter_is_there():
     for exporter in EXPORTERS.values():
         module, name = exporter.function.split(":")
-        assert callable(getattr(__import__(f"napari_cryospin.export.{module}", fromlist=[name]), name))
+        assert callable(getattr(__import__(f"napari_cryospin.exporters.{module}", fromlist=[name]), name))
 
 
 @pytest.mark.parametrize("to", ["relion", "cryosparc", "cryodrgn"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_cryospin.export.run_results import open_results
-from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import EXPORTERS, export_run
+from napari_cryospin.exporters.run_results import open_results
+from napari_cryospin.exporters.selection import Selection
+from napari_cryospin.exporters.table import EXPORTERS, export_run
 from napari_cryospin.io.open import open_particles
 from support.version_0_1 import without_results
 

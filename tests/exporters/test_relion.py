@@ -15,10 +15,10 @@ from scipy.spatial.transform import Rotation
 from torch_fourier_slice import project_3d_to_2d
 
 from napari_cryospin.cli.console import with_flags
-from napari_cryospin.export.options import ExportOptions
-from napari_cryospin.export.run_results import open_results
-from napari_cryospin.export.selection import Selection
-from napari_cryospin.export.table import export_run
+from napari_cryospin.exporters.options import ExportOptions
+from napari_cryospin.exporters.run_results import open_results
+from napari_cryospin.exporters.selection import Selection
+from napari_cryospin.exporters.table import export_run
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.cryodrgn import write_ctf
 from napari_cryospin.io.open import open_particles
