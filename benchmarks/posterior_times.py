@@ -28,7 +28,7 @@ from napari_cryospin.physics import fourier
 from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.particle_record import ParticleRecord
 from napari_cryospin.settings import PRESETS
-from napari_cryospin.simulation.files import simulate
+from napari_cryospin.simulation.files import write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
 from napari_cryospin.views.posterior.particle_view import ParticleView
 
@@ -128,7 +128,7 @@ def main() -> None:
     whole_stack()
     fine_grid()
     with tempfile.TemporaryDirectory() as folder:
-        files = simulate(MAP, Path(folder) / "particles", SimulationSettings(count=40, snr=0.1, shift_sd=5.0))
+        files = write_simulation(MAP, Path(folder) / "particles", SimulationSettings(count=40, snr=0.1, shift_sd=5.0))
         particles = open_particles(files.truth)
         for max_shift in (0.0, 40.0):
             one_particle(particles, max_shift)

@@ -21,7 +21,7 @@ from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.evaluation.against_truth import compare_poses
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.settings import PRESETS
-from napari_cryospin.simulation.files import simulate
+from napari_cryospin.simulation.files import write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
 
 mpl.use("Agg")
@@ -84,7 +84,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     stem = options.out / "ribosome_32px"
     settings = SimulationSettings(count=4000, snr=0.5, ctf_table=options.ctf)
-    simulate(options.map, stem, settings, pixel_size=options.pixel_size)
+    write_simulation(options.map, stem, settings, pixel_size=options.pixel_size)
     rows = [row for preset in ("quick", "paper-cpu") for row in curve(preset, stem, options.seed)]
     with (options.out / "two_stages.csv").open("w", newline="") as file:
         writer = csv.writer(file)

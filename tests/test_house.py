@@ -68,8 +68,8 @@ def solve(volume, method):
     # Circles by text: whole, with a constant, and with a part that only running the code would tell.
     "widgets/panels.py": "WHERE = 'napari_cryospin.widgets'\nRUN = f'{WHERE}.run.panel:Panel'\nLIMIT, OTHER = 4, 5\n",
     "widgets/run/panel.py": "import napari_cryospin.widgets.panels\nclass Panel: ...\n",
-    "export/table.py": "ROWS = {'one': 'writer:write'}\ndef load(name): return f'napari_cryospin.exporters.{name}'\n",
-    "export/writer.py": "from napari_cryospin.exporters.table import ROWS\nclass Panel: ...\ndef solve(): ...\n",
+    "export/table.py": "ROWS = {'one': 'writer:write'}\ndef load(name): return f'napari_cryospin.export.{name}'\n",
+    "export/writer.py": "from napari_cryospin.export.table import ROWS\nclass Panel: ...\ndef solve(): ...\n",
     # Another room's private names: imported, and read; those of the own room are free.
     "cli/run.py": """
 from napari_cryospin.engine import fit as f, loop

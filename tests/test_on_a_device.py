@@ -15,14 +15,14 @@ import torch
 from napari_cryospin.views.posterior.map_state import MapState
 
 import napari_cryospin
-from napari_cryospin.driving.run import reconstruct
+from napari_cryospin.driving.run import drive_run
 from napari_cryospin.engine.devices import choose_device, choose_devices
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, Settings
-from napari_cryospin.simulation.files import simulate as write_simulated
+from napari_cryospin.simulation.files import write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
 from napari_cryospin.views.posterior.particle_view import ParticleView
 from support.pretend_device import counted
@@ -157,11 +157,11 @@ def test_a_run_goes_on_from_a_checkpoint_on_another_device(name, stage, pretend_
 def test_a_run_folder_is_driven_on_a_device(pretend_device, tmp_path):
     """The loop with its checkpoints, snapshots, history, results, and the state that is kept for an end in a hurry."""
     sample = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
-    source = RunInput(particles=write_simulated(sample, tmp_path, SimulationSettings(count=COUNT, box=16)).particles)
+    source = RunInput(particles=write_simulation(sample, tmp_path, SimulationSettings(count=COUNT, box=16)).particles)
     folders = []
     for device in (pretend_device, "cpu"):
         folders.append(RunFolder.create(tmp_path / device.replace(":", "_"), source, tiny("quick", device)))
-        reconstruct(folders[-1], hurry=threading.Event())
+        drive_run(folders[-1], hurry=threading.Event())
     assert folders[0].read_status().device == pretend_device
     assert [event.kind for event in folders[0].read_events()][-1] == "finished"
     for name in ("map.mrc", "particles.star"):

@@ -108,7 +108,7 @@ def test_view_is_what_the_run_gave(told_and_run):
 
 def test_exported_as_asked(told_and_run, tmp_path):
     _, run = told_and_run
-    exported = spin.export(run, tmp_path / "poses.star", select="row < 40")
+    exported = spin.export(run, tmp_path / "poses.star", select="row <= 40")
     assert exported.paths == (tmp_path / "poses.star",)
     assert len(spin.open(exported.paths[0])) == 40
     with pytest.raises(ValueError, match=r"export: compress: no such option; expected some of star, statistics"):

@@ -53,7 +53,7 @@ def simulate(source: Path | str, out: Path | str, *, pixel_size: float | None = 
     ValueError, FileNotFoundError
         A setting or the map cannot be used.
     """
-    from napari_cryospin.simulation.files import simulate as write_simulation  # torch
+    from napari_cryospin.simulation.files import write_simulation  # torch
     from napari_cryospin.simulation.images import SimulationSettings
 
     chosen = SimulationSettings(**settings)
@@ -212,7 +212,7 @@ def export(run: Run, out: Path | str, to: str = "relion", *, select: str = "", *
 def _drive(
     folder: RunFolder, particles: Particles | None, callback: Callable[[EpochSummary], object] | None
 ) -> RunView:
-    from napari_cryospin.driving.run import reconstruct as drive_run  # torch
+    from napari_cryospin.driving.run import drive_run  # torch
 
     def hear(event: Event) -> None:
         if callback is not None and event.kind == "epoch":

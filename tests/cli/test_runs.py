@@ -15,14 +15,14 @@ import napari_cryospin
 from napari_cryospin.cli import main
 from napari_cryospin.cli.console import progress_shown
 from napari_cryospin.cli.demo import SAMPLE_MAP, simulate_demo
-from napari_cryospin.driving.run import reconstruct
+from napari_cryospin.driving.run import drive_run
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.launch import RunThread
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, MachineSettings, Settings
-from napari_cryospin.simulation.files import simulate
+from napari_cryospin.simulation.files import write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
 
 
@@ -89,7 +89,7 @@ def test_a_run_answers_every_command(tmp_path, stack, capsys):
     settings = dataclasses.replace(settings, schedule=schedule)
     run = RunFolder.create(tmp_path / "run", RunInput(particles=stack), settings)
     run.append_event(Event(kind="stopped", step=3))  # of an earlier part of the run: no answer
-    thread = RunThread(lambda stop: reconstruct(run, stop=stop))
+    thread = RunThread(lambda stop: drive_run(run, stop=stop))
     thread.start()
     while not any(event.kind == "started" for event in run.read_events()):
         assert thread.is_alive()
@@ -221,7 +221,7 @@ def test_demo_replaces_an_earlier_demo(tmp_path):
 
 def test_demo_leaves_the_files_of_others_alone(tmp_path, capsys):
     """Even where they have the names of its own, as the README's particles.star."""
-    files = simulate(SAMPLE_MAP, tmp_path / "particles", SimulationSettings(count=4, box=32))
+    files = write_simulation(SAMPLE_MAP, tmp_path / "particles", SimulationSettings(count=4, box=32))
     RunFolder.create(tmp_path / "run", RunInput(particles=files.particles), Settings())
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert main(["demo", "--output", str(tmp_path)]) == 2

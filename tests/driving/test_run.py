@@ -17,14 +17,14 @@ import torch
 
 import napari_cryospin
 from napari_cryospin.driving import publisher
-from napari_cryospin.driving.run import reconstruct
+from napari_cryospin.driving.run import drive_run
 from napari_cryospin.engine.images import Interrupted, PreparedImages
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Command
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, MachineSettings, Settings
-from napari_cryospin.simulation.files import simulate
+from napari_cryospin.simulation.files import write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
 
 SAMPLE_MAP = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
@@ -41,7 +41,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def particles(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("simulated") / "particles"
-    return simulate(SAMPLE_MAP, out, SimulationSettings(count=96, box=32, snr=1.0)).particles
+    return write_simulation(SAMPLE_MAP, out, SimulationSettings(count=96, box=32, snr=1.0)).particles
 
 
 def tiny(preset: str, switch: int | str = 2, **preparation) -> Settings:
@@ -88,7 +88,7 @@ def wait_for_step(folder: RunFolder, step: int, process: subprocess.Popen) -> No
 def test_a_killed_and_resumed_run_is_as_if_never_stopped(preset, killed_at, half_sets, particles, tmp_path):
     settings = tiny(preset, half_sets=half_sets)
     whole = new_run(tmp_path / "whole", particles, settings)
-    reconstruct(whole)
+    drive_run(whole)
     killed = new_run(tmp_path / "killed", particles, settings)
     for step in killed_at:
         process = start(killed)
@@ -97,7 +97,7 @@ def test_a_killed_and_resumed_run_is_as_if_never_stopped(preset, killed_at, half
         process.communicate()
         assert killed.read_status().state == "running"
         assert not (killed.path / "results" / "map.mrc").exists()
-    reconstruct(killed)
+    drive_run(killed)
     for expected, found in zip(outcome(whole), outcome(killed), strict=True):
         np.testing.assert_array_equal(found, expected)
     kinds = [event.kind for event in killed.read_events()]
@@ -110,12 +110,12 @@ def test_a_killed_and_resumed_run_is_as_if_never_stopped(preset, killed_at, half
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(particles, tmp_path, caplog):
     settings = tiny("paper-cpu")
     whole, folder = (new_run(tmp_path / name, particles, settings) for name in ("whole", "damaged"))
-    reconstruct(whole)
-    reconstruct(folder)
+    drive_run(whole)
+    drive_run(folder)
     for share in (0.001, 0.5, 0.999):  # torch's reader fails in another way each time
         newest = folder.checkpoints()[0]
         newest.write_bytes(newest.read_bytes()[: int(share * newest.stat().st_size)])
-        reconstruct(folder)
+        drive_run(folder)
         assert f"{newest} is damaged" in caplog.text
         caplog.clear()
         for expected, found in zip(outcome(whole), outcome(folder), strict=True):
@@ -123,37 +123,37 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(particles, tmp
     for path in folder.checkpoints():
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"\.pt: damaged, and so are all"):
-        reconstruct(folder)
+        drive_run(folder)
 
 
 def test_checkpoints_of_another_run_are_refused(particles, tmp_path):
     quick, paper = (new_run(tmp_path / name, particles, tiny(name)) for name in ("quick", "paper-cpu"))
     for folder in (quick, paper):
-        reconstruct(folder)
+        drive_run(folder)
     for path in quick.checkpoints():
         path.unlink()
     shutil.copy(paper.newest_checkpoint(), quick.path / "checkpoints")
     with pytest.raises(ValueError, match="checkpoints: not of the particles and settings that this folder names"):
-        reconstruct(quick)
+        drive_run(quick)
 
 
 def test_checkpoints_of_another_version_are_refused(particles, tmp_path):
     """A state whose parts are named otherwise, as those of version 0.1 are."""
     folder = new_run(tmp_path / "run", particles, tiny("paper-cpu"))
-    reconstruct(folder)
+    drive_run(folder)
     newest = folder.newest_checkpoint()
     state = torch.load(newest, weights_only=True)
     progress = state["reconstruction"].pop("progress")
     torch.save({**state, "reconstruction": {**state["reconstruction"], **progress}}, newest)
     with pytest.raises(ValueError, match=r"checkpoints: .*another version.*an older program\?"):
-        reconstruct(folder)
+        drive_run(folder)
 
 
 @pytest.mark.parametrize("images_before", [0, 3, 30, 60])
 def test_a_run_broken_off_anywhere_goes_on_as_if_never_stopped(images_before, particles, tmp_path, monkeypatch):
     settings = tiny("quick")
     whole = new_run(tmp_path / "whole", particles, settings)
-    reconstruct(whole)
+    drive_run(whole)
     broken, hurry, asked = new_run(tmp_path / "broken", particles, settings), threading.Event(), []
 
     def check(images):
@@ -165,10 +165,10 @@ def test_a_run_broken_off_anywhere_goes_on_as_if_never_stopped(images_before, pa
 
     with monkeypatch.context() as patched:
         patched.setattr(PreparedImages, "check", check)
-        reconstruct(broken, hurry=hurry)
+        drive_run(broken, hurry=hurry)
     assert broken.read_status().state == "stopped"
     assert not (broken.path / "results" / "map.mrc").exists()
-    reconstruct(broken)
+    drive_run(broken)
     for expected, found in zip(outcome(whole), outcome(broken), strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -192,7 +192,7 @@ def test_what_the_folder_holds_at_the_end(particles, tmp_path):
     settings = tiny("quick", half_sets=True, subset=80)
     folder = new_run(tmp_path / "run", particles, settings)
     seen = []
-    reconstruct(folder, on_status=seen.append)
+    drive_run(folder, on_status=seen.append)
     assert [status.state for status in seen][:: len(seen) - 1] == ["starting", "finished"]
     assert sorted(folder.history_paths())[-1] == 5
     snapshot = folder.newest_snapshot()
@@ -218,7 +218,7 @@ def test_switch_by_command_and_refusals(particles, tmp_path, monkeypatch):
             folder.send(Command(kind="switch"))
             folder.send(Command(kind="switch"))
 
-    reconstruct(folder, on_status=after_two_epochs)
+    drive_run(folder, on_status=after_two_epochs)
     kinds = [event.kind for event in folder.read_events() if event.kind in ("switched", "refused")]
     assert kinds == ["refused", "switched", "refused"]
 
@@ -226,7 +226,7 @@ def test_switch_by_command_and_refusals(particles, tmp_path, monkeypatch):
 def test_bad_input_is_a_failed_run_with_the_reason(tmp_path):
     folder = new_run(tmp_path / "run", tmp_path / "missing.star", tiny("quick"))
     with pytest.raises(FileNotFoundError):
-        reconstruct(folder)
+        drive_run(folder)
     assert folder.read_status().state == "failed"
     assert "missing.star" in folder.read_status().message
     assert folder.read_events()[-1].kind == "failed"

@@ -20,7 +20,7 @@ from napari_cryospin.io.files import MissingStacksError
 from napari_cryospin.io.mrc import read_map, write_map
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.io.star.particles import write_particles
-from napari_cryospin.simulation.files import simulate
+from napari_cryospin.simulation.files import write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
 
 SAMPLE_MAP = Path(napari_cryospin.__file__).parent / "data" / "spliceosome_64.mrc"
@@ -31,7 +31,7 @@ TRANSLATION = np.array([17.0, -9.0, 4.0])  # A
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory):
     out = tmp_path_factory.mktemp("simulated") / "particles"
-    files = simulate(SAMPLE_MAP, out, SimulationSettings(count=60, box=32, snr=None, shift_sd=10.0))
+    files = write_simulation(SAMPLE_MAP, out, SimulationSettings(count=60, box=32, snr=None, shift_sd=10.0))
     return open_particles(files.truth)
 
 

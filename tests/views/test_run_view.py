@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_cryospin.cli import main
-from napari_cryospin.driving.run import reconstruct
+from napari_cryospin.driving.run import drive_run
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
@@ -36,7 +36,7 @@ def finished(request, tmp_path_factory) -> RunFolder:
     )
     place = tmp_path_factory.mktemp("finished") / "run"
     folder = RunFolder.create(place, RunInput(particles=VERSION_0_1 / "particles.star"), settings)
-    reconstruct(folder)
+    drive_run(folder)
     return folder
 
 

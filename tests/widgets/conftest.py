@@ -62,11 +62,11 @@ def session(qtbot):
 @pytest.fixture(scope="session")
 def tiny_particles(tmp_path_factory):
     """Files of 60 particles of 32 px, with their truth."""
-    from napari_cryospin.simulation.files import simulate
+    from napari_cryospin.simulation.files import write_simulation
     from napari_cryospin.simulation.images import SimulationSettings
 
     settings = SimulationSettings(count=60, box=32, snr=1.0)
-    return simulate(SAMPLE_MAPS["spliceosome"], tmp_path_factory.mktemp("tiny") / "tiny", settings)
+    return write_simulation(SAMPLE_MAPS["spliceosome"], tmp_path_factory.mktemp("tiny") / "tiny", settings)
 
 
 @pytest.fixture(scope="session")
@@ -86,13 +86,13 @@ def tiny_settings() -> Settings:
 @pytest.fixture(scope="session")
 def finished_run(tiny_particles, tiny_settings, tmp_path_factory) -> RunFolder:
     """A run that went from beginning to end; do not write into it."""
-    from napari_cryospin.driving.run import reconstruct
+    from napari_cryospin.driving.run import drive_run
 
     path = tmp_path_factory.mktemp("finished") / "run"
     schedule = dataclasses.replace(tiny_settings.schedule, switch=2)
     settings = dataclasses.replace(tiny_settings, schedule=schedule)
     folder = RunFolder.create(path, RunInput(particles=tiny_particles.particles), settings)
-    reconstruct(folder)
+    drive_run(folder)
     return folder
 
 

@@ -13,7 +13,7 @@ from napari_cryospin.cli.outcome import write_posterior
 from napari_cryospin.cli.runs import run_command
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.settings import Settings
-from napari_cryospin.simulation.files import SimulatedFiles, simulate
+from napari_cryospin.simulation.files import SimulatedFiles, write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
 from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
 from napari_cryospin.views.run_view import RunView
@@ -65,7 +65,7 @@ def simulate_demo(output: Path, settings: SimulationSettings) -> SimulatedFiles:
     output.mkdir(parents=True, exist_ok=True)
     mark.write_text("Written by the demo of napari-cryospin. The next demo in this folder replaces all of it.\n")
     say(f"simulating {settings.count:,} images of a spliceosome, signal to noise {settings.snr:g}")
-    return simulate(SAMPLE_MAPS["spliceosome"], stem, settings)
+    return write_simulation(SAMPLE_MAPS["spliceosome"], stem, settings)
 
 
 def report_demo(folder: RunFolder, files: SimulatedFiles, particle: int, began: float) -> int:

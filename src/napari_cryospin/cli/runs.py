@@ -77,11 +77,11 @@ def resume_command(
 
 def drive_to_end(folder: RunFolder, particles: Particles | None = None) -> int:
     """Drive a run in this process until it ends, and print how it ended."""
-    from napari_cryospin.driving.run import reconstruct  # Imports torch.
+    from napari_cryospin.driving.run import drive_run  # Imports torch.
 
     with stop_on_signal() as stop, progress_shown() as progress:
         try:
-            reconstruct(folder, particles, stop=stop, on_status=progress)
+            drive_run(folder, particles, stop=stop, on_status=progress)
         except (FileNotFoundError, FileExistsError):  # The run did not begin.
             raise
         except (RuntimeError, ArithmeticError, MemoryError, OSError) as error:

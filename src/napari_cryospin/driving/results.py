@@ -18,7 +18,7 @@ from napari_cryospin.io.star.particles import POSTERIOR_COLUMNS, write_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.results import PARTICLES_FILE, Results, ResultsRecord
 
-NO_HALVES = "no half sets: no gold-standard resolution, and the map can be sharpened by hand only"
+NO_HALF_SETS_NOTE = "no half sets: no gold-standard resolution, and the map can be sharpened by hand only"
 
 
 def write_results(folder: Path, results: Results, particles: Particles) -> None:
@@ -41,7 +41,7 @@ def write_results(folder: Path, results: Results, particles: Particles) -> None:
             write_map(folder / f"{name}.mrc", density, results.pixel_size)
     if results.fsc is not None:
         write_fsc_files(folder, results)
-    directions = view_directions(results)
+    directions = sampled_directions(results)
     _write_table(folder / "orientations.csv", directions.table)
     with atomic_write(folder / "postprocess.json") as part:
         part.write_text(json.dumps(figures(results, directions), indent=2))
@@ -77,7 +77,7 @@ def write_fsc_files(folder: Path, results: Results) -> None:
         _write_table(folder / "guinier.csv", results.guinier)
 
 
-def view_directions(results: Results) -> OrientationDistribution:
+def sampled_directions(results: Results) -> OrientationDistribution:
     """View directions, and how they sample the shell at the resolution reached (at half of Nyquist, if not known)."""
     box = len(results.map)
     resolution = results.resolution if np.isfinite(results.resolution) else 4 * results.pixel_size
@@ -101,7 +101,7 @@ def figures(results: Results, directions: OrientationDistribution) -> dict[str, 
         "sampled_at_angstrom": len(results.map) * results.pixel_size / directions.shell,
         "precision_degrees": float(np.median(precision)) if len(precision) else None,
         "error_over_noise": results.error_over_noise if np.isfinite(results.error_over_noise) else None,
-        "notes": [*results.notes, *([] if results.half_maps else [NO_HALVES])],
+        "notes": [*results.notes, *([] if results.half_maps else [NO_HALF_SETS_NOTE])],
     }
 
 

@@ -23,7 +23,7 @@ from napari_cryospin.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-def reconstruct(
+def drive_run(
     folder: RunFolder,
     particles: Particles | None = None,
     stop: threading.Event | None = None,

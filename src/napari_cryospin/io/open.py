@@ -102,11 +102,11 @@ class Given:
 
 
 def _read_star(path: Path, given: Given, require_stacks: bool, progress: Share) -> Particles:
-    return star.read_particles(path, given.data_dir, require_stacks=require_stacks, progress=progress)
+    return star.read_star_particles(path, given.data_dir, require_stacks=require_stacks, progress=progress)
 
 
 def _read_cryosparc(path: Path, given: Given, require_stacks: bool, progress: Share) -> Particles:
-    return cryosparc.read_particles(path, given.data_dir, given.passthrough, require_stacks=require_stacks)
+    return cryosparc.read_cryosparc_particles(path, given.data_dir, given.passthrough, require_stacks=require_stacks)
 
 
 def _read_stack(path: Path, given: Given, require_stacks: bool, progress: Share) -> Particles:
@@ -148,7 +148,7 @@ READERS: dict[str, Callable[[Path, Given, bool, Share], Particles]] = {
     ".mrcs": _read_stack,
     ".mrc": _read_stack,
 }
-"""Suffix, as in `PARTICLE_FORMATS` -> reader of a file and what is given beside it; see `open_particles` for the rest."""
+"""Suffix, as in `PARTICLE_FORMATS` -> reader of a file and of what is given beside it; see `open_particles`."""
 
 
 def _with_ctf(particles: Particles, path: Path) -> Particles:

@@ -33,7 +33,7 @@ SIMULATED_SUFFIXES = (".mrcs", ".star", "_truth.star")
 
 @dataclass(frozen=True)
 class SimulatedFiles:
-    """What `simulate` wrote."""
+    """What `write_simulation` wrote."""
 
     stack: Path
     """`.mrcs`."""
@@ -46,7 +46,7 @@ class SimulatedFiles:
     noise_variance: float
 
 
-def simulate(
+def write_simulation(
     source: Path | str | NDArray,
     out: Path | str,
     settings: SimulationSettings | None = None,

@@ -153,7 +153,7 @@ def results_figures(results: Path) -> dict[str, Figure]:
     return figures
 
 
-PANELS = {
+CURVE_LABELS = {
     "loss": "loss",
     "resolution": "resolution (A)",
     "pose_change": "pose change (degrees)",
@@ -172,12 +172,12 @@ def convergence_figure(metrics: Sequence[Mapping[str, Any]], events: Sequence[Ev
         Of the same run.
     """
     shares = share_names(metrics)
-    panels = [name for name in PANELS if _curve(metrics, name)[0].size]
+    panels = [name for name in CURVE_LABELS if _curve(metrics, name)[0].size]
     figure = Figure(figsize=(8, 2.2 * (len(panels) + bool(shares))), layout="constrained")
     rows = figure.subplots(len(panels) + bool(shares), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(rows, panels, strict=False):
         axes.plot(*_curve(metrics, name), marker="." if name != "loss" else "")
-        axes.set_ylabel(PANELS[name])
+        axes.set_ylabel(CURVE_LABELS[name])
     if shares:
         for name in shares:
             rows[-1].plot(*_curve(metrics, name), marker=".", label=f"{_number(name) + 1}")

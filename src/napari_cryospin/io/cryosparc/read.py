@@ -75,7 +75,7 @@ class CsTable:
         return values
 
 
-def read_particles(
+def read_cryosparc_particles(
     path: Path | str,
     data_dir: Path | None = None,
     passthrough: Sequence[Path] = (),

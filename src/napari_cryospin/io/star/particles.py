@@ -42,7 +42,7 @@ StarForm = Literal["same", "3.1"]
 """Version of RELION to write for: that of the input, or 3.1 and later (optics groups, shifts in Angstrom)."""
 
 
-def read_particles(
+def read_star_particles(
     path: Path | str, data_dir: Path | None = None, *, require_stacks: bool = True, progress: Share = ignored
 ) -> Particles:
     """Read the particles of a STAR file.

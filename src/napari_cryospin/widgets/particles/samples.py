@@ -61,11 +61,11 @@ def sample_files(sample: Sample, folder: Path) -> tuple[RunInput, Path]:
     done = out.with_name(out.name + "_complete")
     source, truth = RunInput(particles=out.with_name(out.name + ".star")), out.with_name(out.name + "_truth.star")
     if not done.is_file():
-        from napari_cryospin.simulation.files import simulate  # torch
+        from napari_cryospin.simulation.files import write_simulation  # torch
         from napari_cryospin.simulation.images import SimulationSettings
 
         folder.mkdir(parents=True, exist_ok=True)
-        simulate(sample.map, out, SimulationSettings(count=SAMPLE_IMAGES))
+        write_simulation(sample.map, out, SimulationSettings(count=SAMPLE_IMAGES))
         with atomic_write(done) as part:
             part.touch()
     return source, truth

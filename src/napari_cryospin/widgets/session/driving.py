@@ -35,10 +35,10 @@ def _reconstruct(folder: RunFolder, particles: Particles | None, stop: threading
 
     import torch
 
-    from napari_cryospin.driving.run import reconstruct
+    from napari_cryospin.driving.run import drive_run
 
     try:
-        reconstruct(folder, particles, hurry=stop)
+        drive_run(folder, particles, hurry=stop)
     finally:
         gc.collect()
         if torch.cuda.is_available():
