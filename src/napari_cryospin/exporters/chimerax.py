@@ -1,4 +1,4 @@
-"""A run for ChimeraX: maps, the directions' distribution, the run's maps as a series, and a script that shows them.
+"""Export of a run for ChimeraX: maps, distribution of view directions, a series of maps, and a script that shows them.
 
 The script is meant for an empty ChimeraX session, in which models are numbered as they are opened.
 Every command in it is documented at https://www.cgl.ucsf.edu/chimerax/docs/user/commands/, on the page of its name.
@@ -25,23 +25,24 @@ from napari_cryospin.io.mrc import read_map, write_map
 from napari_cryospin.runs.folder import RunFolder
 
 HALF_MAP_COLOURS = ("#e8b96f", "#8fc7a3")
-"""Colours of half map 1, half map 2."""
+"""Colours of half map 1 and half map 2, #rrggbb."""
 DISTRIBUTION_NSIDE = 8
-"""Cells of the directions' distribution: 768."""
+"""HEALPix resolution of the distribution of view directions: 12 * 8**2 = 768 cells, about 7 degrees wide."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChimeraXView:
-    """How the map is shown, so that ChimeraX's window and ours agree.
+    """How a map is shown in ChimeraX, so that it looks as in this window.
 
     Attributes
     ----------
     enclosed
-        Share of the grid points inside the contour: says the same of a map at any scale.
+        Share of the grid points inside the contour, which does not depend on the map's scale.
     colour
-        #rrggbb.
+        Colour of the surface, #rrggbb.
     rotation
-        `(3, 3)` a particle's rotation under which the map is seen: rows to the right, upwards, towards the user.
+        `(3, 3)` rotation of the particle that would show the map as it is seen: its rows point to the right, upwards,
+        towards the user.
     """
 
     enclosed: float = ExportOptions.contour
@@ -50,17 +51,17 @@ class ChimeraXView:
 
     @classmethod
     def of(cls, options: ExportOptions) -> ChimeraXView:
-        """As the options have it."""
+        """Take contour, colour and view from the options of an export."""
         return cls(enclosed=options.contour, colour=options.colour, rotation=rotation_from_euler(options.view))
 
 
 def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progress: Progress) -> Exported:
-    """Write a folder that `view.cxc` in it shows in ChimeraX.
+    """Write a folder with maps and the script `view.cxc`, which shows them in ChimeraX.
 
     Parameters
     ----------
     folder
-        A run with results, or one that is going on: then its newest map.
+        A run with results, or a run that is going on, of which the newest map is taken.
     out
         Folder to write to.
     options
@@ -72,7 +73,7 @@ def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progre
     Raises
     ------
     FileNotFoundError, ValueError
-        The run has no map yet, or not the one that is asked for.
+        The run has no map yet, or not the map that the options name.
     """
     look = ChimeraXView.of(options)
     out.mkdir(parents=True, exist_ok=True)
@@ -97,7 +98,7 @@ def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progre
 
 
 def _maps(folder: RunFolder, options: ExportOptions) -> tuple[dict[str, NDArray], float, tuple[str, ...]]:
-    """The results' map and half maps, the map first; of a run that has gone on, its newest map; pixel size, notes."""
+    """Read the results' map and half maps, the map first, or the newest map of a live run; pixel size (A), notes."""
     snapshot = None if folder.has_newest_results() else folder.newest_snapshot()
     if snapshot is None:
         found = read_run_maps(folder, options)
@@ -109,7 +110,7 @@ def _maps(folder: RunFolder, options: ExportOptions) -> tuple[dict[str, NDArray]
 
 
 def _directions(folder: RunFolder) -> NDArray[np.floating] | None:
-    """`(k, 3)` view directions of the run's particles in the map's frame, as far as they are known."""
+    """Read `(k, 3)` view directions of the run's particles in the map's frame; None where the run has none yet."""
     try:
         return open_results(folder).record.rotations[:, 2]
     except ValueError:  # no epoch has ended yet
@@ -119,7 +120,7 @@ def _directions(folder: RunFolder) -> NDArray[np.floating] | None:
 
 
 def _series(folder: RunFolder, out: Path, options: ExportOptions, progress: Progress) -> list[Path]:
-    """The run's map at the end of each epoch, numbered so that ChimeraX tells their order (open.html, "vseries")."""
+    """Write the run's map of each epoch, numbered so that ChimeraX recognises their order (open.html, "vseries")."""
     count, written = len(folder.history_paths()), []
     for done, (epoch, density, pixel_size) in enumerate(read_series(folder, options)):
         progress(0.3 + 0.7 * done / count, f"map of epoch {epoch}")
@@ -130,7 +131,7 @@ def _series(folder: RunFolder, out: Path, options: ExportOptions, progress: Prog
 
 
 def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path], look: ChimeraXView) -> str:
-    """The script; paths in it are relative to its own folder, to which ChimeraX changes when it opens a script."""
+    """Write the script. Its paths are relative to its own folder, to which ChimeraX changes when it opens a script."""
     first, pixel_size = read_map(maps[0])
     lines = ["# A napari-cryospin run: open in an empty ChimeraX session."]
     for number, (path, colour) in enumerate(zip(maps, (look.colour, *HALF_MAP_COLOURS), strict=False), start=1):
@@ -157,13 +158,13 @@ def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path],
 
 
 def level_command(model: str, density: NDArray, look: ChimeraXView) -> str:
-    """Contour of a map as the look says (volume.html)."""
+    """Write the command that sets the contour of a map (volume.html)."""
     level = float(np.quantile(density, 1 - look.enclosed))
     return f"volume {model} style surface level {level:.6g} step 1 color {look.colour}"
 
 
 def camera_matrix(rotation: NDArray | None, box_size: int, pixel_size: float) -> str:
-    """The camera as `view matrix` wants it: rows of a 3 x 4 matrix whose columns are right, up, towards and place."""
+    """Write the camera for `view matrix`: the rows of a 3 x 4 matrix with columns right, up, towards and position."""
     rotation = np.eye(3) if rotation is None else np.asarray(rotation)
     centre = box_size // 2 * pixel_size
     place = np.full(3, centre) + 3 * box_size * pixel_size * rotation[2]
@@ -172,12 +173,12 @@ def camera_matrix(rotation: NDArray | None, box_size: int, pixel_size: float) ->
 
 
 def quoted(path: str) -> str:
-    """A path as a ChimeraX command's argument.
+    """Quote a path as the argument of a ChimeraX command.
 
     Raises
     ------
     ValueError
-        It holds a line end or a quotation mark, which a command cannot hold.
+        The path holds a line end or a quotation mark, which a command cannot hold.
     """
     if any(sign in path for sign in '"\n\r'):
         raise ValueError(f"{path!r}: ChimeraX commands cannot hold quotation marks or line ends in a path")

@@ -1,4 +1,4 @@
-"""Finding ChimeraX on this machine, and starting it on a script."""
+"""Search for ChimeraX on this machine, and its start on a script."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ USUAL_FOLDERS = (
     "~/Applications/ChimeraX*.app/Contents/bin/ChimeraX",
     "C:/Program Files/ChimeraX*/bin/ChimeraX.exe",
 )
-"""Where installers of the systems put it."""
+"""Patterns of the paths to which ChimeraX is installed on Linux, macOS and Windows."""
 
 
 def find_chimerax() -> Path:
-    """ChimeraX's program: the environment variable CHIMERAX_PATH, then PATH, then the usual folders.
+    """Find the program of ChimeraX: by the variable CHIMERAX_PATH, then on PATH, then in the usual folders.
 
     Raises
     ------
     FileNotFoundError
-        It is nowhere; says where it was looked for, and what to do.
+        ChimeraX was not found; the message names the places that were searched, and what to do.
     """
     named = os.environ.get("CHIMERAX_PATH")
     if named:
@@ -55,12 +55,12 @@ def find_chimerax() -> Path:
 
 
 def open_in_chimerax(script: Path) -> subprocess.Popen[bytes]:
-    """Start ChimeraX with a script or any file that it reads; it outlives this process.
+    """Start ChimeraX with a script or any file that it reads; ChimeraX outlives this process.
 
     Raises
     ------
     FileNotFoundError
-        ChimeraX is not there.
+        ChimeraX was not found.
     """
     command = [str(find_chimerax()), str(script)]
     quiet = subprocess.DEVNULL
@@ -68,7 +68,7 @@ def open_in_chimerax(script: Path) -> subprocess.Popen[bytes]:
 
 
 def _in_folder(path: Path) -> Path | None:
-    """The program itself, or the one in an installation's folder."""
+    """Find the program at a path, which may be the program itself or the folder of an installation."""
     if path.is_file():
         return path
     names = [
@@ -81,7 +81,7 @@ def _in_folder(path: Path) -> Path | None:
 
 
 def _usual() -> Iterator[Path]:
-    """Programs in the usual folders; of several versions in one place, the newest first."""
+    """List programs in the usual folders; of several versions in one place, the newest first."""
     for pattern in USUAL_FOLDERS:
         path = Path(pattern).expanduser()
         anchor = Path(path.anchor)

@@ -1,4 +1,4 @@
-"""Talking to a ChimeraX that is running: its REST remote control, on this machine only.
+"""Client of the REST remote control of a running ChimeraX, on this machine only.
 
 In ChimeraX: `remotecontrol rest start port 60958 json true`. Requests and replies are those of
 https://www.cgl.ucsf.edu/chimerax/docs/user/commands/remotecontrol.html: a GET of /run?command=..., answered by a JSON
@@ -22,34 +22,34 @@ from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.mrc import write_map
 from napari_cryospin.runs.snapshot import Snapshot
 
-HOST = "127.0.0.1"  # loopback: commands can run anything, and must not come from elsewhere
+HOST = "127.0.0.1"  # Loopback: a command can run anything, so none may come from another machine.
 PORT = 60958
 REMOTE_CONTROL_COMMAND = "remotecontrol rest start port {port} json true"
 LIVE_MODEL_NAME = "cryoSPIN live"
 LIVE_MODEL_ID = "#900"
-"""The model that is updated: far from the numbers that ChimeraX gives out itself."""
+"""Number of the model that is updated, far from the numbers that ChimeraX assigns itself."""
 
 
 class ChimeraXError(Exception):
-    """ChimeraX is not there, does not answer, or refused a command; the text says which, and what to do."""
+    """ChimeraX cannot be reached, does not answer, or refused a command; the message says which, and what to do."""
 
 
 class ChimeraXRemote:
-    """Sends commands to a running ChimeraX. Calls wait for the answer: make them in a thread, never in a window's.
+    """Client that sends commands to a running ChimeraX. Calls wait for the answer: make them in a worker thread.
 
     Parameters
     ----------
     port
-        As ChimeraX was told.
+        Port on which ChimeraX listens.
     timeout
-        s to wait for an answer.
+        Seconds to wait for an answer.
     """
 
     def __init__(self, port: int = PORT, timeout: float = 10.0) -> None:
         self.port, self.timeout = port, timeout
 
     def run(self, command: str) -> dict[str, Any]:
-        """Have one command run: the reply's values by name.
+        """Run one command in ChimeraX, and return the values of the reply by name.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class ChimeraXRemote:
         return _values(response.status, text, command, self.port)
 
     def find_model(self, name: str) -> str | None:
-        """Number (#3, #1.2) of the model of this name, as `info models` (info.html) lists it in the log."""
+        """Find the number (#3, #1.2) of a model by its name in the list that `info models` (info.html) logs."""
         messages = self.run("info models")["log messages"]
         lines = "\n".join(str(line) for level in messages.values() for line in level).splitlines()
         numbers = [re.search(r"#[\d.]+", line) for line in lines if name in line]
@@ -83,7 +83,7 @@ class ChimeraXRemote:
 
 
 def _values(status: int, text: str, command: str, port: int) -> dict[str, Any]:
-    """The reply as documented, checked."""
+    """Read a reply, and check that it has the documented form."""
     if status != 200:
         raise ChimeraXError(f"ChimeraX answered {command!r} with HTTP status {status}; expected 200")
     try:
@@ -101,32 +101,32 @@ def _values(status: int, text: str, command: str, port: int) -> dict[str, Any]:
 
 
 class LiveModel:
-    """One model in a running ChimeraX that follows a run; its level and colour stay as the user sets them there.
+    """One model in a running ChimeraX that follows a run and keeps the level and colour that the user sets there.
 
     The first map is opened and set up anew; each later one replaces that model's values in place: `volume new` and
     `volume add ... inPlace true` (volume.html) change the grid and leave the display alone. Later maps are scaled to
-    the deviation of the first, for the scale of a map grows in a run: a level means the same all the while.
+    the standard deviation of the first, because the scale of a map grows in a run: so a level keeps its meaning.
 
     Parameters
     ----------
     remote
-        Where ChimeraX listens.
+        Connection to ChimeraX.
     look
-        Of the first map.
+        How the first map is shown.
     """
 
     def __init__(self, remote: ChimeraXRemote, look: ChimeraXView | None = None) -> None:
         self.remote, self.look = remote, look or ChimeraXView()
-        self._grid: tuple[int, float] | None = None  # box and pixel size of the model; None: not made yet
+        self._grid: tuple[int, float] | None = None  # Box and pixel size (A) of the model; None: not made yet.
         self._deviation = 1.0
 
     def show(self, snapshot: Snapshot, flip: bool = False) -> None:
-        """Bring the model to a snapshot's map, or to its other hand.
+        """Show a snapshot's map, or its other hand, in the model.
 
         Raises
         ------
         ChimeraXError
-            ChimeraX is gone, or refused, or the user closed the model there.
+            ChimeraX has ended or refused a command, or the user closed the model there.
         """
         density = flip_hand(snapshot.map) if flip else snapshot.map
         grid = (len(density), snapshot.pixel_size)
@@ -149,7 +149,7 @@ class LiveModel:
             self.remote.run(f"view {LIVE_MODEL_ID}")
 
     def _fill(self, density: NDArray, pixel_size: float, name: str) -> None:
-        """Replace the model's values by those of a map that is opened beside it for a moment."""
+        """Replace the values of the model by those of a map, which is opened as another model for a moment."""
         run = self.remote.run
         with tempfile.TemporaryDirectory(prefix="cryospin-") as folder:
             path = Path(folder) / f"{name}.mrc"

@@ -1,4 +1,4 @@
-"""Poses, CTF and indices for cryoDRGN, beside the particle file that the run was given."""
+"""Export of poses, CTF and indices for cryoDRGN, which reads the run's own particle file beside them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from napari_cryospin.io import cryodrgn
 def export_cryodrgn(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:
     """Write poses.pkl, ctf.pkl and ind.pkl into a folder.
 
-    Poses and CTF have a row for every particle of the input, as cryoDRGN wants them; ind.pkl says which to use.
-    Particles that have no pose here are nan: cryoDRGN refuses them where the indices are forgotten.
+    Poses and CTF have a row for every particle of the input, as cryoDRGN expects; ind.pkl lists the rows to use.
+    Particles without a pose are nan, so that cryoDRGN refuses them where ind.pkl is not given.
     """
     results = results.with_input(within(progress, 0.0, 0.8))
     particles = results.particles
@@ -46,7 +46,7 @@ def export_cryodrgn(results: RunResults, out: Path, options: ExportOptions, prog
 
 
 def _one_frame(results: RunResults) -> tuple[int, float]:
-    """Box and pixel size (A) of all images: cryoDRGN takes no mixed ones."""
+    """Return box and pixel size (A) of all images; refuse mixed ones, which cryoDRGN does not read."""
     particles = results.particles
     box, pixel_size = int(particles.box_sizes[0]), float(particles.pixel_sizes[0])
     if box and (particles.box_sizes == box).all() and np.abs(particles.pixel_sizes - pixel_size).max() < 1e-6:

@@ -1,4 +1,4 @@
-"""Particles for cryoSPARC: a result group that its job "Import Result Group" takes."""
+"""Export of particles for cryoSPARC: a result group for its job "Import Result Group"."""
 
 from __future__ import annotations
 

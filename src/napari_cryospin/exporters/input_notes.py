@@ -1,4 +1,4 @@
-"""What has to be said of an export's images and CTF: they stay the input's, whatever the run did with them."""
+"""Notes on the images and the CTF of an export: both stay those of the input, whatever the run did with them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from napari_cryospin.exporters.run_results import RunResults
 
 
 def inverted(results: RunResults) -> bool:
-    """Whether the run was told that the input is wrong about the images' contrast."""
+    """Return whether the run inverted the contrast that the input states."""
     return results.folder.settings.preparation.invert_contrast
 
 
 def shows_dark_protein(results: RunResults) -> bool:
-    """Whether some of the stored images show dark protein, by what the input says and the run was told."""
+    """Return whether some of the stored images show dark protein, by the input and the settings of the run."""
     return bool((results.used.contrast * (-1 if inverted(results) else 1) < 0).any())
 
 

@@ -1,4 +1,4 @@
-"""A run's maps for other programs: as they are, as a reference at the particles' box, as a series, and for EMDB."""
+"""Export of a run's maps: as they are, as a reference at the particles' box, as a series, and for EMDB."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def export_maps(folder: RunFolder, out: Path, options: ExportOptions, progress: 
 def export_emdb(folder: RunFolder, out: Path, options: ExportOptions, progress: Progress) -> Exported:
     """Write what a deposition at EMDB asks for: `map.mrc`, unfiltered half maps, mask, `fsc.xml`; one box and frame.
 
-    The map is `options.primary`; without half sets the one that was low-passed, and a note says what is missing.
-    Parameters as of `export_maps`.
+    The map is `options.primary`, by default the sharpened map; without half sets it is the low-passed map, and a note
+    names what is missing. The parameters are those of `export_maps`.
     """
     found = read_run_maps(folder, options)
     primary = found.primary(options)
@@ -100,14 +100,14 @@ def export_emdb(folder: RunFolder, out: Path, options: ExportOptions, progress: 
 def original_box_map(
     density: NDArray, pixel_size: float, particles: Particles, resolution: float
 ) -> tuple[NDArray[np.float32], float]:
-    """Map at the particles' own box and pixel size: Fourier-padded, low-passed, no new information in it.
+    """Pad a map in Fourier space to the particles' own box and pixel size, and low-pass it; it gains no information.
 
     Parameters
     ----------
     density
         `(n, n, n)` at the run's working box.
     pixel_size, resolution
-        A; resolution nan: not low-passed.
+        Pixel size of the map and resolution of the low-pass, A; nan: no low-pass.
     particles
         The run's input; of mixed optics the most frequent box and pixel size count.
 
@@ -143,7 +143,7 @@ def _copy_tables(folder: RunFolder, out: Path, names: tuple[str, ...] = RESULT_T
 
 
 def _write_series(folder: RunFolder, out: Path, progress: Progress, options: ExportOptions) -> list[Path]:
-    """Maps of the run's epochs, all on one grid and in one frame (of half sets the first half's)."""
+    """Write the maps of the run's epochs, all on one grid and in one frame (of half sets, that of the first)."""
     out.mkdir(exist_ok=True)
     count, paths = len(folder.history_paths()), []
     for index, (epoch, density, pixel_size) in enumerate(read_series(folder, options)):

@@ -1,4 +1,4 @@
-"""What every export shares: its options, what it hands back, and how it is broken off."""
+"""Options, progress, result and cancellation, which all exports share."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Progress = Callable[[float, str], None]
 
 
 class ExportCancelledError(Exception):
-    """An export was broken off when it was asked to stop."""
+    """An export was cancelled."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """How to write."""
+    """Options of an export."""
 
     star: StarForm = "same"
     """Version of a STAR file: that of the input, or 3.1 (optics groups, shifts in Angstrom) where that was 3.0."""
@@ -60,7 +60,7 @@ class ExportOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """What an export left."""
+    """Files and notes of an export."""
 
     paths: tuple[Path, ...]
     """Files written, the one to open first."""
@@ -69,5 +69,5 @@ class Exported:
 
 
 def within(progress: Progress, start: float, end: float) -> Progress:
-    """Progress of a part: 0 to 1 there is `start` to `end` of the whole."""
+    """Return the progress of a part, whose 0 to 1 is `start` to `end` of the whole."""
     return lambda share, text: progress(start + share * (end - start), text)

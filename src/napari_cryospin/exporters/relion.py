@@ -1,4 +1,4 @@
-"""Particles for RELION: the input's STAR file with new poses, every other column as it was."""
+"""Export of particles for RELION: the input's STAR file with new poses and every other column as it was."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from napari_cryospin.io.star.particles import POSTERIOR_COLUMNS, write_particles
 def export_relion(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:
     """Write a STAR file.
 
-    Rows are those of the run (all that it used, or the selection) in the input's order: RELION takes a row without a
-    pose for one of rot, tilt, psi 0, so that particles which the run left out are left out here too. Pixel size, box
-    and optics groups are the input's, whatever box the run worked in.
+    Rows are those of the run (all that it used, or the selection) in the input's order. Particles that the run left out
+    are left out here too, because RELION reads a row without a pose as rot, tilt, psi 0. Pixel size, box and optics
+    groups are those of the input, whatever box the run worked in.
     """
     notes: list[str] = []
     if results.record.max_probability is None and options.statistics:

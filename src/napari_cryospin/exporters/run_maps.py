@@ -1,4 +1,4 @@
-"""A run's maps as they are exported: in the hand that is wanted, sharpened as asked, all in one frame."""
+"""Maps of a run as the options of an export ask for them: hand, sharpening, all in one frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_cryospin.io.mrc import read_map
 from napari_cryospin.runs.folder import RunFolder
 
 RESULT_MAPS = ("map", "map_filtered", "map_sharpened", "half_map_1", "half_map_2", "mask")
-"""Names in results/."""
+"""Names of maps in results/, without suffix."""
 PRIMARY_MAPS = {"sharpened": "map_sharpened", "filtered": "map_filtered", "unfiltered": "map"}
 FIGURES = "postprocess.json"
 
@@ -32,11 +32,11 @@ class RunMaps:
     """Name -> `(z, y, x)`, those of `RESULT_MAPS` that the run has."""
     pixel_size: float  # A
     figures: dict[str, Any]
-    """What postprocess.json says of them."""
+    """Content of postprocess.json: resolution, B-factor and so on."""
     notes: tuple[str, ...]
 
     def primary(self, options: ExportOptions) -> str:
-        """Name of the map that is looked at and deposited.
+        """Return the name of the map that is shown and deposited.
 
         Raises
         ------
@@ -60,12 +60,12 @@ class RunMaps:
 
 
 def read_run_maps(folder: RunFolder, options: ExportOptions) -> RunMaps:
-    """Maps of a run that has results.
+    """Read the maps of a run that has results.
 
     Parameters
     ----------
     folder
-        Of the run.
+        Folder of the run.
     options
         `flip_hand`, `b_factor` and `low_pass` are heeded.
 
@@ -94,7 +94,7 @@ def read_run_maps(folder: RunFolder, options: ExportOptions) -> RunMaps:
 
 
 def read_series(folder: RunFolder, options: ExportOptions) -> Iterator[tuple[int, NDArray[np.float32], float]]:
-    """Number, `(z, y, x)` map and pixel size (A) of each of the run's epochs; of half sets the first half's map."""
+    """Read number, `(z, y, x)` map and pixel size (A) of each epoch; of half sets, the map of the first."""
     for number in sorted(folder.history_paths()):
         epoch = folder.history(number)
         density = epoch.maps()[0]
@@ -102,7 +102,7 @@ def read_series(folder: RunFolder, options: ExportOptions) -> Iterator[tuple[int
 
 
 def write_figures(path: Path, figures: dict[str, Any]) -> Path:
-    """Write what is known of the maps as JSON."""
+    """Write figures of the maps as JSON."""
     path.write_text(json.dumps(figures, indent=2))
     return path
 
@@ -110,10 +110,10 @@ def write_figures(path: Path, figures: dict[str, Any]) -> Path:
 def _sharpened_by_hand(
     maps: dict[str, NDArray], pixel_size: float, figures: dict[str, Any], options: ExportOptions
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Sharpened map, and the figures as they hold of it."""
+    """Sharpen the map with the B-factor and low-pass of the options; return it with its figures."""
     first, second = maps.get("half_map_1", maps["map"]), maps.get("half_map_2")
     low_pass = options.low_pass
-    if second is None and low_pass is None:  # nothing but noise is beyond it
+    if second is None and low_pass is None:  # Beyond the resolution there is nothing but noise.
         low_pass = figures["resolution_angstrom"]
     found = postprocess(
         first,

@@ -1,4 +1,4 @@
-"""Which particles are exported: by what the run knows of them, by view direction, at random, or by a list of rows."""
+"""Selection of particles: by figures of the run, by view direction, at random, or by a list of rows."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ SELECTION_GRAMMAR = (
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What must hold of a particle; everything that is given must."""
+    """Conditions on particles; a particle is selected where all that are given hold."""
 
     expression: str = ""
     """Comparisons joined by and, or, not, such as `entropy < 0.5 and best_head == 2`."""
     direction: tuple[float, float, float] | None = None
-    """Degrees: rot and tilt of a view direction, and how far from it a particle's may lie."""
+    """Rot and tilt of a view direction and the largest angle to it, degrees."""
     random: int | None = None
-    """Draw so many, at random, of those that all else leaves."""
+    """Number of particles to draw at random from those that all other conditions leave."""
     seed: int = 0
-    """Of the draw."""
+    """Seed of the draw."""
     rows: Path | ArrayLike | None = None
     """Rows of the run's input, counted from 0; or a text file with rows counted from 1, one a line."""
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is asked for."""
+        """Whether there is no condition."""
         return not self.expression and self.direction is None and self.random is None and self.rows is None
 
     def positions(self, results: RunResults) -> NDArray[np.int64]:
-        """`(j,)` positions of the chosen particles among the run's, ascending.
+        """Return `(j,)` positions of the selected particles among those of the run, ascending.
 
         Raises
         ------
         ValueError, FileNotFoundError
-            The selection makes no sense, or leaves nothing.
+            The selection cannot be evaluated, or selects no particle.
         """
         chosen = np.ones(len(results), dtype=bool)
         if self.expression:
@@ -88,7 +88,7 @@ class Selection:
         return np.sort(np.random.default_rng(self.seed).choice(found, self.random, replace=False))
 
     def _rows(self, results: RunResults) -> NDArray[np.int64]:
-        """Rows of the input, from 0; each must be one of the run's."""
+        """Return the listed rows of the input, from 0; each must be a row that the run uses."""
         assert self.rows is not None
         rows = read_rows(self.rows) if isinstance(self.rows, Path) else np.asarray(self.rows, dtype=np.int64)
         unused = ~np.isin(rows, results.record.rows)
@@ -98,7 +98,7 @@ class Selection:
 
 
 def read_rows(path: Path) -> NDArray[np.int64]:
-    """`(k,)` rows, from 0, of a text file with numbers from 1, one a line."""
+    """Read `(k,)` rows, from 0, from a text file with numbers from 1, one a line."""
     lines = [line.strip() for line in check_is_file(path).read_text().splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     bad = next((line for line in lines if not line.isdecimal() or int(line) < 1), None)
@@ -110,7 +110,7 @@ def read_rows(path: Path) -> NDArray[np.int64]:
 
 
 def near_direction(results: RunResults, rot: float, tilt: float, within: float) -> NDArray[np.bool_]:
-    """`(k,)` whether a particle is seen from within so many degrees of a direction."""
+    """Return `(k,)` whether the view direction of each particle lies within so many degrees of a direction."""
     if not np.isfinite([rot, tilt, within]).all() or within < 0:
         raise ValueError(
             f"selection: direction {rot:g} {tilt:g} {within:g}; expected rot, tilt and an angle of 0 or more"
@@ -122,12 +122,12 @@ def near_direction(results: RunResults, rot: float, tilt: float, within: float) 
 
 
 def matching(expression: str, results: RunResults) -> NDArray[np.bool_]:
-    """`(k,)` whether an expression holds of each particle. What is not known of a particle holds of no comparison.
+    """Return `(k,)` whether an expression holds of each particle; a comparison with an unknown figure does not hold.
 
     Raises
     ------
     ValueError
-        It is no expression of this small language; names the part.
+        The expression has a part that is not admitted; the message names it.
     """
     try:
         tree = ast.parse(expression.strip(), mode="eval")

@@ -1,4 +1,4 @@
-"""Figures of the posterior for a run that is not over: from its newest checkpoint."""
+"""Figures of the posterior for a run that is not over, computed from its newest checkpoint."""
 
 from __future__ import annotations
 

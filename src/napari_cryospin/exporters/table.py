@@ -1,4 +1,4 @@
-"""Where results can go: one row a program; the command line and the window's buttons call the same function."""
+"""The table of exporters, one row a program, and the function that the command line and the window call."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ from napari_cryospin.runs.folder import RunFolder
 
 @dataclass(frozen=True, kw_only=True)
 class Exporter:
-    """One program to write for."""
+    """A row of the table: one program to write for."""
 
     label: str
     """What is written, in a few words."""
     detail: str
-    """What the files are."""
+    """Files that are written."""
     suffix: str
-    """Of the file to write; empty: a folder."""
+    """Suffix of the file to write; empty: a folder is written."""
     function: str
-    """`module:name` in this package, imported when it is asked for."""
+    """`module:name` in this package, imported when it is called."""
     of: Literal["particles", "run"] = "particles"
-    """Called with the results of the chosen particles, or with the run's folder; then with out, options, progress."""
+    """First argument of the function: the results of the selected particles, or the run's folder.
+
+    The others are out, options and progress.
+    """
     together: bool = False
-    """Files that are no use alone: they get to their place when all of them are made."""
+    """Whether the files are of no use alone, so that they are put in place only when all of them are made."""
 
 
 SERIES_FOLDER = "series"
@@ -106,20 +109,20 @@ def export_run(
     out
         File or folder to write, as the exporter has it; files of the same names are replaced.
     selection
-        Which particles.
+        Particles to write.
     options
-        How to write.
+        Options of the export.
     progress
         Called with the share that is done, 0 to 1, and what is being done.
     stop
-        Setting it breaks the export off; no file is left half-written.
+        Event that cancels the export when it is set; no file is left half-written.
 
     Raises
     ------
     ValueError, FileNotFoundError
         The run, the selection or the place to write to cannot be used.
     ExportCancelledError
-        It was asked to stop.
+        `stop` was set.
     """
     exporter = find_exporter(to)
     out = Path(out)
@@ -154,7 +157,7 @@ def export_run(
 
 
 def _check_place(exporter: Exporter, folder: RunFolder, out: Path) -> None:
-    """Refuse a name of another kind, and to write where the run's own input lies."""
+    """Refuse a name of the wrong kind, and a place where the run's input or its own files are."""
     if exporter.suffix and out.suffix.lower() != exporter.suffix:
         raise ValueError(f"{out}: found a name with {out.suffix!r} at its end, expected {exporter.suffix!r}")
     if not exporter.suffix and out.exists() and not out.is_dir():
@@ -170,14 +173,14 @@ def _check_place(exporter: Exporter, folder: RunFolder, out: Path) -> None:
 
 @contextlib.contextmanager
 def _all_or_nothing(out: Path) -> Iterator[Path]:
-    """A folder whose files get to `out` when all of them are there: files of two exports must not be mixed."""
+    """Give a folder whose files are moved to `out` at the end, so that files of two exports are never mixed."""
     try:
         with tempfile.TemporaryDirectory(prefix=".part-", dir=out) as name:
             part = Path(name)
             yield part
             for old in (out / SERIES_FOLDER).glob("epoch_*.mrc") if (part / SERIES_FOLDER).is_dir() else ():
-                old.unlink()  # of an export with more epochs
-            for path in sorted(part.rglob("*")):  # a folder comes before what is in it
+                old.unlink()  # An earlier export may have had more epochs.
+            for path in sorted(part.rglob("*")):  # A folder comes before the files in it.
                 place = out / path.relative_to(part)
                 place.mkdir(exist_ok=True) if path.is_dir() else os.replace(path, place)
     finally:
@@ -186,7 +189,7 @@ def _all_or_nothing(out: Path) -> Iterator[Path]:
 
 
 def find_exporter(name: str) -> Exporter:
-    """The row of a name."""
+    """Find the exporter of a program by its name."""
     if name not in EXPORTERS:
         raise ValueError(f"export: nothing is written for {name!r}; expected one of {', '.join(EXPORTERS)}")
     return EXPORTERS[name]
