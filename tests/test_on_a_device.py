@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from napari_cryospin.views.posterior.map_state import MapState
 
 import napari_cryospin
 from napari_cryospin.driving.run import drive_run
@@ -26,6 +25,7 @@ from napari_cryospin.simulation.files import write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
 from napari_cryospin.views.posterior.particle_view import ParticleView
 from support.pretend_device import counted
+from support.records import epoch_record, particle_record
 from support.simulated import Simulated
 
 COUNT, BATCH = 24, 6
@@ -173,23 +173,21 @@ def test_a_run_folder_is_driven_on_a_device(pretend_device, tmp_path):
 
 def test_the_posterior_of_a_particle_on_a_device_is_that_on_the_cpu(pretend_device, simulated):
     count = len(simulated.particles)
-    state = MapState(
-        maps=((simulated.density / simulated.noise_variance**0.5).numpy(),),
+    poses = {"rotations": simulated.particles.rotations, "shifts": simulated.particles.shifts}
+    record = epoch_record(
+        map=(simulated.density / simulated.noise_variance**0.5).numpy(),
         pixel_size=6.0,
         band=7,
-        noise=np.ones((1, 8), np.float32),
+        noise=np.ones((1, 8)),
         max_shift=15.0,
-        indices=np.arange(count),
-        half_sets=np.zeros(count, np.int8),
-        rotations=simulated.particles.rotations.astype(np.float32),
-        shifts=simulated.particles.shifts.astype(np.float32),
+        particles=particle_record(count, **poses),
     )
     answers = []
     for device in (pretend_device, "cpu"):
         view = ParticleView(simulated.particles, PRESETS["quick"], device=device)
-        posterior = view.posterior(3, state)
-        candidates = view.candidates(3, state, posterior.rotation[None], posterior.shift[None])
-        zooms = view.zoom(3, state), view.zoom(3, state, direction=(0.0, 0.6, 0.8))
+        posterior = view.posterior(3, record)
+        candidates = view.compare(3, record, posterior.rotation[None], posterior.shift[None])
+        zooms = view.zoom(3, record), view.zoom(3, record, direction=(0.0, 0.6, 0.8))
         known = posterior.log_posterior, posterior.rotation, posterior.shift
         answers.append([*known, vars(candidates), *map(vars, zooms)])
     assert_same(*answers)

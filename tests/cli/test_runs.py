@@ -14,7 +14,7 @@ import pytest
 import napari_cryospin
 from napari_cryospin.cli import main
 from napari_cryospin.cli.console import progress_shown
-from napari_cryospin.cli.demo import SAMPLE_MAP, simulate_demo
+from napari_cryospin.cli.demo import simulate_demo
 from napari_cryospin.driving.run import drive_run
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
@@ -24,6 +24,7 @@ from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, MachineSettings, Settings
 from napari_cryospin.simulation.files import write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
+from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
 
 
 def test_status_tells_of_a_run_whose_process_is_gone(run, capsys):
@@ -221,7 +222,7 @@ def test_demo_replaces_an_earlier_demo(tmp_path):
 
 def test_demo_leaves_the_files_of_others_alone(tmp_path, capsys):
     """Even where they have the names of its own, as the README's particles.star."""
-    files = write_simulation(SAMPLE_MAP, tmp_path / "particles", SimulationSettings(count=4, box=32))
+    files = write_simulation(SAMPLE_MAPS["spliceosome"], tmp_path / "particles", SimulationSettings(count=4, box=32))
     RunFolder.create(tmp_path / "run", RunInput(particles=files.particles), Settings())
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert main(["demo", "--output", str(tmp_path)]) == 2
