@@ -165,9 +165,9 @@ def _images(particles: Particles) -> list[tuple[Path, int]]:
 
 
 def compare_maps(
-    density: NDArray,
+    density: NDArray[Any],
     pixel_size: float,
-    truth: NDArray,
+    truth: NDArray[Any],
     truth_pixel_size: float,
     poses: tuple[PoseErrors, ShiftErrors] | None = None,
 ) -> MapComparison:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class Fsc:
         return float(1 / (self.frequency[last] + step * (self.frequency[first] - self.frequency[last])))
 
 
-def fsc(map_a: NDArray, map_b: NDArray, pixel_size: float, mask: NDArray | None = None) -> Fsc:
+def fsc(map_a: NDArray[Any], map_b: NDArray[Any], pixel_size: float, mask: NDArray[Any] | None = None) -> Fsc:
     """Compute the Fourier shell correlation of two maps.
 
     A coefficient between two shells counts in both, in proportion to its nearness.
@@ -88,7 +89,7 @@ def spherical_mask(box_size: int, radius: float, edge: float = 6.0) -> NDArray[n
 
 
 def map_mask(
-    density: NDArray,
+    density: NDArray[Any],
     pixel_size: float,
     *,
     threshold: float | None = None,
@@ -124,6 +125,6 @@ def map_mask(
     return _soft_edge(ndimage.distance_transform_edt(~protein) - extend / pixel_size, edge / pixel_size)
 
 
-def _soft_edge(distance: NDArray, edge: float) -> NDArray[np.float32]:
+def _soft_edge(distance: NDArray[Any], edge: float) -> NDArray[np.float32]:
     """Fall from 1 to 0 over an edge, which may be 0: then at once."""
     return raised_cosine(distance, max(edge, 1e-6)).astype(np.float32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +49,10 @@ class GoldStandard:
 
 
 def gold_standard(
-    first: NDArray,
-    second: NDArray,
+    first: NDArray[Any],
+    second: NDArray[Any],
     pixel_size: float,
-    mask: NDArray | None = None,
+    mask: NDArray[Any] | None = None,
     *,
     band: int | None = None,
     seed: int = 0,
@@ -91,7 +92,7 @@ def gold_standard(
     return GoldStandard(curves=curves, mask=mask, randomised_from=start)
 
 
-def soft_mask(average: NDArray, pixel_size: float) -> NDArray[np.float32]:
+def soft_mask(average: NDArray[Any], pixel_size: float) -> NDArray[np.float32]:
     """Make a soft `(n, n, n)` mask about the average of the halves, low-passed first; never beyond the soft sphere."""
     n = len(average)
     sphere = spherical_mask(n, 0.44 * n, 0.06 * n)
@@ -102,7 +103,7 @@ def soft_mask(average: NDArray, pixel_size: float) -> NDArray[np.float32]:
 
 
 def randomise_phases(
-    density: NDArray, start: int, rng: np.random.Generator, support: NDArray | None = None
+    density: NDArray[Any], start: int, rng: np.random.Generator, support: NDArray[Any] | None = None
 ) -> NDArray[np.float32]:
     """Draw the phases of an `(n, n, n)` map at random from shell `start` on; amplitudes stay.
 
@@ -120,7 +121,7 @@ def randomise_phases(
     return (fft.irfftn(np.where(outer, 0, spectrum), s=density.shape) + confined).astype(np.float32)
 
 
-def correct(masked: NDArray, chance: NDArray, start: int) -> NDArray[np.float64]:
+def correct(masked: NDArray[Any], chance: NDArray[Any], start: int) -> NDArray[np.float64]:
     """Correct the masked FSC `(shells,)` from shell `start + SPILL` on."""
     corrected = masked.copy()
     tail = slice(start + SPILL, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,9 @@ class Guinier:
     """Of the line, at zero frequency."""
 
 
-def guinier(density: NDArray, pixel_size: float, resolution: float, weights: NDArray | None = None) -> Guinier:
+def guinier(
+    density: NDArray[Any], pixel_size: float, resolution: float, weights: NDArray[Any] | None = None
+) -> Guinier:
     """Make the Guinier plot of a map.
 
     Parameters
@@ -56,7 +59,7 @@ def guinier(density: NDArray, pixel_size: float, resolution: float, weights: NDA
     return Guinier(square=square, log_amplitude=log_amplitude, b_factor=4 * float(slope), intercept=float(intercept))
 
 
-def mean_amplitudes(density: NDArray) -> NDArray[np.float64]:
+def mean_amplitudes(density: NDArray[Any]) -> NDArray[np.float64]:
     """Average the amplitudes of the coefficients in each shell, 0 to Nyquist: `(shells,)`."""
     n = len(density)
     half = np.arange(n // 2 + 1)

@@ -5,6 +5,8 @@ All in HEALPix cells in ring order; NumPy alone.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -71,7 +73,7 @@ def mean_errors(candidates: ArrayLike, truth: ArrayLike, nside: int) -> NDArray[
 
 
 def _per_cell(
-    head: NDArray, cell: NDArray, values: NDArray, heads: int, nside: int, within_head: bool
+    head: NDArray[Any], cell: NDArray[Any], values: NDArray[Any], heads: int, nside: int, within_head: bool
 ) -> NDArray[np.float64]:
     """Divide `(heads, cells)` sums of values by the number in the cell: of the same head, or of all heads."""
     cells = 12 * nside**2

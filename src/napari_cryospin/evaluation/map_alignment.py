@@ -8,6 +8,7 @@ maps agree there.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,12 @@ class MapAlignment:
 
 
 def align_maps(
-    fixed: NDArray, moving: NDArray, pixel_size: float, *, either_hand: bool = True, start: MapAlignment | None = None
+    fixed: NDArray[Any],
+    moving: NDArray[Any],
+    pixel_size: float,
+    *,
+    either_hand: bool = True,
+    start: MapAlignment | None = None,
 ) -> MapAlignment:
     """Align a map to another one.
 
@@ -80,7 +86,7 @@ def align_maps(
     return replace(found[-1], other_hand=found[0].agreement) if len(found) > 1 else found[0]
 
 
-def _agreement(fixed: NDArray, moved: NDArray) -> float:
+def _agreement(fixed: NDArray[Any], moved: NDArray[Any]) -> float:
     """Measure the area under the FSC to its first fall below 0.143, without the zero frequency.
 
     The correlation over all grid points is swamped by noise where that is strong.
@@ -91,8 +97,8 @@ def _agreement(fixed: NDArray, moved: NDArray) -> float:
 
 
 def apply_alignment(
-    density: NDArray,
-    rotation: NDArray,
+    density: NDArray[Any],
+    rotation: NDArray[Any],
     shift: ArrayLike = (0.0, 0.0, 0.0),
     pixel_size: float = 1.0,
     *,
@@ -115,7 +121,7 @@ def apply_alignment(
 
 
 def _search(
-    fixed: NDArray, moving: NDArray, near: tuple[NDArray, NDArray] | None = None
+    fixed: NDArray[Any], moving: NDArray[Any], near: tuple[NDArray[Any], NDArray[Any]] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Find rotation `(3, 3)` and shift `(3,)` in pixels from one map to the other, without a flip, `near` a guess."""
     n = fixed.shape[-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
@@ -18,7 +20,7 @@ def shell_radius(box_size: int) -> NDArray[np.float64]:
     return np.sqrt(line[:, None, None] ** 2 + line[:, None] ** 2 + half**2)
 
 
-def filter_map(density: NDArray, factors: NDArray) -> NDArray[np.float32]:
+def filter_map(density: NDArray[Any], factors: NDArray[Any]) -> NDArray[np.float32]:
     """Multiply a map's shells by `(shells,)` factors, from 0 to Nyquist; linear between, 0 beyond."""
     n = len(density)
     radius = shell_radius(n)
@@ -33,7 +35,7 @@ def low_pass_factors(box_size: int, pixel_size: float, resolution: float) -> NDA
     return raised_cosine(beyond, LOW_PASS_EDGE)
 
 
-def low_pass(density: NDArray, pixel_size: float, resolution: float) -> NDArray[np.float32]:
+def low_pass(density: NDArray[Any], pixel_size: float, resolution: float) -> NDArray[np.float32]:
     """Take out of a map what is finer than a resolution (A); nothing where that is not known (nan)."""
     if not np.isfinite(resolution):
         return np.asarray(density, dtype=np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,7 +36,7 @@ class OrientationDistribution:
     """`(192,)` degrees: median expected error of the rotations in each cell; nan where none is known."""
 
     @property
-    def table(self) -> dict[str, NDArray]:
+    def table(self) -> dict[str, NDArray[Any]]:
         """Column -> `(192,)`: a cell's centre (degrees), its particles, their share against an even spread."""
         tilt, rot = healpix.pix2ang(CELLS, np.arange(healpix.nside2npix(CELLS)))
         against_even = self.counts * (len(self.counts) / max(1, self.counts.sum()))
@@ -88,7 +89,7 @@ def orientation_distribution(
     )
 
 
-def _sampling(directions: NDArray, shell: float) -> NDArray[np.float64]:
+def _sampling(directions: NDArray[Any], shell: float) -> NDArray[np.float64]:
     """Count slices within half a Fourier pixel of each of the points of a half-sphere's spiral."""
     index = np.arange(SPHERE_POINTS) + 0.5
     z, turn = 1 - index / SPHERE_POINTS, np.pi * (1 + 5**0.5) * index
@@ -101,7 +102,7 @@ def _sampling(directions: NDArray, shell: float) -> NDArray[np.float64]:
     return sampling
 
 
-def _medians(cell: NDArray, cells: int, precision: ArrayLike | None) -> NDArray[np.float64]:
+def _medians(cell: NDArray[Any], cells: int, precision: ArrayLike | None) -> NDArray[np.float64]:
     """Take the median of what is known in each cell, `(cells,)`."""
     medians = np.full(cells, np.nan)
     if precision is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,11 +42,11 @@ class PostProcessed:
 
 
 def postprocess(
-    first: NDArray,
-    second: NDArray | None,
+    first: NDArray[Any],
+    second: NDArray[Any] | None,
     pixel_size: float,
     *,
-    mask: NDArray | None = None,
+    mask: NDArray[Any] | None = None,
     band: int | None = None,
     b_factor: float | None = None,
     low_pass: float | None = None,
@@ -100,7 +101,7 @@ def postprocess(
     )
 
 
-def _by_hand(density: NDArray, pixel_size: float, b_factor: float | None, low_pass: float | None) -> PostProcessed:
+def _by_hand(density: NDArray[Any], pixel_size: float, b_factor: float | None, low_pass: float | None) -> PostProcessed:
     density = np.asarray(density, dtype=np.float32)
     b_factor, low_pass = b_factor or 0.0, float("nan") if low_pass is None else low_pass
     note = "no half sets: no gold-standard resolution, and the map is sharpened and filtered by hand only"
@@ -119,7 +120,7 @@ def _by_hand(density: NDArray, pixel_size: float, b_factor: float | None, low_pa
 
 
 def sharpen(
-    density: NDArray, pixel_size: float, b_factor: float, low_pass: float, weights: NDArray | None = None
+    density: NDArray[Any], pixel_size: float, b_factor: float, low_pass: float, weights: NDArray[Any] | None = None
 ) -> NDArray[np.float32]:
     """Apply a B-factor to a map, and take out what is finer than a resolution.
 

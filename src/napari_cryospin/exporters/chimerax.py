@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progre
     return Exported(paths=(script, *paths, *([bild] if bild else []), *series), notes=notes)
 
 
-def _maps(folder: RunFolder, options: ExportOptions) -> tuple[dict[str, NDArray], float, tuple[str, ...]]:
+def _maps(folder: RunFolder, options: ExportOptions) -> tuple[dict[str, NDArray[Any]], float, tuple[str, ...]]:
     """Read the results' map and half maps, the map first, or the newest map of a live run; pixel size (A), notes."""
     snapshot = None if folder.has_newest_results() else folder.newest_snapshot()
     if snapshot is None:
@@ -157,13 +158,13 @@ def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path],
     return "\n".join(lines) + "\n"
 
 
-def level_command(model: str, density: NDArray, look: ChimeraXView) -> str:
+def level_command(model: str, density: NDArray[Any], look: ChimeraXView) -> str:
     """Write the command that sets the contour of a map (volume.html)."""
     level = float(np.quantile(density, 1 - look.enclosed))
     return f"volume {model} style surface level {level:.6g} step 1 color {look.colour}"
 
 
-def camera_matrix(rotation: NDArray | None, box_size: int, pixel_size: float) -> str:
+def camera_matrix(rotation: NDArray[Any] | None, box_size: int, pixel_size: float) -> str:
     """Write the camera for `view matrix`: the rows of a 3 x 4 matrix with columns right, up, towards and position."""
     rotation = np.eye(3) if rotation is None else np.asarray(rotation)
     centre = box_size // 2 * pixel_size

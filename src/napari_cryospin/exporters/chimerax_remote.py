@@ -148,7 +148,7 @@ class LiveModel:
             self.remote.run(f"view matrix camera {camera_matrix(self.look.rotation, *grid)}")
             self.remote.run(f"view {LIVE_MODEL_ID}")
 
-    def _fill(self, density: NDArray, pixel_size: float, name: str) -> None:
+    def _fill(self, density: NDArray[Any], pixel_size: float, name: str) -> None:
         """Replace the values of the model by those of a map, which is opened as another model for a moment."""
         run = self.remote.run
         with tempfile.TemporaryDirectory(prefix="cryospin-") as folder:

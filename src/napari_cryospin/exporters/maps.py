@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +99,7 @@ def export_emdb(folder: RunFolder, out: Path, options: ExportOptions, progress: 
 
 
 def original_box_map(
-    density: NDArray, pixel_size: float, particles: Particles, resolution: float
+    density: NDArray[Any], pixel_size: float, particles: Particles, resolution: float
 ) -> tuple[NDArray[np.float32], float]:
     """Pad a map in Fourier space to the particles' own box and pixel size, and low-pass it; it gains no information.
 

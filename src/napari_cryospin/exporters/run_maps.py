@@ -108,7 +108,7 @@ def write_figures(path: Path, figures: dict[str, Any]) -> Path:
 
 
 def _sharpened_by_hand(
-    maps: dict[str, NDArray], pixel_size: float, figures: dict[str, Any], options: ExportOptions
+    maps: dict[str, NDArray[Any]], pixel_size: float, figures: dict[str, Any], options: ExportOptions
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """Sharpen the map with the B-factor and low-pass of the options; return it with its figures."""
     first, second = maps.get("half_map_1", maps["map"]), maps.get("half_map_2")

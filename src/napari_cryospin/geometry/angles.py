@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
@@ -36,13 +38,13 @@ def rotation_from_euler(angles: ArrayLike) -> NDArray[np.float64]:
     return a
 
 
-def rotation_from_rotvec(vectors: NDArray) -> NDArray[np.float64]:
+def rotation_from_rotvec(vectors: NDArray[Any]) -> NDArray[np.float64]:
     """Make `(n, 3, 3)` rotations, map's frame to image's frame, from cryoSPARC's poses `(n, 3)`."""
     parts = np.split(vectors, range(ROTATIONS_AT_A_TIME, len(vectors), ROTATIONS_AT_A_TIME))
     return np.concatenate([Rotation.from_rotvec(part).as_matrix() for part in parts]).swapaxes(-1, -2)
 
 
-def rotvec_from_rotation(rotations: NDArray) -> NDArray[np.float64]:
+def rotvec_from_rotation(rotations: NDArray[Any]) -> NDArray[np.float64]:
     """Make cryoSPARC's poses `(n, 3)` of `(n, 3, 3)` rotations from the map's frame to the image's frame."""
     parts = np.split(rotations.swapaxes(-1, -2), range(ROTATIONS_AT_A_TIME, len(rotations), ROTATIONS_AT_A_TIME))
     return np.concatenate([Rotation.from_matrix(part).as_rotvec() for part in parts])

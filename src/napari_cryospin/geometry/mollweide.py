@@ -7,6 +7,7 @@ outside, as a globe of it is (healpy: flip="geo").
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,7 +54,7 @@ def mollweide_pixels(nside: int, height: int = 400) -> NDArray[np.int64]:
     return pixels
 
 
-def mollweide_picture(values: NDArray, height: int = 400) -> NDArray:
+def mollweide_picture(values: NDArray[Any], height: int = 400) -> NDArray[Any]:
     """Draw `(height, 2 height)` values of a HEALPix grid in ring order; nan outside the ellipse."""
     pixels = mollweide_pixels(int(np.sqrt(len(values) / 12)), height)
     return np.where(pixels >= 0, np.asarray(values)[pixels], np.nan)

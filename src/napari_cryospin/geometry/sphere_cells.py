@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,7 +42,7 @@ def graticule(every_rot: float = 30, every_tilt: float = 30) -> list[NDArray[np.
     return meridians + edges + parallels
 
 
-def credible_cells(log_posterior: NDArray, share: float = 0.9) -> NDArray[np.bool_]:
+def credible_cells(log_posterior: NDArray[Any], share: float = 0.9) -> NDArray[np.bool_]:
     """Mark the fewest cells that hold a share of the probability; a mask of the shape of the input."""
     flat = log_posterior.ravel()
     order = np.argsort(-flat, kind="stable")
@@ -107,7 +108,7 @@ def healpix_cells(nside: int, step: int = 4) -> Cells:
     )
 
 
-def _edges(rim: NDArray, step: int) -> tuple[NDArray, NDArray]:
+def _edges(rim: NDArray[Any], step: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """List each edge once, with its two cells, which share the edge's ends exactly."""
     count = len(rim)
     closed = np.concatenate([rim, rim[:, :1]], axis=1)

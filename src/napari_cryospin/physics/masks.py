@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # filters of maps are made without torch
     from torch import Tensor
 
 
-def raised_cosine(distance: NDArray, edge: float) -> NDArray:
+def raised_cosine(distance: NDArray[Any], edge: float) -> NDArray[Any]:
     """Fall from 1 to 0 over an edge.
 
     Parameters

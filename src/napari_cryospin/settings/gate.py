@@ -7,7 +7,7 @@ import difflib
 import functools
 import reprlib
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar, cast, dataclass_transform
 
 import pydantic
 import pydantic.dataclasses
@@ -44,7 +44,7 @@ def settings_class(cls: Class) -> Class:
             raise ValueError(wording(error, made)) from None
 
     made.__init__ = __init__
-    return made
+    return cast(Class, made)
 
 
 def from_json(cls: type[Any], text: str) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -47,7 +48,7 @@ class SimulatedFiles:
 
 
 def write_simulation(
-    source: Path | str | NDArray,
+    source: Path | str | NDArray[Any],
     out: Path | str,
     settings: SimulationSettings | None = None,
     *,
@@ -89,7 +90,9 @@ def write_simulation(
     return SimulatedFiles(stack, star, truth, pixel_size, noise_variance)
 
 
-def _map_at_box(source: Path | str | NDArray, pixel_size: float | None, box: int | None) -> tuple[torch.Tensor, float]:
+def _map_at_box(
+    source: Path | str | NDArray[Any], pixel_size: float | None, box: int | None
+) -> tuple[torch.Tensor, float]:
     """Take a map at the box asked for, and its pixel size."""
     name = "map"
     if isinstance(source, str | Path):
@@ -142,8 +145,8 @@ def _write_clean(
     path: Path,
     projections: Projections,
     pixel_size: float,
-    rotations: NDArray,
-    shifts: NDArray,
+    rotations: NDArray[Any],
+    shifts: NDArray[Any],
     ctf: CtfParameters | None,
 ) -> float:
     """Write the clean images, and return the variance of all their pixels.
@@ -187,8 +190,8 @@ def _write_stars(
     stack: Path,
     box: int,
     pixel_size: float,
-    rotations: NDArray,
-    shifts: NDArray,
+    rotations: NDArray[Any],
+    shifts: NDArray[Any],
     ctf: CtfParameters | None,
 ) -> None:
     """Write the particles with their poses, and the same table without them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pydantic
@@ -72,7 +72,7 @@ def draw_rows(count: int, rows: int, rng: np.random.Generator) -> NDArray[np.int
 
 
 def draw_rotations(
-    settings: SimulationSettings, rng: np.random.Generator, table: NDArray | None = None
+    settings: SimulationSettings, rng: np.random.Generator, table: NDArray[Any] | None = None
 ) -> NDArray[np.float64]:
     """Draw `(n, 3, 3)` rotations A: rows of a table `(k, 3, 3)`, or from the distribution of the settings."""
     if table is not None:
@@ -86,7 +86,9 @@ def draw_rotations(
     return so3_grid.rotation_from_angles(*map(torch.from_numpy, angles)).numpy()
 
 
-def draw_ctf(settings: SimulationSettings, rng: np.random.Generator, table: NDArray | None) -> CtfParameters | None:
+def draw_ctf(
+    settings: SimulationSettings, rng: np.random.Generator, table: NDArray[Any] | None
+) -> CtfParameters | None:
     """Draw CTFs of `n` particles: rows of a table `(k, 7)` as cryoDRGN's from `dfU` on, or a range of defocus."""
     if not settings.ctf:
         return None
@@ -122,7 +124,9 @@ class Projections:
         self.points = fourier.half_plane(self.box)
 
     @torch.no_grad()
-    def __call__(self, rotations: NDArray, shifts: NDArray, ctf_parameters: CtfParameters | None = None) -> Tensor:
+    def __call__(
+        self, rotations: NDArray[Any], shifts: NDArray[Any], ctf_parameters: CtfParameters | None = None
+    ) -> Tensor:
         """Make `(b, n, n)` images at rotations `(b, 3, 3)` and shifts `(b, 2)` in Angstrom; ctf None: without CTF."""
         coefficients = central_slices(self.hartley, torch.from_numpy(rotations).float(), self.points, self.padding)
         coefficients *= shift_phases(torch.from_numpy(shifts).float(), self.points, self.extent)

@@ -44,7 +44,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def series(metrics: Lines, name: str, along: Along, clock: Clock) -> tuple[NDArray, NDArray]:
+def series(metrics: Lines, name: str, along: Along, clock: Clock) -> tuple[NDArray[Any], NDArray[Any]]:
     """Give x and value of every line that has a number under a name."""
     lines = [line for line in metrics if line.get(name) is not None]
     steps, elapsed = _numbers(lines, "step"), _numbers(lines, "elapsed")
@@ -95,7 +95,7 @@ class Clock:
             return status.progress * status.epochs / status.step
         return 0.0
 
-    def along(self, along: Along, steps: NDArray, elapsed: NDArray | None = None) -> NDArray:
+    def along(self, along: Along, steps: NDArray[Any], elapsed: NDArray[Any] | None = None) -> NDArray[Any]:
         """`(n,)` places along the axis, of `(n,)` steps: parts of an epoch, steps, or minutes."""
         if along == "step":
             return steps

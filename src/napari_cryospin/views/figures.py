@@ -31,7 +31,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return path
 
 
-def slices_figure(maps: Mapping[str, NDArray], pixel_size: float) -> Figure:
+def slices_figure(maps: Mapping[str, NDArray[Any]], pixel_size: float) -> Figure:
     """Central slices along z, y and x of each map, all with the same grey levels within a map.
 
     Parameters
@@ -54,7 +54,7 @@ def slices_figure(maps: Mapping[str, NDArray], pixel_size: float) -> Figure:
     return figure
 
 
-def fsc_figure(curves: Mapping[str, tuple[NDArray, NDArray]], threshold: float) -> Figure:
+def fsc_figure(curves: Mapping[str, tuple[NDArray[Any], NDArray[Any]]], threshold: float) -> Figure:
     """Fourier shell correlations.
 
     Parameters
@@ -79,7 +79,9 @@ def fsc_figure(curves: Mapping[str, tuple[NDArray, NDArray]], threshold: float) 
     return figure
 
 
-def guinier_figure(square: NDArray, log_amplitude: NDArray, b_factor: float | None, resolution: float | None) -> Figure:
+def guinier_figure(
+    square: NDArray[Any], log_amplitude: NDArray[Any], b_factor: float | None, resolution: float | None
+) -> Figure:
     """Guinier plot of a map, with the B-factor that was applied.
 
     Parameters
@@ -99,7 +101,7 @@ def guinier_figure(square: NDArray, log_amplitude: NDArray, b_factor: float | No
     return figure
 
 
-def directions_figure(against_even: NDArray, precision: NDArray, efficiency: float, sampled: float) -> Figure:
+def directions_figure(against_even: NDArray[Any], precision: NDArray[Any], efficiency: float, sampled: float) -> Figure:
     """View directions on the sphere: how often each was seen, and how precisely the poses there are known.
 
     Parameters
@@ -196,18 +198,18 @@ def _number(name: str) -> int:
     return int(name.rpartition("_")[2])
 
 
-def _curve(metrics: Sequence[Mapping[str, Any]], name: str) -> tuple[NDArray, NDArray]:
+def _curve(metrics: Sequence[Mapping[str, Any]], name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     points = [(line["step"], line[name]) for line in metrics if line.get(name) is not None]
     steps, values = np.array(points, dtype=np.float64).reshape(-1, 2).T
     return steps, values
 
 
 def posterior_figure(
-    log_posterior: NDArray,
-    candidates: NDArray,
+    log_posterior: NDArray[Any],
+    candidates: NDArray[Any],
     winner: int,
-    pose: NDArray | None = None,
-    truth: NDArray | None = None,
+    pose: NDArray[Any] | None = None,
+    truth: NDArray[Any] | None = None,
     title: str = "",
 ) -> Figure:
     """One particle's posterior of the view direction, with numbered candidates.

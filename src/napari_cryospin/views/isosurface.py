@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class MapStatistics:
     """Encloses 1 % of the voxels."""
 
     @classmethod
-    def of(cls, density: NDArray) -> MapStatistics:
+    def of(cls, density: NDArray[Any]) -> MapStatistics:
         """Measure a `(z, y, x)` map."""
         low, start = (float(one) for one in np.quantile(density, [0.9, 1 - CONTOUR_ENCLOSES]))
         mean, deviation = float(density.mean()), float(density.std())
@@ -60,7 +61,7 @@ class Mesh:
     """`(n,)` from 0 to 1."""
 
 
-def isosurface(density: NDArray, level: float) -> Mesh:
+def isosurface(density: NDArray[Any], level: float) -> Mesh:
     """Surface of a `(z, y, x)` map at a level.
 
     It brings its own shading: napari's light shines from behind the map in every orientation of the axes that shows the
@@ -78,7 +79,7 @@ def isosurface(density: NDArray, level: float) -> Mesh:
     return Mesh(vertices, faces, brightness.astype(np.float32))
 
 
-def open_sky(inside: NDArray, vertices: NDArray) -> NDArray[np.float32]:
+def open_sky(inside: NDArray[Any], vertices: NDArray[Any]) -> NDArray[np.float32]:
     """`(n,)` how open the surroundings of each vertex are, from 0 (in a cleft) to 1 (on a tip).
 
     Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ class PosePath:
         kept = self.epochs <= epoch
         return PosePath(self.epochs[kept], self.directions[kept], self.decoding[kept])
 
-    def and_then(self, epoch: int, direction: NDArray, decoding: bool) -> PosePath:
+    def and_then(self, epoch: int, direction: NDArray[Any], decoding: bool) -> PosePath:
         """The path and where the pose is now, after so many epochs."""
         return PosePath(
             np.append(self.epochs, epoch),

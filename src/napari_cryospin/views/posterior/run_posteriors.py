@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,7 +192,7 @@ class RunPosteriors:
         return (None, TRUTH_UNKNOWN) if rotations is None else (rotations[position], "")
 
 
-def candidates_of(history: EpochRecord | None, record: EpochRecord, position: int) -> tuple[NDArray, NDArray]:
+def candidates_of(history: EpochRecord | None, record: EpochRecord, position: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Give what the heads proposed for a particle, as far as it is known.
 
     Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -24,8 +25,8 @@ class ShownPose:
     """
 
     kind: str
-    rotation: NDArray
-    shift: NDArray
+    rotation: NDArray[Any]
+    shift: NDArray[Any]
     head: int = -1
     winner: bool = False
 
