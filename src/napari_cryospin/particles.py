@@ -81,7 +81,7 @@ class Particles:
     ctf_premultiplied: bool = False
     """Images were multiplied by their CTF: the model is CTF^2."""
     phase_flipped: bool = False
-    """Phases were flipped: the model is |CTF|."""
+    """Phases were flipped: the model is the absolute value of the CTF."""
     rotations: NDArray[np.float64] | None
     """`(n, 3, 3)` RELION's matrix: map's frame to image's frame."""
     shifts: NDArray[np.float64] | None
