@@ -65,6 +65,7 @@ class FolderChannel:
         self.folder.append_event(event)
         if self.on_event is not None:
             self.on_event(event)
+            self.looked = 0.0  # A command that was given in answer is obeyed before the next step.
 
     def metrics(self, values: Mapping[str, Any]) -> None:
         self.folder.append_metrics(values)

@@ -118,11 +118,22 @@ class Publisher:
             metrics["resolution"] = self.reconstruction.resolution
         self.newest |= metrics
         self._metrics({**metrics, **halves, "epoch_ended": True})
-        self.status("running")  # before the event: who hears of the epoch finds how the run stands
-        self.say("epoch", epoch=self.reconstruction.epoch, **metrics)
+        self.say("epoch", **self._standing(), **metrics)
         # Whoever goes back in time wants every epoch; what it costs is saved on snapshots.
         if self._due("history") or self.reconstruction.finished:
             self.history()
+
+    def _standing(self) -> dict[str, Any]:
+        """Say where the run stands at the end of an epoch."""
+        reconstruction = self.reconstruction
+        advice = reconstruction.switch_advice()
+        return {
+            "epoch": reconstruction.epoch,
+            "epochs": reconstruction.epochs,
+            "stage": reconstruction.stage,
+            "switch_ready": advice.ready,
+            "switch_reason": advice.reason,
+        }
 
     def _halves(self, metrics: Mapping[str, float]) -> dict[str, Any]:
         """Gold-standard FSC of half sets, where there are any, and as often as its budget admits."""

@@ -56,18 +56,18 @@ class EpochSummary:
 
 def summary_of(event: Event, folder: RunFolder) -> EpochSummary:
     """Make the summary of an epoch from the event that closed it."""
-    metrics, status = event.detail, folder.read_status()
+    metrics = event.detail
     heads = sum(name.startswith("head_share_") for name in metrics)
     return EpochSummary(
         epoch=metrics["epoch"],
-        epochs=status.epochs,
-        stage=status.stage,
+        epochs=metrics["epochs"],
+        stage=metrics["stage"],
         loss=_known(metrics, "loss"),
         resolution=_known(metrics, "resolution"),
         entropy=_known(metrics, "entropy"),
         head_shares=tuple(metrics[f"head_share_{head}"] for head in range(heads)),
-        switch_ready=status.switch_ready,
-        switch_reason=status.switch_reason,
+        switch_ready=metrics["switch_ready"],
+        switch_reason=metrics["switch_reason"],
         metrics=metrics,
         folder=folder,
     )
