@@ -296,13 +296,13 @@ def test_linked_cameras_turn_together_and_a_click_turns_the_map(panel, qtbot):
     np.testing.assert_array_equal(sphere.rotation, before)
     panel.link.setChecked(True)
     np.testing.assert_allclose(sphere.rotation, turned)
-    with qtbot.waitSignal(session.turn_asked) as asked:
+    with qtbot.waitSignal(session.turn_requested) as asked:
         panel.face.click()
     np.testing.assert_allclose(asked.args[0][2], panel.posterior.mode)
     with qtbot.waitSignal(session.direction_chosen) as chosen:
         panel.views.flat.clicked.emit(TRUE[3, 2])
     np.testing.assert_allclose(chosen.args[0], TRUE[3, 2])
-    with qtbot.waitSignal(session.turn_asked) as asked:
+    with qtbot.waitSignal(session.turn_requested) as asked:
         panel.strip.clicked.emit(panel.strip.shown[0])
     np.testing.assert_allclose(asked.args[0], panel.strip.shown[0].rotation)
 

@@ -1,4 +1,4 @@
-"""Colours with a meaning, the same in every panel; and the theme's, which follow napari."""
+"""Colours that mean the same in every panel, and the colours of napari's theme."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-# Okabe and Ito's eight without black, then further hues that stay apart from them, light on dark and dark on light.
+# The eight colours of Okabe and Ito without black, then further hues that differ from them and that are legible on
+# dark and on light.
 _HEADS = (
     "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
     "#8DD35F", "#B07CE8", "#5FD3C4", "#C4996C", "#7A8FA6", "#E77C8E", "#A6A61D", "#4C78A8",
 )  # fmt: skip
 SAMPLE_COLOUR = "#BBBBBB"
-"""The pose drawn from the posterior."""
+"""Colour of the posterior sample, #rrggbb."""
 POSE_COLOUR = "#FFFFFF"
-"""The run's pose of the chosen particle: a ring."""
+"""Colour of the chosen particle's pose in the run, which is drawn as a ring."""
 TRUTH_COLOUR = "#FF3B30"
-"""The true pose: a cross."""
+"""Colour of the true pose, which is drawn as a cross."""
 SWITCH_COLOUR = "#FF6B5E"
-"""The switch to auto-decoding: a line in every plot."""
+"""Colour of the switch to auto-decoding, which is a line in every plot."""
 
 
 def head_colour(head: int) -> str:
-    """Colour of a head, 0-based; from the sixteenth on they come again."""
+    """Return the colour of a head, counted from 0; the sixteenth head has the colour of the first."""
     return _HEADS[head % len(_HEADS)]
 
 
@@ -40,7 +41,7 @@ class Theme:
 
 
 def theme_of(viewer: Viewer) -> Theme:
-    """napari's present theme; it changes with `viewer.events.theme`."""
+    """Return the colours of napari's present theme, which changes with `viewer.events.theme`."""
     from napari.utils.theme import get_theme
 
     theme = get_theme(viewer.theme)

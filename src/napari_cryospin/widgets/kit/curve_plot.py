@@ -1,4 +1,4 @@
-"""Curves, with lines for events; an axis of spatial frequency that reads in Angstrom; and bars."""
+"""Plots of curves and of bars, and an axis of spatial frequencies that is labelled in Angstrom."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ AXIS_RESOLUTIONS = np.array([
     1000, 500, 300, 200, 150, 100, 70, 50, 40, 30, 25, 20, 17, 15, 12, 10, 9, 8, 7, 6, 5.5, 5, 4.5, 4, 3.5, 3.2, 3,
     2.8, 2.6, 2.4, 2.2, 2, 1.8, 1.6, 1.4, 1.2, 1,
 ])  # fmt: skip
-"""Resolutions in A that an axis may show."""
-BAR_NUMBER_HEIGHT = 18  # pixels above a bar for its number
+"""Resolutions in A with which an axis may be labelled."""
+BAR_NUMBER_HEIGHT = 18  # pixels above a bar in which its number stands
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Curve:
-    """One line of a plot."""
+    """A curve of a plot, which is also a column of its table."""
 
-    name: str  # header of its column, with unit
+    name: str  # header of the column, with unit
     x: NDArray
     y: NDArray
     colour: str = ACCENT
@@ -36,7 +36,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Mark:
-    """A line across a plot."""
+    """A straight line across a plot, with a text: an event or a threshold."""
 
     place: float
     text: str
@@ -44,9 +44,9 @@ class Mark:
 
 
 class ResolutionAxis(pg.AxisItem):
-    """Axis of spatial frequencies (1/A) that is labelled with the resolution in A: better is further along."""
+    """Axis of spatial frequencies (1/A) that is labelled with resolutions in A."""
 
-    apart = 34  # pixels between two labels
+    apart = 34  # smallest distance of two labels, pixels
 
     def tickValues(self, low: float, high: float, size: float) -> list[tuple[float, NDArray]]:
         values, last = [], -np.inf
@@ -67,11 +67,11 @@ class CurvePlot(Plot):
     Parameters
     ----------
     title
-        Of the quantity shown, with unit.
+        Name of the quantity along y, with unit.
     resolution
-        Axes ("left", "bottom") that are spatial frequencies, labelled in A.
+        Axes ("left", "bottom") that are spatial frequencies and are labelled in A.
     legend
-        Corner in which names are shown, where there is more than one curve: 1 or -1 along x and y.
+        Corner in which the names of several curves are shown: 1 or -1 along x and y.
     from_zero
         Whether y begins at 0.
     """
@@ -98,13 +98,13 @@ class CurvePlot(Plot):
             self.plotItem.vb.setLimits(yMin=0)
 
     def set_x_name(self, name: str) -> None:
-        """What is along x, with unit."""
+        """Name the quantity along x, with unit."""
         if name != self.x_name:
             self.x_name = name
             self.set_label(name)
 
     def set_curves(self, curves: Sequence[Curve]) -> None:
-        """Show these, and no others; lines that stay are moved, not made anew."""
+        """Show these curves and no others; a curve whose name was there before keeps its line."""
         self.curves = tuple(curves)
         for name in [name for name in self._lines if name not in {curve.name for curve in curves}]:
             self.removeItem(self._lines.pop(name))
@@ -120,7 +120,7 @@ class CurvePlot(Plot):
             self._legend.setVisible(len(curves) > 1)
 
     def set_marks(self, marks: Sequence[Mark], horizontal: bool = False) -> None:
-        """Lines across the plot, with words: what happened there, or a threshold."""
+        """Draw lines with a text across the plot, vertical for events and horizontal for thresholds."""
         if tuple(marks) == self.marks:
             return
         self.marks = tuple(marks)
@@ -132,7 +132,8 @@ class CurvePlot(Plot):
         pen = pg.mkPen(mark.colour, width=1, style=Qt.PenStyle.DashLine)
         words = {"position": 0.03 if horizontal else 0.94, "color": mark.colour, "movable": False}
         ends = [float(curve.x[-1]) for curve in self.curves if len(curve.x)]
-        left = not horizontal and mark.place > 0.6 * max(ends, default=np.inf)  # the side where there is room
+        # The text goes to the side where there is room.
+        left = not horizontal and mark.place > 0.6 * max(ends, default=np.inf)
         words["anchors"] = [(1.0, 0.5) if left else (0.0, 0.5)] * 2
         line = pg.InfiniteLine(
             mark.place, angle=0 if horizontal else 90, pen=pen, label=mark.text or None, labelOpts=words
@@ -151,7 +152,7 @@ class CurvePlot(Plot):
                 label.setText(label.text, color=theme.text)
 
     def table(self) -> dict[str, NDArray]:
-        """x, and each curve's value there; nan where a curve has none."""
+        """Return x and the value of each curve there; nan where a curve has none."""
         if not self.curves:
             return {self.x_name: np.zeros(0)}
         x = np.unique(np.concatenate([curve.x for curve in self.curves]))
@@ -174,16 +175,16 @@ class CurvePlot(Plot):
 
 
 class BarPlot(Plot):
-    """Bars with a colour, a name and a number each.
+    """Plot of bars, each with a colour, a name and a number.
 
     Parameters
     ----------
     title
-        Of the numbers, with unit.
+        Name of the numbers, with unit.
     x_name
-        What the bars are.
+        Name of what the bars stand for.
     tip
-        Words about a bar, by its number, shown under the mouse.
+        Gives the text that is shown under the mouse, by the position of a bar.
     """
 
     def __init__(self, title: str, x_name: str, tip: Callable[[int], str] = lambda _: "") -> None:
@@ -200,7 +201,7 @@ class BarPlot(Plot):
         self.setMouseEnabled(x=False, y=False)
 
     def set_bars(self, names: Sequence[str], values: NDArray, colours: Sequence[str], apart: int = 0) -> None:
-        """Show these bars: values in the unit of the title; the last `apart` of them stand apart from the others."""
+        """Show bars with values in the unit of the title; the last `apart` of them stand apart from the others."""
         self.names, self.values = tuple(names), np.asarray(values, dtype=np.float64)
         places = np.arange(len(names)) + 0.5 * (np.arange(len(names)) >= len(names) - apart)
         self._places = places
@@ -220,7 +221,7 @@ class BarPlot(Plot):
         self._fit()
 
     def _fit(self) -> None:
-        """All bars, and room above the highest for its number."""
+        """Set the range so that all bars are seen, with room above the highest for its number."""
         height = max(self.plotItem.vb.height(), 30.0)
         top = max(1.0, float(self.values.max(initial=0.0))) * height / (height - BAR_NUMBER_HEIGHT)
         self.setRange(xRange=(-0.6, self._right), yRange=(0, top), padding=0)

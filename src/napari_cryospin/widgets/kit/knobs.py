@@ -1,4 +1,4 @@
-"""One settings field as a magicgui widget: help, unit and range in its tooltip, and a way to say "default"."""
+"""A settings field as a magicgui widget, with help, unit and range in its tooltip, and an entry "default"."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def _unit(field: SettingsField) -> str:
 
 
 class Knob(Container):
-    """A field's widget; `value` is the field's, None where it is left at its default.
+    """Widget of a settings field; `value` is the field's value, None where the field is left at its default.
 
     Parameters
     ----------
     field
-        What it edits.
+        Field that it edits.
     """
 
     def __init__(self, field: SettingsField) -> None:
@@ -90,14 +90,14 @@ class Knob(Container):
         if not isinstance(number, FloatSpinBox):
             number.value = value
             return
-        # As many digits as the value has: what is shown is what is used.
+        # The widget has as many digits as the value, so that the value shown is the value used.
         digits = 0 if value is None else len(f"{value:.10f}".rstrip("0").partition(".")[2])
         number.native.setDecimals(max(number.native.decimals(), digits))
         number.value = number.min if value is None else value
 
 
 AFTER_EPOCHS = "after-epochs"
-"""The choice beside a Literal's own that stands for a number."""
+"""Choice that stands for a number, beside the choices of the field itself."""
 
 
 def _editor(field: SettingsField) -> ValueWidget:
@@ -109,17 +109,18 @@ def _editor(field: SettingsField) -> ValueWidget:
     low, high = field.range
     decimals = 0 if float not in field.kinds else 5 if high <= 1 else 2 if high <= 100 else 1
     step = 10.0**-decimals if high <= 1 else 1.0
-    # One step below the range stands for the default. (Integers too: magicgui's SpinBox knows no special text.)
+    # One step below the range stands for the default. Integers are edited in the same widget, because the SpinBox of
+    # magicgui has no special text.
     number = FloatSpinBox(min=low - step if field.optional else low, max=high, step=step)
     number.native.setDecimals(decimals)
     if field.optional:
         number.native.setSpecialValueText(DEFAULT_TEXT)
-    number.native.setKeyboardTracking(False)  # typing a number must not apply each of its digits
+    number.native.setKeyboardTracking(False)  # A number that is being typed is not applied digit by digit.
     return number
 
 
 class _WheelFilter(QObject):
-    """Turning the wheel scrolls the panel; it changes a value only where the user has clicked into it."""
+    """Event filter that lets the wheel scroll the panel; it changes a value only after a click into the widget."""
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         if event is None or event.type() != QEvent.Type.Wheel or not isinstance(watched, QWidget):

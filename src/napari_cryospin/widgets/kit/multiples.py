@@ -1,4 +1,4 @@
-"""Plots side by side where there is room, one at a time with a row of tabs where there is not."""
+"""A widget for several plots: side by side where there is room, otherwise one at a time with tabs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from napari_cryospin.widgets.kit.plots import Plot
 
 
 class Multiples(QWidget):
-    """A row of plots, a grid, or one plot with tabs, as the room admits.
+    """A row of plots, a grid, or one plot with tabs, whichever the size admits.
 
     Parameters
     ----------
     plots
         In reading order.
     names
-        On the tabs.
+        Titles of the tabs.
     widths
-        Share of the width of each in a row.
+        Share of the row's width for each plot.
     smallest
-        Pixels, width and height, below which a plot says nothing.
+        Smallest useful width and height of a plot, pixels.
     """
 
-    arranged = Signal()  # other plots are seen than before
+    arranged = Signal()  # other plots are visible than before
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Multiples(QWidget):
         super().__init__()
         self.plots, self.smallest = tuple(plots), smallest
         self.widths = tuple(widths or [1] * len(plots))
-        self.columns = -1  # 0: one at a time
+        self.columns = -1  # 0: one plot at a time, with tabs
         self.tabs = QTabBar()
         self.tabs.setDrawBase(False)
         self.tabs.setExpanding(False)
@@ -54,11 +54,11 @@ class Multiples(QWidget):
 
     @property
     def shown(self) -> tuple[Plot, ...]:
-        """Plots that are seen now."""
+        """Plots that are visible now."""
         return tuple(plot for plot in self.plots if plot.isVisible())
 
     def fitting(self, width: int, height: int) -> int:
-        """Columns for a size; 0: there is no room for all."""
+        """Return the number of columns for a size; 0: there is no room for all plots."""
         count = len(self.plots)
         least_width, least_height = self.smallest
         if width >= least_width * sum(self.widths) / min(self.widths) and height < 2 * least_height + 80:
@@ -69,7 +69,7 @@ class Multiples(QWidget):
         return 1 if count > 1 and height >= count * least_height and height > width else 0
 
     def _even(self, columns: int) -> int:
-        """As few columns as need no further row: 5 plots as 3 + 2, not 4 + 1."""
+        """Return the smallest number of columns that gives as many rows: 5 plots as 3 + 2, not 4 + 1."""
         rows = -(-len(self.plots) // columns)
         return -(-len(self.plots) // rows)
 
@@ -92,7 +92,7 @@ class Multiples(QWidget):
         for index, plot in enumerate(self.plots):
             row, column = divmod(index, columns) if columns else (0, 0)
             self._grid.setRowStretch(row + 1, 1)
-            last = columns - column if columns and plot is self.plots[-1] else 1  # takes what is left of its row
+            last = columns - column if columns and plot is self.plots[-1] else 1  # The last plot fills its row.
             self._grid.addWidget(plot, row + 1, column, 1, last)
             self._grid.setColumnStretch(column, self.widths[index] if columns == len(self.plots) else 1)
         self._show_one(self.tabs.currentIndex())

@@ -1,4 +1,4 @@
-"""Small things that the panels share in looks: headings, rows of text, buttons, numbers as people read them."""
+"""Small widgets that all panels share: labels, buttons, foldable parts; and texts of amounts and times."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-WARNING = "#E69F00"
+WARNING = "#E69F00"  # colours of texts, #rrggbb
 ERROR = "#FF6B5E"
 GOOD = "#3FB37F"
 
 
 def text_label(text: str = "", colour: str = "", bold: bool = False) -> QLabel:
-    """Text that wraps, and that can be marked and copied."""
+    """Make a label whose text wraps and can be selected."""
     label = QLabel(text)
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)
@@ -27,15 +27,15 @@ def text_label(text: str = "", colour: str = "", bold: bool = False) -> QLabel:
 
 
 def tint(label: QLabel, colour: str = "", bold: bool = False) -> None:
-    """Colour a label's text; nothing given: as the theme has it."""
+    """Set the colour of a label's text; empty: the theme's."""
     style = (f"color: {colour};" if colour else "") + ("font-weight: bold;" if bold else "")
     style = f"QLabel {{ {style} }}" if style else ""
-    if style != label.styleSheet():  # Qt takes up the same style anew, and paints the window for it
+    if style != label.styleSheet():  # Qt would paint the window for an equal style too.
         label.setStyleSheet(style)
 
 
 def button(text: str, tip: str, slot: Callable[[], None] | None = None) -> QPushButton:
-    """A button with a tooltip."""
+    """Make a button with a tooltip."""
     made = QPushButton(text)
     made.setToolTip(tip)
     if slot is not None:
@@ -49,12 +49,12 @@ class Fold(QWidget):
     Parameters
     ----------
     title
-        What it is.
+        Title, on which the user clicks.
     content
-        Shown while it is unfolded.
+        Widget that is visible while the part is unfolded.
     """
 
-    toggled = Signal(bool)  # unfolded
+    toggled = Signal(bool)  # whether it is unfolded now
 
     def __init__(self, title: str, content: QWidget) -> None:
         super().__init__()
@@ -88,12 +88,12 @@ class Fold(QWidget):
 
 
 def gib(amount: float) -> str:
-    """An amount of memory."""
+    """Write an amount of memory, given in GiB."""
     return f"{amount:.1f} GiB" if amount >= 1 else f"{amount * 1024:.0f} MiB"
 
 
 def duration(seconds: float) -> str:
-    """A time span, as coarse as it is long."""
+    """Write a duration in the units that suit its length."""
     seconds = int(seconds)
     if seconds < 60:
         return f"{seconds} s"

@@ -1,4 +1,4 @@
-"""Plots that follow napari's theme, say what is under the mouse, and can be saved as picture or table."""
+"""Base of the plots: they follow napari's theme, show values under the mouse, and are saved as picture or table."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton, QToolTip
 from napari_cryospin.widgets.kit.colours import Theme
 
 ACCENT = "#3A97D8"
-"""The curve that a plot is about; legible on light and on dark."""
+"""Colour of a plot's main curve, legible on light and on dark, #rrggbb."""
 SECOND = "#E69F00"
 QUIET = "#8A8F98"
-"""What stands beside it for comparison."""
+"""Colour of what is drawn for comparison, #rrggbb."""
 PAPER = Theme(background="#FFFFFF", foreground="#D0D0D0", text="#202020", highlight="#B0B0B0", dark=False)
-"""Of pictures that are saved: they go into papers and slides."""
-TEXT_POINTS = 8  # of the text
-HEAD_HEIGHT = 18  # pixels above a plot, for its title and its menu
-PAINT_WAIT = 5  # ms after a change until a plot is painted: ranges follow data, and places of items follow ranges
-PICTURE_SCALE = 3  # pixels of a saved picture to one of the screen's
+"""Colours of saved pictures, which go into papers and slides."""
+TEXT_POINTS = 8  # size of text in plots, pt
+HEAD_HEIGHT = 18  # pixels above a plot for its title and its menu
+PAINT_WAIT = 5  # ms from a change until a plot is painted; data change ranges, and ranges change places of items
+PICTURE_SCALE = 3  # pixels of a saved picture for each pixel of the screen
 
 
 class Plot(pg.PlotWidget):
-    """What all plots have in common. A subclass draws, and gives `table` and `readout`.
+    """Base class of all plots. A subclass draws, and implements `table` and `readout`.
 
     Parameters
     ----------
     title
-        What is shown, with its unit.
+        Name of the quantity shown, with unit.
     axes
-        pyqtgraph axes to use instead of the usual ones, by side.
+        Side -> pyqtgraph axis to use instead of the usual one.
     """
 
     whole_wanted = Signal()
@@ -55,8 +55,8 @@ class Plot(pg.PlotWidget):
         self._note.setFont(font())
         self.plotItem.vb.sigResized.connect(self._centre_note)
         self.scene().sigMouseMoved.connect(self._hover)
-        # By itself each scene has its view painted at once, and each time that is a painting of the whole window (see
-        # `redraw`): five for five plots. With a timer all of them are painted together.
+        # A scene paints its view at once, and each time the whole window is painted (see `redraw`): five times for five
+        # plots. A timer lets all of them be painted together.
         self.setViewportUpdateMode(self.ViewportUpdateMode.NoViewportUpdate)
         self._paint_soon = QTimer(self)
         self._paint_soon.setSingleShot(True)
@@ -75,24 +75,24 @@ class Plot(pg.PlotWidget):
             self.getAxis(side).setStyle(tickFont=font(7), tickLength=-4)
             self.getAxis(side).enableAutoSIPrefix(False)
         self.getAxis("bottom").setHeight(30)
-        self.by_hand = False  # the user looks at a part of the plot: leave it so
+        self.by_hand = False  # whether the user chose the range, which then stays
         self.plotItem.vb.sigRangeChangedManually.connect(self._hold)
         self.hideButtons()
 
-    # What a subclass says
+    # What a subclass implements
 
     def table(self) -> dict[str, NDArray]:
-        """Header with unit -> column; all of one length, nan where nothing is known."""
+        """Return header with unit -> column; columns have one length and are nan where a value is unknown."""
         return {}
 
     def readout(self, x: float, y: float) -> str:
-        """What is at a place, in the plot's coordinates; empty: nothing."""
+        """Return the text for a point in the plot's coordinates; empty: none."""
         return ""
 
-    # Looks
+    # Appearance
 
     def set_theme(self, theme: Theme) -> None:
-        """Take on the colours of a theme."""
+        """Apply the colours of a theme."""
         self.theme = theme
         self.setBackground(theme.background)
         for side in ("left", "bottom"):
@@ -103,24 +103,24 @@ class Plot(pg.PlotWidget):
         self._note.setColor(theme.text)
 
     def set_title(self, title: str) -> None:
-        """What is shown, with its unit."""
+        """Set the name of the quantity shown, with unit."""
         self.title = title
         self.plotItem.setTitle(title, color=self.theme.text, size=f"{TEXT_POINTS}pt", justify="left")
-        self.plotItem.titleLabel.setMaximumHeight(HEAD_HEIGHT)  # pyqtgraph takes 30 pixels
+        self.plotItem.titleLabel.setMaximumHeight(HEAD_HEIGHT)  # pyqtgraph would take 30 pixels.
         self.plotItem.layout.setRowFixedHeight(0, HEAD_HEIGHT)
 
     def set_label(self, name: str) -> None:
-        """What is along x, with unit."""
+        """Set the label along x, with unit."""
         self.setLabel("bottom", name, **{"font-size": "7pt", "color": self.theme.text})
-        self.getAxis("bottom").resizeEvent()  # centres it; pyqtgraph waits for a new size
+        self.getAxis("bottom").resizeEvent()  # This centres the label, for which pyqtgraph would wait for a new size.
 
     def set_range(self, x: tuple[float, float] | None = None, y: tuple[float, float] | None = None) -> None:
-        """Show this part, unless the user looks at another one."""
+        """Show a range, unless the user chose another one."""
         if not self.by_hand:
             self.setRange(xRange=x, yRange=y, padding=0)
 
     def show_all(self) -> None:
-        """Back to the whole of it."""
+        """Show the whole plot again."""
         self.by_hand = False
         self.plotItem.enableAutoRange()
         self.whole_wanted.emit()
@@ -129,7 +129,7 @@ class Plot(pg.PlotWidget):
         self.by_hand = True
 
     def set_note(self, text: str) -> None:
-        """Words in the middle of a plot that has nothing to show yet."""
+        """Show a text in the middle of a plot that has no data yet."""
         self._note.setText(text)
         for side in ("left", "bottom"):
             self.getAxis(side).setStyle(showValues=not text, tickAlpha=0 if text else None)
@@ -142,7 +142,7 @@ class Plot(pg.PlotWidget):
 
     def _scene_changed(self, places: list[QRectF]) -> None:
         if places:
-            self.scene().prepareForPaint()  # what this changes would have to be painted once more
+            self.scene().prepareForPaint()  # What this changes would otherwise be painted in a second pass.
             if not self._paint_soon.isActive():
                 self._paint_soon.start()
 
@@ -152,7 +152,7 @@ class Plot(pg.PlotWidget):
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
-        if hasattr(self, "menu_button"):  # the base class resizes before we are made
+        if hasattr(self, "menu_button"):  # The base class resizes before this class is initialised.
             self.menu_button.move(self.width() - self.menu_button.width(), 0)
 
     def _hover(self, place: QPointF) -> None:
@@ -180,7 +180,7 @@ class Plot(pg.PlotWidget):
         return menu
 
     def ask_and_save(self, kind: str) -> None:
-        """Ask where to, and save: png, svg or csv."""
+        """Let the user choose a file, and save as png, svg or csv."""
         name = self.title.partition(" (")[0].replace(" ", "_").lower()
         chosen, _ = QFileDialog.getSaveFileName(self, "Save plot", f"{name}.{kind}", f"*.{kind}")
         if not chosen:
@@ -193,7 +193,7 @@ class Plot(pg.PlotWidget):
             show_info(f"Saved {path}")
 
     def save(self, path: Path) -> Path:
-        """Write what is shown; the suffix says how: .png and .svg with a white background, .csv with units."""
+        """Write the plot as the suffix says: .png and .svg with a white background, .csv with units."""
         if path.suffix == ".csv":
             write_table(path, self.table())
             return path
@@ -229,14 +229,14 @@ class Plot(pg.PlotWidget):
 
 
 def font(points: int = TEXT_POINTS) -> QFont:
-    """Of all text in plots."""
+    """Make the font of text in plots."""
     chosen = QFont()
     chosen.setPointSize(points)
     return chosen
 
 
 def write_table(path: Path, columns: dict[str, NDArray]) -> None:
-    """Write columns of one length, headers first, in ASCII where they are units; nan is left empty."""
+    """Write columns of one length as CSV; headers have their units in ASCII, and nan is left empty."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(name.replace("Å", "A").replace("(°)", "(degrees)") for name in columns)

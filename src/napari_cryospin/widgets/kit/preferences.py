@@ -1,4 +1,4 @@
-"""What the user prefers (napari's Preferences, where napari has a page for plugins), and what was chosen last."""
+"""Preferences of the user (a page in napari's Preferences, from napari 0.9 on), and the last choices in the panels."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ PLUGIN_NAME = "napari-cryospin"
 
 @dataclass(frozen=True, kw_only=True)
 class Preferences:
-    """The page in napari's Preferences."""
+    """Values of the page in napari's Preferences."""
 
     device: str = "auto"
     """Device of new runs."""
     run_folder: Path = Path.home() / "cryospin-runs"
-    """Folder in which new runs get theirs."""
+    """Folder in which the folders of new runs are made."""
     orientation_as_chimerax: bool = True
     """Whether the camera is set so that maps show the same hand as in ChimeraX."""
 
 
 def preferences() -> Preferences:
-    """What the user prefers; the defaults in a napari that has no page for plugins (before 0.9)."""
+    """Read the preferences; before napari 0.9, which has no page for plugins, these are the defaults."""
     try:
         from napari.settings import get_plugin_settings
     except ImportError:
         return Preferences()
     try:
         page: Any = get_plugin_settings(PLUGIN_NAME).window
-    except (KeyError, AttributeError):  # the plugin's manifest is not indexed
+    except (KeyError, AttributeError):  # The manifest of the plugin is not indexed.
         return Preferences()
     folder = Path(page.run_folder).expanduser() if page.run_folder else Preferences.run_folder
     return Preferences(
@@ -51,23 +51,23 @@ def _store() -> QSettings:
 
 
 def remember_choice(name: str, value: str) -> None:
-    """Keep a choice for the next time."""
+    """Store a choice for the next session."""
     _store().setValue(name, value)
 
 
 def recall_choice(name: str, default: str = "") -> str:
-    """A choice that was kept."""
+    """Read a stored choice."""
     return str(_store().value(name, default))
 
 
 def remember_settings(settings: Settings) -> None:
-    """Keep the preset and what was changed in it, but for what belongs to one set of particles."""
+    """Store the preset and what was changed in it, except what belongs to one set of particles."""
     kept = {name: value for name, value in changes(settings).items() if not name.startswith("preparation.")}
     remember_choice("settings", json.dumps({"preset": settings.preset, "changes": kept}))
 
 
 def recall_settings() -> Settings:
-    """The settings that were kept; a preset's where there are none, or none that this version understands."""
+    """Read the stored settings; those of a preset where there are none that this version can read."""
     text = recall_choice("settings")
     if text:
         try:

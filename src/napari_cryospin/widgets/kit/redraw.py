@@ -1,7 +1,7 @@
-"""When a panel is drawn anew: soon, not too often, never while it is hidden, and together with others.
+"""Scheduling of redraws: a panel is drawn soon, not too often, never while it is hidden, and together with others.
 
-OpenGL canvases make each painting one of the whole window: with software rendering, a fiftieth of a second of a
-processor that a run could use. What changes together has to be painted together.
+With OpenGL canvases in the window, each painting is one of the whole window. With software rendering that takes a
+processor, which a run could use, a fiftieth of a second. So what changes together is painted together.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from collections.abc import Callable
 from qtpy.QtCore import QCoreApplication, QElapsedTimer, QEvent, QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
-NEWS_INTERVAL = 2000  # ms between two drawings of what a run that goes on has to tell
-LAYOUT_LEVELS = 6  # of widgets within widgets: each call of Qt's lays out one of them
-NEWS_WAIT = 700  # ms after which it is drawn although nothing more was heard
+NEWS_INTERVAL = 2000  # ms between two drawings because of the news of a run
+LAYOUT_LEVELS = 6  # depth of nested widgets; each call of Qt lays out one level
+NEWS_WAIT = 700  # ms that a drawing waits for further news, so that panels are drawn together
 
 
 class Redraw(QObject):
-    """Draws a widget soon after it is asked to, not too often, and never while the widget is hidden.
+    """Timer that draws a widget soon after a request, not too often, and never while the widget is hidden.
 
     Parameters
     ----------
     widget
-        What is drawn; also the parent.
+        Widget that is drawn; also the parent.
     draw
-        Draws it.
+        Function that draws the widget.
     every
-        ms between two drawings at the least.
+        Shortest time between two drawings, ms.
     news_every
-        The same for the news of a run that goes on.
+        Shortest time between two drawings because of the news of a run, ms.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class Redraw(QObject):
         widget.installEventFilter(self)
 
     def ask(self) -> None:
-        """Have it drawn; when it is hidden: as soon as it is seen again."""
+        """Request a drawing; a hidden widget is drawn as soon as it is visible."""
         self._wanted = True
         if self._widget.isVisible():
             self._start(self._left(self._every))
 
     def ask_for_news(self) -> None:
-        """Have it drawn because a run goes on: rarely, and at a time when all panels hear of news."""
+        """Request a drawing because of the news of a run; it comes rarely, and together with that of other panels."""
         self._wanted = True
         if self._widget.isVisible():
             left = self._left(self._news_every)
@@ -78,6 +78,6 @@ class Redraw(QObject):
 
 
 def lay_out() -> None:
-    """Have everything put in its place now: Qt would paint once before, and once afterwards."""
+    """Lay out all widgets now; Qt would paint once before the layout and once afterwards."""
     for _ in range(LAYOUT_LEVELS):
         QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)

@@ -1,4 +1,4 @@
-"""Forms of the settings dataclasses."""
+"""Forms of settings groups, and the settings that the window starts from."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Group = TypeVar("Group")
 
 
 class GroupForm(QWidget):
-    """Some or all fields of a settings group, one a row.
+    """Form with some or all fields of a settings group, one a row.
 
     Parameters
     ----------
     group
-        The class.
+        Class of the settings group.
     names
         Fields to show. Default: all.
     leave_out
         Fields not to show.
     """
 
-    changed = Signal()  # by the user
+    changed = Signal()  # The user changed a value.
 
     def __init__(self, group: type, names: Iterable[str] | None = None, leave_out: Iterable[str] = ()) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class GroupForm(QWidget):
             self.changed.emit()
 
     def show_values(self, values: Any) -> None:
-        """Show a settings group, without telling anybody that something changed."""
+        """Show the values of a settings group, without emitting `changed`."""
         self._showing = True
         for name, knob in self.knobs.items():
             new = getattr(values, name)
@@ -58,7 +58,7 @@ class GroupForm(QWidget):
         self._showing = False
 
     def applied_to(self, values: Group) -> Group:
-        """A settings group with what the form says.
+        """Return a settings group with the values of the form.
 
         Raises
         ------
@@ -70,13 +70,13 @@ class GroupForm(QWidget):
 
 
 def window_preset(name: str) -> Settings:
-    """A preset as the window starts from it: the switch waits for the user."""
+    """Return a preset as the window starts from it, in which the switch waits for the user."""
     preset = PRESETS[name]
     return dataclasses.replace(preset, schedule=dataclasses.replace(preset.schedule, switch="by-hand"))
 
 
 def with_preset(settings: Settings, name: str) -> Settings:
-    """Settings of a preset, but for those that belong to the particles and to the machine."""
+    """Return the settings of a preset, but keep those that belong to the particles and to the machine."""
     preset, given = window_preset(name), settings.preparation
     own = ("box", "mask_radius", "subset", "invert_contrast", "cache")
     preparation = dataclasses.replace(preset.preparation, **{field: getattr(given, field) for field in own})
@@ -84,7 +84,7 @@ def with_preset(settings: Settings, name: str) -> Settings:
 
 
 def changes(settings: Settings) -> dict[str, Any]:
-    """What differs from the preset: `group.field` (or `field`) -> value."""
+    """Return what differs from the preset: `group.field` (or `field`) -> value."""
     preset = window_preset(settings.preset)
     found = {}
     for field in dataclasses.fields(Settings):
@@ -99,14 +99,14 @@ def changes(settings: Settings) -> dict[str, Any]:
 
 
 def with_changes(preset: str, changed: dict[str, Any]) -> Settings:
-    """Settings of a preset and what `changes` found.
+    """Return the settings of a preset with the changes that `changes` returned.
 
     Raises
     ------
     KeyError, TypeError
-        A preset or a group is unknown: written by another version, say.
+        A preset or a group is unknown, because another version wrote it, say.
     ValueError
-        A field is unknown, or a value not admitted.
+        A field is unknown, or a value is not admitted.
     """
     values: dict[str, Any] = dataclasses.asdict(window_preset(preset))
     for name, value in changed.items():

@@ -1,4 +1,4 @@
-"""How many processors torch takes for a thread of the window: one while a run needs them."""
+"""Number of processors that torch uses for a thread of the window: one while a run needs the others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 def compute_alone(alone: bool) -> None:
-    """Have torch work in the calling thread alone, or with as many threads as usual; other threads keep theirs."""
+    """Set whether torch computes in the calling thread alone, or with its usual number of threads."""
     import torch
 
     with ThreadPoolExecutor(1) as fresh:

@@ -79,7 +79,7 @@ class CameraLink(QObject):
         self.viewer: Viewer = weakref.proxy(viewer)  # a session must not keep its viewer alive
         self.session = session
         session.direction_chosen.connect(self._look_along)
-        session.turn_asked.connect(self._turn)
+        session.turn_requested.connect(self._turn)
         viewer.camera.events.angles.connect(self._turned)
         viewer.camera.events.orientation.connect(self._turned)
         self._turned()

@@ -1,4 +1,4 @@
-"""Find the workspace's docks in a window, and bring one to the front."""
+"""Access to the docks of the workspace in a window."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ WORKSPACE = "cryoSPIN workspace"
 
 
 def dock_of(widget: QWidget) -> QDockWidget | None:
-    """The dock around a widget."""
+    """Return the dock around a widget; None: it is in no dock."""
     dock = widget.parentWidget()
     return dock if isinstance(dock, QDockWidget) else None
 
 
 def reveal(viewer: Viewer, title: str) -> QWidget:
-    """Bring a panel of the right column to the front, and return it; the other docks stay as they are."""
+    """Bring a panel of the right column to the front, and return it; other docks stay as they are."""
     dock, workspace = viewer.window.add_plugin_dock_widget(PLUGIN_NAME, WORKSPACE)
     if not workspace.arranged:
         workspace.arrange()

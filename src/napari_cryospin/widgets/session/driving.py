@@ -1,4 +1,4 @@
-"""The thread of this window that drives a run."""
+"""A thread of this window that drives a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.launch import RunThread
 
-SWITCH_INTERVAL = 5e-4  # s that a thread keeps the interpreter: with Python's 5 ms the window waits for a run's thread
+SWITCH_INTERVAL = 5e-4
+"""Seconds that a thread may keep the interpreter; with Python's 5 ms the window would often wait for the run."""
 
 
 def start_thread(folder: RunFolder, particles: Particles | None) -> RunThread:
@@ -18,9 +19,9 @@ def start_thread(folder: RunFolder, particles: Particles | None) -> RunThread:
     Parameters
     ----------
     folder
-        The run.
+        Folder of the run.
     particles
-        Its input, where that is open already; None: it is opened by the thread.
+        Input of the run, where it is open already; None: the thread opens it.
     """
     sys.setswitchinterval(SWITCH_INTERVAL)
     thread = RunThread(lambda stop: _reconstruct(folder, particles, stop))
@@ -29,8 +30,8 @@ def start_thread(folder: RunFolder, particles: Particles | None) -> RunThread:
 
 
 def _reconstruct(folder: RunFolder, particles: Particles | None, stop: threading.Event) -> None:
-    """Drive a run in this thread; whatever it held on a GPU is free again afterwards."""
-    # Here, and not when a dock opens: the engine loads torch.
+    """Drive a run in this thread, and free its memory on the device afterwards."""
+    # The engine loads torch, which a dock does not need to open.
     import gc
 
     import torch

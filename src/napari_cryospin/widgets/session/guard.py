@@ -1,4 +1,4 @@
-"""Closing napari while a run goes on in it: ask first, then save and end."""
+"""The question before napari is closed while a run goes on in it; the run is then saved and ended."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ GUARD_NAME = "cryospin-guard"
 
 
 class Guard(QObject):
-    """Event filter on napari's window.
+    """Event filter on napari's window that asks before a run is ended.
 
     Parameters
     ----------
     window
         napari's window.
     session
-        Whose run ends with the window.
+        Session whose run ends with the window.
     """
 
     def __init__(self, window: QWidget, session: Session) -> None:
@@ -33,14 +33,14 @@ class Guard(QObject):
         if self.session.driven_here and not taken_apart(window) and not self.may_close():
             event.ignore()
             return True
-        # napari may ask for itself, and be told to stay open: the run ends only where the window really closes.
+        # napari may ask a question of its own and then stay open, so the run ends only when the window has closed.
         window.event(event)
         if event.isAccepted():
             self.session.close()
         return True
 
     def may_close(self) -> bool:
-        """Ask whether a run that goes on may be ended."""
+        """Ask the user whether a run that goes on may be ended."""
         answer = QMessageBox.question(
             self.parent(),  # type: ignore[arg-type]
             "A reconstruction is going on",
@@ -52,7 +52,7 @@ class Guard(QObject):
 
 
 def taken_apart(window: QObject) -> bool:
-    """Whether `viewer.close()`, called by a script, has taken the canvas away: nothing is left to be kept open."""
+    """Return whether `viewer.close()` in a script has removed the canvas, so that nothing is left to keep open."""
     centre = window.centralWidget() if isinstance(window, QMainWindow) else None
     if centre is None:
         return False
@@ -62,6 +62,6 @@ def taken_apart(window: QObject) -> bool:
 
 
 def guard(window: QWidget | None, session: Session) -> None:
-    """Watch over the closing of napari's window, once."""
+    """Install the guard on napari's window, unless it has one."""
     if isinstance(window, QMainWindow) and window.findChild(QObject, GUARD_NAME) is None:
         Guard(window, session)

@@ -1,4 +1,4 @@
-"""What every dock has in common: it scrolls, it finds its session, and while it is empty it says what to do next."""
+"""Base of all docks: it scrolls, has the session of its viewer, and while it is empty shows what to do next."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MINIMUM_WIDTH = 320
 
 
 class Panel(QWidget):
-    """A dock's content: fill `self.content` (a vertical layout) in a subclass's `__init__`.
+    """Content of a dock. A subclass fills `self.content`, a vertical layout, in its `__init__`.
 
     Parameters
     ----------
     napari_viewer
-        Given by napari.
+        Viewer, given by napari.
     empty
-        What the user should do before there is anything to see here; shown by `show_empty()`.
+        Text that says what to do before there is anything to show; `show_empty` shows it.
     """
 
     def __init__(self, napari_viewer: Viewer, empty: str = "") -> None:
@@ -50,13 +50,13 @@ class Panel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._pages)
         self.setMinimumWidth(MINIMUM_WIDTH)
-        # Or napari adds a stretch below, which takes half of the dock.
+        # Otherwise napari adds a stretch below, which takes half of the dock.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         if empty:
             self.show_empty()
 
     def show_empty(self, text: str | None = None) -> None:
-        """Show nothing but what to do next."""
+        """Show only the text that says what to do next."""
         if text is not None:
             self._message.setText(text)
         self._pages.setCurrentIndex(1)
@@ -70,16 +70,16 @@ class Panel(QWidget):
 
     def changeEvent(self, event: QEvent | None) -> None:
         super().changeEvent(event)
-        # napari takes the panel out of a dock that is closed, and nothing else tells of it.
+        # When a dock is closed, napari takes the panel out of it; there is no other sign of that.
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             QTimer.singleShot(0, self._end_if_left)
 
     def _end_if_left(self) -> None:
-        """Go where nobody took the panel into another dock; it hears of nothing any more."""
+        """Delete the panel unless it was moved into another dock; it then receives no more signals."""
         if self.parent() is None and not self.isVisible():
             self.deleteLater()
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
-        # Only a widget in a dock knows the window whose closing has to be watched.
+        # A widget knows its window, on which the guard is installed, only once it is in a dock.
         guard(self.window(), self.session)

@@ -1,7 +1,7 @@
-"""What all docks of one viewer share: the particles, the run that is watched, and what the user looks at.
+"""State that all docks of one viewer share: the particles, the watched run, and what the user chose to see.
 
-Docks come and go; the session stays as long as the viewer. It imports no torch: the engine is loaded by the thread that
-drives a run.
+Docks come and go; the session lives as long as the viewer. It imports no torch, because the thread that drives a run
+loads the engine.
 """
 
 from __future__ import annotations
@@ -35,39 +35,40 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WATCH_EVERY, WATCH_EVERY_IDLE = 200, 2000  # ms between two looks at a run's folder: while it lives, and afterwards
-CLOSING_WAIT = 2.0  # s that closing the window waits for a run to save and end
+WATCH_EVERY, WATCH_EVERY_IDLE = 200, 2000
+"""ms between two readings of a run's folder: while the run lives, and afterwards."""
+CLOSING_WAIT = 2.0  # s that the closing window waits for a run to save and end
 
 
 class Session(QObject):
-    """The state behind the docks; all of its signals are emitted in the window's thread.
+    """Shared state of the docks; all of its signals are emitted in the window's thread.
 
     Attributes
     ----------
     particles, source
-        The particles that were opened, and from which files; None: none yet.
+        Particles that are open, and their files; None: none yet.
     truth
-        File with true poses of these particles, where there is one.
+        File with true poses of these particles; None: there is none.
     settings
-        Of the next run; kept from one time to the next.
+        Settings of the next run; stored for the next session.
     folder
-        The run that is watched; None: none yet.
+        Folder of the watched run; None: none yet.
     status, snapshot, events, metrics, epochs
-        What is known of that run; `epochs` are those with a history.
+        Newest state of that run; `epochs` are those with a history.
     particle
-        Row of the input that the user looks at.
+        Chosen particle: row of the input.
     shown_epoch
         Epoch whose map is shown; None: the newest.
     hand_flipped
-        Whether this run's map is shown, and exported, point-inverted (`evaluation.hand`). View directions stay what
-        they are; poses under the inverted map are `HAND_FLIP @ A`.
+        Whether this run's map is shown and exported point-inverted (`geometry.hand`). View directions do not change;
+        poses under the inverted map are `HAND_FLIP @ A`.
     view
         `(3, 3)` rotation under which the map is seen on the canvas (see `camera_link`).
     """
 
     particles_changed = Signal()
     settings_changed = Signal()
-    run_changed = Signal()  # another folder, or the same one told anew: forget what was shown
+    run_changed = Signal()  # another folder, or one that began anew: what was shown is void
     status_changed = Signal(object)  # Status
     events_arrived = Signal(object)  # tuple of Event
     metrics_arrived = Signal(object)  # tuple of dict
@@ -77,10 +78,10 @@ class Session(QObject):
     direction_chosen = Signal(object)  # (3,) unit vector: view direction in the map's frame
     epoch_shown = Signal(object)  # int, or None: the newest
     hand_changed = Signal(bool)
-    turn_asked = Signal(object)  # (3, 3) rotation: whoever shows the map turns it to this view
-    view_turned = Signal(object)  # (3, 3) rotation: the map was turned
-    theme_changed = Signal()  # napari's colours are others now: `colours.theme_of(viewer)`
-    closing = Signal()  # the window goes: end your threads
+    turn_requested = Signal(object)  # (3, 3) rotation to which the map is to be turned
+    view_turned = Signal(object)  # (3, 3) rotation to which the map was turned
+    theme_changed = Signal()  # napari has other colours now: `colours.theme_of(viewer)`
+    closing = Signal()  # The window closes: threads must end.
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -96,71 +97,71 @@ class Session(QObject):
         self.process: subprocess.Popen[bytes] | None = None
         self._forget(None)
         self._worker = Worker("cryospin-watch", self)
-        self._worker.answered.connect(self._hear)
-        self._worker.failed.connect(self._lost)
+        self._worker.answered.connect(self._take_news)
+        self._worker.failed.connect(self._reading_failed)
         self._timer = QTimer(self)
-        self._timer.timeout.connect(self._look)
+        self._timer.timeout.connect(self._read_folder)
         self._timer.start(WATCH_EVERY)
 
-    # What is looked at
+    # What the user chose
 
     def set_particles(self, particles: Particles, source: RunInput, truth: Path | None = None) -> None:
-        """Take particles that were opened as the input of the next run."""
+        """Make particles the input of the next run."""
         self.particles, self.source, self.truth = particles, source, truth
         self.particles_changed.emit()
 
     def set_settings(self, settings: Settings) -> None:
-        """Take settings for the next run."""
+        """Set the settings of the next run, and store them."""
         if settings != self.settings:
             self.settings = settings
             remember_settings(settings)
             self.settings_changed.emit()
 
     def choose_particle(self, row: int) -> None:
-        """Look at one particle: row of the input."""
+        """Choose a particle, by its row of the input."""
         if row != self.particle:
             self.particle = row
             self.particle_chosen.emit(row)
 
     def choose_direction(self, direction: np.ndarray) -> None:
-        """Look along a direction: `(3,)` unit vector in the map's frame."""
+        """Choose a view direction, a `(3,)` unit vector in the map's frame."""
         self.direction_chosen.emit(np.asarray(direction, dtype=np.float64))
 
     def show_epoch(self, epoch: int | None) -> None:
-        """Go back to the end of an epoch; None: follow the run."""
+        """Show the map at the end of an epoch; None: follow the run."""
         if epoch != self.shown_epoch:
             self.shown_epoch = epoch
             self.epoch_shown.emit(epoch)
 
     def flip_hand(self, flipped: bool) -> None:
-        """Show the map as the other hand, or as the run has it."""
+        """Show the map in the other hand, or as the run has it."""
         if flipped != self.hand_flipped:
             self.hand_flipped = flipped
             self.hand_changed.emit(flipped)
 
     def turn_to(self, rotation: np.ndarray) -> None:
-        """Ask for the map, as it is drawn, seen under `(3, 3)` `rotation`."""
-        self.turn_asked.emit(np.asarray(rotation, dtype=np.float64))
+        """Request that the map, as it is drawn, is turned to `(3, 3)` `rotation`."""
+        self.turn_requested.emit(np.asarray(rotation, dtype=np.float64))
 
     def turn_to_pose(self, rotation: np.ndarray) -> None:
-        """Ask for the map as a particle of the run with pose `(3, 3)` `rotation` shows it, in either hand."""
+        """Request that the map is turned as a particle with pose `(3, 3)` `rotation` shows it, in either hand."""
         self.turn_to(HAND_FLIP @ rotation if self.hand_flipped else rotation)
 
     def turn_view(self, rotation: np.ndarray) -> None:
-        """The map is seen under `(3, 3)` `rotation` now; told by what draws it."""
+        """Note that the map is drawn under `(3, 3)` `rotation` now."""
         if not np.allclose(rotation, self.view, atol=1e-4):
             self.view = np.asarray(rotation, dtype=np.float64)
             self.view_turned.emit(self.view)
 
-    def tell_theme(self, _: object = None) -> None:
-        """napari changed its theme; told by a Qt signal, which forgets panels that are gone."""
+    def announce_theme(self, _: object = None) -> None:
+        """Emit `theme_changed`. Panels connect to it, because Qt disconnects those that were deleted."""
         self.theme_changed.emit()
 
     # The run
 
     @property
     def live(self) -> bool:
-        """Whether the watched run goes on, as far as is known."""
+        """Whether the watched run goes on, by its last status."""
         return self.status is not None and self.status.state in LIVE_STATES
 
     @property
@@ -169,12 +170,12 @@ class Session(QObject):
         return self.thread_of_run is not None and self.thread_of_run.is_alive()
 
     def start(self, folder: RunFolder, own_process: bool = False) -> None:
-        """Drive a run, new or stopped, and watch it: in a thread of this window, or in a process that outlives it.
+        """Drive a run, new or stopped, in a thread of this window or in a process that outlives it; and watch it.
 
         Raises
         ------
         RuntimeError
-            A thread of this window drives a run already.
+            A thread of this window already drives a run.
         """
         if own_process:
             self.process = start_process(folder)
@@ -188,16 +189,16 @@ class Session(QObject):
         return self.source is not None and self.source.to_json() == folder.source.to_json()
 
     def watch(self, folder: RunFolder) -> None:
-        """Show a run: one that was just started, goes on elsewhere, or ended long ago."""
+        """Watch the run in a folder: new, driven elsewhere, or ended."""
         if self.folder is None or self.folder.path != folder.path:
             self.hand_flipped = False
         self._forget(folder)
         self.run_changed.emit()
         self._timer.start(WATCH_EVERY)
-        self._look()
+        self._read_folder()
 
     def send(self, kind: CommandKind) -> Command:
-        """Ask something of the watched run; its answer comes as an event with the command's id."""
+        """Send a command to the watched run, which answers with an event that has the command's id."""
         assert self.folder is not None
         command = Command(kind=kind, reason="by hand")
         self.folder.send(command)
@@ -224,22 +225,22 @@ class Session(QObject):
         self.shown_epoch = None
         self._watch = FolderWatch(folder) if folder is not None else None
 
-    def _look(self) -> None:
+    def _read_folder(self) -> None:
         watch = self._watch
         if watch is not None:
             self._worker.ask("look", lambda: (watch, watch.look()))
         thread = self.thread_of_run
         if thread is not None and thread.error is not None and not thread.is_alive():
-            self._tell_failure(thread.error)
+            self._report_failure(thread.error)
 
-    def _tell_failure(self, error: BaseException) -> None:
-        """Say that the thread of a run failed where the run's folder does not say it: it could not be driven, say."""
+    def _report_failure(self, error: BaseException) -> None:
+        """Show the failure of a thread that could not drive its run, which the run's folder does not record."""
         self.thread_of_run = None
         if self.status is None or self.status.state != "failed":
             self.status = replace(self.status or Status(state="failed"), state="failed", message=with_fields(error))
             self.status_changed.emit(self.status)
 
-    def _hear(self, _: str, answer: tuple[FolderWatch, News]) -> None:
+    def _take_news(self, _: str, answer: tuple[FolderWatch, News]) -> None:
         watch, news = answer
         if watch is not self._watch or not news:
             return
@@ -264,21 +265,21 @@ class Session(QObject):
             self.status_changed.emit(news.status)
             self._timer.setInterval(WATCH_EVERY if self.live else WATCH_EVERY_IDLE)
 
-    def _lost(self, _: str, error: Exception) -> None:
-        # A folder on a network disk may be gone for a moment: look again, more slowly.
+    def _reading_failed(self, _: str, error: Exception) -> None:
+        # A folder on a network disk may be unavailable for a moment, so it is read again, less often.
         log.warning("the run's folder cannot be read: %s", error)
         self._timer.setInterval(WATCH_EVERY_IDLE)
 
 
 _sessions: WeakKeyDictionary[Viewer, Session] = WeakKeyDictionary()
-"""Where a dock finds what it shares with the others: napari hands a widget its viewer, and nothing else."""
+"""Viewer -> session. napari gives a dock its viewer and nothing else, so a dock finds its session here."""
 
 
 def session_of(viewer: Viewer) -> Session:
-    """The session of a viewer; made when it is first asked for."""
-    # napari hands each widget a proxy of its own, which is gone with the widget.
+    """Return the session of a viewer, which the first call makes."""
+    # napari gives each widget a proxy of its own, which is deleted with the widget.
     viewer = getattr(viewer, "__wrapped__", viewer)
     if viewer not in _sessions:
         _sessions[viewer] = Session()
-        viewer.events.theme.connect(_sessions[viewer].tell_theme)
+        viewer.events.theme.connect(_sessions[viewer].announce_theme)
     return _sessions[viewer]
