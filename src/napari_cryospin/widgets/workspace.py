@@ -1,4 +1,4 @@
-"""The workspace: one command that docks every panel in its place, on a large screen and on a laptop's."""
+"""The workspace: a dock that docks every other panel in its place, on a large screen and on a laptop's."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
 LARGE_SCREEN = (1500, 850)
-"""Pixels of a screen on which all panels have a place side by side."""
-RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 430, 380
-UPPER_SHARE = 0.42  # of the right side's height, for particles, run and export
-BOTTOM_HEIGHT, BOTTOM_HEIGHT_SMALL = 330, 280
+"""Width and height, pixels, from which a screen has room for all panels side by side."""
+RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 430, 380  # pixels, on a large and on a small screen
+UPPER_SHARE = 0.42  # of the right column's height, for particles, run and export
+BOTTOM_HEIGHT, BOTTOM_HEIGHT_SMALL = 330, 280  # pixels
 
 
-# A panel's module is imported when the panel is first made: all of them at once would keep the window waiting.
+# The module of a panel is imported when the panel is made, because importing all of them would keep the window waiting.
 
 
 def _particles(viewer: Viewer) -> QWidget:
@@ -76,7 +76,7 @@ def _orientations(viewer: Viewer) -> QWidget:
 
 @dataclass(frozen=True)
 class Place:
-    """A panel: what makes it, and what it is for."""
+    """A panel of the workspace: the function that makes it, and its tooltip."""
 
     make: Callable[[Viewer], QWidget]
     tip: str
@@ -92,20 +92,20 @@ PANELS = {
     "Heads": Place(_heads, "What share of the particles each head wins, and where"),
     "Orientations": Place(_orientations, "View directions of all particles"),
 }
-"""Title -> panel. Each is made when it is first seen."""
+"""Title -> panel, which is made when it is first visible."""
 RIGHT_PANELS = ("Particles", "Run", "Export")
 BOTTOM_PANELS = ("Convergence", "Heads", "Orientations")
 
 
 class PanelTabs(QTabWidget):
-    """Tabs of panels, each made when it is first seen.
+    """Tabs of panels, each of which is made when it is first visible.
 
     Parameters
     ----------
     viewer
-        napari's.
+        Viewer of napari.
     titles
-        Titles in `PANELS`.
+        Titles of panels in `PANELS`.
     """
 
     def __init__(self, viewer: Viewer, titles: tuple[str, ...]) -> None:
@@ -114,23 +114,24 @@ class PanelTabs(QTabWidget):
         self.setDocumentMode(True)
         bar = self.tabBar()
         assert bar is not None
-        bar.setDrawBase(False)  # a white line beside the tabs, in either theme
+        bar.setDrawBase(False)  # The base is a white line beside the tabs, in either theme.
         self.setStyleSheet("QTabBar::tab { padding: 5px 12px; }")
         for title in titles:
             self.add(title)
         self.currentChanged.connect(self._fill)
 
     def add(self, title: str) -> None:
+        """Add the tab of a panel."""
         page = QWidget()
         QVBoxLayout(page).setContentsMargins(0, 0, 0, 0)
         self.setTabToolTip(self.addTab(page, title), PANELS[title].tip)
 
     def index_of(self, title: str) -> int:
-        """Position of a tab; -1: there is none of this name."""
+        """Return the position of a tab; -1: there is none with this title."""
         return next((index for index in range(self.count()) if self.tabText(index) == title), -1)
 
     def panel(self, title: str) -> QWidget:
-        """A tab's panel, made now if it has not been seen yet."""
+        """Return the panel of a tab, which is made now if it was not visible yet."""
         index = self.index_of(title)
         self._fill(index)
         item = self.widget(index).layout().itemAt(0)  # type: ignore[union-attr]
@@ -148,12 +149,12 @@ class PanelTabs(QTabWidget):
 
 
 class BottomRow(QWidget):
-    """The live map's strip, and beneath it what the run tells of itself; the latter can be folded away.
+    """The strip of the live map, and beneath it the plots of the run, which can be folded away.
 
     Parameters
     ----------
     viewer
-        napari's.
+        Viewer of napari.
     """
 
     def __init__(self, viewer: Viewer) -> None:
@@ -175,14 +176,14 @@ class BottomRow(QWidget):
 
     def _fold(self, folded: bool) -> None:
         self.fold.setText("▴" if folded else "▾")
-        # Only the row of tabs stays: a click on one of them unfolds it.
+        # Only the row of tabs remains; a click on a tab unfolds the plots.
         bar = self.tabs.tabBar()
         assert bar is not None
         self.tabs.setMaximumHeight(bar.sizeHint().height() if folded else 16777215)
         self.set_height()
 
     def set_height(self) -> None:
-        """Give the dock around it the height that is wanted now."""
+        """Resize the dock around it to its present content."""
         dock = dock_of(self)
         window = None if dock is None else dock.parent()
         if dock is not None and isinstance(window, QMainWindow):
@@ -191,17 +192,17 @@ class BottomRow(QWidget):
 
 
 class Workspace(PanelTabs):
-    """The column on the right; when it is first shown it docks the other panels.
+    """The right column of the workspace; when it is first shown, it docks the other panels.
 
     Parameters
     ----------
     napari_viewer
-        Given by napari.
+        Viewer, given by napari.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, RIGHT_PANELS)
-        # napari's title bar covers the first pixels of a dock's widget.
+        # The title bar of napari covers the first pixels of a dock's widget.
         self.setStyleSheet("QTabBar::tab { padding: 9px 12px 5px 12px; }")
         self.arranged = False
 
@@ -211,7 +212,7 @@ class Workspace(PanelTabs):
             QTimer.singleShot(0, self.arrange)
 
     def arrange(self) -> None:
-        """Dock what is not docked yet, each in its place."""
+        """Dock the panels that are not docked yet, each in its place."""
         dock = dock_of(self)
         window = None if dock is None else dock.parent()
         if dock is None or not isinstance(window, QMainWindow):
@@ -230,7 +231,7 @@ class Workspace(PanelTabs):
             self.add("Posterior")
         elif self.index_of("Posterior") < 0:
             self._dock_posterior(window, dock)
-        if not first:  # what the user made wider stays wide
+        if not first:  # A width that the user chose stays.
             return
         width = RIGHT_WIDTH if large else RIGHT_WIDTH_SMALL
         window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
@@ -243,26 +244,26 @@ class Workspace(PanelTabs):
         dock = dock_of(panel)
         if dock is not None and not dock.isFloating():
             window.splitDockWidget(column, dock, Qt.Orientation.Vertical)
-            # Later: the window has to lay out the new dock first.
+            # This is done later, because the window lays out the new dock first.
             QTimer.singleShot(0, lambda: _share_height(window, column, dock))
 
 
 def _share_height(window: QMainWindow, upper: QDockWidget, lower: QDockWidget) -> None:
-    """The posterior gets the larger part: its sphere and candidates are to be seen without scrolling."""
+    """Give the posterior the larger part, so that sphere and candidates are visible without scrolling."""
     height = window.height()
     first = round(UPPER_SHARE * height)
     window.resizeDocks([upper, lower], [first, height - first], Qt.Orientation.Vertical)
 
 
 def is_large(widget: QWidget) -> bool:
-    """Whether a widget's screen has room for all panels side by side."""
+    """Return whether the screen of a widget has room for all panels side by side."""
     screen = widget.screen()
     size = screen.availableGeometry() if screen is not None else widget.window().rect()  # type: ignore[union-attr]
     return bool(size.width() >= LARGE_SCREEN[0] and size.height() >= LARGE_SCREEN[1])
 
 
 def open_workspace(viewer: Viewer) -> Workspace:
-    """Dock everything; what is docked already stays as it is."""
+    """Open the workspace; panels that are docked already stay as they are."""
     dock, workspace = viewer.window.add_plugin_dock_widget(PLUGIN_NAME, WORKSPACE)
     dock.show()
     workspace.arrange()

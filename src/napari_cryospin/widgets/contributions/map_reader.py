@@ -1,4 +1,4 @@
-"""napari's reader of MRC maps: Angstrom, contrast limits given, surface at the level at which ChimeraX starts."""
+"""Reader of MRC maps for napari: in Angstrom, with contrast limits, as a surface at ChimeraX's first contour."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ log = logging.getLogger(__name__)
 
 
 def map_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
-    """Function that reads the map or maps, or None where one of them is no map (an image stack, say)."""
+    """Return the function that reads maps, or None where a file is no map (an image stack, say)."""
     return read_map_layers if all(is_map(one) for one in as_paths(path)) else None
 
 
 def read_map_layers(path: str | Sequence[str]) -> list[LayerData]:
-    """One image layer for each map."""
+    """Read maps, each as an image layer."""
     return [map_layer(one) for one in as_paths(path)]
 
 
 def map_layer(path: Path) -> LayerData:
-    """Image layer of a map, drawn in Angstrom; in pixels where the header does not say the pixel size (0)."""
+    """Read a map as an image layer in Angstrom, or in pixels where the pixel size of the header is 0."""
     density, pixel_size = read_map(path)
     low, level, high = (float(one) for one in np.quantile(density, [0.5, 1 - CONTOUR_ENCLOSES, 1]))
     keywords: dict[str, Any] = {
@@ -45,7 +45,7 @@ def map_layer(path: Path) -> LayerData:
 
 
 def is_map(path: Path) -> bool:
-    """Whether the header tells of a cube; image stacks and tomograms are other readers' part."""
+    """Return whether a file holds a cube; image stacks and tomograms are left to other readers."""
     try:
         return len(set(mrc_header(path).shape)) == 1
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""napari's writer of MRC maps: a 3D layer with its pixel size."""
+"""Writer of MRC maps for napari: a 3D layer with its pixel size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_cryospin.io.mrc import write_map
 
-ANGSTROM = {"angstrom": 1.0, "nanometer": 10.0, "micrometer": 1e4, "millimeter": 1e7, "meter": 1e10}
+ANGSTROM_PER_UNIT = {"angstrom": 1.0, "nanometer": 10.0, "micrometer": 1e4, "millimeter": 1e7, "meter": 1e10}
 
 
 def write_map_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -19,21 +19,23 @@ def write_map_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[st
     path
         File to write.
     data
-        `(z, y, x)`; of a multiscale layer the finest level is taken.
+        Values `(z, y, x)`; of a multiscale layer the finest level is written.
     attributes
-        The layer's; its scale is the pixel size, in Angstrom unless its units are other lengths.
+        Attributes of the layer; its scale is the pixel size, in Angstrom unless its units are other lengths.
 
     Raises
     ------
     ValueError
-        The layer is not 3D, or its voxels are no cubes.
+        The layer is not 3D, or its voxels are not cubes.
     """
     values = np.asarray(data[0] if isinstance(data, list) else data)
     name = attributes.get("name", "layer")
     if values.ndim != 3 or attributes.get("rgb"):
         raise ValueError(f"{path}: layer {name!r} has shape {values.shape}; expected three dimensions, z, y, x")
     units = [str(unit) for unit in attributes.get("units") or ("angstrom",) * 3]
-    scale = [float(size) * ANGSTROM.get(unit, 1.0) for size, unit in zip(attributes["scale"], units, strict=True)]
+    scale = [
+        float(size) * ANGSTROM_PER_UNIT.get(unit, 1.0) for size, unit in zip(attributes["scale"], units, strict=True)
+    ]
     if not np.allclose(scale, scale[0], rtol=1e-3):
         raise ValueError(f"{path}: layer {name!r} has voxels of {scale} Å along z, y, x; expected cubes")
     write_map(path, values, scale[0])

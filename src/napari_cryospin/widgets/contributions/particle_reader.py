@@ -1,4 +1,4 @@
-"""napari's readers of particles and of runs: both open in the workspace, where there is a window."""
+"""Readers of particles and of runs for napari, which open both in the workspace where there is a window."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 Reader = Callable[[str | Sequence[str]], "list[LayerData]"]
 NO_LAYERS: list[Any] = [(None,)]
-"""What napari takes as: done, and no layer to add."""
+"""Answer of a reader by which napari adds no layer."""
 
 
 def particle_reader(path: str | Sequence[str]) -> Reader | None:
-    """Function that opens particles, or None where one of the files is a map."""
+    """Return the function that opens particles, or None where one of the files is a map."""
     paths = as_paths(path)
     return None if any(one.suffix.lower() == ".mrc" and is_map(one) for one in paths) else show_particles
 
@@ -39,7 +39,7 @@ def show_particles(path: str | Sequence[str]) -> list[LayerData]:
 
 
 def run_reader(path: str | Sequence[str]) -> Reader | None:
-    """Function that shows a run, or None where the folder holds none."""
+    """Return the function that shows a run, or None where the folder holds none."""
     (folder, *others) = as_paths(path)
     return show_run if not others and (folder / "input.json").is_file() else None
 

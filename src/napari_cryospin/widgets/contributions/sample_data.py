@@ -1,4 +1,4 @@
-"""napari's File > Open Sample: particles simulated from three molecules, opened in the workspace; their true maps."""
+"""Entries of File > Open Sample in napari: particles simulated from three molecules, and their true maps."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
 
 def spliceosome() -> list[LayerData]:
-    """Pre-catalytic spliceosome (PDB 5NRL)."""
+    """Open the pre-catalytic spliceosome (PDB 5NRL)."""
     return _open("spliceosome")
 
 
 def spike() -> list[LayerData]:
-    """Closed SARS-CoV-2 spike (PDB 6VXX)."""
+    """Open the closed SARS-CoV-2 spike (PDB 6VXX)."""
     return _open("spike")
 
 
 def hsp90() -> list[LayerData]:
-    """Hsp90-Sba1 (PDB 2CG9)."""
+    """Open Hsp90-Sba1 (PDB 2CG9)."""
     return _open("hsp90")
 
 
 def _open(key: str) -> list[LayerData]:
-    """The true map as a hidden layer; its particles are simulated meanwhile, and open in the workspace."""
+    """Return the true map as a hidden layer; the particles are simulated meanwhile, and open in the workspace."""
     from napari import current_viewer
 
     from napari_cryospin.widgets.session.docks import reveal

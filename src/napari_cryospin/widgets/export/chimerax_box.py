@@ -1,4 +1,4 @@
-"""The map in ChimeraX: a new window with all that the run has, or one model in a running one, kept up to date."""
+"""Box for ChimeraX: open the run in a new ChimeraX, or keep a model in a running one up to date."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class ChimeraXBox(QGroupBox):
-    """Buttons for ChimeraX; what they begin is the session's.
+    """Buttons for ChimeraX; the session owns the job that they start.
 
     Parameters
     ----------
     session
-        Whose run is shown.
+        Session whose run is shown.
     options
-        Gives the options of an export: which map, hand and look.
+        Returns the options of an export: which map, hand, contour and colour.
     """
 
     def __init__(self, session: Session, options: Callable[[], ExportOptions]) -> None:
@@ -79,7 +79,7 @@ class ChimeraXBox(QGroupBox):
 
 
 def look_of(session: Session) -> ChimeraXView:
-    """Contour and colour of the map as the window shows it; as ChimeraX has it, where the window shows none."""
+    """Return contour and colour of the map in the window; those of ChimeraX where the window shows no map."""
     live = find_live_map(session)
     if live is None or live.picture is None:
         return ChimeraXView()

@@ -1,4 +1,4 @@
-"""What is shown in ChimeraX: it belongs to the window, and goes on when the panel that began it is closed."""
+"""Job that shows a run in ChimeraX. The session owns it, so it goes on when the panel is closed."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 
 class ChimeraXJob(QObject):
-    """Starts ChimeraX on a run's files, and keeps one model in a running one up to date; both from a thread.
+    """Job that starts ChimeraX on a run's files, or keeps a model in a running ChimeraX up to date, in a thread.
 
     Parameters
     ----------
     session
-        Also the parent.
+        Session; also the parent.
 
     Attributes
     ----------
     port, follows
-        Where ChimeraX listens; whether it gets each new map.
+        Port on which ChimeraX listens; whether it receives each new map.
     live
-        The model that is kept up to date; None: there is none.
+        Model that is kept up to date; None: there is none.
     opening
         Whether files are being written to start ChimeraX on.
     said, went_wrong
-        What is to be said; whether it is bad news.
+        Text for the user; whether it reports a failure.
     """
 
     changed = Signal()
@@ -48,7 +48,7 @@ class ChimeraXJob(QObject):
         self.port, self.follows = PORT, True
         self.live: LiveModel | None = None
         self.opening, self.said, self.went_wrong = False, "", False
-        self._of: Path | None = None  # the run whose map is shown
+        self._of: Path | None = None  # folder of the run whose map is shown
         self._worker = Worker("cryospin-chimerax", self)
         self._worker.answered.connect(self._done)
         self._worker.failed.connect(self._failed)
@@ -59,13 +59,13 @@ class ChimeraXJob(QObject):
         self._rest()
 
     def listen_at(self, port: int) -> None:
-        """Talk to ChimeraX on another port from now on."""
+        """Use another port of ChimeraX from now on."""
         if port != self.port:
             self.port = port
             self._rest()
 
     def set_follows(self, follows: bool) -> None:
-        """Send each new map, or leave the model as it is."""
+        """Set whether each new map is sent."""
         self.follows = follows
         self.changed.emit()
 
@@ -76,7 +76,7 @@ class ChimeraXJob(QObject):
             return
 
         def work() -> str:
-            find_chimerax()  # before anything is written
+            find_chimerax()  # This fails before anything is written.
             script = export_run(folder, "chimerax", folder.path / "exported" / "chimerax", options=options).paths[0]
             open_in_chimerax(script)
             return f"Started ChimeraX on {script}"
@@ -95,7 +95,7 @@ class ChimeraXJob(QObject):
         self._show(snapshot)
 
     def _rest(self) -> None:
-        """Nothing is sent, and it is said how to begin."""
+        """Stop sending, and show how to begin."""
         self.live = None
         self._say(f"To send to ChimeraX, type there once:\n{REMOTE_CONTROL_COMMAND.format(port=self.port)}")
 
@@ -113,7 +113,7 @@ class ChimeraXJob(QObject):
 
     def _new_run(self) -> None:
         folder = self.session.folder
-        if folder is None or folder.path != self._of:  # not the same one told anew
+        if folder is None or folder.path != self._of:  # Another run, not the same one that began anew.
             self._rest()
 
     def _show(self, snapshot: Snapshot) -> None:
@@ -134,13 +134,13 @@ class ChimeraXJob(QObject):
         self.opening &= kind != "open"
         text = str(error)
         if kind == "send":
-            self.live = None  # it went: not tried again with every map
+            self.live = None  # The model is lost, so later maps are not sent.
             text = f"Nothing more is sent to ChimeraX: {text}"
         self._say(text, went_wrong=True)
         show_error(text)
 
 
 def chimerax_job_of(session: Session) -> ChimeraXJob:
-    """What the session shows in ChimeraX; made when it is first asked for."""
+    """Return the session's job for ChimeraX, which the first call makes."""
     found = session.findChild(ChimeraXJob)
     return found if isinstance(found, ChimeraXJob) else ChimeraXJob(session)

@@ -1,4 +1,4 @@
-"""An export under way: it belongs to the window, and goes on when the panel that began it is closed."""
+"""Job that writes an export. The session owns it, so it goes on when the panel is closed."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from napari_cryospin.widgets.session.session import Session
 
 
 class ExportJob(QObject):
-    """Writes in a thread, one export at a time.
+    """Job that writes exports in a thread, one at a time.
 
     Parameters
     ----------
     session
-        Also the parent.
+        Session; also the parent.
 
     Attributes
     ----------
     busy, share
-        Whether something is being written, and how much of it is done, 0 to 1.
+        Whether an export is being written, and the share of it that is done, 0 to 1.
     said, failed
-        What is to be said of it, or of the last one; whether that went wrong.
+        Text on the present or the last export for the user; whether the last one failed.
     written
-        The place of the last export, where it was written; None: there was none.
+        Path of the last export; None: there was none.
     """
 
     changed = Signal()
-    _progressed = Signal(float, str)  # from the thread
+    _progressed = Signal(float, str)  # emitted by the thread
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -54,7 +54,7 @@ class ExportJob(QObject):
     def start(
         self, run: RunFolder | RunResults, to: str, out: Path, selection: Selection, options: ExportOptions
     ) -> None:
-        """Begin to write; parameters as of `export_run`."""
+        """Start an export; the parameters are those of `export_run`."""
         self._stop = stop = threading.Event()
         self.busy, self.share, self.said, self.failed, self.written = True, 0.0, "", False, None
         tell = self._progressed.emit
@@ -62,7 +62,7 @@ class ExportJob(QObject):
         self.changed.emit()
 
     def cancel(self) -> None:
-        """Break it off; nothing stays half-written."""
+        """Cancel the export; no file is left half-written."""
         self._stop.set()
         self.said = "Cancelling..."
         self.changed.emit()
@@ -104,6 +104,6 @@ class ExportJob(QObject):
 
 
 def export_job_of(session: Session) -> ExportJob:
-    """The session's exports; made when it is first asked for."""
+    """Return the session's job of exports, which the first call makes."""
     found = session.findChild(ExportJob)
     return found if isinstance(found, ExportJob) else ExportJob(session)

@@ -1,4 +1,4 @@
-"""Export: which particles, for which program, where to; and the map in ChimeraX, live."""
+"""Panel of exports: which particles, for which program, to which place; and the box for ChimeraX."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 EXPORT_EMPTY_TEXT = "Nothing to export yet.\n\nStart a run, or attach to the folder of one, in the Run panel."
 EXPORT_WAITING_TEXT = "Particles can be chosen and exported when the run's first epoch has ended."
 SUGGESTED_NAMES = {"relion": "particles.star"}
-"""What is suggested as a name, where it is not that of the program."""
+"""Program -> name that is proposed for the file, where it is not the program's."""
 STAR_CHOICES = {"STAR version as the input's": "same", "STAR version 3.1 or later": "3.1"}
 PRIMARY_CHOICES = {"Map: the best there is": None, "Map: sharpened": "sharpened", "Map: low-passed": "filtered",
            "Map: unfiltered": "unfiltered"}  # fmt: skip
@@ -52,16 +52,16 @@ PROGRAM_OPTIONS = {
     "emdb": ("primary", "sharpen"),
     "chimerax": ("primary", "series", "sharpen"),
 }
-"""What can be chosen for a program."""
+"""Program -> widgets of the options that its export uses."""
 
 
 class ExportPanel(Panel):
-    """Selection of particles, the programs that can be written for, and ChimeraX.
+    """Panel with the selection of particles, the programs to write for, and ChimeraX.
 
     Parameters
     ----------
     napari_viewer
-        Given by napari.
+        Viewer, given by napari.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -90,7 +90,7 @@ class ExportPanel(Panel):
         self._program_chosen()
         self._new_run()
 
-    # Parts
+    # Widgets
 
     def _make_export(self) -> QGroupBox:
         box = QGroupBox("What for")
@@ -149,7 +149,7 @@ class ExportPanel(Panel):
         self.choice.plot.set_theme(theme)
         self.sharpen.set_theme(theme)
 
-    # What the run knows
+    # Particles of the run
 
     def _new_run(self) -> None:
         self.choice.forget(EXPORT_WAITING_TEXT)
@@ -191,7 +191,7 @@ class ExportPanel(Panel):
         self.choice.forget(f"What is known of the particles cannot be read: {error}")
         self.show_content()
 
-    # What is wanted
+    # Options
 
     @property
     def _name(self) -> str:
@@ -211,10 +211,10 @@ class ExportPanel(Panel):
     def _suggest_place(self) -> None:
         if self.session.folder is not None:
             self.place.setText(str(self.session.folder.path / "exported" / SUGGESTED_NAMES.get(self._name, self._name)))
-            self.place.setCursorPosition(len(self.place.text()))  # its end tells more
+            self.place.setCursorPosition(len(self.place.text()))  # The end of a path says more than its beginning.
 
     def options(self) -> ExportOptions:
-        """How to write, as it is chosen here and as the map is shown."""
+        """Return the options of the export, from this panel and from how the map is shown."""
         look, choices = look_of(self.session), PROGRAM_OPTIONS.get(self._name, ())
         chosen: dict[str, Any] = {"star": self.star.currentData(), "statistics": self.statistics.isChecked()}
         chosen |= {"primary": self.primary.currentData(), "series": self.series.isChecked(), **self.sharpen.options}
@@ -225,7 +225,7 @@ class ExportPanel(Panel):
         return ExportOptions(flip_hand=self.session.hand_flipped, **chosen, **shown)
 
     def ask_place(self) -> None:
-        """Ask where to."""
+        """Let the user choose the place."""
         suffix = EXPORTERS[self._name].suffix
         start = Path(self.place.text())
         start = next(path for path in (start, *start.parents) if path.is_dir()) if not suffix else start
@@ -240,19 +240,19 @@ class ExportPanel(Panel):
     # Exporting
 
     def export(self) -> None:
-        """Write for the chosen program."""
+        """Start the export for the chosen program."""
         exporter, out = EXPORTERS[self._name], Path(self.place.text().strip()).expanduser().absolute()
         if exporter.suffix and out.suffix.lower() != exporter.suffix:
             out = out.with_name(out.name + exporter.suffix)
         run: RunFolder | RunResults | None = self.session.folder
         selection = Selection()
-        if exporter.of == "particles":  # those that are counted here, though the run may have gone on
+        if exporter.of == "particles":  # These particles were counted, though the run may have gone on.
             run, selection = self.choice.results, self.choice.selection
         if run is not None:
             self.job.start(run, self._name, out, selection, self.options())
 
     def _tell(self, _: object = None) -> None:
-        """Show what can be done, and what is being done."""
+        """Show which actions are possible, and the state of the export."""
         job = self.job
         ready = EXPORTERS[self._name].of == "run" or self.choice.chosen is not None
         self.export_button.setEnabled(ready and not job.busy and bool(self.place.text().strip()))
@@ -280,7 +280,7 @@ def _has_poses(folder: RunFolder) -> bool:
 
 
 def _combo(items: dict[str, Any]) -> QComboBox:
-    """A choice that stays narrow however long its words are."""
+    """Make a combo box that stays narrow however long its texts are."""
     combo = QComboBox()
     combo.setMinimumContentsLength(12)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

@@ -1,4 +1,4 @@
-"""Which particles: a plot of their figures to draw in, a condition, and the view that the map is seen from."""
+"""Choice of particles: a lasso in a plot of their figures, a condition, and the present view of the map."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
 
 UNITS = {"entropy": "nats", "rot": "degrees", "tilt": "degrees", "psi": "degrees", "shift": "Å"}
-VIEW_REST = 150  # ms that the map must rest until particles near its view are counted
+VIEW_REST = 150  # ms for which the map must rest before particles near its view are counted
 PLOT_HEIGHT = 200
 
 
 class ParticleChoice(QGroupBox):
-    """Chooses particles of a run: everything that is given must hold.
+    """Box that selects particles of a run by conditions, all of which must hold.
 
     Parameters
     ----------
     session
-        Tells the view that the map is seen from.
+        Session that has the present view of the map.
 
     Attributes
     ----------
     results
-        What is known of the particles; None: nothing yet.
+        Results of the run; None: none yet.
     chosen
-        `(j,)` positions in the results; None: the choice cannot be made as it stands.
+        `(j,)` positions of the chosen particles in the results; None: the conditions have an error.
     """
 
     changed = Signal()
@@ -107,17 +107,17 @@ class ParticleChoice(QGroupBox):
         self._resting.setInterval(VIEW_REST)
         self._resting.timeout.connect(self._count)
 
-    # What is known
+    # Results
 
     def show_results(self, results: RunResults) -> None:
-        """Choose among these particles; what was chosen before stays so."""
+        """Offer the particles of these results; the conditions stay."""
         self.results = results
-        if not self.plot.drawing:  # else when the lasso is closed
+        if not self.plot.drawing:  # Otherwise it is drawn when the lasso is closed.
             self._draw()
         self._count()
 
     def forget(self, text: str) -> None:
-        """Nothing is known of particles; says why. The lasso was drawn around those of another run."""
+        """Forget results and lasso, which are those of another run, and show why there are no particles."""
         self.results, self.chosen, self.lasso = None, None, None
         self.plot.clear_lasso()
         self.plot.set_points(np.zeros(0), np.zeros(0), ("", ""), ("", ""))
@@ -127,7 +127,7 @@ class ParticleChoice(QGroupBox):
 
     @property
     def selection(self) -> Selection:
-        """What the user asks for."""
+        """Selection by the present conditions."""
         direction = None
         if self.within.value():
             rot, tilt, _ = euler_from_rotation(self.session.view)
@@ -135,7 +135,7 @@ class ParticleChoice(QGroupBox):
         return Selection(expression=self.condition.text().strip(), direction=direction, rows=self.lasso)
 
     def choose_all(self) -> None:
-        """Forget lasso, condition and view."""
+        """Remove lasso, condition and view."""
         self.lasso = None
         self.plot.clear_lasso()
         self.condition.clear()
@@ -145,7 +145,7 @@ class ParticleChoice(QGroupBox):
     # Drawing and counting
 
     def _draw_anew(self, _: object = None) -> None:
-        self.plot.clear_lasso()  # its outline means nothing along other axes
+        self.plot.clear_lasso()  # The outline has no meaning along other axes.
         self._draw()
         self._count()
 
@@ -206,7 +206,7 @@ class ParticleChoice(QGroupBox):
 
 
 def known(results: RunResults, name: str) -> NDArray[np.float64]:
-    """`(k,)` values of a figure; nan where the run does not know it."""
+    """Return `(k,)` values of a figure; nan where the run does not have it."""
     try:
         return results.column(name)
     except ValueError:
@@ -214,12 +214,12 @@ def known(results: RunResults, name: str) -> NDArray[np.float64]:
 
 
 def labelled(name: str) -> str:
-    """A figure's name with its unit."""
+    """Write the name of a figure with its unit."""
     return f"{name} ({UNITS[name]})" if name in UNITS else name
 
 
 def with_range(condition: str, name: str, low: float, high: float) -> str:
-    """A condition that also asks for a range of a figure; a range of it that was asked for before gives way."""
+    """Add a range of a figure to a condition; it replaces an earlier range of the same figure."""
     term = name
     if np.isfinite(low):
         term = f"{low:.4g} < {term}"

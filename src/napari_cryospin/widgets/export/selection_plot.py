@@ -1,4 +1,4 @@
-"""Particles as points, any two of their figures against each other: a lasso, or a range along an axis, chooses some."""
+"""Scatter plot of two figures of particles, in which a lasso or a range along an axis chooses some of them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from napari_cryospin.widgets.kit.colours import Theme
 from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, SECOND, Plot
 
 DRAWN_POINTS = 5000
-"""Points that are drawn at most; lasso and range take in the others as well."""
+"""Largest number of points that are drawn; lasso and range choose among all particles."""
 SELECTION_TITLE = "Particles (lasso, or drag an axis)"
 OUTLINE_CORNERS = 200
-"""Of an outline, at most."""
+"""Largest number of corners of an outline."""
 
 
 class SelectionPlot(Plot):
-    """A scatter plot with a lasso: press, draw around particles, let go; along an axis: from here to there.
+    """Scatter plot with a lasso: press, draw around particles, release; dragging along an axis chooses a range.
 
-    `lassoed` gives the outline `(p, 2)` in the plot's coordinates; `ranged` the name of a figure and two limits, of
-    which one may be infinite.
+    `lassoed` gives the outline `(p, 2)` in the plot's coordinates; `ranged` gives the name of a figure and two limits,
+    one of which may be infinite.
     """
 
     lassoed = Signal(object)
@@ -35,8 +35,8 @@ class SelectionPlot(Plot):
         self.chosen = np.zeros(0, dtype=bool)
         self.names = ("", "")
         self._outline: list[tuple[float, float]] = []
-        self._axis: int | None = None  # 0, 1: a range along x or y is being drawn
-        # Two sets of one colour each: a brush for every point would take far longer to draw.
+        self._axis: int | None = None  # 0 or 1 while a range along x or y is drawn
+        # There are two items with one colour each, because a brush for every point would take far longer to draw.
         self._others, self._points = (pg.ScatterPlotItem(size=3, pen=None) for _ in range(2))
         self._line, self._box = (pg.PlotDataItem(pen=pg.mkPen(SECOND, width=1.5)) for _ in range(2))
         for item in (self._others, self._points, self._line, self._box):
@@ -52,7 +52,7 @@ class SelectionPlot(Plot):
         viewport.installEventFilter(self)
 
     def set_points(self, x: NDArray, y: NDArray, names: tuple[str, str], labels: tuple[str, str]) -> None:
-        """Show particles: `(k,)` figures along both axes, nan where one is not known; their names, and with units."""
+        """Show particles: `(k,)` figures along both axes, nan where unknown; names, and labels with units."""
         self.x, self.y, self.names = np.asarray(x, float), np.asarray(y, float), names
         self.chosen = np.ones(len(self.x), dtype=bool)
         self.set_label(labels[0])
@@ -72,7 +72,7 @@ class SelectionPlot(Plot):
 
     @property
     def drawing(self) -> bool:
-        """Whether the user is about to choose: the plot should stay as it is."""
+        """Whether the user is drawing, so that the plot should not change."""
         return bool(self._outline)
 
     def set_theme(self, theme: Theme) -> None:
@@ -93,7 +93,7 @@ class SelectionPlot(Plot):
             part = shown[self.chosen[shown] == chosen]
             item.setData(self.x[part], self.y[part], brush=pg.mkBrush(colour))
 
-    # The mouse
+    # Mouse
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         if not isinstance(event, QMouseEvent) or not len(self.x):
@@ -124,7 +124,7 @@ class SelectionPlot(Plot):
             self.lassoed.emit(corners[:: -(-len(corners) // OUTLINE_CORNERS)])
 
     def _range(self) -> tuple[float, float]:
-        """From where along the axis to where; past its end: infinite."""
+        """Return the limits of the range along the axis; past the end of the axis a limit is infinite."""
         axis = self._axis or 0
         start, now = self._outline[0][axis], self._outline[-1][axis]
         first, last = self.plotItem.vb.viewRange()[axis]
@@ -132,7 +132,7 @@ class SelectionPlot(Plot):
         return (-np.inf if low < first else low), (np.inf if high > last else high)
 
     def _range_corners(self) -> list[tuple[float, float]]:
-        """The range as a box across the plot."""
+        """Return the corners of the range as a box across the plot."""
         assert self._axis is not None
         (left, right), (bottom, top) = self.plotItem.vb.viewRange()
         low, high = self._range()
@@ -143,7 +143,7 @@ class SelectionPlot(Plot):
         return [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
 
     def _axis_under(self, event: QMouseEvent) -> int | None:
-        """0, 1: pressed beneath the plot, or to the left of it."""
+        """Return 0 for a press beneath the plot, 1 for one to the left of it; None: elsewhere."""
         area, place = self.plotItem.vb.sceneBoundingRect(), self.mapToScene(event.pos())
         return 0 if place.y() > area.bottom() else 1 if place.x() < area.left() else None
 
@@ -153,7 +153,7 @@ class SelectionPlot(Plot):
 
 
 def inside(outline: NDArray, x: NDArray, y: NDArray) -> NDArray[np.int64]:
-    """Positions of the `(k,)` points inside an outline `(p, 2)`; nan lies nowhere."""
+    """Return the positions of the `(k,)` points inside an outline `(p, 2)`; a nan is never inside."""
     (left, bottom), (right, top) = outline.min(0), outline.max(0)
     near = np.flatnonzero((x >= left) & (x <= right) & (y >= bottom) & (y <= top))
     within = Outline(outline, closed=False).contains_points(np.stack((x[near], y[near]), axis=-1))

@@ -1,4 +1,4 @@
-"""How the sharpened map is made: B-factor and low-pass, automatic or by hand, with what they do to the amplitudes."""
+"""Box of the sharpened map: B-factor and low-pass, automatic or by hand, and their effect on the amplitudes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ FSC_COLOURS = {"corrected": ACCENT, "masked": SECOND, "unmasked": QUIET}
 
 
 class SharpenBox(QWidget):
-    """Fields for B-factor and low-pass, the Guinier plot with what they make of it, and the FSC.
+    """Fields for B-factor and low-pass, the Guinier plot before and after them, and the FSC.
 
     Parameters
     ----------
     session
-        Whose run's results are shown.
+        Session whose run's results are shown.
     """
 
     changed = Signal()
@@ -80,18 +80,18 @@ class SharpenBox(QWidget):
         return switch
 
     def set_theme(self, theme: Theme) -> None:
-        """Take on the colours of a theme."""
+        """Apply the colours of a theme."""
         for plot in (self.guinier, self.fsc):
             plot.set_theme(theme)
 
     @property
     def options(self) -> dict[str, float | None]:
-        """B-factor (A^2) and low-pass (A) by their names in the options of an export; None: automatic."""
+        """B-factor (A^2) and low-pass (A), by their names in the options of an export; None: automatic."""
         fields = {"b_factor": self.b_factor, "low_pass": self.low_pass}
         return {name: field.value() if self.by_hand[name].isChecked() else None for name, field in fields.items()}
 
     def load(self) -> None:
-        """Read the run's results anew."""
+        """Read the run's results again."""
         folder = self.session.folder
         if folder is None:
             self._show(None)
@@ -125,7 +125,7 @@ class SharpenBox(QWidget):
             self._draw_fsc(figures.fsc)
 
     def _automatic(self, _: object = None) -> None:
-        """Fields that are not set by hand show what is taken."""
+        """Show the automatic values in the fields that are not set by hand."""
         if self.figures is None:
             return
         nyquist = 2 * self.figures.pixel_size

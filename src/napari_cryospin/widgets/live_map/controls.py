@@ -1,4 +1,4 @@
-"""How the map is drawn: surface or volume, level, half, hand; a row that becomes a column where it is narrow."""
+"""Controls of the live map: surface or volume, level, half, hand; a row that becomes a column where it is narrow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RENDERINGS = {
     "Volume, brightest": ("mip", "The brightest voxel behind every pixel"),
 }
 HALF_CHOICES = {"Half 1": 1, "Half 2": 2, "Mean": 0}
-_LEVEL_STEPS = 1000  # of the level's slider
+_LEVEL_STEPS = 1000  # of the slider of the level
 
 
 class MapControls(QWidget):
@@ -27,13 +27,13 @@ class MapControls(QWidget):
     Parameters
     ----------
     live
-        What they control.
+        Live map that they control.
     """
 
     def __init__(self, live: LiveMap) -> None:
         super().__init__()
         self.live = live
-        self._range = (0.0, 1.0)  # of the level, in standard deviations
+        self._range = (0.0, 1.0)  # of the level, in standard deviations of the map
         self.rendering = QComboBox()
         for name, (value, tip) in RENDERINGS.items():
             self.rendering.addItem(name, value)
@@ -83,20 +83,20 @@ class MapControls(QWidget):
 
     @property
     def width_of_row(self) -> int:
-        """Pixels that the controls need side by side, however they lie now."""
+        """Width of all controls side by side, pixels, however they are laid out now."""
         parts = [
             item.minimumSize().width() for k in range(self.row.count()) if (item := self.row.itemAt(k)) is not None
         ]
         return sum(parts) + self.row.spacing() * (len(parts) - 1)
 
     def stack(self, narrow: bool) -> None:
-        """Lay the controls in a column instead of a row."""
+        """Lay the controls out in a column instead of a row."""
         direction = QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight
         if self.row.direction() != direction:
             self.row.setDirection(direction)
 
     def show_picture(self, picture: MapPicture) -> None:
-        """Take on what is drawn."""
+        """Show the values of the map that is drawn."""
         statistics = picture.statistics
         self._range = statistics.sigma(statistics.low_level), max(1.0, statistics.sigma(statistics.highest))
         sigma = statistics.sigma(picture.level)

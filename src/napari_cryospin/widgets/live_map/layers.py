@@ -1,6 +1,6 @@
-"""The live map of a viewer: follows the run, or shows an earlier epoch, as the user wants to see it.
+"""The live map of a viewer, which follows the run or shows an earlier epoch.
 
-It lives as long as the session: docks that show its controls come and go.
+It lives as long as the session; docks with its controls come and go.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 
 class LiveMap(QObject):
-    """Chooses what is drawn, has it made ready by a thread, and draws it.
+    """The map that is drawn in a viewer; a thread computes what is drawn.
 
     Parameters
     ----------
     viewer
-        Where the map is drawn.
+        Viewer in which the map is drawn.
     session
-        Whose run is shown; also the parent.
+        Session whose run is shown; also the parent.
 
     Attributes
     ----------
     display
-        How the user wants to see the map.
+        Choices of the user on how the map is drawn.
     picture
-        What is drawn; None: nothing yet.
+        Picture that is drawn; None: none yet.
     slices_shown, slices_at
         Whether slices are shown beside the map, and the voxel `(x, y, z)` in which they meet; None: the centre.
     """
@@ -51,7 +51,7 @@ class LiveMap(QObject):
 
     def __init__(self, viewer: Viewer, session: Session) -> None:
         super().__init__(session)
-        self.viewer: Viewer = weakref.proxy(viewer)  # a session must not keep its viewer alive
+        self.viewer: Viewer = weakref.proxy(viewer)  # A session must not keep its viewer alive.
         self.session = session
         self.display = MapDisplay(flipped=session.hand_flipped)
         self.picture: MapPicture | None = None
@@ -74,7 +74,7 @@ class LiveMap(QObject):
         viewer.camera.events.orientation.connect(self._ask)
         self._ask()
 
-    # What the user wants
+    # Choices of the user
 
     def set_display(self, **changes: Any) -> None:
         """Change fields of the display."""
@@ -91,10 +91,10 @@ class LiveMap(QObject):
     def _flip(self, flipped: bool) -> None:
         self.set_display(flipped=flipped)
 
-    # What is there to be shown
+    # Maps of the run
 
     def _new_run(self) -> None:
-        if self._path() != self._folder:  # not the same one told anew
+        if self._path() != self._folder:  # Another run, not the same one that began anew.
             self.layer.remove()
             self._reader = MapReader()
             self.picture = None
@@ -124,7 +124,7 @@ class LiveMap(QObject):
     # Drawing
 
     def _ask(self, _: object = None) -> None:
-        """Have the picture made; one at a time, so that none waits behind another."""
+        """Let the thread make the picture; one at a time, so that no outdated picture waits."""
         source = None if self._closed else self._source()
         if source is None:
             return
@@ -161,12 +161,12 @@ class LiveMap(QObject):
 
 
 def live_map_of(viewer: Viewer) -> LiveMap:
-    """The live map of a viewer; made when it is first asked for."""
+    """Return the live map of a viewer, which the first call makes."""
     session = session_of(viewer)
     return find_live_map(session) or LiveMap(viewer, session)
 
 
 def find_live_map(session: Session) -> LiveMap | None:
-    """The live map of a session; None: no panel has asked for it yet."""
+    """Return the live map of a session; None: no panel needed it yet."""
     found = session.findChild(LiveMap)
     return found if isinstance(found, LiveMap) else None

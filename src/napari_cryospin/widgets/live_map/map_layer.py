@@ -1,4 +1,4 @@
-"""The one layer that shows a run's map: updated in place, made again where the user deleted it."""
+"""The layer that shows a run's map: updated in place, and made again where the user deleted it."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 
 MAP_LAYER_NAME = "cryoSPIN map"
 SURFACE_COLOURMAP = Colormap(["#16263a", "#587fa8", "#c3d9ef"], name="cryoSPIN map")
-"""Brightness of the surface as a calm blue that stands out on dark and on light."""
+"""Colormap of the surface: a calm blue, legible on dark and on light."""
 _BOTH = ("opacity", "blending", "visible", "gamma", "colormap")
 _USER_SETTINGS = {Surface: _BOTH, Image: (*_BOTH, "interpolation2d", "interpolation3d", "attenuation", "rendering")}
-"""What a user may have set in napari's own controls of the layer."""
+"""Layer class -> attributes that the user may set in napari's own controls of the layer."""
 _SHARED = ("opacity", "visible")
 _LIT_PLACE = 0.75
-"""Place in the colormap of a surface that looks towards the light."""
+"""Place in the colormap of a surface that faces the light, 0 to 1."""
 _FRAMED_PART = 0.75
-"""Part of the box that the camera is set to when the first map appears."""
+"""Share of the box that the camera shows when the first map appears."""
 
 
 class MapLayer:
-    """A surface, or a volume where surfaces are not wanted or cannot be shown (slices in 2D).
+    """Layer of a map: a surface, or a volume for other renderings and for slices in 2D.
 
     Parameters
     ----------
     viewer
-        Where the layer is.
+        Viewer with the layer.
     on_level
-        Told of a contour (in the map's units) that the user set in napari's own controls.
+        Called with the contour (in the map's units) that the user set in napari's own controls.
     """
 
     def __init__(self, viewer: Viewer, on_level: Callable[[float], None]) -> None:
-        self.viewer: Viewer = weakref.proxy(viewer)  # a session, which holds this, must not keep its viewer alive
+        self.viewer: Viewer = weakref.proxy(viewer)  # The session holds this, and must not keep its viewer alive.
         self.on_level = on_level
         self.layer: Surface | Image | None = None
         self._styles: dict[type, dict[str, Any]] = {
@@ -52,13 +52,13 @@ class MapLayer:
             Image: {"colormap": "gray"},
         }
         self._shown: MapPicture | None = None
-        self._limits = (0.0, 1.0)  # contrast limits as they were set here
-        self._contrast: tuple[float, ...] | None = None  # as the user set them, in standard deviations
+        self._limits = (0.0, 1.0)  # contrast limits that this class set
+        self._contrast: tuple[float, ...] | None = None  # contrast limits of the user, in standard deviations
         self._busy = False
         self._framed = False
 
     def show(self, picture: MapPicture) -> None:
-        """Draw a picture: in the layer that there is, or in a new one."""
+        """Draw a picture in the present layer, or in a new one."""
         kind = Image if picture.mesh is None else Surface
         self._learn()
         self._busy = True
@@ -74,7 +74,7 @@ class MapLayer:
         self._shown = picture
 
     def remove(self) -> None:
-        """Take the layer away; how the user likes it to look is kept."""
+        """Remove the layer, and keep the user's settings for the next one."""
         self._learn()
         if self.layer is not None and self.layer in self.viewer.layers:
             self.viewer.layers.remove(self.layer)
@@ -83,15 +83,15 @@ class MapLayer:
 
     @property
     def colour(self) -> str:
-        """#rrggbb of the map where it is well lit."""
+        """Colour of the map where it is well lit, #rrggbb."""
         style = self._styles[Surface]["colormap"] if self.layer is None else self.layer.colormap
         red, green, blue = (round(255 * float(part)) for part in style.map(np.array([_LIT_PLACE]))[0, :3])
         return f"#{red:02x}{green:02x}{blue:02x}"
 
-    # What the user set
+    # Settings of the user
 
     def _learn(self) -> None:
-        """Keep what the user set in napari's controls; also of a layer that was deleted."""
+        """Store the settings that the user changed in napari's controls, also those of a deleted layer."""
         layer = self.layer
         if layer is None:
             return
@@ -129,7 +129,7 @@ class MapLayer:
         camera = self.viewer.camera
         before = camera.center, camera.zoom, camera.angles
         self.viewer.add_layer(self.layer)
-        if not first:  # napari looks anew at a layer that is alone; the user looks at this one already
+        if not first:  # napari resets the view for a single layer, and the user chose this view.
             camera.center, camera.zoom, camera.angles = before
         elif len(self.viewer.layers) > 1 and hasattr(self.viewer, "fit_to_view"):
             self.viewer.fit_to_view(layers=[self.layer])
@@ -139,7 +139,8 @@ class MapLayer:
         name, selected = old.name, old in layers.selection
         self._dress(new)
         self.layer = new
-        layers.insert(layers.index(old), new)  # before the old one goes: napari looks anew at a layer that is alone
+        # The new layer comes before the old one goes, because napari resets the view for a single layer.
+        layers.insert(layers.index(old), new)
         layers.remove(old)
         new.name = name
         if selected:
@@ -170,7 +171,7 @@ class MapLayer:
             layer.rendering = rendering
 
     def _limits_of(self, picture: MapPicture) -> tuple[float, float]:
-        """Contrast limits: the user's, or from the mean to the highest voxel."""
+        """Return the contrast limits: those of the user, or from the mean to the highest voxel."""
         statistics = picture.statistics
         low, high = statistics.mean, statistics.highest
         if self._contrast is not None:
@@ -179,7 +180,7 @@ class MapLayer:
 
 
 def as_chimerax(viewer: Viewer) -> None:
-    """Show maps in 3D and in the hand of ChimeraX, unless the user prefers napari's axes; say so."""
+    """Show maps in 3D and in the hand of ChimeraX, unless the user prefers napari's axes; notify the user."""
     viewer.dims.ndisplay = 3
     camera = viewer.camera
     if not preferences().orientation_as_chimerax or tuple(map(str, camera.orientation)) == CHIMERAX_AXES:
@@ -192,6 +193,6 @@ def as_chimerax(viewer: Viewer) -> None:
 
 
 def _cube(box: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the camera is set to before the first map comes: a cube about the box's centre."""
+    """Make a cube about the box's centre, to which the camera is set before the first map."""
     corners = np.indices((2, 2, 2)).reshape(3, -1).T - 0.5
     return box // 2 + _FRAMED_PART * box * corners, np.array([[0, 1, 2], [5, 6, 7]]), np.zeros(8)

@@ -1,4 +1,4 @@
-"""The map as it grows: back through the run's epochs, how it is drawn, and slices through it."""
+"""Panel of the live map: the epochs of the run, how the map is drawn, and slices through it."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 LIVE_MAP_EMPTY_TEXT = "Start a run, or open a run's folder: its map appears here and grows as the run goes on."
 LIVE_MAP_WAITING_TEXT = "The run has begun; its first map is on its way."
 EPOCH_PACE = 350
-"""ms that each epoch is shown at least, while they are played."""
+"""Shortest time for which an epoch is shown while the epochs are played, ms."""
 
 
 class LiveMapPanel(Panel):
-    """Controls of the live map, which napari's canvas shows.
+    """Panel with the controls of the live map, which napari's canvas shows.
 
     Parameters
     ----------
     napari_viewer
-        Given by napari.
+        Viewer, given by napari.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty=LIVE_MAP_EMPTY_TEXT)
         self.live = live_map_of(napari_viewer)
-        self._height = -1  # of the content, when the window was last told
+        self._height = -1  # of the content at the last layout
         self._make_time_row()
         self.controls = MapControls(self.live)
         self.slices = Slices()
@@ -119,7 +119,7 @@ class LiveMapPanel(Panel):
         self.play.setEnabled(bool(session.epochs))
 
     def _show_state(self, _: object = None) -> None:
-        """At the end of a run there is no now, and its results may know the resolution better than its last map did."""
+        """Name the right end of the slider, and update the caption: results may have a better resolution."""
         text = "Now" if self.session.live else "End"
         if self.now.text() != text:
             self.now.setText(text)
@@ -147,7 +147,7 @@ class LiveMapPanel(Panel):
         elif self.live.picture is not None and self.live.picture.source.epoch == shown:
             self.session.show_epoch(later[0])
             self._pace.start()
-        else:  # it is still being made ready
+        else:  # The picture is still being made.
             self._pace.start()
 
     # The picture
@@ -187,7 +187,7 @@ class LiveMapPanel(Panel):
     def _slices_moved(self, position: np.ndarray) -> None:
         self.live.slices_at = position
 
-    # Looks
+    # Appearance
 
     def _follow_theme(self) -> None:
         self.slices.set_theme(theme_of(self.viewer))
@@ -195,14 +195,14 @@ class LiveMapPanel(Panel):
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
         if self.live.picture is not None and self.slices_button.isChecked():
-            self._fill_slices(self.live.picture)  # while they were hidden they were not drawn
+            self._fill_slices(self.live.picture)  # Hidden slices were not drawn.
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
         self._arrange()
 
     def _arrange(self) -> None:
-        """Rows become columns where they do not fit; with half sets there is more in them."""
+        """Turn rows into columns where they do not fit; with half sets they are longer."""
         margins = self.content.contentsMargins()
         narrow = self.width() < self.controls.width_of_row + margins.left() + margins.right()
         direction = QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight
@@ -215,9 +215,9 @@ class LiveMapPanel(Panel):
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
             self._arrange()
             height = self.content.sizeHint().height()
-            if height != self._height:  # another text in the same place is no matter for the window
+            if height != self._height:  # A text of the same height needs no new layout.
                 self._height = height
-                self.updateGeometry()  # the scroll area in between does not pass it on
+                self.updateGeometry()  # The scroll area in between does not pass the request on.
         return False
 
     def sizeHint(self) -> QSize:
@@ -228,7 +228,7 @@ class LiveMapPanel(Panel):
 
 
 def switched_after(session: Session) -> int | None:
-    """Last epoch before the switch to auto-decoding; None: there was none yet."""
+    """Return the last epoch before the switch to auto-decoding; None: there was no switch yet."""
     for event in reversed(session.events):
         if event.kind == "switched":
             return int(event.detail.get("epoch", 0))
@@ -236,7 +236,7 @@ def switched_after(session: Session) -> int | None:
 
 
 def picture_caption(session: Session, picture: MapPicture) -> str:
-    """What a picture shows: epoch, stage, step, resolution; and what the user has to know of it."""
+    """Write the caption of a picture: epoch, stage, step, resolution, and its note."""
     snapshot, epoch = picture.source.snapshot, picture.source.epoch
     if snapshot is not None:
         where = {"step": snapshot.step, "stage": snapshot.stage, "resolution": snapshot.resolution}

@@ -1,4 +1,4 @@
-"""Three orthogonal slices of a map; the lines of a cross in each of them say where the other two are."""
+"""Three orthogonal slices of a map; the cross in each of them shows where the other two are."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from napari_cryospin.widgets.kit.colours import Theme
 
 AXIS_NAMES = "xyz"
 SLICE_AXES = ((0, 1), (0, 2), (1, 2))
-"""Axes to the right and upwards of each slice."""
-SLICES_HEIGHT = 190
+"""Axis to the right and axis upwards of each slice, as indices of x, y, z."""
+SLICES_HEIGHT = 190  # pixels
 _CROSS_COLOUR = "#E69F00A0"
 
 
 class Slices(pg.GraphicsLayoutWidget):
-    """Slices x-y, x-z and y-z with the same contrast; drawn only while they are seen.
+    """Slices x-y, x-z and y-z with the same contrast.
 
-    The first is the map from its front, as in ChimeraX: x to the right, y upwards.
+    The first shows the map from its front, as ChimeraX does: x to the right, y upwards.
     """
 
     moved = Signal(object)  # (3,) voxel (x, y, z) in which the slices meet
@@ -40,14 +40,14 @@ class Slices(pg.GraphicsLayoutWidget):
         self.setToolTip("Drag a line, or turn the wheel over a slice, to move through the map")
 
     def set_theme(self, theme: Theme) -> None:
-        """Take on the colours of a theme."""
+        """Apply the colours of a theme."""
         self.setBackground(theme.background)
         for plane in self._planes:
             plane.text_colour = theme.text
             plane.show_title()
 
     def show_map(self, density: NDArray[np.float32], pixel_size: float, statistics: MapStatistics) -> None:
-        """Show a `(z, y, x)` map; a box of another size is shown at its centre."""
+        """Show a `(z, y, x)` map; the slices of another box size meet in its centre."""
         if self._density is None or self._density.shape != density.shape:
             self.position = np.full(3, float(density.shape[0] // 2))
         self._density = density
@@ -57,7 +57,7 @@ class Slices(pg.GraphicsLayoutWidget):
         self._draw()
 
     def move_to(self, position: NDArray) -> None:
-        """Let the slices meet in a voxel `(x, y, z)`."""
+        """Move the slices so that they meet in a voxel `(x, y, z)`."""
         if self._density is not None:
             position = np.clip(np.asarray(position, float), 0, self._density.shape[0] - 1)
             if not np.array_equal(position, self.position):
@@ -103,7 +103,7 @@ class _Plane(QObject):
             self.lines.append(line)
 
     def draw(self, density: NDArray, position: NDArray) -> None:
-        """Show the slice through a voxel `(x, y, z)` of a `(z, y, x)` map; its half point is a voxel's middle."""
+        """Show the slice through a voxel `(x, y, z)` of a `(z, y, x)` map; whole coordinates are centres of voxels."""
         index: list[slice | int] = [slice(None)] * 3
         index[2 - self.depth] = int(position[self.depth])
         self.image.setImage(density[tuple(index)], levels=self.limits)
@@ -123,7 +123,7 @@ class _Plane(QObject):
         )
 
     def turn(self, clicks: int) -> None:
-        """Go deeper by so many voxels."""
+        """Move the slice deeper by `clicks` voxels."""
         self.dragged.emit(self.depth, self._depth_at + clicks)
 
     def _moved(self, axis: int, value: float) -> None:
@@ -131,7 +131,7 @@ class _Plane(QObject):
 
 
 class _Box(pg.ViewBox):
-    """Room for one slice, always the whole of it; the wheel goes through the map."""
+    """View of one whole slice, in which the wheel moves through the map."""
 
     def __init__(self, plane: _Plane) -> None:
         super().__init__(enableMouse=False, enableMenu=False, defaultPadding=0.0)

@@ -1,4 +1,4 @@
-"""A slider over a run's epochs, with the present at its right end and a mark at the switch."""
+"""A slider over the epochs of a run, with the present at its right end and a mark at the switch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR
 
 
 class TimeSlider(QSlider):
-    """One position for each epoch, and one more for now."""
+    """Slider with a position for each epoch, and one more for the present."""
 
     chosen = Signal(object)  # int: epoch; None: now
 
@@ -27,16 +27,16 @@ class TimeSlider(QSlider):
         self.valueChanged.connect(self._moved)
 
     def show_run(self, epochs: tuple[int, ...], switched: int | None, shown: int | None) -> None:
-        """Take on a run's state.
+        """Show the state of a run.
 
         Parameters
         ----------
         epochs
-            Those with a map, ascending.
+            Epochs with a map, ascending.
         switched
-            Last epoch before the switch to auto-decoding; None: there was none yet.
+            Last epoch before the switch to auto-decoding; None: there was no switch yet.
         shown
-            Epoch that is looked at; None: now.
+            Epoch that is shown; None: the present.
         """
         self.epochs, self.switched = epochs, switched
         self.blockSignals(True)
@@ -47,7 +47,7 @@ class TimeSlider(QSlider):
         self.update()
 
     def epoch_at(self, position: int) -> int | None:
-        """Epoch at a position; None: now."""
+        """Return the epoch at a position; None: the present."""
         return self.epochs[position] if position < len(self.epochs) else None
 
     def _moved(self, position: int) -> None:
@@ -55,7 +55,7 @@ class TimeSlider(QSlider):
 
     @property
     def mark(self) -> float | None:
-        """Where the switch happened: between two positions; None: nowhere."""
+        """Position of the switch, between two epochs; None: there was none."""
         if self.switched is None or not self.epochs:
             return None
         return bisect_right(self.epochs, self.switched) - 0.5
@@ -70,7 +70,7 @@ class TimeSlider(QSlider):
         painter.end()
 
     def _pixel(self, position: float) -> int:
-        """Where the handle's middle would be at a position."""
+        """Return the x coordinate of the handle's middle at a position, pixels."""
         option, style = QStyleOptionSlider(), self.style()
         assert style is not None
         self.initStyleOption(option)

@@ -1,4 +1,4 @@
-"""The pre-flight card: what is in a particle set, and what stands in a run's way."""
+"""View of the pre-flight card: content of a particle set, and what prevents a run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ CARD_ROWS = ("file", "particles", "box", "used as", "optics groups", "CTF", "pos
 
 
 class CardView(QWidget):
-    """A card as rows of text, with a remedy beside what can be remedied."""
+    """View of a card as rows of text, with a button beside each problem that a button can solve."""
 
-    folder_wanted = Signal()  # the user wants to name the folder of missing stacks
+    folder_wanted = Signal()  # The user wants to choose the folder of missing stacks.
     inversion_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        # Not a form layout: it gives text that wraps too little height, and cuts it.
+        # A form layout would give text that wraps too little height, and cut it.
         form = QGridLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setVerticalSpacing(3)
@@ -53,7 +53,7 @@ class CardView(QWidget):
             layout.addWidget(widget)
 
     def show_card(self, card: PreflightCard, *, inverted: bool) -> None:
-        """Show a card; `inverted`: the settings invert the contrast."""
+        """Show a card; `inverted` is whether the settings invert the contrast."""
         for name, text in card_texts(card).items():
             self.rows[name].setText(text)
         self.rows["file"].setToolTip(card.source)
@@ -64,7 +64,7 @@ class CardView(QWidget):
         self.verdict.setText("Not ready for a run" if card.problems else "Ready for a run")
         tint(self.verdict, ERROR if card.problems else GOOD, bold=True)
         self.problems.setText(in_window(card.problems))
-        self.problems.setToolTip(self.problems.text())  # a long name without blanks cannot wrap
+        self.problems.setToolTip(self.problems.text())  # A long name without blanks cannot wrap.
         self.problems.setVisible(bool(card.problems))
         advised = {option for found in card.problems if isinstance(found, Advice) for option in found.options}
         self.find_folder.setVisible("data_dir" in advised)
@@ -78,7 +78,7 @@ def in_window(messages: Iterable[str]) -> str:
 
 
 def card_texts(card: PreflightCard) -> dict[str, str]:
-    """A card's rows as text."""
+    """Write the rows of a card: row -> text."""
     boxes = [f"{box or '?'} px of {size:.4g} Å" for box, size in zip(card.boxes, card.pixel_sizes, strict=True)]
     used = f"{card.working_box} px of {card.working_pixel_size:.4g} Å" if card.working_box else "unknown"
     return {

@@ -1,4 +1,4 @@
-"""Where there are no particles yet: a place to drop them, and the question that a bare stack leads to."""
+"""Widgets for the time before particles are open: an area to drop files on, and the question for a pixel size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ or open them above, or begin with a sample."""
 
 
 class DropArea(QFrame):
-    """Says what can be dropped. (The panel around it takes what is dropped.)"""
+    """Area that lists the files that can be dropped; the panel around it accepts them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class DropArea(QFrame):
 
 
 class PixelSizeQuestion(QFrame):
-    """Asks for the pixel size of a stack that comes alone."""
+    """Question for the pixel size of a stack without a particle file."""
 
     answered = Signal(object)  # RunInput with its pixel size
 
@@ -61,7 +61,7 @@ class PixelSizeQuestion(QFrame):
         layout.addLayout(row)
 
     def ask(self, source: RunInput) -> None:
-        """Show the question; what the header says is offered, as it is often wrong."""
+        """Show the question, and offer the pixel size of the header, which is often wrong."""
         self.source = source
         stored = mrc_header(source.particles).voxel_size[0]
         said = f"its header says {stored:.4g} Å, which need not be right" if stored > 0 else "its header does not say"

@@ -1,4 +1,4 @@
-"""A page of particles: raw, low-passed or with flipped phases; a click chooses one."""
+"""A page of particle images: raw, low-passed or phase-flipped; a click chooses a particle."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IMAGE_KINDS: dict[ImageKind, tuple[str, str]] = {
 
 
 class Mosaic(QWidget):
-    """Images in a grid."""
+    """Widget that draws images in a grid."""
 
     clicked = Signal(int)  # row of the input
 
@@ -59,17 +59,17 @@ class Mosaic(QWidget):
 
     @property
     def side(self) -> float:
-        """Pixels from one image to the next."""
+        """Distance of neighbouring images, pixels."""
         return min((self.width() + GALLERY_GAP) / GALLERY_COLUMNS, (self.height() + GALLERY_GAP) / GALLERY_ROWS)
 
     def place(self, number: int) -> QRectF:
-        """Where an image is drawn."""
+        """Return the rectangle in which an image is drawn, by its number on the page."""
         row, column = divmod(number, GALLERY_COLUMNS)
         size = self.side - GALLERY_GAP
         return QRectF(column * self.side, row * self.side, size, size)
 
     def number_at(self, point: QPoint | QPointF) -> int | None:
-        """Which image is at a point."""
+        """Return the number of the image at a point; None: there is none."""
         point = QPointF(point)
         return next((number for number in range(len(self.pictures)) if self.place(number).contains(point)), None)
 
@@ -112,7 +112,7 @@ class Mosaic(QWidget):
 
 
 def picture_of(image: NDArray[np.float32]) -> QImage:
-    """An image in grey, `GREY_SPREAD` standard deviations about its mean."""
+    """Convert an image to grey: `GREY_SPREAD` standard deviations to either side of the mean."""
     spread = GREY_SPREAD * float(image.std()) or 1.0
     grey = np.clip((image - image.mean()) / spread * 127.5 + 127.5, 0, 255).astype(np.uint8)
     height, width = grey.shape
@@ -122,7 +122,7 @@ def picture_of(image: NDArray[np.float32]) -> QImage:
 class GalleryView(QWidget):
     """A page of particles with its controls; the panel reads the images.
 
-    Emits `wanted` with the rows of a page, and is answered by `show_page`.
+    It emits `wanted` with the rows of a page; the panel then calls `show_page`.
     """
 
     wanted = Signal(object)  # (k,) rows of the input
@@ -172,17 +172,17 @@ class GalleryView(QWidget):
         self._draw()
 
     def show_particles(self, count: int) -> None:
-        """Begin with the first page of another set of particles."""
+        """Show the first page of another set of particles."""
         self.count, self.first = count, 0
         self.turn(0)
 
     def turn(self, by: int) -> None:
-        """The page that begins `by` particles later."""
+        """Show the page that begins `by` particles later."""
         self.first = max(0, min(self.first + by, self.count - 1))
         self._want(np.arange(self.first, min(self.first + PAGE_SIZE, self.count)))
 
     def shuffle(self) -> None:
-        """A page of particles drawn at random."""
+        """Show a page of particles drawn at random."""
         rng = np.random.default_rng()
         self._want(np.sort(rng.choice(self.count, min(PAGE_SIZE, self.count), replace=False)))
 
@@ -191,7 +191,7 @@ class GalleryView(QWidget):
             self.wanted.emit(rows)
 
     def show_page(self, rows: NDArray[np.int64], pages: dict[ImageKind, NDArray[np.float32]]) -> None:
-        """Show a page: images of each kind, of `(k,)` rows of the input."""
+        """Show a page: images of each kind for `(k,)` rows of the input."""
         self.rows, self.pages = rows, pages
         self._draw()
 

@@ -1,6 +1,6 @@
-"""From files that a user chose or dropped to particles with their card: what each file is, and opening them.
+"""Files that a user chose or dropped: what each of them is, and the particles with their card.
 
-The readers of files import pandas and scipy, which takes a while: they are imported when they are first needed.
+The readers import pandas and scipy, which takes a while, so they are imported when they are first needed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TRUTH_SUFFIX = "_truth.star"
 
 
 class PixelSizeNeededError(ValueError):
-    """A stack alone: its pixel size has to be asked for."""
+    """A stack was given alone, so that the user has to enter its pixel size."""
 
     def __init__(self, source: RunInput) -> None:
         super().__init__(f"{source.particles}: a bare stack says no pixel size; give it in Å")
@@ -34,7 +34,7 @@ class PixelSizeNeededError(ValueError):
 
 @dataclass(frozen=True)
 class Opened:
-    """Particles that were opened."""
+    """Opened particles with their files and their card."""
 
     particles: Particles
     source: RunInput
@@ -42,18 +42,18 @@ class Opened:
 
 
 def source_of(paths: Sequence[Path]) -> RunInput:
-    """Which file plays which part.
+    """Sort files into the parts of a run's input.
 
     Parameters
     ----------
     paths
-        A particle file, and what goes with it: passthrough files (.cs with "passthrough" in the name), cryoDRGN pickles
-        (with "pose" or "ctf" in the name), or the stack that a .star or .cs names.
+        A particle file, and the files that belong to it: passthrough files (.cs with "passthrough" in the name),
+        cryoDRGN pickles (with "pose" or "ctf" in the name), or the stack that a .star or .cs names.
 
     Raises
     ------
     ValueError
-        Not one particle file, or a file that plays no part.
+        There is not exactly one particle file, or a file has no part in the input.
     """
     by_kind: dict[str, list[Path]] = {}
     for path in paths:
@@ -97,19 +97,19 @@ def _only(paths: list[Path]) -> Path | None:
 
 
 def open_source(source: RunInput, truth: Path | None = None) -> Opened:
-    """Open particles; stacks may be missing, that will be on their card.
+    """Open particles; missing stacks are listed on their card.
 
     Parameters
     ----------
     source
-        The files.
+        Files of the input.
     truth
-        True poses. Default: those that `simulate` wrote beside the particles, if it did.
+        File with true poses. Default: the file that `simulate` wrote beside the particles, if there is one.
 
     Raises
     ------
     PixelSizeNeededError
-        A stack alone, without a pixel size.
+        A stack was given alone, without a pixel size.
     ValueError, FileNotFoundError
         A file cannot be used.
     """
@@ -127,7 +127,7 @@ def open_source(source: RunInput, truth: Path | None = None) -> Opened:
 
 
 def judge(particles: Particles, settings: Settings, truth: Path | None) -> PreflightCard:
-    """The card of opened particles."""
+    """Check opened particles, and return their card."""
     from napari_cryospin.checks.preflight import preflight
 
     card = preflight(particles, settings)

@@ -1,4 +1,4 @@
-"""Opening particles: by dialog, by drop, from a sample; in the background, and told to the session."""
+"""Opening of particles in the background: from a dialog, a drop or a sample."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ FILTER = "Particles (" + " ".join(f"*{suffix}" for suffix in (*PARTICLE_FORMATS,
 
 
 class ParticlesOpener(QObject):
-    """Opens particles for a session; what goes wrong is told as a notification.
+    """Opener of particles for a session; errors are shown as notifications.
 
     Parameters
     ----------
     session
-        Takes the particles.
+        Session that receives the particles.
     parent
-        The widget over which dialogs appear.
+        Widget over which dialogs appear.
     """
 
-    busy = Signal(str)  # what is going on; empty: nothing any more
+    busy = Signal(str)  # text of what is being done; empty: nothing any more
     size_needed = Signal(object)  # RunInput of a stack alone
     opened = Signal()
-    attached = Signal()  # what was given is the folder of a run
+    attached = Signal()  # The folder that was given is that of a run.
 
     def __init__(self, session: Session, parent: QWidget) -> None:
         super().__init__(parent)
@@ -53,11 +53,11 @@ class ParticlesOpener(QObject):
         self.worker.failed.connect(self._fail)
 
     def choose(self) -> None:
-        """Ask for files, and open them."""
+        """Let the user choose files, and open them."""
         self._open_chosen("Open particles", ())
 
     def choose_more(self) -> None:
-        """Ask for files that go with the particles, and open all of them again."""
+        """Let the user choose files that belong to the particles, and open all of them again."""
         source = self.session.source
         if source is not None:
             kept = (source.particles, *source.passthrough, source.ctf, source.poses)
@@ -70,12 +70,12 @@ class ParticlesOpener(QObject):
             self.open_files([*kept, *map(Path, names)])
 
     def open_files(self, paths: Sequence[Path]) -> None:
-        """Open particles, or show a run whose folder is given.
+        """Open particles, or watch the run whose folder is given.
 
         Parameters
         ----------
         paths
-            The particle file and what goes with it, in any order.
+            The particle file and the files that belong to it, in any order.
         """
         try:
             if len(paths) == 1 and paths[0].is_dir():
@@ -92,20 +92,20 @@ class ParticlesOpener(QObject):
         self.worker.ask("open", lambda: open_source(source, truth))
 
     def open_sample(self, key: str) -> None:
-        """Simulate a sample's particles, or find them again, and open them."""
+        """Open a sample's particles, which are simulated the first time."""
         sample = SAMPLES[key]
         self.busy.emit(f"Simulating particles of {sample.title}...")
         self.worker.ask("open", lambda: _open_simulated(sample))
 
     def find_folder(self) -> None:
-        """Ask for the folder of stacks that were not found."""
+        """Let the user choose the folder of stacks that were not found, and open the particles again."""
         folder = QFileDialog.getExistingDirectory(self.window, "Folder of the image stacks", recall_choice("folder"))
         if folder and self.session.source is not None:
             source = dataclasses.replace(self.session.source, data_dir=Path(folder))
             self.open_source(source, self.session.truth)
 
     def _take(self, _: str, opened: Opened) -> None:
-        """Particles were opened: choices that belong to the ones before do not apply to them."""
+        """Hand opened particles to the session, without the settings that were made for the particles before."""
         settings = self.session.settings
         preparation = dataclasses.replace(
             settings.preparation, box=None, mask_radius=None, subset=None, invert_contrast=False

@@ -1,4 +1,4 @@
-"""Particles before a run: open them, see what they are, and choose what of them a run takes."""
+"""Panel of the particles before a run: open them, check them, and choose which of them a run uses."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 
 class ParticlesPanel(Panel):
-    """Part of the window in which particles are opened and judged.
+    """Panel in which particles are opened and checked.
 
     Parameters
     ----------
     napari_viewer
-        Given by napari.
+        Viewer, given by napari.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -58,7 +58,7 @@ class ParticlesPanel(Panel):
         self.session.settings_changed.connect(self._show_settings)
         self._show_particles()
 
-    # What is on it
+    # Widgets
 
     def _build(self) -> None:
         self.content.addLayout(self._top())
@@ -127,13 +127,13 @@ class ParticlesPanel(Panel):
         return row
 
     def _say(self, text: str) -> None:
-        """What goes on in the background; empty: nothing."""
+        """Show what is being done in the background; empty: nothing."""
         self.question.hide()
         self.busy.setText(text)
         self.busy.setVisible(bool(text))
         self.bar.setVisible(bool(text))
 
-    # Answers
+    # Results of the thread
 
     def _hear(self, kind: str, answer: Any) -> None:
         if kind == "card":
@@ -162,14 +162,14 @@ class ParticlesPanel(Panel):
             self.gallery.mosaic.choose(self.session.particle)
 
     def open_files(self, paths: Sequence[Path], *, with_layer: bool = False) -> None:
-        """Open particles, or show a run whose folder is given.
+        """Open particles, or watch the run whose folder is given.
 
         Parameters
         ----------
         paths
-            The particle file and what goes with it, in any order.
+            The particle file and the files that belong to it, in any order.
         with_layer
-            Show the images as a layer too.
+            Whether to show the images as a layer too.
         """
         self._with_layer = with_layer
         self.opener.open_files(paths)
@@ -211,7 +211,7 @@ class ParticlesPanel(Panel):
         self.session.set_settings(dataclasses.replace(self.session.settings, preparation=preparation))
 
     def invert(self) -> None:
-        """Invert the contrast, or take it back."""
+        """Invert the contrast, or undo the inversion."""
         now = self.session.settings.preparation
         self._set_preparation(dataclasses.replace(now, invert_contrast=not now.invert_contrast))
 
@@ -241,7 +241,7 @@ class ParticlesPanel(Panel):
 
 
 def _pages(particles: Any, rows: NDArray[np.int64]) -> dict[Any, NDArray[np.float32]]:
-    from napari_cryospin.views.gallery import gallery_images  # torch
+    from napari_cryospin.views.gallery import gallery_images  # Imports torch.
 
     found = gallery_images(particles, rows)
     return {"raw": found.raw, "low_passed": found.low_passed, "phase_flipped": found.phase_flipped}

@@ -1,4 +1,4 @@
-"""The three molecules that the package ships, and particles simulated from them. No Qt; torch only while simulating."""
+"""The three molecules in the package, and particles that are simulated from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAMPLE_IMAGES = 3000
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A molecule."""
+    """A molecule with its map and its source."""
 
     key: str
     title: str
@@ -48,14 +48,14 @@ SAMPLES = {
 
 
 def sample_files(sample: Sample, folder: Path) -> tuple[RunInput, Path]:
-    """Particles of a sample and their true poses; simulated at the first time, found again later.
+    """Return particles of a sample and the file of their true poses; the first call simulates them.
 
     Parameters
     ----------
     sample
-        The molecule.
+        Molecule.
     folder
-        Where the files are kept; made if it does not exist.
+        Folder of the files, which is made if it does not exist.
     """
     out = folder / f"{sample.key}_{SAMPLE_IMAGES}"
     done = out.with_name(out.name + "_complete")

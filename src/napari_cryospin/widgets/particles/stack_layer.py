@@ -1,4 +1,4 @@
-"""Particle images as a layer of napari, read from the disk one by one as they are looked at."""
+"""Particle images as a layer of napari, each read from the disk when it is shown."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 CONTRAST_IMAGES = 20
-"""Images from which the contrast limits are told."""
+"""Number of images that the contrast limits are computed from."""
 
 
 class LazyStack:
-    """Images of particles as an array `(n, box, box)` that reads what is asked for.
+    """Images of particles as an array `(n, box, box)` that reads the images that are indexed.
 
     Parameters
     ----------
     particles
-        Of one box.
+        Particles with a common box.
     """
 
     dtype = np.dtype(np.float32)
@@ -50,7 +50,7 @@ class LazyStack:
 
 
 def stack_layer(particles: Particles) -> LayerData:
-    """Image layer of a particle set: drawn in Angstrom, contrast limits given.
+    """Make the image layer of a particle set, in Angstrom and with contrast limits.
 
     Raises
     ------
@@ -67,13 +67,13 @@ def stack_layer(particles: Particles) -> LayerData:
         "colormap": "gray",
         "contrast_limits": (float(images.mean()) - spread, float(images.mean()) + spread),
         "scale": (1.0, size, size),
-        "units": ("angstrom",) * 3,  # of the first axis too: napari warns again and again where layers differ
+        "units": ("angstrom",) * 3,  # The first axis has them too, because napari warns where layers differ.
     }
     return stack, keywords, "image"  # type: ignore[return-value]
 
 
 class ShownStack(LazyStack):
-    """Images as a layer of a viewer: what is asked for in 3D, all images as one volume, is answered by the first.
+    """Images as a layer of a viewer, of which 3D shows the first alone instead of all images as one volume.
 
     napari draws in 3D before a plugin can hide the layer, and a stack is often larger than the memory.
     """
@@ -88,7 +88,7 @@ class ShownStack(LazyStack):
 
 
 def add_stack_layer(viewer: Viewer, particles: Particles) -> None:
-    """Show a particle set as a layer, in 2D; it is hidden in 3D."""
+    """Show a particle set as a layer, which is hidden in 3D."""
     _, keywords, _ = stack_layer(particles)
     viewer.dims.ndisplay = 2
     layer = viewer.add_image(ShownStack(particles, viewer), **keywords)
@@ -103,4 +103,4 @@ def add_stack_layer(viewer: Viewer, particles: Particles) -> None:
 
     viewer.dims.events.ndisplay.connect(hide_in_3d)
     layer.events.visible.connect(hide_in_3d)
-    viewer.reset_view(reset_camera_angle=False)  # what was seen before, a map, say, had another size
+    viewer.reset_view(reset_camera_angle=False)  # The layer shown before, such as a map, had another size.

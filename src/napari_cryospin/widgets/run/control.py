@@ -1,4 +1,4 @@
-"""Starting a run and asking things of it: what was asked counts as done only when the run says so."""
+"""Control of a run. A request counts as done only when the run has answered it."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from napari_cryospin.widgets.run.state import Standing
 from napari_cryospin.widgets.session.session import Session
 
 SILENCE = 5.0
-"""Seconds without a sign of life after which it is checked whether anybody drives the run."""
-CHECK_EVERY = 2000  # ms
+"""Seconds without a heartbeat after which it is checked whether the run has a driver."""
+CHECK_EVERY = 2000  # ms between two checks whether the run has a driver
 ENDED = ("finished", "stopped", "failed")
 
 
 class RunControl(QObject):
-    """What can be asked of the session's run, and what was asked.
+    """Commands to the session's run, and requests that are not answered yet.
 
     Parameters
     ----------
     session
-        Its run is controlled.
+        Session whose run is controlled.
     parent
-        When it goes, this goes.
+        Parent of this object.
     """
 
     changed = Signal()
-    progressed = Signal()  # a new status, all else as before
+    progressed = Signal()  # a new status, with the standing unchanged
     refused = Signal(str)  # why a request was refused
 
     def __init__(self, session: Session, parent: QObject) -> None:
         super().__init__(parent)
         self.session = session
-        self.requests: dict[str, CommandKind] = {}  # command id -> what was asked
-        self.beginning = False  # a start was asked for
+        self.requests: dict[str, CommandKind] = {}  # command id -> kind of the command
+        self.beginning = False  # whether a run is being started
         self.gone = False
-        self._told: Standing | None = None  # when the last status was heard
+        self._last_standing: Standing | None = None  # at the last status
         self.job: str | None = None
         self.worker = Worker("cryospin-run-control", self)
         self.worker.answered.connect(self._hear)
@@ -58,11 +58,11 @@ class RunControl(QObject):
         self.timer.start(CHECK_EVERY)
         self._forget()
 
-    # How it stands
+    # Standing
 
     @property
     def standing(self) -> Standing:
-        """How the watched run stands, as far as is known."""
+        """How the watched run stands."""
         status = self.session.status
         if self.session.folder is None:
             return "none"
@@ -76,7 +76,7 @@ class RunControl(QObject):
 
     @property
     def alive(self) -> bool:
-        """Whether somebody would hear a request."""
+        """Whether the run has a driver, which would answer a request."""
         return self.standing in LIVE_STATES
 
     @property
@@ -85,7 +85,7 @@ class RunControl(QObject):
         return self.standing in ("gone", "stopped", "failed", "queued") and not self.beginning
 
     def requested(self, kind: CommandKind) -> bool:
-        """Whether something was asked for, without an answer yet."""
+        """Return whether a command was sent that is not answered yet."""
         return kind in self.requests.values()
 
     @property
@@ -93,10 +93,10 @@ class RunControl(QObject):
         """The event of the switch, once it was made."""
         return next((event for event in reversed(self.session.events) if event.kind == "switched"), None)
 
-    # Asking
+    # Requests
 
     def ask(self, kind: CommandKind) -> None:
-        """Ask something of the run."""
+        """Send a command to the run, unless one of the same kind is not answered yet."""
         if self.session.folder is None or self.requested(kind):
             return
         try:
@@ -108,29 +108,29 @@ class RunControl(QObject):
         self.changed.emit()
 
     def start(self, folder: Path, place: str, options: str = "") -> None:
-        """Begin a run of the session's particles with its settings.
+        """Start a run of the session's particles with its settings.
 
         Parameters
         ----------
         folder
-            Of the new run.
+            Folder of the new run.
         place
-            window, process or slurm.
+            Place of the driver: window, process or slurm.
         options
-            Of sbatch.
+            Options of sbatch.
         """
         source, settings = self.session.source, self.session.settings
         if source is not None:
             self._begin(lambda: _placed(RunFolder.create(folder, source, settings), place, options))
 
     def go_on(self, place: str, options: str = "") -> None:
-        """Let the watched run go on from its checkpoint."""
+        """Continue the watched run from its checkpoint."""
         folder = self.session.folder
         if folder is not None:
             self._begin(lambda: _placed(folder, place, options))
 
     def attach(self, folder: Path) -> None:
-        """Watch the run in a folder, which goes on elsewhere or ended."""
+        """Watch the run in a folder, which is driven elsewhere or has ended."""
         try:
             self.session.watch(RunFolder(folder))
         except (OSError, ValueError) as error:
@@ -144,7 +144,7 @@ class RunControl(QObject):
         self.changed.emit()
         self.worker.ask("begin", question)
 
-    # Answers
+    # Answers of the run and of the thread
 
     def _hear(self, kind: str, answer: Any) -> None:
         if kind == "driven":
@@ -173,7 +173,7 @@ class RunControl(QObject):
 
     def _forget(self) -> None:
         self.requests.clear()
-        self.gone, self.job, self._told = False, None, None
+        self.gone, self.job, self._last_standing = False, None, None
         if self.session.folder is not None and self.session.status is not None:
             self._check()
         self.changed.emit()
@@ -185,7 +185,7 @@ class RunControl(QObject):
             self.gone = False
         else:
             self._check()
-        same, self._told = self._told == self.standing, self.standing
+        same, self._last_standing = self._last_standing == self.standing, self.standing
         (self.progressed if same else self.changed).emit()
 
     def _take_events(self, events: tuple[Event, ...]) -> None:
@@ -196,7 +196,7 @@ class RunControl(QObject):
         self.changed.emit()
 
     def _check(self) -> None:
-        """Ask whether anybody drives a run that says it goes on and gives no sign of life."""
+        """Check in the thread whether a run has a driver, if its status is live and its heartbeat is old."""
         session, status = self.session, self.session.status
         if status is None or status.state not in LIVE_STATES or session.driven_here:
             self.gone = False
@@ -209,11 +209,11 @@ class RunControl(QObject):
 
 
 def _placed(folder: RunFolder, place: str, options: str) -> tuple[RunFolder, str, str]:
-    """A run, the place where it is to be driven, and what is to be told to the user; a Slurm job is submitted."""
+    """Submit the job of a run on Slurm; return the run, the place of its driver, and a text for the user."""
     if place != "slurm":
         return folder, place, ""
     try:
         submit(folder, options)
-    except (FileNotFoundError, ValueError) as error:  # the folder is there, and its job can be submitted by hand
+    except (FileNotFoundError, ValueError) as error:  # The user can submit the job by hand.
         return folder, place, with_fields(error)
     return folder, place, ""

@@ -1,10 +1,10 @@
-"""Devices that a run can use. Imports torch: call it in a worker."""
+"""Devices that a run can use. `devices` imports torch, so call it in a worker's thread."""
 
 from __future__ import annotations
 
 
 def devices() -> list[tuple[str, str]]:
-    """What to show and what the settings call it, `auto` first."""
+    """List the devices: text for the user and name in the settings, `auto` first."""
     import torch
 
     found = [("CPU", "cpu")]
@@ -14,6 +14,6 @@ def devices() -> list[tuple[str, str]]:
         found.append((f"{name} (cuda:{number})", f"cuda:{number}"))
     if torch.backends.mps.is_available():
         found.append(("Apple GPU (mps)", "mps"))
-    # As the engine chooses: the first NVIDIA card where there is one.
+    # The engine chooses the same: the first NVIDIA card where there is one.
     automatic = found[1][0] if torch.cuda.is_available() else "CPU"
     return [(f"automatic: {automatic}", "auto"), *found]

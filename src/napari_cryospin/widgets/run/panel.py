@@ -1,4 +1,4 @@
-"""A run: set it up, start, pause and stop it, switch to auto-decoding, and see how it stands."""
+"""Panel of a run: its set-up, start, pause, stop and switch, and how it stands."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from napari_cryospin.widgets.session.panel import Panel
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-PROGRESS_EVERY = 900  # ms between two looks at how far a run is
+PROGRESS_EVERY = 900  # ms between two drawings of a run's progress
 
 
 class RunPanel(Panel):
-    """Part of the window from which runs are started and steered.
+    """Panel from which runs are started and controlled.
 
     Parameters
     ----------
     napari_viewer
-        Given by napari.
+        Viewer, given by napari.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer)
         self.control = RunControl(self.session, self)
         self._standing: Standing | None = None
-        self._watched = False  # its status was known when the standing was told
+        self._watched = False  # whether the status was known at the last standing
         self._build()
         self.redraw = Redraw(self, self.refresh, news_every=PROGRESS_EVERY)
         self.control.changed.connect(self.refresh)
         self.control.progressed.connect(self.redraw.ask_for_news)
         self.control.refused.connect(self._say_refused)
         self.session.particles_changed.connect(self.refresh)
-        self.session.events_arrived.connect(self._heard)  # a failure's event may come after the thread's end was told
+        self.session.events_arrived.connect(self._take_events)  # The event of a failure may be the last sign of a run.
         self.setup.changed.connect(self.refresh)
         self.refresh()
 
@@ -71,7 +71,7 @@ class RunPanel(Panel):
         self.content.addWidget(self.state)
         self.content.addStretch(1)
 
-    # What the user asks
+    # Actions of the user
 
     def _start(self) -> None:
         output = self.setup.output
@@ -109,15 +109,15 @@ class RunPanel(Panel):
     def _say_refused(self, text: str) -> None:
         self.state.say(text, WARNING)
 
-    # What the run says
+    # State of the run
 
-    def _heard(self, _: object) -> None:
+    def _take_events(self, _: object) -> None:
         self.refresh()
 
     def refresh(self) -> None:
-        """Show how things stand."""
+        """Show how the run stands, and which actions are possible."""
         control, session, standing = self.control, self.session, self.control.standing
-        self._tell_change(standing)
+        self._note_change(standing)
         alive = control.alive
         folder = None if session.folder is None else session.folder.path
         self.state.show_status(standing, session.status, folder)
@@ -147,15 +147,15 @@ class RunPanel(Panel):
         return ("resume", self.pause, "Resume") if standing == "paused" else ("pause", self.pause, "Pause")
 
     def _why_not(self) -> str:
-        """Why no run can be started; empty: it can."""
+        """Return why no run can be started; empty: one can be started."""
         if self.session.particles is None:
             return "Open particles first: tab Particles, or File > Open Sample."
         if self.setup.problem:
             return f"Settings: {self.setup.problem}"
         return "" if self.setup.output is not None else "Name a folder for the run."
 
-    def _tell_change(self, standing: Standing) -> None:
-        """Once for each change: notifications, and the set-up folded away while a run goes on."""
+    def _note_change(self, standing: Standing) -> None:
+        """Notify the user once of a change, and fold the set-up away while a run goes on."""
         before, self._standing = self._standing, standing
         watched, self._watched = self._watched, self.session.status is not None
         if standing == before:

@@ -1,4 +1,4 @@
-"""What the next run is to do, and where."""
+"""Form of the next run: its settings, its device, its place and its folder."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ GROUPS: dict[str, tuple[str, type, tuple[str, ...]]] = {
     "posterior": ("Posterior", PosteriorSettings, ()),
     "machine": ("Machine", MachineSettings, ("device",)),
 }
-DEVICES_AFTER = 300  # ms from the first paint to the question which devices there are
+DEVICES_AFTER = 300  # ms from the first paint until the devices are listed, which imports torch
 
 
 class RunSetup(QWidget):
@@ -68,7 +68,7 @@ class RunSetup(QWidget):
     Parameters
     ----------
     session
-        Holds the settings.
+        Session that holds the settings.
     """
 
     changed = Signal()
@@ -101,7 +101,7 @@ class RunSetup(QWidget):
         self.show_settings()
         self.propose_folder()
 
-    # What is on it
+    # Widgets
 
     def _rows(self) -> None:
         self.preset = QComboBox()
@@ -200,7 +200,7 @@ class RunSetup(QWidget):
         self._complain("")
 
     def _take(self, *_: Any) -> None:
-        """Take what the forms say, if it goes together."""
+        """Hand the settings of the forms to the session, if they are admitted together."""
         settings = self.session.settings
         try:
             groups: dict[str, Any] = {}
@@ -219,7 +219,7 @@ class RunSetup(QWidget):
     def _take_preset(self, *_: Any) -> None:
         new = with_preset(self.session.settings, self.preset.currentData())
         self.session.set_settings(new)
-        self.show_settings()  # also what could not be taken
+        self.show_settings()  # A value that was refused is replaced by the one in use.
 
     def _complain(self, text: str) -> None:
         self.problem = text.removeprefix("settings: ")
@@ -264,7 +264,7 @@ class RunSetup(QWidget):
         self.changed.emit()
 
     def propose_folder(self) -> None:
-        """A folder that does not hold a run yet, named after the particles."""
+        """Propose a new folder, which is named after the particles."""
         source = self.session.source
         if source is not None:
             self._propose_in(Path(recall_choice("run folder") or preferences().run_folder), source.particles.stem)
@@ -286,6 +286,6 @@ class RunSetup(QWidget):
 
     @property
     def output(self) -> Path | None:
-        """The run's folder; None: none is named."""
+        """Folder of the next run; None: none is named."""
         text = self.folder.text().strip()
         return Path(text).expanduser() if text else None

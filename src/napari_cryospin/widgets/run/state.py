@@ -1,4 +1,4 @@
-"""How a run stands: stage, epoch, time left, loss, resolution, memory; what went wrong, and its log."""
+"""View of a run's status: stage, epoch, time left, loss, resolution, memory; its failure and its log."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ STANDINGS: dict[Standing, str] = {
     "failed": "Failed",
 }
 STATE_ROWS = ("stage", "epoch", "step", "loss", "resolution", "time", "device")
-LOG_TAIL = 200_000  # characters of a log that are shown
+LOG_TAIL = 200_000  # characters at the end of a log that are shown
 
 
 class RunState(QWidget):
-    """Shows a run's status; has no opinion on what to do about it."""
+    """View of a run's status."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class RunState(QWidget):
         layout.addLayout(buttons)
 
     def show_status(self, standing: Standing, status: Status | None, folder: Path | None) -> None:
-        """Show how a run stands; `status` None: nothing is known yet."""
+        """Show how a run stands; `status` is None where none was read yet."""
         self.folder = folder
         self.setVisible(folder is not None)
         self.title.setText(STANDINGS[standing])
@@ -72,7 +72,7 @@ class RunState(QWidget):
         self.where.setText("" if folder is None else str(folder))
         if status is None:
             return
-        self.bar.setUpdatesEnabled(False)  # or it paints itself, and the whole window with it, at once
+        self.bar.setUpdatesEnabled(False)  # Otherwise the bar paints itself, and the window, at once.
         self.bar.setValue(round(1000 * status.progress))
         self.bar.setFormat(f"{100 * status.progress:.0f} %")
         self.bar.setUpdatesEnabled(True)
@@ -82,13 +82,13 @@ class RunState(QWidget):
             self.say(status.message, ERROR)
 
     def say(self, text: str, colour: str = WARNING) -> None:
-        """Something that the user should know; empty: nothing."""
+        """Show a text that the user should read; empty: none."""
         self.message.setText(text)
         self.message.setVisible(bool(text))
         tint(self.message, colour)
 
     def show_log(self) -> None:
-        """The end of the run's log, and the traceback of its failure."""
+        """Open a dialog with the end of the run's log and the traceback of its failure."""
         if self.folder is not None:
             dialog = LogDialog(log_of(self.folder, self.failure), self)
             dialog.setWindowTitle(f"Log of {self.folder.name}")
@@ -100,7 +100,7 @@ class RunState(QWidget):
 
 
 class LogDialog(QDialog):
-    """Text to read and to copy."""
+    """Dialog with text to read and to copy."""
 
     def __init__(self, text: str, parent: QWidget) -> None:
         super().__init__(parent)
@@ -116,7 +116,7 @@ class LogDialog(QDialog):
 
 
 def log_of(folder: Path, failure: Event | None) -> str:
-    """What a run wrote: its log, the output of its own process, the traceback of its failure."""
+    """Read what a run wrote: its log, the output of its own process, the traceback of its failure."""
     parts = []
     for name in ("log.txt", "output.txt"):
         path = folder / name
@@ -128,7 +128,7 @@ def log_of(folder: Path, failure: Event | None) -> str:
 
 
 def status_texts(status: Status, standing: Standing) -> dict[str, str]:
-    """A status as rows of text."""
+    """Write the rows of a status: row -> text."""
     left = status.time_left if standing == "running" else None
     time = duration(status.elapsed) + (f", about {duration(left)} left" if left is not None else "")
     memory = f", {gib(status.memory)} held" if status.memory is not None else ""

@@ -1,4 +1,4 @@
-"""The switch to auto-decoding: a large button, and beside it whether to press it, and why."""
+"""Box of the switch to auto-decoding: a large button, and the engine's advice beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SWITCH_TIP = (
 
 
 class SwitchBox(QFrame):
-    """Asks for the switch; shows the advice."""
+    """Box with the button of the switch and the advice."""
 
     pressed = Signal()
 
@@ -35,18 +35,18 @@ class SwitchBox(QFrame):
         layout.addWidget(self.advice)
 
     def show_state(self, status: Status | None, switched: Event | None, *, possible: bool, requested: bool) -> None:
-        """Show whether to switch.
+        """Show the advice, and whether the switch is possible, requested or done.
 
         Parameters
         ----------
         status
-            Of the run.
+            Status of the run.
         switched
             The event of the switch, once it was made.
         possible
-            Whether the run goes on and somebody would hear the request.
+            Whether the run has a driver, which would answer the request.
         requested
-            Whether the switch was asked for, without an answer yet.
+            Whether the switch was requested and is not answered yet.
         """
         done = switched is not None or (status is not None and status.stage == "auto-decoding")
         self.button.setText("Switch requested..." if requested else "Switched" if done else SWITCH_TITLE)

@@ -1,4 +1,4 @@
-"""The flat map of all view directions (Mollweide, equal areas)."""
+"""The flat map of all view directions (Mollweide projection, equal areas)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from napari_cryospin.views.sphere_pictures import CELLS_NSIDE, FLAT_MAP_ROWS
 from napari_cryospin.widgets.sphere.scene import DirectionScene, colours_of, image_of
 from napari_cryospin.widgets.sphere.view import DirectionView
 
-ELLIPSE_MARGIN = 6  # px
+ELLIPSE_MARGIN = 6  # px around the map
 
 
 class MollweideView(DirectionView):
-    """All directions at a glance; rot 0, tilt 90 in the middle, rot to the right."""
+    """Flat map of all directions: rot 0, tilt 90 in the middle, rot grows to the right."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -63,7 +63,7 @@ class MollweideView(DirectionView):
 
 
 def ellipse(frame: QRectF) -> QPainterPath:
-    """The rim of the map."""
+    """Return the rim of the map."""
     path = QPainterPath()
     path.addEllipse(frame)
     return path

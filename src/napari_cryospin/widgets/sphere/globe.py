@@ -1,4 +1,4 @@
-"""The globe of view directions: a mesh of HEALPix cells in an OpenGL canvas, with markers painted on top of it."""
+"""The globe of view directions: a mesh of HEALPix cells in an OpenGL canvas, with markers painted above it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from napari_cryospin.widgets.sphere.scene import DirectionScene, colours_of
 from napari_cryospin.widgets.sphere.view import DirectionView
 
 GLOBE_NSIDE = 8
-GLOBE_SHARE = 0.93  # diameter of the globe over the shorter side of the widget
-TURN_SPEED = 0.4  # degrees that a px of dragging turns the globe by, on a globe of 300 px
+GLOBE_SHARE = 0.93  # diameter of the globe, as a share of the widget's shorter side
+TURN_SPEED = 0.4  # degrees for each px of dragging, on a globe of 300 px
 
 
 class Sphere(QWidget):
-    """A globe that is turned with the mouse.
+    """Globe that the mouse turns.
 
-    The mesh is made once and only recoloured. Floating a dock destroys the OpenGL context: the mesh is then made anew.
+    The mesh is made once and recoloured. Floating a dock destroys the OpenGL context, after which it is made again.
     """
 
     turned = Signal(object)  # (3, 3) rotation: the user turned the globe
@@ -45,23 +45,23 @@ class Sphere(QWidget):
         return QSize(320, 320)
 
     def set_background(self, colour: str) -> None:
-        """Colour around the globe, #rrggbb."""
+        """Set the colour around the globe, #rrggbb."""
         self.canvas.bgcolor = colour
         self.overlay.background = QColor(colour)
         self.canvas.update()
 
     def show_scene(self, scene: DirectionScene | None) -> None:
-        """Draw another scene; None: nothing."""
+        """Draw a scene; None: nothing."""
         self.overlay.show_scene(scene)
         self._recolour()
 
     def turn(self, rotation: ArrayLike) -> None:
-        """Show the globe under `(3, 3)` rotation: rows to the right, upwards, and towards the user."""
+        """Turn the globe to a `(3, 3)` rotation, whose rows point to the right, upwards and towards the user."""
         self.rotation = np.asarray(rotation, dtype=np.float64)
         self._place()
 
     def face(self, direction: ArrayLike, upright: bool = False) -> None:
-        """Turn the globe until a `(3,)` direction faces the user: by the shortest way, or with north upwards."""
+        """Turn the globe so that a `(3,)` direction faces the user, by the shortest way or with north upwards."""
         target, now = np.asarray(direction, dtype=np.float64), self.rotation[2]
         if upright:
             east = np.cross((0.0, 0.0, 1.0), target)
@@ -79,11 +79,11 @@ class Sphere(QWidget):
 
     @property
     def radius(self) -> float:
-        """px."""
+        """Radius of the globe, px."""
         return GLOBE_SHARE / 2 * max(1, min(self.width(), self.height()))
 
     def picture(self) -> QImage:
-        """The globe as it is seen, drawn anew."""
+        """Draw the globe as it is seen into a picture."""
         pixels = np.asarray(self.canvas.render(), dtype=np.uint8)
         rows, columns = pixels.shape[:2]
         image = QImage(pixels.tobytes(), columns, rows, 4 * columns, QImage.Format.Format_RGBA8888).copy()
@@ -101,7 +101,7 @@ class Sphere(QWidget):
     # OpenGL
 
     def _rebuild(self, _: object = None) -> None:
-        """The context is new, or another one: what was in the old one is lost."""
+        """Make the mesh again in a new OpenGL context."""
         if self._mesh is not None:
             self._mesh.parent = None
         self._mesh = None
@@ -120,7 +120,7 @@ class Sphere(QWidget):
             self._mesh = vispy_scene.visuals.Mesh(
                 cells.vertices, cells.faces, vertex_colors=colours, shading=None, parent=self.canvas.scene
             )
-            # The globe is convex: what faces away is hidden, without a depth buffer.
+            # The globe is convex, so hiding the faces that point away replaces a depth buffer.
             self._mesh.set_gl_state("opaque", depth_test=False, cull_face="back")
             self._mesh.transform = self._transform
             self._place()
@@ -130,9 +130,9 @@ class Sphere(QWidget):
         self.canvas.update()
 
     def _place(self) -> None:
-        """Rotation, size and place of the globe in the canvas, whose y runs downwards, for row vectors."""
+        """Set rotation, size and place of the globe in the canvas, whose y axis points downwards, for row vectors."""
         matrix = np.eye(4)
-        matrix[:3, :3] = self.rotation.T * (self.radius, -self.radius, 0.5)  # z stays between the clipping planes
+        matrix[:3, :3] = self.rotation.T * (self.radius, -self.radius, 0.5)  # This z stays between the clipping planes.
         matrix[3, :2] = self.width() / 2, self.height() / 2
         self._transform.matrix = matrix
         self.overlay.update()
@@ -140,7 +140,7 @@ class Sphere(QWidget):
 
 
 class SphereOverlay(DirectionView):
-    """What is painted on the globe, and the mouse over it."""
+    """Transparent widget above the globe that paints the markers and receives the mouse."""
 
     hides_far_side = True
 
@@ -163,7 +163,7 @@ class SphereOverlay(DirectionView):
         return np.array([x, y, np.sqrt(1 - x * x - y * y)]) @ self.globe.rotation
 
     def paint_heat(self, painter: QPainter, scene: DirectionScene) -> None:
-        """The canvas below draws the cells; here only the shade towards the rim, which makes it a globe."""
+        """Paint the shade towards the rim; the canvas below draws the cells."""
         centre, radius = QPointF(self.width() / 2, self.height() / 2), self.globe.radius
         shade = QRadialGradient(centre, radius)
         for share, alpha in ((0.0, 0), (0.75, 0), (0.92, 40), (1.0, 120)):
@@ -172,7 +172,7 @@ class SphereOverlay(DirectionView):
         painter.setBrush(shade)
         painter.drawEllipse(centre, radius, radius)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(QColor(128, 128, 128, 220), 1.6))  # smooth, over the steps of the mesh's rim
+        painter.setPen(QPen(QColor(128, 128, 128, 220), 1.6))  # A smooth line covers the steps of the mesh's rim.
         painter.drawEllipse(centre, radius, radius)
 
     def drag(self, step: QPointF) -> None:
@@ -180,7 +180,7 @@ class SphereOverlay(DirectionView):
 
 
 def turn_about(axis: ArrayLike, angle: float) -> NDArray[np.float64]:
-    """`(3, 3)` rotation about `(3,)` `axis` by an angle in radian."""
+    """Return the `(3, 3)` rotation about `(3,)` `axis` by an angle in radian."""
     from scipy.spatial.transform import Rotation
 
     axis = np.asarray(axis, dtype=np.float64)

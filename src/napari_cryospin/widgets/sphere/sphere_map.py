@@ -1,4 +1,4 @@
-"""Values over the sphere of view directions as flat pictures (Mollweide), one or many, with a common colour scale."""
+"""Flat maps (Mollweide) of values over the sphere of view directions, with a common colour scale."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from napari_cryospin.widgets.kit.plots import Plot, font
 MAP_GAP = 8.0  # pixels between two maps
 MAP_TITLE_HEIGHT = 13.0  # pixels above a map for its title
 COLOUR_SCALE_WIDTH = 50.0  # pixels on the right for the colour scale
-MAP_COLOURMAP = "viridis"
+MAP_COLOURMAP = "viridis"  # of pyqtgraph
 
 
 class SphereMaps(Plot):
-    """Maps of the sphere, seen from outside as a globe is: rot 0, tilt 90 in the middle, rot grows to the right.
+    """Maps of the sphere as seen from outside: rot 0, tilt 90 in the middle, rot grows to the right.
 
     Parameters
     ----------
     title
-        What the values are, with unit.
+        Name of the values, with unit.
     describe
-        Words for a value, shown under the mouse.
+        Gives the text for a value, which is shown under the mouse.
     """
 
     direction_clicked = Signal(object)  # (3,) unit view direction
@@ -62,7 +62,7 @@ class SphereMaps(Plot):
         self.plotItem.vb.sigResized.connect(self._place)
         self.scene().sigMouseClicked.connect(self._clicked)
 
-    # What is shown
+    # Content
 
     def set_maps(
         self, names: Sequence[str], values: NDArray, levels: tuple[float, float] | None = None, log: bool = False
@@ -72,13 +72,13 @@ class SphereMaps(Plot):
         Parameters
         ----------
         names
-            One a map, shown above it where there are several.
+            Names of the maps, shown above them where there are several.
         values
             `(maps, cells)` on a HEALPix grid, ring order; nan: nothing there. The grid has been `prepare`d.
         levels
             Ends of the colour scale. Default: 0 to the largest value.
         log
-            Logarithmic colours; what is 0 stays empty.
+            Whether colours are logarithmic; a value of 0 stays empty.
         """
         self.names, self.values, self.log = tuple(names), np.asarray(values, dtype=np.float64), log
         top = float(np.nanmax(self.values, initial=0.0))
@@ -93,7 +93,7 @@ class SphereMaps(Plot):
         self._place()
 
     def set_marker(self, direction: NDArray | None) -> None:
-        """Ring a `(3,)` view direction in the first map; None: none."""
+        """Mark a `(3,)` view direction in the first map with a ring; None: no ring."""
         self.marker = direction
         self._place_marker()
 
@@ -106,13 +106,13 @@ class SphereMaps(Plot):
         self._paint()
 
     def _table_of_colours(self) -> NDArray[np.uint8]:
-        """`(256, 4)`: outside or nothing known, clear; then the colour map."""
+        """Return `(256, 4)` colours: transparent for points outside and unknown values, then the colour map."""
         colours = np.zeros((256, 4), dtype=np.uint8)
         colours[1:] = pg.colormap.get(MAP_COLOURMAP).getLookupTable(nPts=255, alpha=True)
         return colours
 
     def _shades(self) -> NDArray[np.uint8]:
-        """`(maps, cells)` place in the table of colours."""
+        """Return the `(maps, cells)` index of each value in the table of colours."""
         low, high = self.levels
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.log:
@@ -138,10 +138,10 @@ class SphereMaps(Plot):
             return
         pixels = mollweide_pixels(int(np.sqrt(self.values.shape[1] / 12)), SPHERE_MAP_ROWS)
         for image, shades in zip(self._images, self._shades(), strict=False):
-            picture = np.append(shades, np.uint8(0))[pixels]  # the last one lies outside: pixel -1
+            picture = np.append(shades, np.uint8(0))[pixels]  # The last entry is that of the outside, pixel -1.
             image.setImage(picture, autoLevels=False, levels=(0, 255), lut=colours)
 
-    # Where it is shown; the view's coordinates are pixels from its lower left corner
+    # Layout; the coordinates of the view are pixels from its lower left corner
 
     def _place(self) -> None:
         area = self.plotItem.vb.boundingRect()
@@ -182,7 +182,7 @@ class SphereMaps(Plot):
     # Mouse
 
     def at(self, x: float, y: float) -> tuple[int, NDArray] | None:
-        """Map and view direction at a place of the view; None: there is none."""
+        """Return map and view direction at a point of the view; None: there is none."""
         for index, place in enumerate(self._places):
             offset = (x - place.center().x()) * 4 / place.width(), (y - place.center().y()) * 2 / place.height()
             direction = mollweide_direction(offset)
@@ -219,7 +219,7 @@ class SphereMaps(Plot):
 
 
 def round_up(top: float) -> float:
-    """End of a colour scale whose quarters read well."""
+    """Round up the end of a colour scale, so that its quarters are round numbers."""
     if top <= 0:
         return 1.0
     decade = 10.0 ** np.floor(np.log10(top))
@@ -227,7 +227,7 @@ def round_up(top: float) -> float:
 
 
 def arrange(count: int, width: float, height: float) -> list[QRectF]:
-    """Rectangles, twice as wide as high and as large as possible, in rows from the top (y grows upwards)."""
+    """Arrange rectangles that are twice as wide as high, as large as possible, in rows from the top (y upwards)."""
     if not count:
         return []
     title = MAP_TITLE_HEIGHT if count > 1 else 0.0
@@ -250,7 +250,7 @@ def _map_height(columns: int, count: int, width: float, height: float, title: fl
 
 
 def graticule_of(places: Sequence[QRectF]) -> tuple[tuple[NDArray, NDArray], tuple[NDArray, NDArray]]:
-    """Rims of the maps, and, where there is one alone, its meridians and parallels: x and y, nan between two lines."""
+    """Return rims of the maps, and meridians and parallels of a single map: x and y, nan between two lines."""
     turn = np.linspace(0, 2 * np.pi, 121)
     rim = [np.stack([2 * np.cos(turn), np.sin(turn)], axis=-1)]
     return _joined(rim, places), _joined(flat_graticule() if len(places) == 1 else [], places)

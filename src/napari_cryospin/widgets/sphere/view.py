@@ -1,4 +1,4 @@
-"""A map of view directions: draws a scene through a projection, tells what lies under the mouse or was clicked."""
+"""Base of the maps of view directions: draws a scene through a projection, and finds the direction under the mouse."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from napari_cryospin.geometry.sphere_cells import graticule, healpix_cells, pixe
 from napari_cryospin.widgets.kit.colours import POSE_COLOUR, SAMPLE_COLOUR, SWITCH_COLOUR, TRUTH_COLOUR, head_colour
 from napari_cryospin.widgets.sphere.scene import DirectionScene, Marker
 
-MARKER_REACH = 11.0  # px within which the mouse means a marker
+MARKER_REACH = 11.0  # px between the mouse and a marker that count as on it
 CLICK_SLACK = 4.0  # px that the mouse may move in a click
-FAR_SIDE_OPACITY = 0.28  # opacity of what lies on the far side
-RIM_COLOUR = QColor(0, 0, 0, 190)
+FAR_SIDE_OPACITY = 0.28  # opacity of markers and lines on the far side
+RIM_COLOUR = QColor(0, 0, 0, 190)  # of markers, so that they stand out from every colour beneath
 AXIS_DIRECTIONS = {
     "+x": (1, 0, 0),
     "+y": (0, 1, 0),
@@ -29,8 +29,8 @@ AXIS_DIRECTIONS = {
 class DirectionView(QWidget):
     """Base of the globe and of the flat maps.
 
-    A subclass says where a direction is drawn (`project`), which one lies under a point (`direction_at`), and paints
-    the heat map beneath everything else (`paint_heat`).
+    A subclass implements where a direction is drawn (`project`), which direction lies under a point (`direction_at`),
+    and how the heat map is painted beneath everything else (`paint_heat`).
     """
 
     clicked = Signal(object)  # (3,) unit vector
@@ -45,7 +45,7 @@ class DirectionView(QWidget):
         self.setCursor(Qt.CursorShape.CrossCursor)
 
     def show_scene(self, scene: DirectionScene | None) -> None:
-        """Draw another scene; None: nothing."""
+        """Draw a scene; None: nothing."""
         self.scene = scene
         self.update()
 
@@ -53,15 +53,15 @@ class DirectionView(QWidget):
 
     @property
     def clip(self) -> QRectF | None:
-        """Where markers and lines are painted, px; None: everywhere."""
+        """Rectangle in which markers and lines are painted, px; None: everywhere."""
         return None
 
     def project(self, directions: NDArray) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """`(..., 2)` points of the widget for `(..., 3)` unit vectors, and whether each is on the side that is seen."""
+        """Project `(..., 3)` unit vectors to `(..., 2)` points of the widget, with whether each faces the user."""
         raise NotImplementedError
 
     def direction_at(self, point: QPointF) -> NDArray[np.float64] | None:
-        """`(3,)` unit vector under a point of the widget; None: there is none."""
+        """Return the `(3,)` unit vector under a point of the widget; None: there is none."""
         raise NotImplementedError
 
     def paint_heat(self, painter: QPainter, scene: DirectionScene) -> None:
@@ -69,7 +69,7 @@ class DirectionView(QWidget):
         raise NotImplementedError
 
     def paint_frame(self, painter: QPainter) -> None:
-        """Paint what lies above the heat map and beneath the markers: graticule and names of the axes."""
+        """Paint graticule and names of the axes, above the heat map and beneath the markers."""
         pen = QPen(QColor(255, 255, 255, 46), 0.8)
         self._stroke(painter, self._graticule, pen)
         painter.setFont(small_font(self.font()))
@@ -90,7 +90,7 @@ class DirectionView(QWidget):
         painter.end()
 
     def paint(self, painter: QPainter) -> None:
-        """Paint everything, on the screen or into a picture."""
+        """Paint the scene, on the screen or into a picture."""
         if self.scene is None:
             return
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
@@ -140,7 +140,7 @@ class DirectionView(QWidget):
                     painter.drawEllipse(QPointF(*place), size, size)
 
     def _stroke(self, painter: QPainter, lines: list[NDArray], pen: QPen) -> None:
-        """Draw polylines of directions where they can be seen."""
+        """Draw polylines of directions where they are visible."""
         if not lines:
             return
         from pyqtgraph.functions import arrayToQPath
@@ -150,7 +150,8 @@ class DirectionView(QWidget):
         joined[np.cumsum([len(line) for line in lines]) - 1] = False
         step = np.abs(np.diff(places, axis=0, append=places[-1:])).max(-1)
         facing &= np.isfinite(places).all(-1)
-        joined &= facing & np.roll(facing, -1) & (step < 0.4 * self.width())  # a line that leaves on one side
+        # A long step is that of a line which leaves the map on one side and enters it on the other.
+        joined &= facing & np.roll(facing, -1) & (step < 0.4 * self.width())
         painter.setPen(pen)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         places = np.nan_to_num(places)
@@ -179,7 +180,7 @@ class DirectionView(QWidget):
         self._pressed = None
 
     def drag(self, step: QPointF) -> None:
-        """The mouse was moved by `step` px with its button down."""
+        """React to a drag of the mouse by `step` px."""
 
     def event(self, event: QEvent | None) -> bool:
         if event is not None and event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
@@ -188,7 +189,7 @@ class DirectionView(QWidget):
         return super().event(event)
 
     def tip_at(self, point: QPointF) -> str:
-        """What lies under a point, in words."""
+        """Return the text of the tooltip at a point."""
         direction = self.direction_at(point)
         if direction is None or self.scene is None:
             return ""
@@ -202,7 +203,7 @@ class DirectionView(QWidget):
         return "\n".join(lines)
 
     def markers_at(self, point: QPointF) -> list[Marker]:
-        """Markers under a point."""
+        """Return the markers under a point."""
         if self.scene is None or not self.scene.markers:
             return []
         places, facing = self.project(np.array([marker.direction for marker in self.scene.markers], dtype=float))
@@ -211,7 +212,7 @@ class DirectionView(QWidget):
 
 
 def great_arcs(directions: NDArray, pieces: int = 8) -> NDArray[np.float64]:
-    """Polyline `(k, 3)` through `(n, 3)` unit vectors along the sphere."""
+    """Return a polyline `(k, 3)` along the sphere through `(n, 3)` unit vectors."""
     share = np.arange(pieces)[:, None] / pieces
     between = directions[:-1, None] * (1 - share) + directions[1:, None] * share  # (n - 1, pieces, 3)
     line = np.concatenate([between.reshape(-1, 3), directions[-1:]]).astype(np.float64)
@@ -219,7 +220,7 @@ def great_arcs(directions: NDArray, pieces: int = 8) -> NDArray[np.float64]:
 
 
 def small_font(font: QFont) -> QFont:
-    """A font for labels inside a picture."""
+    """Make the font for labels inside a picture."""
     small = QFont(font)
     small.setPixelSize(10)
     return small

@@ -1,4 +1,4 @@
-"""Globe, flat map and zoom: side by side where there is room, in tabs where there is not."""
+"""Globe, flat map and zoom: side by side where there is room, otherwise in tabs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from napari_cryospin.widgets.sphere.zoom import ZoomView
 if TYPE_CHECKING:
     from napari_cryospin.views.posterior.answers import Zoom
 
-WIDE_FROM = 700  # px from which the three stand side by side
-WIDTH_SHARES = (3, 5, 3)
-LEAST_HEIGHT = 260  # px at the least
+WIDE_FROM = 700  # width in px from which the three are side by side
+WIDTH_SHARES = (3, 5, 3)  # of the width, side by side
+LEAST_HEIGHT = 260  # px
 VIEW_TIPS = {
     "Sphere": "Turn it with the mouse",
     "Flat": "All directions at a glance",
@@ -27,7 +27,10 @@ VIEW_TIPS = {
 
 
 class DirectionViews(QWidget):
-    """The three pictures of one scene. They stay children of this widget: moving an OpenGL canvas costs its context."""
+    """The three maps of one scene.
+
+    They stay children of this widget, because moving an OpenGL canvas to another parent destroys its context.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -43,11 +46,11 @@ class DirectionViews(QWidget):
 
     @property
     def wide(self) -> bool:
-        """Whether all three are seen at once."""
+        """Whether all three are visible at once."""
         return self.width() >= WIDE_FROM
 
     def show_scene(self, scene: DirectionScene | None) -> None:
-        """Draw a particle's posterior and markers; its zoom comes later."""
+        """Draw a particle's posterior and markers; its zoom follows later."""
         for view in (self.sphere, self.flat, self.close_up):
             view.show_scene(scene)
 
@@ -56,7 +59,7 @@ class DirectionViews(QWidget):
         self.close_up.show_zoom(zoom)
 
     def picture(self, background: str) -> QImage:
-        """All three side by side, whichever is seen."""
+        """Draw all three side by side into a picture, whichever is visible."""
         height = max(view.height() for view in self.views)
         widths = [view.width() for view in self.views]
         image = QImage(sum(widths), height, QImage.Format.Format_ARGB32_Premultiplied)

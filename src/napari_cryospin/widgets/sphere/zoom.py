@@ -1,4 +1,4 @@
-"""Gnomonic zoom on a mode of the posterior: a fine grid of its own, with a scale in degrees."""
+"""Gnomonic zoom on a mode of the posterior, on a fine grid and with a scale in degrees."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from napari_cryospin.views.posterior.answers import Zoom
 
 LEFT_MARGIN, TOP_MARGIN, RIGHT_MARGIN, BOTTOM_MARGIN = 30, 22, 8, 20  # px around the map, for its scale
-LINES_REACH = 4  # times the reach up to which lines are followed
-ZOOM_FINENESS = 8  # points of the picture to a point of the grid
+LINES_REACH = 4  # distance from the centre up to which lines are drawn, over the reach of the map
+ZOOM_FINENESS = 8  # points of the picture for each point of the grid
 
 
 class ZoomView(DirectionView):
-    """The posterior near its best mode; east to the right, north up, as on the globe."""
+    """Map of the posterior near its best mode; east is to the right and north up, as on the globe."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -37,7 +37,7 @@ class ZoomView(DirectionView):
         return QSize(320, 320)
 
     def show_scene(self, scene: DirectionScene | None) -> None:
-        """Draw another particle's markers; its zoom comes later, by `show_zoom`."""
+        """Draw a particle's markers; its zoom follows later, by `show_zoom`."""
         if scene is None or self.scene is None or scene.log_posterior is not self.scene.log_posterior:
             self.zoom = self._picture = None
         super().show_scene(scene)
@@ -49,14 +49,14 @@ class ZoomView(DirectionView):
 
     @property
     def frame(self) -> QRectF:
-        """The square of the map, px."""
+        """Square of the map, px."""
         side = max(1.0, min(self.width() - LEFT_MARGIN - RIGHT_MARGIN, self.height() - TOP_MARGIN - BOTTOM_MARGIN))
         x = LEFT_MARGIN + (self.width() - LEFT_MARGIN - RIGHT_MARGIN - side) / 2
         return QRectF(x, TOP_MARGIN + (self.height() - TOP_MARGIN - BOTTOM_MARGIN - side) / 2, side, side)
 
     @property
     def reach(self) -> float:
-        """Degrees from the middle to an edge."""
+        """Angle from the middle to an edge, degrees."""
         assert self.zoom is not None
         return float(self.zoom.u[-1])
 
