@@ -14,9 +14,9 @@ from support.advised import PACKAGE, advised
 FACES = ("cli", "widgets", "__main__.py")
 """What knows who is listening: the command line names flags, the window speaks of sbatch's."""
 OTHER_PROGRAMS = {
-    "export/cryodrgn.py": {"--poses", "--ind", "--ctf", "--uninvert-data"},
-    "export/maps.py": {"--firstiter_cc"},
-    "export/relion.py": {"--multiply_constant"},
+    "exporters/cryodrgn.py": {"--poses", "--ind", "--ctf", "--uninvert-data"},
+    "exporters/maps.py": {"--firstiter_cc"},
+    "exporters/relion.py": {"--multiply_constant"},
     "runs/launch.py": {"--gres", "--job-name", "--output", "--signal", "--parsable"},
 }
 """Flags of cryoDRGN, RELION and sbatch in texts about these programs, or in their commands."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -309,3 +310,13 @@ def test_one_error_names_all_that_does_not_go_together():
     with pytest.raises(ValueError) as error:
         Settings(method="search", volume={"first_band": 9, "encoding_band": 8}, schedule={"switch": 30})
     assert [line.split()[-1] for line in str(error.value).splitlines()] == ["shells", "all", "it"]
+
+
+def test_numpy_scalars_are_the_numbers_that_they_hold():
+    encoder = EncoderSettings(heads=np.int64(9), shifts=np.bool_(False), encoder_learning_rate=np.float64(0.01))
+    assert encoder == EncoderSettings(heads=9, shifts=False, encoder_learning_rate=0.01)
+    assert type(encoder.heads) is int
+    with pytest.raises(ValueError, match=r"encoder.heads is .*7.5; expected a whole number"):
+        EncoderSettings(heads=np.float64(7.5))
+    with pytest.raises(ValueError, match=r"encoder.heads is array\(\[9\]\)"):
+        EncoderSettings(heads=np.array([9]))

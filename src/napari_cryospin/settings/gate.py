@@ -39,12 +39,18 @@ def settings_class(cls: Class) -> Class:
     @functools.wraps(initialise)
     def __init__(self: Any, **values: Any) -> None:
         try:
-            initialise(self, **values)
+            initialise(self, **{name: _plain(value) for name, value in values.items()})
         except pydantic.ValidationError as error:
             raise ValueError(wording(error, made)) from None
 
     made.__init__ = __init__
     return cast(Class, made)
+
+
+def _plain(value: Any) -> Any:
+    """Return the number that a NumPy scalar stands for; anything else as it is."""
+    is_scalar = type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0
+    return value.item() if is_scalar else value
 
 
 def from_json(cls: type[Any], text: str) -> Any:
