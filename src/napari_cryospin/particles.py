@@ -112,7 +112,7 @@ class Particles:
         return dataclasses.replace(_select_rows(self, rows), ctf=ctf, table=table, opened_with=None)
 
     def with_contrast(self, sign: float) -> Particles:
-        """The same particles with their contrast multiplied by `sign`: +1 or -1."""
+        """Return the same particles with their contrast multiplied by `sign`: +1 or -1."""
         return dataclasses.replace(self, contrast=self.contrast * np.float32(sign), opened_with=None)
 
     def common_frame(self) -> tuple[int, float]:

@@ -1,0 +1,1 @@
+"""Is a run possible? The card before a run, and the contrast of the images."""

@@ -175,7 +175,7 @@ class _Loop:
         self.publisher.say("saved", id=command.id)
 
     def leave(self) -> None:
-        """A checkpoint and no more: whoever waits has no time for results."""
+        """Write a checkpoint and nothing else: the program is about to end, and results take time."""
         self.publisher.checkpoint(self.reconstruction.whole_state)
         self.publisher.say("stopped", reason="in a hurry: saved, without new results")
         self.publisher.status("stopped")

@@ -103,7 +103,7 @@ class Publisher:
             self.checkpoint()
 
     def heartbeat(self, state: State) -> None:
-        """The status, and a line of metrics, where the last ones are old."""
+        """Publish the status and a line of metrics, where the last ones are old."""
         if self._due("status"):
             with self.budget.spending("status"):
                 self.status(state)
@@ -216,7 +216,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(kind: EventKind, detail: Mapping[str, Any]) -> str:
-    """An event in a line of the log; of an epoch only what tells how far it is."""
+    """Describe an event in a line of the log; of an epoch, only what tells how far the run is."""
     shown = ("epoch", "loss", "resolution", "entropy", "pose_change") if kind == "epoch" else [*detail]
     known = {name: detail[name] for name in shown if detail.get(name) is not None and name != "id"}
     parts = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in known.items()]

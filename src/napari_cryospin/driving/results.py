@@ -86,7 +86,7 @@ def sampled_directions(results: Results) -> OrientationDistribution:
 
 
 def figures(results: Results, directions: OrientationDistribution) -> dict[str, Any]:
-    """What postprocess.json holds: plain numbers and notes; None where something is not known."""
+    """Collect what postprocess.json holds: plain numbers and notes; None where something is not known."""
     known = np.isfinite(results.resolution)
     precision = directions.precision[np.isfinite(directions.precision)]
     return {

@@ -76,7 +76,7 @@ def drive_run(
 def prepare(
     folder: RunFolder, particles: Particles | None = None, hurry: threading.Event | None = None
 ) -> tuple[Particles, Reconstruction, dict[str, Any]]:
-    """A run as its newest checkpoint has it: input, reconstruction, and the checkpoint (empty where there is none)."""
+    """Open a run as its newest checkpoint has it: input, reconstruction, and checkpoint (empty: there is none)."""
     if particles is None:
         particles = open_run_particles(folder)
     remember(folder, particles)
@@ -96,7 +96,7 @@ def prepare(
 
 
 def load_checkpoint(folder: RunFolder) -> dict[str, Any]:
-    """The newest checkpoint that can be read; empty where there is none.
+    """Read the newest checkpoint that is not damaged; empty where there is none.
 
     Raises
     ------

@@ -1,0 +1,1 @@
+"""How is it fitted? Methods, proposers, steps of volume and poses, the switch, the posterior."""

@@ -8,7 +8,7 @@ import torch
 
 
 def choose_devices(name: str, count: int) -> list[torch.device]:
-    """A device for each of the parts that a run reconstructs.
+    """Choose a device for each of the parts that a run reconstructs.
 
     Parameters
     ----------

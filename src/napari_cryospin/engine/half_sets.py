@@ -84,7 +84,7 @@ def align_halves(
 
 
 def worse_half(first: NDArray, second: NDArray) -> str:
-    """What is to be said where one half explains its images worse than the other, as chance would not have it; or "".
+    """Describe by how much one half explains its images worse than the other; "" where chance alone may do that.
 
     The halves are alike, and so are their errors, unless one of them has settled on a wrong map.
 

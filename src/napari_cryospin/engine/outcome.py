@@ -84,7 +84,7 @@ def _half_sets(reconstruction: Standing) -> np.ndarray:
 
 
 def _particles(reconstruction: Standing, *optional: str) -> ParticleRecord:
-    """The particles' record, with those of its optional arrays that are named."""
+    """Make the record of the particles, with those of its optional arrays that are named."""
     fits = reconstruction.fits
     rotations, shifts = _poses(fits)
     return ParticleRecord(
@@ -133,7 +133,7 @@ def make_history(reconstruction: Standing) -> EpochRecord:
 
 
 def make_results(reconstruction: Standing) -> Results:
-    """Maps and poses as they stand; of half sets the combined map, and all poses in the frame of the first half."""
+    """Make maps and poses as they stand; of half sets the combined map, and all poses in the frame of the first."""
     fits, pixel_size = reconstruction.fits, reconstruction.pixel_size
     maps = tuple(fit_map(fit, filtered=False) for fit in fits)
     rotations, shifts = (values.astype(np.float64) for values in _poses(fits))
@@ -195,7 +195,7 @@ def _posterior(reconstruction: Standing) -> dict[str, np.ndarray]:
 def _combined(
     maps: tuple[np.ndarray, ...], pixel_size: float, halves: AlignedHalves, band: int, unequal: str
 ) -> tuple[dict[str, Any], float]:
-    """What the two halves tell together: fields of the results, and the resolution in A."""
+    """Compare and combine the two halves: fields of the results, and the resolution in A."""
     found = postprocess(maps[0], maps[1], pixel_size, band=band)
     notes = tuple(filter(None, (unequal, halves.warning, *(() if halves.failed else found.notes))))
     for note in notes:

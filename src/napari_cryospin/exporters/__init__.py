@@ -1,0 +1,1 @@
+"""How do other programs read it? One module and one row of a table for each of them."""

@@ -71,7 +71,7 @@ class RunResults:
         return len(self.record)
 
     def with_input(self, progress: Callable[[float, str], None]) -> RunResults:
-        """The same with the run's input open; stacks may be missing."""
+        """Return the same results with the run's input open; stacks may be missing."""
         if self.opened is not None:
             return self
         text = f"reading {self.folder.source.particles.name}"
@@ -134,7 +134,7 @@ class RunResults:
 
 
 def open_results(run: Path | RunFolder, particles: Particles | None = None) -> RunResults:
-    """What a run knows of its particles: its results or, while it goes on, the newest epoch of its history.
+    """Read what a run knows of its particles: its results or, while it goes on, the newest epoch of its history.
 
     Parameters
     ----------

@@ -1,0 +1,1 @@
+"""Which file? One format a module, reader and writer together."""

@@ -1,0 +1,1 @@
+"""What is learned? Volumes, the encoder, and the one forward model."""

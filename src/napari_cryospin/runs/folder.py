@@ -215,7 +215,7 @@ class RunFolder:
             record.save(file)
 
     def history(self, epoch: int) -> EpochFile:
-        """The record of an epoch, whose arrays are read when they are asked for."""
+        """Open the record of an epoch, whose arrays are read when they are asked for."""
         return EpochFile(self._history_path(epoch))
 
     def _history_path(self, epoch: int) -> Path:
@@ -232,7 +232,7 @@ class RunFolder:
         return self.path / "results"
 
     def results_record(self) -> ResultsRecord | None:
-        """What the results tell of the particles; None where there are none, or the run has gone on since."""
+        """Read the particles' record of the results; None: there are none, or the run has gone on since."""
         # Results are written whenever a run stops; one that was resumed may have come further since.
         return ResultsRecord.load(self.results_path / PARTICLES_FILE) if self.has_newest_results() else None
 

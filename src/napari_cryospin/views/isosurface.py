@@ -41,11 +41,11 @@ class MapStatistics:
         return cls(mean, deviation or 1.0, float(density.min()), float(density.max()), low, start)
 
     def sigma(self, value: float) -> float:
-        """A value as standard deviations above the mean."""
+        """Convert a value to standard deviations above the mean."""
         return (value - self.mean) / self.deviation
 
     def value(self, sigma: float) -> float:
-        """What lies so many standard deviations above the mean."""
+        """Convert standard deviations above the mean to a value."""
         return self.mean + sigma * self.deviation
 
 

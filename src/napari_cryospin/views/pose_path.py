@@ -26,12 +26,12 @@ class PosePath:
         return int(after[0]) - 1 if len(after) and after[0] > 0 else None
 
     def until(self, epoch: int) -> PosePath:
-        """The path up to an epoch."""
+        """Return the path up to an epoch."""
         kept = self.epochs <= epoch
         return PosePath(self.epochs[kept], self.directions[kept], self.decoding[kept])
 
     def and_then(self, epoch: int, direction: NDArray[Any], decoding: bool) -> PosePath:
-        """The path and where the pose is now, after so many epochs."""
+        """Return the path with the present pose added, after so many epochs."""
         return PosePath(
             np.append(self.epochs, epoch),
             np.concatenate([self.directions, np.asarray(direction, dtype=np.float32)[None]]),

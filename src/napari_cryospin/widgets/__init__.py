@@ -1,0 +1,1 @@
+"""What does the user see? Qt, napari and vispy live here and nowhere else."""

@@ -1,0 +1,1 @@
+"""cryoSPARC's files: .cs tables and .csg groups."""

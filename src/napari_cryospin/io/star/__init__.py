@@ -1,0 +1,1 @@
+"""RELION's STAR files: text, tables, optics groups, particles."""

@@ -1,0 +1,1 @@
+"""The posterior of one particle's pose under a run's map."""

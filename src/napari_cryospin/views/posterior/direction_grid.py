@@ -18,8 +18,10 @@ COARSE_NSIDE, FINE_NSIDE = 16, 64
 
 @lru_cache(maxsize=2)
 def directions(nside: int) -> Tensor:
-    """`(cells, k, 3, 3)` rotations, in-plane angle 0, of a grid's directions: the coarse by the cells that are shown,
-    the fine by the coarse."""
+    """Make rotations `(cells, k, 3, 3)` at a grid's directions, in-plane angle 0.
+
+    The coarse grid is sorted by the cells that are shown, the fine grid by the directions of the coarse one.
+    """
     rot, tilt = view_directions(nside).unbind(-1)
     cells = {COARSE_NSIDE: CELLS_NSIDE, FINE_NSIDE: COARSE_NSIDE}[nside]
     order = np.argsort(healpix.ang2pix(cells, tilt.numpy(), rot.numpy()), kind="stable")

@@ -1,0 +1,1 @@
+"""Panels of curves and bars: convergence, heads, orientations."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def curve_of(name: str, colour: str, width: float, dashed: bool = False) -> Callable[[NDArray, NDArray], Curve]:
-    """Makes curves of one look."""
+    """Return a maker of curves that all have one name and line style."""
     return lambda x, y: Curve(name=name, x=x, y=y, colour=colour, width=width, dashed=dashed)
 
 
@@ -175,7 +175,7 @@ class ConvergencePanel(Panel):
         self.caption.setToolTip(more)
 
     def _histories(self, along: Along, clock: Clock) -> Iterator[tuple[CurvePlot, list[Curve], str]]:
-        """Plots that are seen, but for the FSC, with their curves, and what to say where there are none."""
+        """Return the visible plots, but for the FSC, with their curves and the text that stands for missing ones."""
         later = "after the first epoch" if newest(self.session.metrics, "epoch_ended") is None else ""
         for plot, name, header, note in (
             (self.loss, "loss", "loss (1: noise)", "soon"),
@@ -225,7 +225,7 @@ class ConvergencePanel(Panel):
         return snapshot is not None and len(snapshot.half_maps) == 2
 
     def _caption(self) -> tuple[str, str]:
-        """The newest figures in words, and what else there is to say."""
+        """Describe the newest figures in words, with the notes that belong to them."""
         shown, notes = self.session.shown_epoch, list(self.results.notes)
         resolution = newest(self.session.metrics, "resolution", shown)
         kind = "half sets, gold standard" if self._has_halves() else "two folds, a guide only"

@@ -162,7 +162,7 @@ class OrientationsPanel(Panel):
 
 
 def words_of(found: Orientations) -> str:
-    """The figures in a line."""
+    """Write the figures in one line."""
     empty = float((found.counts == 0).mean())
     parts = [f"{found.counts.sum():,} particles", f"empty cells {empty:.0%}", f"efficiency {found.efficiency:.2f}"]
     parts += [f"Fourier space {found.sampled:.0%} at {found.angstrom:.1f} Å", f"epoch {found.epoch}"]

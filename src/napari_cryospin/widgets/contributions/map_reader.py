@@ -54,4 +54,5 @@ def is_map(path: Path) -> bool:
 
 
 def as_paths(path: str | Sequence[str]) -> list[Path]:
+    """Return the paths that napari gives, one or several."""
     return [Path(path)] if isinstance(path, str) else [Path(one) for one in path]

@@ -1,0 +1,1 @@
+"""The panel that exports results and opens them in ChimeraX."""

@@ -1,0 +1,1 @@
+"""The map as it grows, in napari's canvas and its strip."""

@@ -1,0 +1,1 @@
+"""The panel that opens particles and shows them before a run."""

@@ -1,0 +1,1 @@
+"""The panel of one particle's posterior."""

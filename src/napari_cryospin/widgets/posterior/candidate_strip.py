@@ -28,7 +28,7 @@ LIMIT = 3.0
 
 
 def colour_of(candidate: ShownPose) -> str:
-    """The colour in which a candidate is drawn: that of its head, or of what it is."""
+    """Return the colour in which a candidate is drawn: that of its head, or of its kind."""
     kinds = {"best": SAMPLE_COLOUR, "pose": POSE_COLOUR, "truth": TRUTH_COLOUR}
     return kinds.get(candidate.kind) or head_colour(candidate.head)
 
@@ -165,7 +165,7 @@ def grey(picture: NDArray, limit: float) -> QImage:
 
 
 def numbers(candidates: ProjectionComparison, number: int) -> tuple[str, ...]:
-    """A candidate's numbers as text, a line each of `ROWS`."""
+    """Write a candidate's numbers as text, one line for each of `ROWS`."""
     probability = float(candidates.probability[number])
     share = f"{100 * probability:.3g} %" if probability >= 1e-5 else "< 0.001 %"
     angles = tuple(f"{angle:.1f}°" for angle in candidates.angles[number])

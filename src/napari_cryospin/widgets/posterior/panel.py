@@ -146,7 +146,7 @@ class PosteriorPanel(Panel):
             self._timer.start(max(0, int(1000 * wait)))
 
     def _status_changed(self, status: Status) -> None:
-        """What a run that rests has to show is looked at now: it takes nothing from it."""
+        """Look at the newest map of a run that rests: this takes no time from the run."""
         if self.is_empty:
             self.show_empty(waiting_for(self.session))
         if self._stale and status.state != "running":
@@ -180,7 +180,7 @@ class PosteriorPanel(Panel):
     # Questions and answers
 
     def _now(self) -> Moment | None:
-        """What is looked at: an epoch's map, or the newest one; it stays while particles are chosen."""
+        """Return the moment that is looked at: an epoch's, or the newest; it stays while particles are chosen."""
         session = self.session
         if self._moment is None:
             if session.shown_epoch is not None:

@@ -31,7 +31,7 @@ def waiting_for(session: Session) -> str:
 
 
 def percent(share: float) -> str:
-    """A probability as people read it."""
+    """Write a probability as people read it."""
     if share < 1e-4:
         return "less than 0.01 %"
     return f"{100 * share:.{2 if share < 0.01 else 1 if share < 0.9995 else 0}f} %"
@@ -53,7 +53,7 @@ def scene_of(posterior: ParticlePosterior) -> DirectionScene:
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
-    """A vector's direction; candidates are kept in half precision."""
+    """Normalise a vector: candidates are kept in half precision."""
     vector = np.asarray(vector, dtype=np.float64)
     return vector / np.linalg.norm(vector)
 

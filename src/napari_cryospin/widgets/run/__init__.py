@@ -1,0 +1,1 @@
+"""The panel that sets up, starts, steers and switches a run."""

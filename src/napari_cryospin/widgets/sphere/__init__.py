@@ -1,0 +1,1 @@
+"""Pictures of the sphere of view directions: globe, flat map, zoom, small maps."""
