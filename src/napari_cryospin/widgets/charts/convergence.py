@@ -84,8 +84,6 @@ class ConvergencePanel(Panel):
         self.results = HalfMapFsc()
         self._read_of: tuple[Path, str] | None = None  # run and its state when the results were read
         self._worker = Worker("cryospin-fsc", self)
-        self._worker.answered.connect(self._take_results)
-        self._worker.failed.connect(self._lost)
         self._connect()
         self._paint()
         self._tell()
@@ -136,15 +134,17 @@ class ConvergencePanel(Panel):
         status, path = self.session.status, self.session.folder.path
         if status is not None and not self.session.live and self._read_of != (path, status.state):
             self._read_of = (path, status.state)
-            self._worker.ask("fsc", lambda: (path, results_fsc(path / "results")))
+            self._worker.ask(
+                lambda: (path, results_fsc(path / "results")), then=self._take_results, failed=self._reading_failed
+            )
 
-    def _take_results(self, _: str, answer: tuple[Path, HalfMapFsc]) -> None:
+    def _take_results(self, answer: tuple[Path, HalfMapFsc]) -> None:
         path, results = answer
         if self.session.folder is not None and self.session.folder.path == path:
             self.results = results
             self.redraw.ask()
 
-    def _lost(self, _: str, error: Exception) -> None:
+    def _reading_failed(self, error: Exception) -> None:
         show_warning(f"The FSC of the results cannot be read: {error}")
 
     def _paint(self) -> None:

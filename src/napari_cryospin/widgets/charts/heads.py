@@ -69,8 +69,6 @@ class HeadsPanel(Panel):
         self._asked: tuple[Path, int, bool, int, Path | None] | None = None
         self.redraw = Redraw(self, self.draw, every=1000)
         self._worker = Worker("cryospin-heads", self)
-        self._worker.answered.connect(self._take)
-        self._worker.failed.connect(self._lost)
         self._connect()
         self._paint()
         self._tell()
@@ -206,15 +204,19 @@ class HeadsPanel(Panel):
         wanted = (view.folder.path, epoch, errors, half, view.truth)
         if wanted != self._asked:
             self._asked = wanted
-            self._worker.ask("maps", lambda: (view.folder.path, view.heads(epoch, errors=errors, half=half)))
+            self._worker.ask(
+                lambda: (view.folder.path, view.heads(epoch, errors=errors, half=half)),
+                then=self._take,
+                failed=self._reading_failed,
+            )
 
-    def _take(self, _: str, answer: tuple[Path, HeadMaps]) -> None:
+    def _take(self, answer: tuple[Path, HeadMaps]) -> None:
         path, maps = answer
         if self.session.folder is not None and self.session.folder.path == path:
             self.maps = maps
             self.redraw.ask()
 
-    def _lost(self, _: str, error: Exception) -> None:
+    def _reading_failed(self, error: Exception) -> None:
         self._asked = None
         self.caption.setText(f"The heads of this epoch cannot be read: {error}")
 

@@ -62,8 +62,6 @@ class OrientationsPanel(Panel):
         self._asked: object = None
         self.redraw = Redraw(self, self.draw, every=EVERY, news_every=NEWS_EVERY)
         self._worker = Worker("cryospin-orientations", self)
-        self._worker.answered.connect(self._take)
-        self._worker.failed.connect(self._lost)
         self._connect()
         self._paint()
         self._tell()
@@ -119,15 +117,19 @@ class OrientationsPanel(Panel):
         wanted = (folder.path, moment.snapshot or moment.epoch, half)
         if wanted != self._asked:
             self._asked = wanted
-            self._worker.ask("count", lambda: (wanted, orientations_at(folder, moment, half, resolution)))
+            self._worker.ask(
+                lambda: (wanted, orientations_at(folder, moment, half, resolution)),
+                then=self._take,
+                failed=self._reading_failed,
+            )
 
-    def _take(self, _: str, answer: tuple[object, Orientations]) -> None:
+    def _take(self, answer: tuple[object, Orientations]) -> None:
         wanted, found = answer
         if wanted == self._asked:
             self.found = found
             self._show()
 
-    def _lost(self, _: str, error: Exception) -> None:
+    def _reading_failed(self, error: Exception) -> None:
         self._asked = None
         self.figures.setText(f"The view directions cannot be read: {error}")
 

@@ -50,8 +50,6 @@ class ChimeraXJob(QObject):
         self.opening, self.said, self.went_wrong = False, "", False
         self._of: Path | None = None  # folder of the run whose map is shown
         self._worker = Worker("cryospin-chimerax", self)
-        self._worker.answered.connect(self._done)
-        self._worker.failed.connect(self._failed)
         session.snapshot_arrived.connect(self._follow)
         session.hand_changed.connect(self._turn_over)
         session.run_changed.connect(self._new_run)
@@ -83,7 +81,7 @@ class ChimeraXJob(QObject):
 
         self.opening = True
         self._say("Writing maps...")
-        self._worker.ask("open", work)
+        self._worker.ask(work, then=self._opened, failed=self._opening_failed)
 
     def send(self, look: ChimeraXView) -> None:
         """Show the present map in a ChimeraX that is running."""
@@ -124,20 +122,23 @@ class ChimeraXJob(QObject):
             live.show(snapshot, flip=flipped)
             return f"ChimeraX shows step {snapshot.step:,}"
 
-        self._worker.ask("send", work)
+        self._worker.ask(work, then=self._say, failed=self._sending_failed)
 
-    def _done(self, kind: str, text: str) -> None:
-        self.opening &= kind != "open"
+    def _opened(self, text: str) -> None:
+        self.opening = False
         self._say(text)
 
-    def _failed(self, kind: str, error: Exception) -> None:
-        self.opening &= kind != "open"
-        text = str(error)
-        if kind == "send":
-            self.live = None  # The model is lost, so later maps are not sent.
-            text = f"Nothing more is sent to ChimeraX: {text}"
-        self._say(text, went_wrong=True)
-        show_error(text)
+    def _opening_failed(self, error: Exception) -> None:
+        self.opening = False
+        self._report(str(error))
+
+    def _sending_failed(self, error: Exception) -> None:
+        self.live = None  # The model is lost, so later maps are not sent.
+        self._report(f"Nothing more is sent to ChimeraX: {error}")
+
+    def _report(self, failure: str) -> None:
+        self._say(failure, went_wrong=True)
+        show_error(failure)
 
 
 def chimerax_job_of(session: Session) -> ChimeraXJob:

@@ -45,8 +45,6 @@ class ExportJob(QObject):
         self.written: Path | None = None
         self._stop = threading.Event()
         self._worker = Worker("cryospin-export", self)
-        self._worker.answered.connect(self._done)
-        self._worker.failed.connect(self._failed)
         self._progressed.connect(self._progress)
         session.run_changed.connect(self._new_run)
         session.closing.connect(self._close)
@@ -57,8 +55,12 @@ class ExportJob(QObject):
         """Start an export; the parameters are those of `export_run`."""
         self._stop = stop = threading.Event()
         self.busy, self.share, self.said, self.failed, self.written = True, 0.0, "", False, None
-        tell = self._progressed.emit
-        self._worker.ask("export", lambda: (out, export_run(run, to, out, selection, options, tell, stop)))
+        report = self._progressed.emit
+        self._worker.ask(
+            lambda: (out, export_run(run, to, out, selection, options, report, stop)),
+            then=self._done,
+            failed=self._failed,
+        )
         self.changed.emit()
 
     def cancel(self) -> None:
@@ -73,13 +75,13 @@ class ExportJob(QObject):
             self.said = text
         self.changed.emit()
 
-    def _done(self, _: str, answer: tuple[Path, Exported]) -> None:
+    def _done(self, answer: tuple[Path, Exported]) -> None:
         self.written, exported = answer
         self.said = "\n".join((f"Wrote {self.written}", *map(with_fields, exported.notes)))
         self._end()
         show_info(f"Exported to {self.written}")
 
-    def _failed(self, _: str, error: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
         cancelled = isinstance(error, ExportCancelledError)
         self.said, self.failed = (
             ("Cancelled: nothing was written." if cancelled else with_fields(error)),

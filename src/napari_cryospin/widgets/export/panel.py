@@ -69,8 +69,6 @@ class ExportPanel(Panel):
         session = self.session
         self.job = export_job_of(session)
         self.worker = Worker("cryospin-results", self)
-        self.worker.answered.connect(self._take)
-        self.worker.failed.connect(self._lost)
         self.choice = ParticleChoice(session)
         self.choice.changed.connect(self._tell)
         self.content.addWidget(self.choice)
@@ -175,19 +173,23 @@ class ExportPanel(Panel):
     def _load(self, _: object = None) -> None:
         folder = self.session.folder
         if folder is not None:
-            self.worker.ask("results", lambda: open_results(folder) if _has_poses(folder) else None)
+            self.worker.ask(
+                lambda: open_results(folder) if _has_poses(folder) else None,
+                then=self._take,
+                failed=self._reading_failed,
+            )
 
     def _load_figures(self, _: object = None) -> None:
         if self.fold.is_open:
             self.sharpen.load()
 
-    def _take(self, _: str, results: RunResults | None) -> None:
+    def _take(self, results: RunResults | None) -> None:
         folder = self.session.folder
         if results is not None and folder is not None and results.folder.path == folder.path:
             self.choice.show_results(results)
             self.show_content()
 
-    def _lost(self, _: str, error: Exception) -> None:
+    def _reading_failed(self, error: Exception) -> None:
         self.choice.forget(f"What is known of the particles cannot be read: {error}")
         self.show_content()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,16 @@ from napari_cryospin.widgets.session.session import Session
 UNITS = {"entropy": "nats", "rot": "degrees", "tilt": "degrees", "psi": "degrees", "shift": "Å"}
 VIEW_REST = 150  # ms for which the map must rest before particles near its view are counted
 PLOT_HEIGHT = 200
+
+
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """Particles as points of the plot: `(k,)` values of two figures along x and y."""
+
+    results: RunResults
+    names: tuple[str, str]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
 
 
 class ParticleChoice(QGroupBox):
@@ -48,8 +58,6 @@ class ParticleChoice(QGroupBox):
         self.chosen: NDArray[np.int64] | None = None
         self.lasso: NDArray[np.int64] | None = None  # rows of the input
         self.worker = Worker("cryospin-choice", self)
-        self.worker.answered.connect(self._hear)
-        self.worker.failed.connect(self._refuse)
         self._make_plot()
         self._make_fields()
         axes = QHBoxLayout()
@@ -152,7 +160,12 @@ class ParticleChoice(QGroupBox):
     def _draw(self) -> None:
         results, names = self.results, (self.figures["x"].currentText(), self.figures["y"].currentText())
         if results is not None:
-            self.worker.ask("points", lambda: (results, (names, *(known(results, name) for name in names))))
+            x, y = names
+            self.worker.ask(
+                lambda: _Points(results, names, known(results, x), known(results, y)),
+                then=self._show_points,
+                failed=self._refuse,
+            )
 
     def _turned(self, _: object) -> None:
         if self.within.value():
@@ -162,7 +175,9 @@ class ParticleChoice(QGroupBox):
         results, x, y = self.results, self.plot.x, self.plot.y
         if results is None or len(x) != len(results):
             return
-        self.worker.ask("lasso", lambda: (results, results.record.rows[inside(outline, x, y)]))
+        self.worker.ask(
+            lambda: (results, results.record.rows[inside(outline, x, y)]), then=self._set_lasso, failed=self._refuse
+        )
 
     def _take_range(self, name: str, low: float, high: float) -> None:
         self.condition.setText(with_range(self.condition.text(), name, low, high))
@@ -171,30 +186,38 @@ class ParticleChoice(QGroupBox):
     def _count(self, _: object = None) -> None:
         results, selection = self.results, self.selection
         if results is not None:
-            self.worker.ask("count", lambda: (results, selection.positions(results)))
+            self.worker.ask(lambda: (results, selection.positions(results)), then=self._show_count, failed=self._refuse)
 
-    def _hear(self, kind: str, answer: tuple[RunResults, Any]) -> None:
-        results, found = answer
-        if self.results is None or results.folder.path != self.results.folder.path:
-            return
-        if kind == "lasso":
-            self.lasso = found
+    def _is_of_run(self, results: RunResults) -> bool:
+        return self.results is not None and results.folder.path == self.results.folder.path
+
+    def _set_lasso(self, answer: tuple[RunResults, NDArray[np.int64]]) -> None:
+        results, rows = answer
+        if self._is_of_run(results):
+            self.lasso = rows
             self._draw()
             self._count()
-        elif kind == "points" and not self.plot.drawing:
-            names, x, y = found
-            self.plot.set_points(x, y, names, (labelled(names[0]), labelled(names[1])))
-            if self.chosen is not None and len(results) == len(self.results):
-                self.plot.set_chosen(self.chosen)
-        elif kind == "count" and results is self.results:
-            self.chosen = found
-            if not self.plot.drawing and len(self.plot.x) == len(results):
-                self.plot.set_chosen(found)
-            state = " so far" if results.live else ""
-            self._say(f"{len(found):,} of {len(results):,} particles{state}, epoch {results.epoch}")
-            self.changed.emit()
 
-    def _refuse(self, _: str, error: Exception) -> None:
+    def _show_points(self, points: _Points) -> None:
+        if self.results is None or not self._is_of_run(points.results) or self.plot.drawing:
+            return
+        x, y = points.names
+        self.plot.set_points(points.x, points.y, points.names, (labelled(x), labelled(y)))
+        if self.chosen is not None and len(points.results) == len(self.results):
+            self.plot.set_chosen(self.chosen)
+
+    def _show_count(self, answer: tuple[RunResults, NDArray[np.int64]]) -> None:
+        results, positions = answer
+        if results is not self.results:
+            return
+        self.chosen = positions
+        if not self.plot.drawing and len(self.plot.x) == len(results):
+            self.plot.set_chosen(positions)
+        state = " so far" if results.live else ""
+        self._say(f"{len(positions):,} of {len(results):,} particles{state}, epoch {results.epoch}")
+        self.changed.emit()
+
+    def _refuse(self, error: Exception) -> None:
         if self.results is not None:
             self.chosen = None
             self._say(str(error), WARNING)

@@ -64,8 +64,6 @@ class SharpenBox(QWidget):
             plot.setFixedHeight(150)
             layout.addWidget(plot)
         self.worker = Worker("cryospin-sharpen", self)
-        self.worker.answered.connect(self._take)
-        self.worker.failed.connect(self._fail)
         session.closing.connect(self.worker.end)
         self._show(None)
 
@@ -96,14 +94,18 @@ class SharpenBox(QWidget):
         if folder is None:
             self._show(None)
         else:
-            self.worker.ask("read", lambda: (folder.path, read_amplitudes(folder.path / "results")))
+            self.worker.ask(
+                lambda: (folder.path, read_amplitudes(folder.path / "results")),
+                then=self._take,
+                failed=self._reading_failed,
+            )
 
-    def _take(self, _: str, answer: tuple[Path, MapAmplitudes | None]) -> None:
+    def _take(self, answer: tuple[Path, MapAmplitudes | None]) -> None:
         path, figures = answer
         if self.session.folder is not None and path == self.session.folder.path:
             self._show(figures)
 
-    def _fail(self, _: str, error: Exception) -> None:
+    def _reading_failed(self, error: Exception) -> None:
         self._show(None)
         self.said.setText(f"the results cannot be read: {error}")
 

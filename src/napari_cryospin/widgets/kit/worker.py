@@ -1,4 +1,4 @@
-"""A thread for what would make the window wait; of the questions that wait, the newest of each kind is answered."""
+"""A thread for calls that would make the window wait; of the waiting calls for one method only the newest is made."""
 
 from __future__ import annotations
 
@@ -6,27 +6,40 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from qtpy.QtCore import QObject, Signal
 
 log = logging.getLogger(__name__)
 
-END_CHECK_EVERY = 0.5  # s between two looks whether the program has ended
+T = TypeVar("T")
+Receiver = weakref.WeakMethod[Callable[[Any], None]]
+
+END_CHECK_EVERY = 0.5  # s between two checks whether the program has ended
 
 
-class _Questions:
-    """What waits to be answered. It knows no Qt object: the thread that holds it keeps no widget alive."""
+@dataclass(frozen=True)
+class _Call:
+    """A call that waits, and the methods for its result. They are weak, so that no thread keeps a widget alive."""
+
+    function: Callable[[], Any]
+    then: Receiver
+    failed: Receiver | None
+
+
+class _Queue:
+    """Calls that wait for the thread. It refers to no Qt object, because the thread holds it."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
-        self.waiting: dict[str, Callable[[], Any]] = {}
+        self.waiting: dict[Receiver, _Call] = {}
         self.ended = False
 
-    def add(self, kind: str, question: Callable[[], Any]) -> None:
+    def add(self, call: _Call) -> None:
         with self.changed:
-            self.waiting.pop(kind, None)
-            self.waiting[kind] = question
+            self.waiting.pop(call.then, None)
+            self.waiting[call.then] = call
             self.changed.notify()
 
     def end(self) -> None:
@@ -38,67 +51,81 @@ class _Questions:
     def over(self) -> bool:
         return self.ended or not threading.main_thread().is_alive()
 
-    def next(self) -> tuple[str, Callable[[], Any]] | None:
-        """Wait for a question; None: there will be no more."""
+    def next(self) -> _Call | None:
+        """Wait for a call; None: there will be no more."""
         with self.changed:
             while not self.waiting and not self.over:
                 self.changed.wait(END_CHECK_EVERY)
             if self.over:
                 return None
-            kind = next(iter(self.waiting))
-            return kind, self.waiting.pop(kind)
+            return self.waiting.pop(next(iter(self.waiting)))
 
 
 class Worker(QObject):
-    """Answers questions in a thread of its own, newest wins.
-
-    `answered` and `failed` arrive in the receiver's thread: connect bound methods of QObjects (a widget, say); they are
-    disconnected when the receiver goes.
+    """Thread that makes calls one after the other, and hands their results to the window's thread.
 
     Parameters
     ----------
     name
-        Of the thread.
+        Name of the thread.
     parent
-        When it is destroyed the thread ends, after the question in hand.
+        QObject whose methods receive the results. When it is destroyed, the thread ends after the present call.
     """
 
-    answered = Signal(str, object)  # kind of question, answer
-    failed = Signal(str, object)  # kind of question, exception
+    _done = Signal(object, object)  # Receiver, result or exception
 
-    def __init__(self, name: str, parent: QObject | None = None) -> None:
+    def __init__(self, name: str, parent: QObject) -> None:
         super().__init__(parent)
-        self._questions = _Questions()
-        # Not `destroyed`: its slot may be called while the garbage collector takes the slot itself apart.
-        weakref.finalize(self, self._questions.end)
-        # Not a daemon: a thread that is killed in the middle of a library's native code takes the process down with it.
-        threading.Thread(target=_answer_all, args=(self._questions, weakref.ref(self)), name=name).start()
+        self._queue = _Queue()
+        self._done.connect(self._deliver)
+        # `destroyed` would not do: its slot may be called while the garbage collector destroys the slot itself.
+        weakref.finalize(self, self._queue.end)
+        # The thread is no daemon: killing it in the native code of a library would crash the process.
+        threading.Thread(target=_make_calls, args=(self._queue, weakref.ref(self)), name=name).start()
 
-    def ask(self, kind: str, question: Callable[[], Any]) -> None:
-        """Have `question` called in the thread; one of the same kind that still waits is dropped."""
-        self._questions.add(kind, question)
+    def ask(
+        self, function: Callable[[], T], then: Callable[[T], None], failed: Callable[[Exception], None] | None = None
+    ) -> None:
+        """Call `function` in the thread. A waiting call with the same `then` is dropped.
+
+        Parameters
+        ----------
+        function
+            Function that computes the result.
+        then
+            Method of the parent that receives the result, in the window's thread.
+        failed
+            Method of the parent that receives an exception of the function. Default: the exception is only logged.
+        """
+        self._queue.add(_Call(function, weakref.WeakMethod(then), weakref.WeakMethod(failed) if failed else None))
 
     def end(self) -> None:
-        """End the thread after the question in hand; what waits is dropped."""
-        self._questions.end()
+        """End the thread after the present call, and drop the calls that wait."""
+        self._queue.end()
+
+    def _deliver(self, receiver: Receiver, result: Any) -> None:
+        method = receiver()
+        if method is not None:
+            method(result)
 
 
-def _answer_all(questions: _Questions, worker: weakref.ref[Worker]) -> None:
-    while (asked := questions.next()) is not None:
-        kind, question = asked
+def _make_calls(queue: _Queue, worker: weakref.ref[Worker]) -> None:
+    while (call := queue.next()) is not None:
+        receiver: Receiver | None = call.then
         try:
-            answer, name = question(), "answered"
-        except Exception as error:  # whoever asked must hear of it, whatever it was
-            log.info("%s", kind, exc_info=True)
-            answer, name = error, "failed"
-        _tell(questions, worker(), name, kind, answer)
-        del asked, question, answer  # what they hold must not live until the next question
+            result = call.function()
+        except Exception as error:  # Whatever the error is, the receiver decides what to do about it.
+            log.info("a call in %s failed", threading.current_thread().name, exc_info=True)
+            receiver, result = call.failed, error
+        if receiver is not None:
+            _send(queue, worker(), receiver, result)
+        del call, receiver, result  # What they refer to must not live until the next call.
 
 
-def _tell(questions: _Questions, worker: Worker | None, name: str, kind: str, answer: Any) -> None:
-    if worker is None or questions.over:
+def _send(queue: _Queue, worker: Worker | None, receiver: Receiver, result: Any) -> None:
+    if worker is None or queue.over:
         return
     try:
-        getattr(worker, name).emit(kind, answer)
-    except RuntimeError:  # the window was closed meanwhile
-        log.debug("nobody waits for %s any more", kind)
+        worker._done.emit(receiver, result)
+    except RuntimeError:
+        log.debug("the window was closed before the result of a call came")

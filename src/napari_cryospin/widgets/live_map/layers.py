@@ -63,8 +63,6 @@ class LiveMap(QObject):
         self._reader = MapReader()
         self._asked = self._again = self._turned = self._closed = False
         self._worker = Worker("cryospin-map", self)
-        self._worker.answered.connect(self._hear)
-        self._worker.failed.connect(self._fail)
         session.run_changed.connect(self._new_run)
         session.snapshot_arrived.connect(self._follow)
         session.epoch_shown.connect(self._ask)
@@ -136,9 +134,11 @@ class LiveMap(QObject):
             return
         self._asked, self._again = True, False
         reader, folder, display, surface = self._reader, self._folder, self.display, self._surface
-        self._worker.ask("picture", lambda: (folder, reader.picture(source, display, surface)))
+        self._worker.ask(
+            lambda: (folder, reader.picture(source, display, surface)), then=self._draw, failed=self._drawing_failed
+        )
 
-    def _hear(self, _: str, answer: tuple[object, MapPicture]) -> None:
+    def _draw(self, answer: tuple[object, MapPicture]) -> None:
         folder, picture = answer
         self._asked = False
         wanted = folder == self._folder and picture.source.epoch == self.session.shown_epoch
@@ -149,7 +149,7 @@ class LiveMap(QObject):
         if self._again:
             self._ask()
 
-    def _fail(self, _: str, error: Exception) -> None:
+    def _drawing_failed(self, error: Exception) -> None:
         self._asked = False
         self.failed.emit(f"this map cannot be shown: {error}")
         if self._again:

@@ -49,8 +49,6 @@ class ParticlesOpener(QObject):
         super().__init__(parent)
         self.session, self.window = session, parent
         self.worker = Worker("cryospin-opener", self)
-        self.worker.answered.connect(self._take)
-        self.worker.failed.connect(self._fail)
 
     def choose(self) -> None:
         """Let the user choose files, and open them."""
@@ -89,13 +87,13 @@ class ParticlesOpener(QObject):
     def open_source(self, source: RunInput, truth: Path | None = None) -> None:
         """Open particles in the background."""
         self.busy.emit(f"Opening {source.particles.name}...")
-        self.worker.ask("open", lambda: open_source(source, truth))
+        self.worker.ask(lambda: open_source(source, truth), then=self._take, failed=self._opening_failed)
 
     def open_sample(self, key: str) -> None:
         """Open a sample's particles, which are simulated the first time."""
         sample = SAMPLES[key]
         self.busy.emit(f"Simulating particles of {sample.title}...")
-        self.worker.ask("open", lambda: _open_simulated(sample))
+        self.worker.ask(lambda: _open_simulated(sample), then=self._take, failed=self._opening_failed)
 
     def find_folder(self) -> None:
         """Let the user choose the folder of stacks that were not found, and open the particles again."""
@@ -104,7 +102,7 @@ class ParticlesOpener(QObject):
             source = dataclasses.replace(self.session.source, data_dir=Path(folder))
             self.open_source(source, self.session.truth)
 
-    def _take(self, _: str, opened: Opened) -> None:
+    def _take(self, opened: Opened) -> None:
         """Hand opened particles to the session, without the settings that were made for the particles before."""
         settings = self.session.settings
         preparation = dataclasses.replace(
@@ -114,7 +112,7 @@ class ParticlesOpener(QObject):
         self.session.set_particles(opened.particles, opened.source, opened.truth)
         self.opened.emit()
 
-    def _fail(self, _: str, error: Exception) -> None:
+    def _opening_failed(self, error: Exception) -> None:
         self.busy.emit("")
         if isinstance(error, PixelSizeNeededError):
             self.size_needed.emit(error.source)

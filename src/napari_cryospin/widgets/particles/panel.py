@@ -19,7 +19,7 @@ from napari_cryospin.widgets.kit.settings_form import GroupForm
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.particles.card import CardView
 from napari_cryospin.widgets.particles.drop import DropArea, PixelSizeQuestion
-from napari_cryospin.widgets.particles.gallery import GalleryView
+from napari_cryospin.widgets.particles.gallery import GalleryView, ImageKind
 from napari_cryospin.widgets.particles.inputs import judge
 from napari_cryospin.widgets.particles.opener import ParticlesOpener
 from napari_cryospin.widgets.particles.samples import SAMPLES
@@ -30,6 +30,8 @@ from napari_cryospin.widgets.session.panel import Panel
 if TYPE_CHECKING:
     from napari.viewer import Viewer
     from qtpy.QtGui import QAction, QDragEnterEvent, QDropEvent
+
+    from napari_cryospin.checks.preflight import PreflightCard
 
 
 class ParticlesPanel(Panel):
@@ -47,8 +49,6 @@ class ParticlesPanel(Panel):
         self._with_layer = False
         self.opener = ParticlesOpener(self.session, self)
         self.worker = Worker("cryospin-particles", self)
-        self.worker.answered.connect(self._hear)
-        self.worker.failed.connect(self._fail)
         self._build()
         self.opener.busy.connect(self._say)
         self.opener.size_needed.connect(self.question.ask)
@@ -135,21 +135,21 @@ class ParticlesPanel(Panel):
 
     # Results of the thread
 
-    def _hear(self, kind: str, answer: Any) -> None:
-        if kind == "card":
-            self.card.show_card(answer, inverted=self.session.settings.preparation.invert_contrast)
-            self._say("")
-        elif kind == "page":
-            self.gallery_message.hide()
-            self.gallery.show_page(*answer)
+    def _show_card(self, card: PreflightCard) -> None:
+        self.card.show_card(card, inverted=self.session.settings.preparation.invert_contrast)
+        self._say("")
 
-    def _fail(self, kind: str, error: Exception) -> None:
-        if kind == "page":
-            self.gallery_message.setText(f"No images to show: {with_fields(error)}")
-            self.gallery_message.show()
-        else:
-            self._say("")
-            show_error(with_fields(error))
+    def _card_failed(self, error: Exception) -> None:
+        self._say("")
+        show_error(with_fields(error))
+
+    def _show_page(self, page: tuple[NDArray[np.int64], dict[ImageKind, NDArray[np.float32]]]) -> None:
+        self.gallery_message.hide()
+        self.gallery.show_page(*page)
+
+    def _page_failed(self, error: Exception) -> None:
+        self.gallery_message.setText(f"No images to show: {with_fields(error)}")
+        self.gallery_message.show()
 
     def _show_particles(self) -> None:
         particles = self.session.particles
@@ -184,7 +184,7 @@ class ParticlesPanel(Panel):
 
     def _read_page(self, rows: NDArray[np.int64]) -> None:
         particles = self.session.particles
-        self.worker.ask("page", lambda: (rows, _pages(particles, rows)))
+        self.worker.ask(lambda: (rows, _pages(particles, rows)), then=self._show_page, failed=self._page_failed)
 
     # Choices
 
@@ -195,7 +195,7 @@ class ParticlesPanel(Panel):
         self.gallery.set_sign(-1.0 if settings.preparation.invert_contrast else 1.0)
         if particles is not None:
             self._say("Looking at the images...")
-            self.worker.ask("card", lambda: judge(particles, settings, truth))
+            self.worker.ask(lambda: judge(particles, settings, truth), then=self._show_card, failed=self._card_failed)
 
     def _take_form(self) -> None:
         try:

@@ -62,8 +62,6 @@ class PosteriorPanel(Panel):
         self._faced = -1
         self._build()
         self._worker = Worker("cryospin-posterior", self)
-        self._worker.answered.connect(self._answered)
-        self._worker.failed.connect(self._failed)
         self._timer, self._paint_first = QTimer(self), QTimer(self)
         for timer, do in ((self._timer, self._follow), (self._paint_first, self._ask_detail)):
             timer.setSingleShot(True)
@@ -205,9 +203,9 @@ class PosteriorPanel(Panel):
             found = view.posteriors.of(particle, moment, cancelled)
             return cancelled, view.posteriors.with_detail(found, cancelled) if following else found
 
-        self._worker.ask("posterior", compute)
+        self._worker.ask(compute, then=self._take_posterior, failed=self._failed)
 
-    def _answered(self, _: str, answer: tuple[threading.Event, ParticlePosterior]) -> None:
+    def _take_posterior(self, answer: tuple[threading.Event, ParticlePosterior]) -> None:
         cancelled, found = answer
         if cancelled is not self._cancelled or cancelled.is_set():
             return
@@ -224,9 +222,17 @@ class PosteriorPanel(Panel):
     def _ask_detail(self) -> None:
         view, posterior, cancelled = self.view_of_run, self.posterior, self._cancelled
         if view is not None and posterior is not None and not cancelled.is_set():
-            self._worker.ask("detail", lambda: (cancelled, view.posteriors.with_detail(posterior, cancelled)))
+            self._worker.ask(
+                lambda: (cancelled, view.posteriors.with_detail(posterior, cancelled)),
+                then=self._take_detail,
+                failed=self._failed,
+            )
 
-    def _failed(self, _: str, error: Exception) -> None:
+    def _take_detail(self, answer: tuple[threading.Event, ParticlePosterior]) -> None:
+        # A method of its own, because a waiting detail must not replace a waiting posterior.
+        self._take_posterior(answer)
+
+    def _failed(self, error: Exception) -> None:
         if not isinstance(error, CancelledError):
             self.note.setText(with_fields(error))
             if self.posterior is None or self.posterior.particle != self.session.particle:

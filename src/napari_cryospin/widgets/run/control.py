@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -48,8 +47,6 @@ class RunControl(QObject):
         self._last_standing: Standing | None = None  # at the last status
         self.job: str | None = None
         self.worker = Worker("cryospin-run-control", self)
-        self.worker.answered.connect(self._hear)
-        self.worker.failed.connect(self._fail)
         session.run_changed.connect(self._forget)
         session.status_changed.connect(self._take_status)
         session.events_arrived.connect(self._take_events)
@@ -136,22 +133,22 @@ class RunControl(QObject):
         except (OSError, ValueError) as error:
             show_error(with_fields(error))
 
-    def _begin(self, question: Callable[[], tuple[RunFolder, str, str]]) -> None:
+    def _begin(self, place: Callable[[], tuple[RunFolder, str, str]]) -> None:
         if self.session.driven_here:
             show_error("A run is going on in this window; stop it before another one is started.")
             return
         self.beginning = True
         self.changed.emit()
-        self.worker.ask("begin", question)
+        self.worker.ask(place, then=self._begun, failed=self._beginning_failed)
 
     # Answers of the run and of the thread
 
-    def _hear(self, kind: str, answer: Any) -> None:
-        if kind == "driven":
-            folder, driven, self.job = answer
-            self.gone = folder is self.session.folder and not driven
-            self.changed.emit()
-            return
+    def _note_driver(self, answer: tuple[RunFolder, bool, str | None]) -> None:
+        folder, driven, self.job = answer
+        self.gone = folder is self.session.folder and not driven
+        self.changed.emit()
+
+    def _begun(self, answer: tuple[RunFolder, str, str]) -> None:
         folder, place, complaint = answer
         self.beginning = False
         try:
@@ -165,11 +162,10 @@ class RunControl(QObject):
             show_error(complaint)
         self.changed.emit()
 
-    def _fail(self, kind: str, error: Exception) -> None:
-        if kind == "begin":
-            self.beginning = False
-            show_error(with_fields(error))
-            self.changed.emit()
+    def _beginning_failed(self, error: Exception) -> None:
+        self.beginning = False
+        show_error(with_fields(error))
+        self.changed.emit()
 
     def _forget(self) -> None:
         self.requests.clear()
@@ -205,7 +201,7 @@ class RunControl(QObject):
         if not started_here and time.time() - status.heartbeat > SILENCE:
             folder = session.folder
             assert folder is not None
-            self.worker.ask("driven", lambda: (folder, folder.is_driven(), job_of(folder)))
+            self.worker.ask(lambda: (folder, folder.is_driven(), job_of(folder)), then=self._note_driver)
 
 
 def _placed(folder: RunFolder, place: str, options: str) -> tuple[RunFolder, str, str]:

@@ -79,8 +79,6 @@ class RunSetup(QWidget):
         self.problem = ""
         self.forms: dict[str, GroupForm] = {}
         self.worker = Worker("cryospin-devices", self)
-        self.worker.answered.connect(self._take_devices)
-        self.worker.failed.connect(self._no_devices)
         self._asked = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -236,16 +234,16 @@ class RunSetup(QWidget):
             QTimer.singleShot(DEVICES_AFTER, self._ask_devices)
 
     def _ask_devices(self) -> None:
-        self.worker.ask("devices", devices)
+        self.worker.ask(devices, then=self._take_devices, failed=self._listing_failed)
 
-    def _take_devices(self, _: str, found: list[tuple[str, str]]) -> None:
+    def _take_devices(self, found: list[tuple[str, str]]) -> None:
         chosen = self.device.currentData()
         self.device.clear()
         for title, name in found:
             self.device.addItem(title, name)
         self._show_device(chosen)
 
-    def _no_devices(self, _: str, error: Exception) -> None:
+    def _listing_failed(self, error: Exception) -> None:
         log.warning("devices cannot be listed: %s", error)
 
     def _show_device(self, name: str) -> None:

@@ -97,8 +97,6 @@ class Session(QObject):
         self.process: subprocess.Popen[bytes] | None = None
         self._forget(None)
         self._worker = Worker("cryospin-watch", self)
-        self._worker.answered.connect(self._take_news)
-        self._worker.failed.connect(self._reading_failed)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._read_folder)
         self._timer.start(WATCH_EVERY)
@@ -228,7 +226,7 @@ class Session(QObject):
     def _read_folder(self) -> None:
         watch = self._watch
         if watch is not None:
-            self._worker.ask("look", lambda: (watch, watch.look()))
+            self._worker.ask(lambda: (watch, watch.look()), then=self._take_news, failed=self._reading_failed)
         thread = self.thread_of_run
         if thread is not None and thread.error is not None and not thread.is_alive():
             self._report_failure(thread.error)
@@ -240,7 +238,7 @@ class Session(QObject):
             self.status = replace(self.status or Status(state="failed"), state="failed", message=with_fields(error))
             self.status_changed.emit(self.status)
 
-    def _take_news(self, _: str, answer: tuple[FolderWatch, News]) -> None:
+    def _take_news(self, answer: tuple[FolderWatch, News]) -> None:
         watch, news = answer
         if watch is not self._watch or not news:
             return
@@ -265,7 +263,7 @@ class Session(QObject):
             self.status_changed.emit(news.status)
             self._timer.setInterval(WATCH_EVERY if self.live else WATCH_EVERY_IDLE)
 
-    def _reading_failed(self, _: str, error: Exception) -> None:
+    def _reading_failed(self, error: Exception) -> None:
         # A folder on a network disk may be unavailable for a moment, so it is read again, less often.
         log.warning("the run's folder cannot be read: %s", error)
         self._timer.setInterval(WATCH_EVERY_IDLE)
