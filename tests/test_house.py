@@ -14,9 +14,9 @@ CEILINGS = {
     "private names of another room": 0,
     "isinstance on volumes outside models": 0,
     "comparisons with the method's name": 0,
-    "constant names that several files define": 11,
-    "public function names that several files define": 2,
-    "class names that several files define": 1,
+    "constant names that several files define": 0,
+    "public function names that several files define": 0,
+    "class names that several files define": 0,
     "command-line flags in texts outside cli": 0,
 }
 """Measure -> the most that is admitted. Lower a number when the package allows it; never raise one."""
