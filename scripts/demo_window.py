@@ -11,7 +11,7 @@ import napari
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
-from napari_cryospin.cli.console import progress_text, say
+from napari_cryospin.cli.console import print_line, progress_text
 from napari_cryospin.cli.demo import DEMO_IMAGES, report_demo, simulate_demo
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
@@ -44,7 +44,7 @@ def unattended(session: Session, tour: Tour) -> None:
     def tell() -> None:
         status = session.status
         if status is not None and status.state == "running":
-            say(f"{status.stage}, epoch {status.epoch}/{status.epochs}, {progress_text(status)}")
+            print_line(f"{status.stage}, epoch {status.epoch}/{status.epochs}, {progress_text(status)}")
 
     telling = QTimer()
     telling.timeout.connect(tell)

@@ -14,7 +14,7 @@ from typing import Any
 
 import tyro
 
-from napari_cryospin.cli.console import RefusedFlagsError, error_text, preset_in, say
+from napari_cryospin.cli.console import RefusedFlagsError, error_text, preset_in, print_line
 
 PROGRAM_NAME = "napari-cryospin"
 
@@ -63,11 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def obey(arguments: list[str]) -> int:
     """Run the command that the arguments name, or print the list of commands."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        say(usage())
+        print_line(usage())
         return 0 if arguments else 2
     name, *rest = arguments
     if name == "--version":
-        say(f"{PROGRAM_NAME} {version(PROGRAM_NAME)}")
+        print_line(f"{PROGRAM_NAME} {version(PROGRAM_NAME)}")
         return 0
     if name not in COMMANDS:
         return complain(f"no command {name!r}; expected one of {', '.join(COMMANDS)}")

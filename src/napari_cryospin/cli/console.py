@@ -29,7 +29,7 @@ class RefusedFlagsError(Exception):
     """Flags that make no admitted settings. This is no `ValueError`, because tyro frames the text of one."""
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print one line."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
@@ -68,14 +68,14 @@ class ProgressBar:
     def __init__(self) -> None:
         form = "{desc} |{bar}| {percentage:3.0f} %{postfix}"
         self.bar = tqdm(total=1.0, bar_format=form, disable=not sys.stderr.isatty(), leave=True)
-        self.said = time.monotonic()
+        self.last_line_at = time.monotonic()
 
     def __call__(self, status: Status) -> None:
         self.bar.n = status.progress
         self.bar.set_description_str(f"{status.stage} {status.epoch}/{status.epochs}", refresh=False)
         self.bar.set_postfix_str(progress_text(status) + (", paused" if status.state == "paused" else ""))
-        if self.bar.disable and time.monotonic() - self.said >= PROGRESS_LINE_EVERY:
-            self.said = time.monotonic()
+        if self.bar.disable and time.monotonic() - self.last_line_at >= PROGRESS_LINE_EVERY:
+            self.last_line_at = time.monotonic()
             where = f"{status.stage}, epoch {status.epoch}/{status.epochs}, {100 * status.progress:.0f} %"
             logger.info("%s, %s", where, progress_text(status))
 

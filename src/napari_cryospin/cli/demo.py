@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
 
-from napari_cryospin.cli.console import say
+from napari_cryospin.cli.console import print_line
 from napari_cryospin.cli.outcome import write_posterior
 from napari_cryospin.cli.runs import run_command
 from napari_cryospin.runs.folder import RunFolder
@@ -64,7 +64,7 @@ def simulate_demo(output: Path, settings: SimulationSettings) -> SimulatedFiles:
         shutil.rmtree(earlier)
     output.mkdir(parents=True, exist_ok=True)
     mark.write_text("Written by the demo of napari-cryospin. The next demo in this folder replaces all of it.\n")
-    say(f"simulating {settings.count:,} images of a spliceosome, signal to noise {settings.snr:g}")
+    print_line(f"simulating {settings.count:,} images of a spliceosome, signal to noise {settings.snr:g}")
     return write_simulation(SAMPLE_MAPS["spliceosome"], stem, settings)
 
 
@@ -74,10 +74,10 @@ def report_demo(folder: RunFolder, files: SimulatedFiles, particle: int, began: 
     found = view.evaluate(reference=SAMPLE_MAPS["spliceosome"])
     found.save(results / "evaluation.json")
     pictures = [*view.save_figures(report=found), *write_posterior(view, particle, results / f"posterior_{particle}")]
-    say(f"\n{'time of the run (s)':32} {folder.read_status().elapsed:.1f}")
-    say(f"{'time in all (s)':32} {time.monotonic() - began:.1f}")
-    say(found.text())
-    say(f"\nmap, poses and pictures: {results.absolute()}")
+    print_line(f"\n{'time of the run (s)':32} {folder.read_status().elapsed:.1f}")
+    print_line(f"{'time in all (s)':32} {time.monotonic() - began:.1f}")
+    print_line(found.text())
+    print_line(f"\nmap, poses and pictures: {results.absolute()}")
     for path in sorted({results / "map.mrc", results / "particles.star", *pictures}):
-        say(f"  {path.name}")
+        print_line(f"  {path.name}")
     return 0

@@ -9,7 +9,7 @@ from typing import Annotated
 from tqdm import tqdm
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from napari_cryospin.cli.console import say, stop_on_signal, with_flags
+from napari_cryospin.cli.console import print_line, stop_on_signal, with_flags
 from napari_cryospin.exporters.options import ExportCancelledError, ExportOptions
 from napari_cryospin.exporters.selection import Selection
 from napari_cryospin.exporters.table import EXPORTERS, export_run
@@ -64,10 +64,10 @@ def export_command(
         try:
             exported = export_run(run, to, out, selection, writing, progress, stop)
         except ExportCancelledError as error:
-            say(str(error))
+            print_line(str(error))
             return 130
     for note in exported.notes:
-        say(f"note: {with_flags(note)}")
+        print_line(f"note: {with_flags(note)}")
     for path in exported.paths:
-        say(f"wrote {path}")
+        print_line(f"wrote {path}")
     return 0

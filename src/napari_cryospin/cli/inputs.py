@@ -8,7 +8,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from napari_cryospin.checks.preflight import PreflightCard, preflight
-from napari_cryospin.cli.console import say, with_flags
+from napari_cryospin.cli.console import print_line, with_flags
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.source import InputOptions, RunInput
@@ -32,7 +32,7 @@ def inspect_command(
         What is needed beside the particles' file.
     """
     card, _ = judge_input(RunInput(particles=particles, **vars(options)), settings)
-    say(card.text(with_flags))
+    print_line(card.text(with_flags))
     return 2 if card.problems else 0
 
 
@@ -53,5 +53,5 @@ def open_checked_particles(source: RunInput, settings: Settings) -> Particles:
     card, particles = judge_input(source, settings)
     if card.problems:
         raise ValueError(f"{source.particles}: " + "; ".join(map(with_flags, card.problems)))
-    say(card.text(with_flags))
+    print_line(card.text(with_flags))
     return particles

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from napari_cryospin.cli.console import say
+from napari_cryospin.cli.console import print_line
 from napari_cryospin.views.figures import save_figure
 from napari_cryospin.views.run_view import RunView
 
@@ -36,9 +36,9 @@ def evaluate_command(
     view = RunView(run)
     found = view.evaluate(truth, map, symmetry)
     found.save(view.folder.results_path / "evaluation.json")
-    say(found.text())
+    print_line(found.text())
     for path in view.save_figures(report=found):
-        say(f"wrote {path}")
+        print_line(f"wrote {path}")
     return 0
 
 
@@ -63,7 +63,7 @@ def posterior_command(
     """
     view = RunView(run, truth)
     for path in write_posterior(view, particle, out or view.folder.results_path / f"posterior_{particle}"):
-        say(f"wrote {path}")
+        print_line(f"wrote {path}")
     return 0
 
 
@@ -71,7 +71,7 @@ def write_posterior(view: RunView, particle: int, out: Path) -> list[Path]:
     """Write figure and numbers of one particle's posterior under the newest map; `out` is their path without suffix."""
     found = view.posterior(particle)
     if found.detail is not None and found.detail.truth_note:
-        say(found.detail.truth_note)
+        print_line(found.detail.truth_note)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure = save_figure(found.plot(), out.with_name(out.name + ".png"))
     return [figure, found.save(out.with_name(out.name + ".npz"))]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from napari_cryospin.cli.console import error_text, progress_shown, progress_text, say, stop_on_signal
+from napari_cryospin.cli.console import error_text, print_line, progress_shown, progress_text, stop_on_signal
 from napari_cryospin.cli.inputs import open_checked_particles
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
@@ -70,7 +70,7 @@ def resume_command(
         remember(folder, opened)
         folder.move_input(source)
     if folder.read_status().state == "finished" and (folder.path / "results" / "map.mrc").exists():
-        say(f"the run has finished; map and poses: {folder.path / 'results'}")
+        print_line(f"the run has finished; map and poses: {folder.path / 'results'}")
         return 0
     return drive_to_end(folder, opened)
 
@@ -85,7 +85,7 @@ def drive_to_end(folder: RunFolder, particles: Particles | None = None) -> int:
         except (FileNotFoundError, FileExistsError):  # The run did not begin.
             raise
         except (RuntimeError, ArithmeticError, MemoryError, OSError) as error:
-            say(f"the run failed: {error_text(error)}\nthe traceback is in {folder.path / 'events.jsonl'}")
+            print_line(f"the run failed: {error_text(error)}\nthe traceback is in {folder.path / 'events.jsonl'}")
             return 1
     status = folder.read_status()
     parts = (
@@ -93,7 +93,9 @@ def drive_to_end(folder: RunFolder, particles: Particles | None = None) -> int:
         f"epoch {status.epoch}/{status.epochs}",
         progress_text(status),
     )
-    say(", ".join(filter(None, parts)))
+    print_line(", ".join(filter(None, parts)))
     results = folder.path / "results"
-    say(f"map and poses: {results}" if (results / "map.mrc").exists() else "no map and no poses yet: no step was done")
+    print_line(
+        f"map and poses: {results}" if (results / "map.mrc").exists() else "no map and no poses yet: no step was done"
+    )
     return 130 if stop.is_set() and status.state == "stopped" else 0

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from napari_cryospin.cli.console import say
+from napari_cryospin.cli.console import print_line
 from napari_cryospin.simulation.files import SIMULATED_SUFFIXES, write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
 
@@ -38,7 +38,7 @@ def simulate_command(
         raise FileExistsError(f"{star if star.exists() else stack}: exists, and is no simulation; choose another OUT")
     out.parent.mkdir(parents=True, exist_ok=True)
     files = write_simulation(map, out, simulation, pixel_size=pixel_size)
-    say(f"{simulation.count:,} images at {files.pixel_size:.4g} A, noise variance {files.noise_variance:.4g}")
+    print_line(f"{simulation.count:,} images at {files.pixel_size:.4g} A, noise variance {files.noise_variance:.4g}")
     for path in (files.stack, files.particles, files.truth):
-        say(f"wrote {path}")
+        print_line(f"wrote {path}")
     return 0

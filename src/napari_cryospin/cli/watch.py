@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from napari_cryospin.cli.console import progress_text, say
+from napari_cryospin.cli.console import print_line, progress_text
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import LIVE_STATES, Command, CommandKind, Event
 
@@ -44,10 +44,10 @@ def send_command(
         answer = answer_to(sent, folder.read_events()[earlier:])
         if answer is not None:
             reason = answer.detail.get("reason")
-            say(f"{answer.kind} at step {answer.step}" + (f": {reason}" if reason else ""))
+            print_line(f"{answer.kind} at step {answer.step}" + (f": {reason}" if reason else ""))
             return 2 if answer.kind == "refused" else 0
         time.sleep(0.1)
-    say("sent; no answer yet")
+    print_line("sent; no answer yet")
     return 0
 
 
@@ -71,18 +71,18 @@ def status_command(run: Annotated[Positional[Path], arg(metavar="RUN")], json: b
     folder = RunFolder(run)
     now = folder.read_status()
     if json:
-        say(now.to_json())
+        print_line(now.to_json())
         return 0
-    say(f"{now.state}: {now.stage}, epoch {now.epoch}/{now.epochs}, step {now.step}, {100 * now.progress:.0f} %")
+    print_line(f"{now.state}: {now.stage}, epoch {now.epoch}/{now.epochs}, step {now.step}, {100 * now.progress:.0f} %")
     if known := progress_text(now):
-        say(known)
+        print_line(known)
     if now.state in LIVE_STATES and not folder.is_driven():
         where = "begins anew" if folder.newest_checkpoint() is None else "goes on from the last checkpoint"
-        say(f"its process is gone: `napari-cryospin resume` {where}")
+        print_line(f"its process is gone: `napari-cryospin resume` {where}")
     if now.switch_reason:
-        say(f"switch {now.switch_reason}")
+        print_line(f"switch {now.switch_reason}")
     if now.message:
-        say(now.message)
+        print_line(now.message)
     for event in [event for event in folder.read_events() if event.kind != "epoch"][-5:]:
-        say(f"  step {event.step}: {event.kind} {event.detail.get('reason', '')}".rstrip())
+        print_line(f"  step {event.step}: {event.kind} {event.detail.get('reason', '')}".rstrip())
     return 0

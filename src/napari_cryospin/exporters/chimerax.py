@@ -76,7 +76,7 @@ def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progre
     FileNotFoundError, ValueError
         The run has no map yet, or not the map that the options name.
     """
-    look = ChimeraXView.of(options)
+    view = ChimeraXView.of(options)
     out.mkdir(parents=True, exist_ok=True)
     progress(0.0, "maps")
     maps, pixel_size, notes = _maps(folder, options)
@@ -94,7 +94,7 @@ def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progre
     series = _series(folder, out / "series", options, progress) if options.series else []
     script = out / "view.cxc"
     with atomic_write(script) as part:
-        part.write_text(script_text(paths, bild, series, look))
+        part.write_text(script_text(paths, bild, series, view))
     return Exported(paths=(script, *paths, *([bild] if bild else []), *series), notes=notes)
 
 
@@ -131,14 +131,14 @@ def _series(folder: RunFolder, out: Path, options: ExportOptions, progress: Prog
     return written
 
 
-def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path], look: ChimeraXView) -> str:
+def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path], view: ChimeraXView) -> str:
     """Write the script. Its paths are relative to its own folder, to which ChimeraX changes when it opens a script."""
     first, pixel_size = read_map(maps[0])
     lines = ["# A napari-cryospin run: open in an empty ChimeraX session."]
-    for number, (path, colour) in enumerate(zip(maps, (look.colour, *HALF_MAP_COLOURS), strict=False), start=1):
+    for number, (path, colour) in enumerate(zip(maps, (view.colour, *HALF_MAP_COLOURS), strict=False), start=1):
         lines += [
             f"open {quoted(path.name)}",
-            level_command(f"#{number}", read_map(path)[0], replace(look, colour=colour)),
+            level_command(f"#{number}", read_map(path)[0], replace(view, colour=colour)),
         ]
     if len(maps) > 1:
         lines += [f"hide #2-{len(maps)} models", f"# Half maps: show #2-{len(maps)} models"]
@@ -150,18 +150,18 @@ def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path],
     if len(series) > 1:
         lines += [
             f"open {quoted(series[0].parent.name + '/epoch_stack*_.mrc')} vseries true",
-            level_command(f"#{number}", read_map(series[-1])[0], look),
+            level_command(f"#{number}", read_map(series[-1])[0], view),
             f"hide #{number} models",
             f"# How the map came about: hide #1 models; show #{number} models; vseries play #{number} normalize true",
         ]
-    lines += [f"view matrix camera {camera_matrix(look.rotation, len(first), pixel_size)}", "view #1", "lighting soft"]
+    lines += [f"view matrix camera {camera_matrix(view.rotation, len(first), pixel_size)}", "view #1", "lighting soft"]
     return "\n".join(lines) + "\n"
 
 
-def level_command(model: str, density: NDArray[Any], look: ChimeraXView) -> str:
+def level_command(model: str, density: NDArray[Any], view: ChimeraXView) -> str:
     """Write the command that sets the contour of a map (volume.html)."""
-    level = float(np.quantile(density, 1 - look.enclosed))
-    return f"volume {model} style surface level {level:.6g} step 1 color {look.colour}"
+    level = float(np.quantile(density, 1 - view.enclosed))
+    return f"volume {model} style surface level {level:.6g} step 1 color {view.colour}"
 
 
 def camera_matrix(rotation: NDArray[Any] | None, box_size: int, pixel_size: float) -> str:

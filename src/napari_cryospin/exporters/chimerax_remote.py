@@ -111,12 +111,12 @@ class LiveModel:
     ----------
     remote
         Connection to ChimeraX.
-    look
+    view
         How the first map is shown.
     """
 
-    def __init__(self, remote: ChimeraXRemote, look: ChimeraXView | None = None) -> None:
-        self.remote, self.look = remote, look or ChimeraXView()
+    def __init__(self, remote: ChimeraXRemote, view: ChimeraXView | None = None) -> None:
+        self.remote, self.view = remote, view or ChimeraXView()
         self._grid: tuple[int, float] | None = None  # Box and pixel size (A) of the model; None: not made yet.
         self._deviation = 1.0
 
@@ -144,8 +144,8 @@ class LiveModel:
         scaled = density * (self._deviation / deviation) if deviation else density
         self._fill(scaled, snapshot.pixel_size, f"cryospin-step-{snapshot.step}")
         if fresh:
-            self.remote.run(level_command(LIVE_MODEL_ID, scaled, self.look))
-            self.remote.run(f"view matrix camera {camera_matrix(self.look.rotation, *grid)}")
+            self.remote.run(level_command(LIVE_MODEL_ID, scaled, self.view))
+            self.remote.run(f"view matrix camera {camera_matrix(self.view.rotation, *grid)}")
             self.remote.run(f"view {LIVE_MODEL_ID}")
 
     def _fill(self, density: NDArray[Any], pixel_size: float, name: str) -> None:

@@ -59,7 +59,7 @@ def drag(plot, *corners):
 def test_chosen_particles_go_to_relion(open_panel, finished_run, tmp_path, qtbot, monkeypatch):
     panel = open_panel(finished_run)
     results, choice = open_results(finished_run), panel.choice
-    assert choice.said.text().startswith("60 of 60 particles")
+    assert choice.message.text().startswith("60 of 60 particles")
     limit = float(np.median(results.record.error))
     choice.condition.setText(f"error < {limit} and row > 10")
     choice.condition.editingFinished.emit()
@@ -73,7 +73,7 @@ def test_chosen_particles_go_to_relion(open_panel, finished_run, tmp_path, qtbot
     assert not panel.cancel_button.isHidden()
     assert panel.export_button.isHidden()
     qtbot.waitUntil(lambda: not panel.job.busy, timeout=20000)
-    assert f"Wrote {out}.star" in panel.said.text()
+    assert f"Wrote {out}.star" in panel.message.text()
     written = starfile.read(out.with_suffix(".star"))["particles"]
     assert len(written) == len(expected)
     rows = [int(name.split("@")[0]) - 1 for name in written["rlnImageName"]]
@@ -82,8 +82,8 @@ def test_chosen_particles_go_to_relion(open_panel, finished_run, tmp_path, qtbot
     choice.condition.setText("entropy <")  # a mistake is told in place, and nothing can be exported by it
     choice.condition.editingFinished.emit()
     qtbot.waitUntil(lambda: choice.chosen is None, timeout=20000)
-    assert "expected comparisons" in choice.said.text()
-    assert WARNING in choice.said.styleSheet()
+    assert "expected comparisons" in choice.message.text()
+    assert WARNING in choice.message.styleSheet()
     assert not panel.export_button.isEnabled()
     panel.program.setCurrentIndex(panel.program.findData("maps"))
     assert panel.export_button.isEnabled()
@@ -102,8 +102,8 @@ def test_chosen_particles_go_to_relion(open_panel, finished_run, tmp_path, qtbot
     panel.export()
     qtbot.waitUntil(lambda: not panel.job.busy, timeout=20000)
     assert "the run's own files" in told[0]
-    assert "the run's own files" in panel.said.text()
-    assert ERROR in panel.said.styleSheet()
+    assert "the run's own files" in panel.message.text()
+    assert ERROR in panel.message.styleSheet()
     assert panel.export_button.isEnabled()
 
 
@@ -114,7 +114,7 @@ def test_lasso_range_and_view_choose_and_another_run_forgets(open_panel, told_ru
         told_run.write_history(replace(epoch, particles=replace(epoch.particles, entropy=entropy, error=error)))
     panel = open_panel(told_run)
     choice, plot = panel.choice, panel.choice.plot
-    assert "so far" in choice.said.text()
+    assert "so far" in choice.message.text()
     qtbot.waitUntil(lambda: len(plot.x) == 400, timeout=20000)
     drag(plot, (0.5, 0.5), (0.5, 2.0), (1.25, 1.25), (2.0, 2.0), (2.0, 0.5))
     inside = (entropy > 0.5) & (entropy < 2) & (error > 0.5) & (error < 1.25 + abs(entropy - 1.25))
@@ -157,7 +157,7 @@ def test_an_export_outlives_its_dock_and_a_cancelled_one_leaves_nothing(open_pan
     panel.export()
     panel.job.cancel()
     qtbot.waitUntil(lambda: not job.busy, timeout=20000)
-    assert "Cancelled" in panel.said.text()
+    assert "Cancelled" in panel.message.text()
     assert not (tmp_path / "out").exists()
     panel.export()
     viewer.window.remove_dock_widget(panel)
@@ -168,7 +168,7 @@ def test_an_export_outlives_its_dock_and_a_cancelled_one_leaves_nothing(open_pan
     qtbot.waitUntil(lambda: not job.busy, timeout=20000)
     assert (tmp_path / "out" / "view.cxc").is_file()
     qtbot.waitUntil(lambda: again.choice.chosen is not None, timeout=20000)
-    assert "Wrote" in again.said.text()
+    assert "Wrote" in again.message.text()
     again.fold.set_open(True)
     qtbot.waitUntil(lambda: again.sharpen.figures is not None, timeout=20000)
     again.program.setCurrentIndex(again.program.findData("maps"))
@@ -195,13 +195,13 @@ def test_one_model_in_chimerax_follows_the_run(open_panel, told_run, fake_chimer
     qtbot.waitUntil(lambda: live.picture.display.level == 1.0, timeout=20000)
     box.port.setValue(fake_chimerax.server_port)
     box.send()
-    qtbot.waitUntil(lambda: "step 61" in box.said.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "step 61" in box.message.text(), timeout=20000)
     (contour,) = [command for command in fake_chimerax.commands if " level " in command]
     assert float(contour.split(" level ")[1].split()[0]) == pytest.approx(live.picture.level, rel=0.02)
     assert contour.endswith(live.layer.colour)
 
     told_run.write_snapshot(replace(first, step=70, map=maps[1]))
-    qtbot.waitUntil(lambda: "step 70" in box.said.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "step 70" in box.message.text(), timeout=20000)
     assert list(fake_chimerax.models) == ["#900"]
     session.flip_hand(True)
     qtbot.waitUntil(lambda: len(fake_chimerax.sent) == 3, timeout=20000)
@@ -217,7 +217,7 @@ def test_one_model_in_chimerax_follows_the_run(open_panel, told_run, fake_chimer
     panel.viewer.window.add_dock_widget(panel, name="Export again")
     box = panel.chimerax
     assert box.port.value() == fake_chimerax.server_port
-    qtbot.waitUntil(lambda: "step 75" in box.said.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "step 75" in box.message.text(), timeout=20000)
     box.follow.setChecked(False)
     told_run.write_snapshot(replace(first, step=77, map=maps[0]))
     qtbot.waitUntil(lambda: session.snapshot.step == 77, timeout=20000)
@@ -228,8 +228,8 @@ def test_one_model_in_chimerax_follows_the_run(open_panel, told_run, fake_chimer
     told_run.write_snapshot(replace(first, step=80, map=maps[2]))
     qtbot.waitUntil(lambda: box.job.live is None, timeout=20000)
     assert len(fake_chimerax.sent) == 4
-    assert "Nothing more is sent to ChimeraX" in box.said.text()
-    assert WARNING in box.said.styleSheet()
+    assert "Nothing more is sent to ChimeraX" in box.message.text()
+    assert WARNING in box.message.styleSheet()
     assert len(told) == 1
     told_run.write_snapshot(replace(first, step=90, map=maps[2]))
     qtbot.waitUntil(lambda: session.snapshot.step == 90, timeout=20000)
@@ -241,5 +241,5 @@ def test_one_model_in_chimerax_follows_the_run(open_panel, told_run, fake_chimer
     box.open()
     assert not box.open_button.isEnabled()
     qtbot.waitUntil(box.open_button.isEnabled, timeout=20000)
-    assert "/nowhere*/ChimeraX" in box.said.text()
+    assert "/nowhere*/ChimeraX" in box.message.text()
     assert not (told_run.path / "exported").exists()

@@ -123,13 +123,13 @@ def test_what_is_hidden_is_not_drawn_until_it_is_seen(qtbot, plot):
     redraw = Redraw(plot, lambda: drawn.append(1), every=50)
     plot.hide()
     for _ in range(5):
-        redraw.ask()
+        redraw.request()
     qtbot.wait(120)
     assert not drawn
     plot.show()
     qtbot.waitUntil(lambda: len(drawn) == 1)
     for _ in range(20):
-        redraw.ask()
+        redraw.request()
     qtbot.wait(200)
     assert len(drawn) == 2  # often asked, drawn once
 
@@ -152,11 +152,11 @@ def test_news_of_several_panels_are_drawn_with_one_painting_of_the_window(qtbot)
             plot.set_range(x=(0, 3 + len(painted)), y=(0, 9))
 
     redraw = Redraw(window, draw, news_every=0)
-    redraw.ask_for_news()
+    redraw.request_for_news()
     qtbot.wait(300)
     count = Paintings(painted)
     window.installEventFilter(count)
-    redraw.ask_for_news()
+    redraw.request_for_news()
     qtbot.waitUntil(lambda: bool(painted))
     qtbot.wait(300)
     assert len(painted) == 1

@@ -156,7 +156,7 @@ def test_what_cannot_be_done_is_refused_with_the_reason(ready, qtbot, long_setti
     ready.session.set_settings(long_settings)
     ready.start.click()
     wait_for(qtbot, ready, "running")
-    ready.control.ask("resume")
+    ready.control.request("resume")
     qtbot.waitUntil(lambda: "resume was refused" in ready.state.message.text(), timeout=PATIENCE)
     assert "the run is not paused" in ready.state.message.text()
     assert not ready.control.requests

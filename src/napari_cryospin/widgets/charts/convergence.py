@@ -115,7 +115,7 @@ class ConvergencePanel(Panel):
         session.closing.connect(self._worker.end)
 
     def _ask(self, _: Any = None) -> None:
-        self.redraw.ask()
+        self.redraw.request()
 
     def _forget(self) -> None:
         self.results, self._read_of = HalfMapFsc(), None
@@ -128,9 +128,9 @@ class ConvergencePanel(Panel):
             return
         self.show_content()
         if self.session.live:
-            self.redraw.ask_for_news()
+            self.redraw.request_for_news()
         else:
-            self.redraw.ask()
+            self.redraw.request()
         status, path = self.session.status, self.session.folder.path
         if status is not None and not self.session.live and self._read_of != (path, status.state):
             self._read_of = (path, status.state)
@@ -142,7 +142,7 @@ class ConvergencePanel(Panel):
         path, results = answer
         if self.session.folder is not None and self.session.folder.path == path:
             self.results = results
-            self.redraw.ask()
+            self.redraw.request()
 
     def _reading_failed(self, error: Exception) -> None:
         show_warning(f"The FSC of the results cannot be read: {error}")

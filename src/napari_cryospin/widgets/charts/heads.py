@@ -97,15 +97,15 @@ class HeadsPanel(Panel):
     def _tell(self, _: Any = None) -> None:
         """Something else is wanted: draw it soon."""
         if self._has_content():
-            self.redraw.ask()
+            self.redraw.request()
 
     def _hear(self, _: Any = None) -> None:
         """Something is new."""
         if self._has_content():
             if self.session.live and self.session.shown_epoch is None:
-                self.redraw.ask_for_news()
+                self.redraw.request_for_news()
             else:
-                self.redraw.ask()
+                self.redraw.request()
 
     def _has_content(self) -> bool:
         if self._share() is None:
@@ -214,7 +214,7 @@ class HeadsPanel(Panel):
         path, maps = answer
         if self.session.folder is not None and self.session.folder.path == path:
             self.maps = maps
-            self.redraw.ask()
+            self.redraw.request()
 
     def _reading_failed(self, error: Exception) -> None:
         self._asked = None

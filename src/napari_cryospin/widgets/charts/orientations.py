@@ -88,15 +88,15 @@ class OrientationsPanel(Panel):
     def _tell(self, _: Any = None) -> None:
         """Something else is wanted: count and draw it soon."""
         if self._has_content():
-            self.redraw.ask()
+            self.redraw.request()
 
     def _hear(self, _: Any = None) -> None:
         """Something is new."""
         if self._has_content():
             if self.session.live:
-                self.redraw.ask_for_news()
+                self.redraw.request_for_news()
             else:
-                self.redraw.ask()
+                self.redraw.request()
 
     def _has_content(self) -> bool:
         if self.session.snapshot is None:

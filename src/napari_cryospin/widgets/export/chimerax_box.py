@@ -49,7 +49,7 @@ class ChimeraXBox(QGroupBox):
         )
         self.follow.setChecked(self.job.follows)
         self.follow.toggled.connect(self.job.set_follows)
-        self.said = text_label()
+        self.message = text_label()
         row, below = QHBoxLayout(), QHBoxLayout()
         row.addWidget(self.open_button, 1)
         row.addWidget(self.send_button, 1)
@@ -59,9 +59,9 @@ class ChimeraXBox(QGroupBox):
         layout = QVBoxLayout(self)
         for part in (row, below):
             layout.addLayout(part)
-        layout.addWidget(self.said)
-        self.job.changed.connect(self._tell)
-        self._tell()
+        layout.addWidget(self.message)
+        self.job.changed.connect(self._show_state)
+        self._show_state()
 
     def open(self) -> None:
         """Write the run for ChimeraX into its folder, and start ChimeraX on it."""
@@ -69,21 +69,21 @@ class ChimeraXBox(QGroupBox):
 
     def send(self) -> None:
         """Show the present map in a ChimeraX that is running."""
-        self.job.send(dataclasses.replace(look_of(self.session), rotation=self.session.view))
+        self.job.send(dataclasses.replace(chimerax_view_of(self.session), rotation=self.session.view))
 
-    def _tell(self) -> None:
+    def _show_state(self) -> None:
         job = self.job
         self.open_button.setEnabled(not job.opening)
-        self.said.setText(job.said)
-        tint(self.said, WARNING if job.went_wrong else "")
+        self.message.setText(job.message)
+        tint(self.message, WARNING if job.went_wrong else "")
 
 
-def look_of(session: Session) -> ChimeraXView:
+def chimerax_view_of(session: Session) -> ChimeraXView:
     """Return contour and colour of the map in the window; those of ChimeraX where the window shows no map."""
     live = find_live_map(session)
     if live is None or live.picture is None:
         return ChimeraXView()
     picture = live.picture
     enclosed = float((picture.density > picture.level).mean())
-    look = ChimeraXView(colour=live.layer.colour)
-    return dataclasses.replace(look, enclosed=enclosed) if 0 < enclosed < 1 else look
+    view = ChimeraXView(colour=live.layer.colour)
+    return dataclasses.replace(view, enclosed=enclosed) if 0 < enclosed < 1 else view

@@ -36,7 +36,7 @@ class ChimeraXJob(QObject):
         Model that is kept up to date; None: there is none.
     opening
         Whether files are being written to start ChimeraX on.
-    said, went_wrong
+    message, went_wrong
         Text for the user; whether it reports a failure.
     """
 
@@ -47,7 +47,7 @@ class ChimeraXJob(QObject):
         self.session = session
         self.port, self.follows = PORT, True
         self.live: LiveModel | None = None
-        self.opening, self.said, self.went_wrong = False, "", False
+        self.opening, self.message, self.went_wrong = False, "", False
         self._of: Path | None = None  # folder of the run whose map is shown
         self._worker = Worker("cryospin-chimerax", self)
         session.snapshot_arrived.connect(self._follow)
@@ -80,25 +80,25 @@ class ChimeraXJob(QObject):
             return f"Started ChimeraX on {script}"
 
         self.opening = True
-        self._say("Writing maps...")
+        self._show_message("Writing maps...")
         self._worker.ask(work, then=self._opened, failed=self._opening_failed)
 
-    def send(self, look: ChimeraXView) -> None:
+    def send(self, view: ChimeraXView) -> None:
         """Show the present map in a ChimeraX that is running."""
         snapshot, folder = self.session.snapshot, self.session.folder
         if snapshot is None or folder is None:
-            self._say("No map yet.")
+            self._show_message("No map yet.")
             return
-        self.live, self._of = LiveModel(ChimeraXRemote(self.port), look), folder.path
+        self.live, self._of = LiveModel(ChimeraXRemote(self.port), view), folder.path
         self._show(snapshot)
 
     def _rest(self) -> None:
         """Stop sending, and show how to begin."""
         self.live = None
-        self._say(f"To send to ChimeraX, type there once:\n{REMOTE_CONTROL_COMMAND.format(port=self.port)}")
+        self._show_message(f"To send to ChimeraX, type there once:\n{REMOTE_CONTROL_COMMAND.format(port=self.port)}")
 
-    def _say(self, text: str, went_wrong: bool = False) -> None:
-        self.said, self.went_wrong = text, went_wrong
+    def _show_message(self, text: str, went_wrong: bool = False) -> None:
+        self.message, self.went_wrong = text, went_wrong
         self.changed.emit()
 
     def _follow(self, snapshot: Snapshot) -> None:
@@ -122,11 +122,11 @@ class ChimeraXJob(QObject):
             live.show(snapshot, flip=flipped)
             return f"ChimeraX shows step {snapshot.step:,}"
 
-        self._worker.ask(work, then=self._say, failed=self._sending_failed)
+        self._worker.ask(work, then=self._show_message, failed=self._sending_failed)
 
     def _opened(self, text: str) -> None:
         self.opening = False
-        self._say(text)
+        self._show_message(text)
 
     def _opening_failed(self, error: Exception) -> None:
         self.opening = False
@@ -137,7 +137,7 @@ class ChimeraXJob(QObject):
         self._report(f"Nothing more is sent to ChimeraX: {error}")
 
     def _report(self, failure: str) -> None:
-        self._say(failure, went_wrong=True)
+        self._show_message(failure, went_wrong=True)
         show_error(failure)
 
 

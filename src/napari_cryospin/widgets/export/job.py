@@ -30,7 +30,7 @@ class ExportJob(QObject):
     ----------
     busy, share
         Whether an export is being written, and the share of it that is done, 0 to 1.
-    said, failed
+    message, failed
         Text on the present or the last export for the user; whether the last one failed.
     written
         Path of the last export; None: there was none.
@@ -41,7 +41,7 @@ class ExportJob(QObject):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.busy, self.share, self.said, self.failed = False, 0.0, "", False
+        self.busy, self.share, self.message, self.failed = False, 0.0, "", False
         self.written: Path | None = None
         self._stop = threading.Event()
         self._worker = Worker("cryospin-export", self)
@@ -54,7 +54,7 @@ class ExportJob(QObject):
     ) -> None:
         """Start an export; the parameters are those of `export_run`."""
         self._stop = stop = threading.Event()
-        self.busy, self.share, self.said, self.failed, self.written = True, 0.0, "", False, None
+        self.busy, self.share, self.message, self.failed, self.written = True, 0.0, "", False, None
         report = self._progressed.emit
         self._worker.ask(
             lambda: (out, export_run(run, to, out, selection, options, report, stop)),
@@ -66,24 +66,24 @@ class ExportJob(QObject):
     def cancel(self) -> None:
         """Cancel the export; no file is left half-written."""
         self._stop.set()
-        self.said = "Cancelling..."
+        self.message = "Cancelling..."
         self.changed.emit()
 
     def _progress(self, share: float, text: str) -> None:
         self.share = share
         if self.busy and not self._stop.is_set():
-            self.said = text
+            self.message = text
         self.changed.emit()
 
     def _done(self, answer: tuple[Path, Exported]) -> None:
         self.written, exported = answer
-        self.said = "\n".join((f"Wrote {self.written}", *map(with_fields, exported.notes)))
+        self.message = "\n".join((f"Wrote {self.written}", *map(with_fields, exported.notes)))
         self._end()
         show_info(f"Exported to {self.written}")
 
     def _failed(self, error: Exception) -> None:
         cancelled = isinstance(error, ExportCancelledError)
-        self.said, self.failed = (
+        self.message, self.failed = (
             ("Cancelled: nothing was written." if cancelled else with_fields(error)),
             not cancelled,
         )
@@ -97,7 +97,7 @@ class ExportJob(QObject):
 
     def _new_run(self) -> None:
         if not self.busy:
-            self.said, self.failed, self.written = "", False, None
+            self.message, self.failed, self.written = "", False, None
             self.changed.emit()
 
     def _close(self) -> None:

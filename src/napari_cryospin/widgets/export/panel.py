@@ -27,7 +27,7 @@ from napari_cryospin.exporters.table import EXPORTERS
 from napari_cryospin.geometry.angles import euler_from_rotation
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.results import PARTICLES_FILE
-from napari_cryospin.widgets.export.chimerax_box import ChimeraXBox, look_of
+from napari_cryospin.widgets.export.chimerax_box import ChimeraXBox, chimerax_view_of
 from napari_cryospin.widgets.export.job import export_job_of
 from napari_cryospin.widgets.export.particle_choice import ParticleChoice
 from napari_cryospin.widgets.export.sharpen_box import SharpenBox
@@ -70,7 +70,7 @@ class ExportPanel(Panel):
         self.job = export_job_of(session)
         self.worker = Worker("cryospin-results", self)
         self.choice = ParticleChoice(session)
-        self.choice.changed.connect(self._tell)
+        self.choice.changed.connect(self._show_state)
         self.content.addWidget(self.choice)
         self.content.addWidget(self._make_export())
         self.chimerax = ChimeraXBox(session, self.options)
@@ -81,9 +81,9 @@ class ExportPanel(Panel):
         session.status_changed.connect(self._load_at_end)
         session.snapshot_arrived.connect(self._first_map)
         session.theme_changed.connect(self._retheme)
-        session.hand_changed.connect(self._tell)
+        session.hand_changed.connect(self._show_state)
         session.closing.connect(self.worker.end)
-        self.job.changed.connect(self._tell)
+        self.job.changed.connect(self._show_state)
         self._retheme()
         self._program_chosen()
         self._new_run()
@@ -110,19 +110,19 @@ class ExportPanel(Panel):
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
-        self.said = text_label()
+        self.message = text_label()
         layout = QVBoxLayout(box)
         for part in (self.program, self.about, self.star, self.statistics, self.primary, self.series, self.fold):
             layout.addWidget(part)
         layout.addWidget(self.hand)
         layout.addLayout(self._make_place())
         layout.addWidget(self.bar)
-        layout.addWidget(self.said)
+        layout.addWidget(self.message)
         return box
 
     def _make_place(self) -> QFormLayout:
         self.place = QLineEdit()
-        self.place.textEdited.connect(self._tell)
+        self.place.textEdited.connect(self._show_state)
         self.place.textChanged.connect(self.place.setToolTip)
         browse = QToolButton()
         browse.setText("…")
@@ -208,7 +208,7 @@ class ExportPanel(Panel):
         whole = ".\nOf the run as a whole: which particles are chosen makes no difference."
         self.about.setText(f"Writes {exporter.detail}" + (whole if exporter.of == "run" else "."))
         self._suggest_place()
-        self._tell()
+        self._show_state()
 
     def _suggest_place(self) -> None:
         if self.session.folder is not None:
@@ -217,13 +217,13 @@ class ExportPanel(Panel):
 
     def options(self) -> ExportOptions:
         """Return the options of the export, from this panel and from how the map is shown."""
-        look, choices = look_of(self.session), PROGRAM_OPTIONS.get(self._name, ())
+        view, choices = chimerax_view_of(self.session), PROGRAM_OPTIONS.get(self._name, ())
         chosen: dict[str, Any] = {"star": self.star.currentData(), "statistics": self.statistics.isChecked()}
         chosen |= {"primary": self.primary.currentData(), "series": self.series.isChecked(), **self.sharpen.options}
         if "sharpen" not in choices:
             chosen |= {"primary": None, "b_factor": None, "low_pass": None}
         rot, tilt, psi = (float(angle) for angle in euler_from_rotation(self.session.view))
-        shown: dict[str, Any] = {"contour": look.enclosed, "colour": look.colour, "view": (rot, tilt, psi)}
+        shown: dict[str, Any] = {"contour": view.enclosed, "colour": view.colour, "view": (rot, tilt, psi)}
         return ExportOptions(flip_hand=self.session.hand_flipped, **chosen, **shown)
 
     def ask_place(self) -> None:
@@ -237,7 +237,7 @@ class ExportPanel(Panel):
             chosen = QFileDialog.getExistingDirectory(self, "Folder to export to", str(start))
         if chosen:
             self.place.setText(chosen)
-            self._tell()
+            self._show_state()
 
     # Exporting
 
@@ -253,7 +253,7 @@ class ExportPanel(Panel):
         if run is not None:
             self.job.start(run, self._name, out, selection, self.options())
 
-    def _tell(self, _: object = None) -> None:
+    def _show_state(self, _: object = None) -> None:
         """Show which actions are possible, and the state of the export."""
         job = self.job
         ready = EXPORTERS[self._name].of == "run" or self.choice.chosen is not None
@@ -266,9 +266,9 @@ class ExportPanel(Panel):
         self.statistics.setVisible(live and "statistics" in PROGRAM_OPTIONS.get(self._name, ()))
         self.bar.setVisible(job.busy)
         self.bar.setValue(round(1000 * job.share))
-        self.said.setText(job.said)
-        self.said.setVisible(bool(job.said))
-        tint(self.said, ERROR if job.failed else "")
+        self.message.setText(job.message)
+        self.message.setVisible(bool(job.message))
+        tint(self.message, ERROR if job.failed else "")
 
     def _open_folder(self) -> None:
         written = self.job.written

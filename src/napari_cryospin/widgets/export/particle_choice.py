@@ -65,7 +65,7 @@ class ParticleChoice(QGroupBox):
         axes.addWidget(QLabel("against"))
         axes.addWidget(self.figures["x"], 1)
         count = QHBoxLayout()
-        count.addWidget(self.said, 1)
+        count.addWidget(self.message, 1)
         count.addWidget(button("All", "Choose all particles again", self.choose_all))
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -109,7 +109,7 @@ class ParticleChoice(QGroupBox):
         self.within.setSpecialValueText("any")
         self.within.setToolTip("Only particles seen from within so many degrees of the map's present view")
         self.within.valueChanged.connect(self._count)
-        self.said = text_label()
+        self.message = text_label()
         self._resting = QTimer(self)
         self._resting.setSingleShot(True)
         self._resting.setInterval(VIEW_REST)
@@ -130,7 +130,7 @@ class ParticleChoice(QGroupBox):
         self.plot.clear_lasso()
         self.plot.set_points(np.zeros(0), np.zeros(0), ("", ""), ("", ""))
         self.plot.set_note("")
-        self._say(text)
+        self._show_message(text)
         self.changed.emit()
 
     @property
@@ -214,18 +214,18 @@ class ParticleChoice(QGroupBox):
         if not self.plot.drawing and len(self.plot.x) == len(results):
             self.plot.set_chosen(positions)
         state = " so far" if results.live else ""
-        self._say(f"{len(positions):,} of {len(results):,} particles{state}, epoch {results.epoch}")
+        self._show_message(f"{len(positions):,} of {len(results):,} particles{state}, epoch {results.epoch}")
         self.changed.emit()
 
     def _refuse(self, error: Exception) -> None:
         if self.results is not None:
             self.chosen = None
-            self._say(str(error), WARNING)
+            self._show_message(str(error), WARNING)
             self.changed.emit()
 
-    def _say(self, text: str, colour: str = "") -> None:
-        self.said.setText(text)
-        tint(self.said, colour)
+    def _show_message(self, text: str, colour: str = "") -> None:
+        self.message.setText(text)
+        tint(self.message, colour)
 
 
 def known(results: RunResults, name: str) -> NDArray[np.float64]:

@@ -50,7 +50,7 @@ class SharpenBox(QWidget):
         self.guinier.set_x_name("1 / resolution² (1/Å²)")
         self.fsc = CurvePlot("Fourier shell correlation", resolution=("bottom",), legend=(1, -1))
         self.fsc.set_x_name("resolution (Å)")
-        self.said = text_label()
+        self.message = text_label()
         self.fields = QWidget()
         form = QFormLayout(self.fields)
         form.setContentsMargins(0, 0, 0, 0)
@@ -58,7 +58,7 @@ class SharpenBox(QWidget):
         form.addRow(self.by_hand["low_pass"], self.low_pass)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.said)
+        layout.addWidget(self.message)
         layout.addWidget(self.fields)
         for plot in (self.guinier, self.fsc):
             plot.setFixedHeight(150)
@@ -107,7 +107,7 @@ class SharpenBox(QWidget):
 
     def _reading_failed(self, error: Exception) -> None:
         self._show(None)
-        self.said.setText(f"the results cannot be read: {error}")
+        self.message.setText(f"the results cannot be read: {error}")
 
     def _show(self, figures: MapAmplitudes | None) -> None:
         self.figures = figures
@@ -115,13 +115,13 @@ class SharpenBox(QWidget):
             part.setVisible(figures is not None)
         self.fsc.setVisible(figures is not None and figures.fsc is not None)
         if figures is None:
-            self.said.setText(NO_RESULTS_TEXT)
+            self.message.setText(NO_RESULTS_TEXT)
             for switch in self.by_hand.values():
                 switch.setChecked(False)
             return
         known = "resolution not known" if figures.resolution is None else f"{figures.resolution:.1f} Å"
         how = "gold standard, FSC 0.143" if figures.gold_standard else "no half sets: a guide only, sharpen by hand"
-        self.said.setText(f"{known} ({how})")
+        self.message.setText(f"{known} ({how})")
         self._automatic()
         if figures.fsc is not None:
             self._draw_fsc(figures.fsc)

@@ -37,22 +37,22 @@ class Redraw(QObject):
         super().__init__(widget)
         self._widget, self._draw = widget, draw
         self._every, self._news_every = every, news_every
-        self._wanted = False
+        self._requested = False
         self._since = QElapsedTimer()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._due)
         widget.installEventFilter(self)
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Request a drawing; a hidden widget is drawn as soon as it is visible."""
-        self._wanted = True
+        self._requested = True
         if self._widget.isVisible():
             self._start(self._left(self._every))
 
-    def ask_for_news(self) -> None:
+    def request_for_news(self) -> None:
         """Request a drawing because of the news of a run; it comes rarely, and together with that of other panels."""
-        self._wanted = True
+        self._requested = True
         if self._widget.isVisible():
             left = self._left(self._news_every)
             self._start(left + NEWS_WAIT if left else 0)
@@ -65,14 +65,14 @@ class Redraw(QObject):
             self._timer.start(wait)
 
     def _due(self) -> None:
-        if self._wanted and self._widget.isVisible():
-            self._wanted = False
+        if self._requested and self._widget.isVisible():
+            self._requested = False
             self._draw()
             lay_out()
             self._since.start()
 
     def eventFilter(self, widget: QObject | None, event: QEvent | None) -> bool:
-        if event is not None and event.type() == QEvent.Type.Show and self._wanted:
+        if event is not None and event.type() == QEvent.Type.Show and self._requested:
             self._timer.start(0)
         return False
 

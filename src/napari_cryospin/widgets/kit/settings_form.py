@@ -42,9 +42,9 @@ class GroupForm(QWidget):
             label = QLabel(label_of(knob.field))
             label.setToolTip(knob.tooltip or "")
             layout.addRow(label, knob.native)
-            knob.changed.connect(self._tell)
+            knob.changed.connect(self._emit_changed)
 
-    def _tell(self) -> None:
+    def _emit_changed(self) -> None:
         if not self._showing:
             self.changed.emit()
 

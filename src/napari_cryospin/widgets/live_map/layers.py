@@ -61,16 +61,16 @@ class LiveMap(QObject):
         self.link = CameraLink(viewer, session)
         self._folder = self._path()
         self._reader = MapReader()
-        self._asked = self._again = self._turned = self._closed = False
+        self._requested = self._again = self._turned = self._closed = False
         self._worker = Worker("cryospin-map", self)
         session.run_changed.connect(self._new_run)
         session.snapshot_arrived.connect(self._follow)
-        session.epoch_shown.connect(self._ask)
+        session.epoch_shown.connect(self._request)
         session.hand_changed.connect(self._flip)
         session.closing.connect(self._close)
-        viewer.dims.events.ndisplay.connect(self._ask)
-        viewer.camera.events.orientation.connect(self._ask)
-        self._ask()
+        viewer.dims.events.ndisplay.connect(self._request)
+        viewer.camera.events.orientation.connect(self._request)
+        self._request()
 
     # Choices of the user
 
@@ -80,7 +80,7 @@ class LiveMap(QObject):
         if display != self.display:
             self.display = display
             self.display_changed.emit(display)
-            self._ask()
+            self._request()
 
     def _threshold_moved(self, value: float) -> None:
         if self.picture is not None:
@@ -107,7 +107,7 @@ class LiveMap(QObject):
 
     def _follow(self) -> None:
         if self.session.shown_epoch is None:
-            self._ask()
+            self._request()
 
     def _source(self) -> MapSource | None:
         session, epoch = self.session, self.session.shown_epoch
@@ -121,7 +121,7 @@ class LiveMap(QObject):
 
     # Drawing
 
-    def _ask(self, _: object = None) -> None:
+    def _request(self, _: object = None) -> None:
         """Let the thread make the picture; one at a time, so that no outdated picture waits."""
         source = None if self._closed else self._source()
         if source is None:
@@ -129,10 +129,10 @@ class LiveMap(QObject):
         if not self._turned:
             self._turned = True
             as_chimerax(self.viewer)
-        if self._asked:
+        if self._requested:
             self._again = True
             return
-        self._asked, self._again = True, False
+        self._requested, self._again = True, False
         reader, folder, display, surface = self._reader, self._folder, self.display, self._surface
         self._worker.ask(
             lambda: (folder, reader.picture(source, display, surface)), then=self._draw, failed=self._drawing_failed
@@ -140,20 +140,20 @@ class LiveMap(QObject):
 
     def _draw(self, answer: tuple[object, MapPicture]) -> None:
         folder, picture = answer
-        self._asked = False
+        self._requested = False
         wanted = folder == self._folder and picture.source.epoch == self.session.shown_epoch
         if wanted and (picture.mesh is not None) == self._surface and not self._closed:
             self.layer.show(picture)
             self.picture = picture
             self.drawn.emit(picture)
         if self._again:
-            self._ask()
+            self._request()
 
     def _drawing_failed(self, error: Exception) -> None:
-        self._asked = False
+        self._requested = False
         self.failed.emit(f"this map cannot be shown: {error}")
         if self._again:
-            self._ask()
+            self._request()
 
     def _close(self) -> None:
         self._closed = True

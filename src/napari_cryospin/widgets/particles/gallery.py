@@ -122,10 +122,10 @@ def picture_of(image: NDArray[np.float32]) -> QImage:
 class GalleryView(QWidget):
     """A page of particles with its controls; the panel reads the images.
 
-    It emits `wanted` with the rows of a page; the panel then calls `show_page`.
+    It emits `page_requested` with the rows of a page; the panel then calls `show_page`.
     """
 
-    wanted = Signal(object)  # (k,) rows of the input
+    page_requested = Signal(object)  # (k,) rows of the input
     clicked = Signal(int)
 
     def __init__(self) -> None:
@@ -188,7 +188,7 @@ class GalleryView(QWidget):
 
     def _want(self, rows: NDArray[np.int64]) -> None:
         if len(rows):
-            self.wanted.emit(rows)
+            self.page_requested.emit(rows)
 
     def show_page(self, rows: NDArray[np.int64], pages: dict[ImageKind, NDArray[np.float32]]) -> None:
         """Show a page: images of each kind for `(k,)` rows of the input."""

@@ -50,7 +50,7 @@ class ParticlesPanel(Panel):
         self.opener = ParticlesOpener(self.session, self)
         self.worker = Worker("cryospin-particles", self)
         self._build()
-        self.opener.busy.connect(self._say)
+        self.opener.busy.connect(self._show_busy)
         self.opener.size_needed.connect(self.question.ask)
         self.opener.opened.connect(self._opened)
         self.opener.attached.connect(self._go_on)
@@ -73,7 +73,7 @@ class ParticlesPanel(Panel):
         self.card.folder_wanted.connect(self.opener.find_folder)
         self.card.inversion_wanted.connect(self.invert)
         self.gallery = GalleryView()
-        self.gallery.wanted.connect(self._read_page)
+        self.gallery.page_requested.connect(self._read_page)
         self.gallery.clicked.connect(self.session.choose_particle)
         self.session.particle_chosen.connect(self.gallery.mosaic.choose)
         self.gallery_message = text_label()
@@ -86,7 +86,7 @@ class ParticlesPanel(Panel):
         for widget in (self.busy, self.bar, self.question, self.area, self.about):
             self.content.addWidget(widget)
         self.content.addStretch(1)
-        self._say("")
+        self._show_busy("")
         self.gallery_message.hide()
 
     def _top(self) -> QHBoxLayout:
@@ -126,7 +126,7 @@ class ParticlesPanel(Panel):
         row.addWidget(button("Continue ▸", "Go on to the run", self._go_on))
         return row
 
-    def _say(self, text: str) -> None:
+    def _show_busy(self, text: str) -> None:
         """Show what is being done in the background; empty: nothing."""
         self.question.hide()
         self.busy.setText(text)
@@ -137,10 +137,10 @@ class ParticlesPanel(Panel):
 
     def _show_card(self, card: PreflightCard) -> None:
         self.card.show_card(card, inverted=self.session.settings.preparation.invert_contrast)
-        self._say("")
+        self._show_busy("")
 
     def _card_failed(self, error: Exception) -> None:
-        self._say("")
+        self._show_busy("")
         show_error(with_fields(error))
 
     def _show_page(self, page: tuple[NDArray[np.int64], dict[ImageKind, NDArray[np.float32]]]) -> None:
@@ -194,7 +194,7 @@ class ParticlesPanel(Panel):
             form.show_values(settings.preparation)
         self.gallery.set_sign(-1.0 if settings.preparation.invert_contrast else 1.0)
         if particles is not None:
-            self._say("Looking at the images...")
+            self._show_busy("Looking at the images...")
             self.worker.ask(lambda: judge(particles, settings, truth), then=self._show_card, failed=self._card_failed)
 
     def _take_form(self) -> None:

@@ -92,7 +92,7 @@ class RunControl(QObject):
 
     # Requests
 
-    def ask(self, kind: CommandKind) -> None:
+    def request(self, kind: CommandKind) -> None:
         """Send a command to the run, unless one of the same kind is not answered yet."""
         if self.session.folder is None or self.requested(kind):
             return

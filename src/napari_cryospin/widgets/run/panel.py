@@ -41,8 +41,8 @@ class RunPanel(Panel):
         self._build()
         self.redraw = Redraw(self, self.refresh, news_every=PROGRESS_EVERY)
         self.control.changed.connect(self.refresh)
-        self.control.progressed.connect(self.redraw.ask_for_news)
-        self.control.refused.connect(self._say_refused)
+        self.control.progressed.connect(self.redraw.request_for_news)
+        self.control.refused.connect(self._show_refusal)
         self.session.particles_changed.connect(self.refresh)
         self.session.events_arrived.connect(self._take_events)  # The event of a failure may be the last sign of a run.
         self.setup.changed.connect(self.refresh)
@@ -78,11 +78,11 @@ class RunPanel(Panel):
         if output is None:
             show_error("Name a folder for the run.")
             return
-        self.state.say("")
+        self.state.show_message("")
         self.control.start(output, self.setup.place.currentData(), self._options())
 
     def _go_on(self) -> None:
-        self.state.say("")
+        self.state.show_message("")
         self.control.go_on(self.setup.place.currentData(), self._options())
 
     def _options(self) -> str:
@@ -91,14 +91,14 @@ class RunPanel(Panel):
         return options
 
     def _pause(self) -> None:
-        self.control.ask("resume" if self.control.standing == "paused" else "pause")
+        self.control.request("resume" if self.control.standing == "paused" else "pause")
 
     def _stop(self) -> None:
-        self.control.ask("stop")
+        self.control.request("stop")
 
     def _switch(self) -> None:
-        self.state.say("")
-        self.control.ask("switch")
+        self.state.show_message("")
+        self.control.request("switch")
 
     def _attach(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of a run", recall_choice("attached"))
@@ -106,8 +106,8 @@ class RunPanel(Panel):
             remember_choice("attached", folder)
             self.control.attach(Path(folder))
 
-    def _say_refused(self, text: str) -> None:
-        self.state.say(text, WARNING)
+    def _show_refusal(self, text: str) -> None:
+        self.state.show_message(text, WARNING)
 
     # State of the run
 
@@ -138,9 +138,9 @@ class RunPanel(Panel):
         self.go_on.setVisible(control.can_continue)
         for kind, widget, title in (("stop", self.stop, "Stop"), (*self._pausing(standing),)):
             widget.setVisible(alive)
-            asked = control.requested(kind)
-            widget.setText(f"{title} requested..." if asked else title)
-            widget.setEnabled(not asked and standing != "starting")
+            requested = control.requested(kind)
+            widget.setText(f"{title} requested..." if requested else title)
+            widget.setEnabled(not requested and standing != "starting")
         lay_out()
 
     def _pausing(self, standing: Standing) -> tuple:
@@ -164,7 +164,7 @@ class RunPanel(Panel):
         if before in (None, "none") and standing != "none":
             self.folded.set_open(False)
         if standing in LIVE_STATES and not was_alive:
-            self.state.say("")
+            self.state.show_message("")
         if standing not in LIVE_STATES:
             self.setup.propose_folder()
         status = self.session.status
@@ -173,4 +173,6 @@ class RunPanel(Panel):
         elif standing == "finished" and was_alive and watched:
             show_info(f"The run finished: {self.state.where.text()}")
         elif standing == "gone":
-            self.state.say("Nobody drives this run any more. Continue lets it go on from its newest checkpoint.", ERROR)
+            self.state.show_message(
+                "Nobody drives this run any more. Continue lets it go on from its newest checkpoint.", ERROR
+            )

@@ -79,7 +79,7 @@ class RunSetup(QWidget):
         self.problem = ""
         self.forms: dict[str, GroupForm] = {}
         self.worker = Worker("cryospin-devices", self)
-        self._asked = False
+        self._listed = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self.form = QFormLayout()
@@ -229,11 +229,11 @@ class RunSetup(QWidget):
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
-        if not self._asked:
-            self._asked = True
-            QTimer.singleShot(DEVICES_AFTER, self._ask_devices)
+        if not self._listed:
+            self._listed = True
+            QTimer.singleShot(DEVICES_AFTER, self._list_devices)
 
-    def _ask_devices(self) -> None:
+    def _list_devices(self) -> None:
         self.worker.ask(devices, then=self._take_devices, failed=self._listing_failed)
 
     def _take_devices(self, found: list[tuple[str, str]]) -> None:

@@ -79,9 +79,9 @@ class RunState(QWidget):
         for name, text in status_texts(status, standing).items():
             self.rows[name].setText(text)
         if standing == "failed":
-            self.say(status.message, ERROR)
+            self.show_message(status.message, ERROR)
 
-    def say(self, text: str, colour: str = WARNING) -> None:
+    def show_message(self, text: str, colour: str = WARNING) -> None:
         """Show a text that the user should read; empty: none."""
         self.message.setText(text)
         self.message.setVisible(bool(text))
