@@ -1,7 +1,8 @@
-"""Messages that know which option would help, for each face of the program to name in its own words.
+"""Messages with the options that would help, for the command line and the window to name in their own words.
 
-What finds a fault does not know who is listening: the same option is a flag on the command line, and a field or a
-button in the window. A message therefore carries the option's name in Python, and whoever shows it says the rest.
+The code that detects a fault does not depend on the interface: the same option is a flag on the command line, and a
+field or a button in the window. A message therefore carries the option's name in Python; the interface that shows it
+names the flag, field or button.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 class Advice(str):
     """A message to the user, and the options that would help.
 
-    It is an ordinary text for whoever does not ask for more. An error carries one as its only argument:
+    It is an ordinary string, without the options. An error carries one as its only argument:
     `raise ValueError(Advice("... says no pixel size; give it", "pixel_size"))`.
 
     Parameters
@@ -23,7 +24,7 @@ class Advice(str):
         Names in Python of the options that would help: parameters of `open_particles`, or fields of `Settings`,
         `ExportOptions` or `SimulationSettings`.
     details : str
-        What follows the message, and comes after the options where they are named: a list of files, say.
+        Text that follows the message, and the options where they are named: a list of files, for example.
 
     Attributes
     ----------
@@ -49,7 +50,7 @@ def with_options(message: object, name_of: Callable[[str], str | None]) -> str:
     message : Advice, str or BaseException
         A message, or an error that carries one. Without options it is written as it is.
     name_of : callable
-        Gives the name that the user knows an option by; None: it cannot be set from there.
+        Returns the name of an option in this interface; None: it cannot be set there.
     """
     advice = message.args[0] if isinstance(message, BaseException) and message.args else message
     if not isinstance(advice, Advice):

@@ -1,4 +1,4 @@
-"""The functions that a script calls. `import napari_cryospin as spin` offers them as `spin.reconstruct` and so on.
+"""Functions for scripts; `import napari_cryospin as spin` offers them as `spin.reconstruct` and so on.
 
 A run that is made here is the same folder with the same files as one of the command line or of the window: each can
 watch, resume, or export the others' runs.
@@ -35,7 +35,7 @@ def simulate(source: Path | str, out: Path | str, *, pixel_size: float | None = 
     Parameters
     ----------
     source : path
-        Map (.mrc), protein positive; one of `SAMPLE_MAPS`, say.
+        Map (.mrc), protein positive; for example one of `SAMPLE_MAPS`.
     out : path
         Where to write, without suffix: OUT.mrcs, OUT.star without poses, and OUT_truth.star with them.
     pixel_size : float, optional
@@ -70,22 +70,22 @@ def reconstruct(
     callback: Callable[[EpochSummary], object] | None = None,
     **settings: Any,
 ) -> RunView:
-    """Reconstruct a map and every particle's pose, from nothing.
+    """Reconstruct a map and every particle's pose, without a reference.
 
-    It returns when the run is over. Ctrl-C breaks it off; `resume` then goes on from its newest checkpoint.
+    It returns when the run is over. Ctrl-C interrupts the run; `resume` then goes on from its newest checkpoint.
 
     Parameters
     ----------
     particles : Particles or path
-        What `open` gave, or a file: .star, .cs, .csg, .mrcs or .mrc.
+        Particles that `open` returned, or a file: .star, .cs, .csg, .mrcs or .mrc.
     out : path
         Folder of the run, new or empty.
     preset : str
         One of `PRESETS`.
     callback : callable, optional
-        Called after every epoch with its `EpochSummary`, which can also press the switch, or stop the run.
+        Called after every epoch with its `EpochSummary`, which can also command the switch, or stop the run.
     **settings
-        What overrides the preset: fields of `Settings` by their own names, `heads=9, half_sets=True, seed=1`.
+        Overrides of the preset: fields of `Settings` by their own names, `heads=9, half_sets=True, seed=1`.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def reconstruct(
     Raises
     ------
     ValueError, FileNotFoundError
-        The particles or the settings cannot be used; names every reason.
+        The particles or the settings cannot be used; the message names every reason.
     FileExistsError
         The folder holds other files.
     """
@@ -103,7 +103,7 @@ def reconstruct(
     opened = particles if isinstance(particles, Particles) else open_particles(particles)
     source = _input_of(opened)
     from napari_cryospin.checks.preflight import preflight
-    from napari_cryospin.engine.devices import choose_devices  # torch, once all else is in order
+    from napari_cryospin.engine.devices import choose_devices  # This loads torch, so it comes after the checks.
 
     problems = preflight(opened, chosen).problems
     if problems:
@@ -119,21 +119,21 @@ def resume(
     data_dir: Path | str | None = None,
     callback: Callable[[EpochSummary], object] | None = None,
 ) -> RunView:
-    """Go on with a run that was stopped or killed, from its newest checkpoint. A finished run stays as it is.
+    """Resume a run that was stopped or killed from its newest checkpoint; a finished run stays as it is.
 
     Parameters
     ----------
     run : RunView or path
         The run, or its folder.
     particles, data_dir : path, optional
-        Where the particles' file and its image stacks are now, if they were moved; the run remembers it.
+        New places of the particles' file and its image stacks, if they were moved; the run's folder stores them.
     callback : callable, optional
         As in `reconstruct`.
 
     Raises
     ------
     ValueError, FileNotFoundError
-        There is no run, or its input is no longer what it began with.
+        There is no run, or its input differs from that with which it began.
     FileExistsError
         Another process drives the run.
     """
@@ -155,14 +155,14 @@ def resume(
 
 
 def view(run: Path | str, truth: Path | str | None = None) -> RunView:
-    """Look at a run, whether it is over, goes on here or elsewhere, or stopped half-way.
+    """Open a run for reading, whether it is finished, going on here or elsewhere, or stopped half-way.
 
     Parameters
     ----------
     run : path
         Folder of the run.
     truth : path, optional
-        File with true poses of its particles (.star), where there is one.
+        File with true poses of its particles (.star), if they are known.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def export(run: Run, out: Path | str, to: str = "relion", *, select: str = "", *
     Parameters
     ----------
     run : RunView or path
-        The run, or its folder; of one that goes on, the last epoch is written.
+        The run, or its folder; of a run that goes on, the last epoch is written.
     out : path
         File or folder to write.
     to : str

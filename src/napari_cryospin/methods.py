@@ -1,4 +1,4 @@
-"""What is to be known of each method without running it: name, help, and what it asks of the settings.
+"""Descriptions of the methods: name, help, and the settings that each requires.
 
 Settings, command line and window read this table, without torch; `engine.methods` adds the parts that compute.
 """
@@ -12,14 +12,14 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class MethodDescription:
-    """What settings, flags and forms know of a method.
+    """Description of a method for settings, flags and forms.
 
     Attributes
     ----------
     name : str
         Its value in the setting `method`.
     help : str
-        What it does, in a few words.
+        Its effect, in a few words.
     uses_encoder : bool
         Poses are proposed by the heads of an encoder.
     has_switch : bool
@@ -35,7 +35,7 @@ class MethodDescription:
     requires: Mapping[str, Any] = field(default_factory=dict)
 
     def complaint(self, settings: Any) -> str | None:
-        """Say which settings the method needs, if any of them has another value."""
+        """Describe the settings that the method requires, if any of them has another value."""
         needed = {tuple(path.split(".")): value for path, value in self.requires.items()}
         if all(getattr(getattr(settings, group), name) == value for (group, name), value in needed.items()):
             return None

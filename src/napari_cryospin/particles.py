@@ -1,6 +1,6 @@
-"""Particles: memory-mapped images with CTF, poses and half sets, checked and in our conventions.
+"""Particles: memory-mapped images with CTF, poses and half sets, checked and in the package's conventions.
 
-The readers in `io` make them; nothing inside asks which file a number came from.
+The readers in `io` make them; no other code depends on the format of the file that a number came from.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MAPPED = 32
-"""Images that are read through one memory map of their stack."""
+"""Number of images that are read through one memory map of their stack, after which it is closed."""
 
 Group = TypeVar("Group", "CtfParameters", "Particles")
 
@@ -44,7 +44,7 @@ class CtfParameters:
     """A^2."""
 
     def select(self, indices: ArrayLike) -> CtfParameters:
-        """CTF of some particles: `(k,)` rows, in the order given."""
+        """Select the CTF of the particles at `(k,)` rows, in the order given."""
         return _select_rows(self, np.asarray(indices))
 
 
@@ -59,9 +59,9 @@ def no_images(path: Path) -> NDArray[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Particles:
-    """A particle set: where each image lies, and what is known about it.
+    """A particle set: the place of each image, with its CTF, pose, half set and optics group.
 
-    Images stay on disk; `read_images` reads those asked for.
+    Images stay on disk; `read_images` reads some of them.
     """
 
     stacks: tuple[Path, ...]
@@ -71,7 +71,7 @@ class Particles:
     slice_index: NDArray[np.int64]
     """`(n,)` 0-based position within the stack."""
     box_sizes: NDArray[np.int32]
-    """Pixels `(n,)`; 0 where the stack is missing and the particles' file does not say it either."""
+    """Pixels `(n,)`; 0 where the stack is missing and the particles' file does not state the box either."""
     pixel_sizes: NDArray[np.float64]
     """A `(n,)`."""
     contrast: NDArray[np.float32]
@@ -95,9 +95,9 @@ class Particles:
     table: Any = None
     """All columns of that file, one row a particle, so that a writer can keep them; `table[indices]` selects rows."""
     notes: tuple[str, ...] = ()
-    """What the user should know."""
+    """Remarks for the user."""
     opened_with: Mapping[str, Any] | None = None
-    """Options with which `io.open.open_particles` made it from `source`; None: it is not that file as it lies."""
+    """Options with which `io.open.open_particles` made it from `source`; None: it differs from that file."""
     open_stack: Callable[[Path], NDArray[Any]] = dataclasses.field(default=no_images, repr=False, compare=False)
     """Opens a file of `stacks` as a memory map `(images, box, box)`."""
 
@@ -105,7 +105,7 @@ class Particles:
         return len(self.stack_index)
 
     def select(self, indices: ArrayLike) -> Particles:
-        """Particles at `(k,)` rows, in the order given."""
+        """Select the particles at `(k,)` rows, in the order given."""
         rows = np.asarray(indices)
         ctf = None if self.ctf is None else self.ctf.select(rows)
         table = None if self.table is None else self.table[rows]
@@ -116,7 +116,7 @@ class Particles:
         return dataclasses.replace(self, contrast=self.contrast * np.float32(sign), opened_with=None)
 
     def common_frame(self) -> tuple[int, float]:
-        """Box that all images can be brought to: pixels at most, even, and its side in A.
+        """Compute the box that all images can be brought to: an even number of pixels at most, and its side in A.
 
         The side is that of the most frequent kind of image; pixels are no finer than the coarsest image's.
         """
@@ -125,7 +125,7 @@ class Particles:
         return 2 * int(side / kinds[:, 1].max() / 2 + 1e-6), side
 
     def read_images(self, indices: ArrayLike) -> NDArray[np.float32]:
-        """`(k, box, box)` images of some particles, protein white, in the order given.
+        """Read `(k, box, box)` images of some particles, protein white, in the order given.
 
         Parameters
         ----------
@@ -155,7 +155,7 @@ class Particles:
         return images
 
     def _check_images(self, images: NDArray[np.float32], rows: NDArray[Any]) -> None:
-        """Refuse constant images (nothing to normalise by) and images with values that are not finite."""
+        """Refuse constant images, which cannot be normalised, and images with values that are not finite."""
         lowest, highest = images.min((1, 2)), images.max((1, 2))
         with np.errstate(invalid="ignore"):
             useless = ~np.isfinite(highest - lowest) | (lowest == highest)
@@ -169,7 +169,7 @@ class Particles:
 
 
 def _select_rows(group: Group, rows: NDArray[Any]) -> Group:
-    """`group` with the rows chosen in each of its arrays."""
+    """Select the same rows in each array of `group`."""
     arrays = {
         field.name: value[rows]
         for field in dataclasses.fields(group)

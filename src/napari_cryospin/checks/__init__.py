@@ -1,1 +1,1 @@
-"""Is a run possible? The card before a run, and the contrast of the images."""
+"""Checks before a run: whether it is possible, and the contrast of the images."""

@@ -1,4 +1,4 @@
-"""Is the protein white or black? Judged from the images, never assumed."""
+"""Estimate of the contrast, white or black protein, from the images."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from scipy.ndimage import gaussian_filter
 from napari_cryospin.particles import Particles
 
 CONTRAST_SAMPLE = 200
-"""Images that are looked at, evenly spaced over the particles."""
+"""Number of images in the sample, evenly spaced over the particles."""
 CONTRAST_SIGNIFICANCE = 4.0
-"""Standard errors that the mean difference must reach."""
+"""Number of standard errors that the mean difference must reach."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """Verdict about a particle set."""
+    """Contrast of a particle set."""
 
     verdict: Literal["white", "black", "unclear"]
-    """Protein brighter than its surroundings, darker, or not to be told."""
+    """Protein brighter than its surroundings, darker, or not distinguishable."""
     difference: float
     """Centre minus rim, in standard deviations of the low-passed images; mean over the sample."""
     error: float
@@ -66,13 +66,13 @@ def judge_contrast(particles: Particles, sign: float = 1.0) -> Contrast:
 
 
 def _centre_against_rim(particles: Particles, rows: np.ndarray) -> np.ndarray:
-    """Compare centre and rim of images with one box: `(k,)` difference of means over the image's deviation."""
+    """Compute mean of the centre minus mean of the rim, over the standard deviation, `(k,)`, of images of one box."""
     box = int(particles.box_sizes[rows[0]]) if len(rows) else 0
     axis = np.arange(box) - box // 2
     radius = np.hypot(axis[:, None], axis)
     centre, rim = radius < 0.2 * box, (radius > 0.4 * box) & (radius < 0.5 * box)
     differences = []
-    for row in rows:  # one at a time: a sample of large images is large
+    for row in rows:  # One image at a time limits the memory for large images.
         image = gaussian_filter(particles.read_images([row])[0], box / 20)
         differences.append((image[centre].mean() - image[rim].mean()) / image.std())
     return np.array(differences)

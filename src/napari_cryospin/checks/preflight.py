@@ -1,4 +1,4 @@
-"""The pre-flight card: what is in a particle set, what a run will take, and what stands in its way."""
+"""The pre-flight card: the contents of a particle set, the memory that a run will take, and its problems."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from napari_cryospin.particles import Particles
 from napari_cryospin.settings import Settings
 
 FEWEST_PARTICLES = 500
-"""Particles: from fewer, runs have not been seen to find maps reliably (docs/benchmarks.md)."""
+"""Number of particles below which runs have not reliably found a map (docs/benchmarks.md, ab initio: quick preset)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreflightCard:
-    """What `inspect` prints, and what a window shows before a run."""
+    """The card that `inspect` prints, and that a window shows before a run."""
 
     source: str
     """The particle file."""
@@ -39,19 +39,19 @@ class PreflightCard:
     optics_groups: int
     """Number of optics groups."""
     ctf: str
-    """What is known of the CTF."""
+    """Description of the CTF."""
     poses: str
-    """What is known of poses and half sets."""
+    """Description of poses and half sets."""
     contrast: Contrast | None
     """None: not judged, as no image could be read."""
     memory: float
     """GiB that prepared images and volume will take."""
     memory_in_all: float
-    """GiB that a run will take: these, the program, and the work on a batch."""
+    """GiB that a run will take: `memory`, the program, and the work on a batch."""
     problems: tuple[str, ...]
-    """Why a run is impossible; empty: it is possible. An `Advice` where an option would help, as in `notes`."""
+    """Reasons why a run is impossible; empty: it is possible. An `Advice` where an option would help, as in `notes`."""
     notes: tuple[str, ...]
-    """What the user should know."""
+    """Remarks for the user."""
 
     def __str__(self) -> str:
         return self.text()
@@ -62,7 +62,7 @@ class PreflightCard:
         Parameters
         ----------
         told
-            Writes out a problem or a note, with the options that would help as the reader knows them.
+            Writes a problem or a note, with the options that would help by their names in this interface.
         """
         boxes = ", ".join(
             f"{box or 'unknown'} px at {size:.4g} A" for box, size in zip(self.boxes, self.pixel_sizes, strict=True)
@@ -95,7 +95,7 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
     particles
         Their stacks may be missing: that is then a problem on the card.
     settings
-        Of the run.
+        Settings of the run.
     """
     kinds = np.unique(np.stack([particles.box_sizes, particles.pixel_sizes], axis=-1), axis=0)
     box, side = particles.common_frame()
@@ -135,7 +135,7 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
 
 
 def _radii(settings: Settings, side: float) -> list[str]:
-    """Find what is wrong with lengths (A) that are given, for a box of this side (A; 0: not known)."""
+    """List the problems of the lengths (A) in the settings, for a box of this side (A; 0: not known)."""
     mask, shift = settings.preparation.mask_radius, settings.encoder.max_shift
     problems: list[str] = []
     if side and mask is not None and not side / 20 <= mask <= side / 2:
@@ -210,7 +210,7 @@ def _notes(
 
 
 def _frames(particles: Particles, kinds: np.ndarray) -> str:
-    """Say which images of another field of view are padded or cropped, by `(box, pixel size)`."""
+    """Describe which images of another field of view are padded or cropped, by `(box, pixel size)`."""
     side, text = particles.common_frame()[1], ""
     for box, pixel_size in kinds:
         own = box * pixel_size

@@ -1,1 +1,1 @@
-"""How does a run go on? The loop, what it publishes, and the results as files."""
+"""The loop that drives a run, what it publishes, and its results as files."""

@@ -1,4 +1,4 @@
-"""A run folder as the channel of the loop: messages become files, and files commands."""
+"""The run folder as the channel of the loop: messages are written as files, commands are read from files."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from napari_cryospin.runs.messages import Command, Event, Status
 from napari_cryospin.runs.results import Results
 from napari_cryospin.runs.snapshot import Snapshot
 
-COMMANDS_EVERY = 0.1  # s between two looks into the folder, which may be on a slow network disk
+COMMANDS_EVERY = 0.1  # s between two reads of the folder, which may lie on a slow network disk
 
 
 class FolderChannel:
-    """A run folder as the loop's channel.
+    """Channel of the loop that reads and writes a run folder.
 
     Parameters
     ----------
     folder
-        The run.
+        Folder of the run.
     on_status
-        Called with every status as well: for a progress bar.
+        Called with every status that is written, for example to update a progress bar.
     on_event
-        Called with every event as well: for a script.
+        Called with every event that is written, for example by a script.
     """
 
-    particles: Particles  # what the poses of the results belong to; set as soon as they are open
+    particles: Particles  # The particles that the results' poses belong to; set as soon as they are open.
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class FolderChannel:
         self.folder = folder
         self.on_status, self.on_event = on_status, on_event
         self.looked = 0.0
-        self.devices: tuple[torch.device, ...] = ()  # set as soon as they are chosen
+        self.devices: tuple[torch.device, ...] = ()  # Set as soon as they are chosen.
 
     def commands(self) -> Iterable[Command]:
         if time.monotonic() - self.looked < COMMANDS_EVERY:
@@ -65,7 +65,7 @@ class FolderChannel:
         self.folder.append_event(event)
         if self.on_event is not None:
             self.on_event(event)
-            self.looked = 0.0  # A command that was given in answer is obeyed before the next step.
+            self.looked = 0.0  # The callback may have sent a command, which must be obeyed before the next step.
 
     def metrics(self, values: Mapping[str, Any]) -> None:
         self.folder.append_metrics(values)
@@ -77,7 +77,8 @@ class FolderChannel:
         self.folder.write_history(record)
 
     def checkpoint(self, step: int, state: Mapping[str, Any]) -> None:
-        with self.folder.writing_checkpoint(step) as part, part.open("wb") as file:  # a full disk is then named
+        # Writing to an open file, and not to a path, makes torch report a full disk as such.
+        with self.folder.writing_checkpoint(step) as part, part.open("wb") as file:
             torch.save(dict(state), file)
 
     def results(self, results: Results) -> None:

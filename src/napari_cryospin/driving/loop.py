@@ -1,4 +1,4 @@
-"""The loop that drives a reconstruction and knows nothing of who watches: obey, step, publish."""
+"""The loop that drives a reconstruction, independent of its observers: obey commands, make a step, publish."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PAUSE_TICK = 0.1  # s between two looks at the commands and the stop event while paused
+PAUSE_TICK = 0.1  # s between two reads of the commands and of the stop event while paused
 
 
 def drive(
@@ -35,24 +35,25 @@ def drive(
 ) -> None:
     """Run a reconstruction to its end, or until it is stopped.
 
-    Commands are obeyed and snapshots taken between steps only. Publishing takes at most 5 % of the wall clock; what
-    does not fit is left out, so that what is seen is always the newest. Every end leaves a checkpoint and results,
-    but for a failure, which is reported as an event and raised again.
+    Commands are obeyed and snapshots taken between steps only. Publishing takes at most 5 % of the wall clock;
+    messages beyond that are dropped, so that the published state is always the newest. Every end writes a checkpoint
+    and results, except for a failure, which is reported as an event and raised again.
 
     Parameters
     ----------
     reconstruction
-        The engine, one `advance` a step; a new one, or with a checkpoint loaded.
+        The engine, new or with a checkpoint loaded; each `advance` is one step.
     channel
-        Source of commands, and where status, events, metrics, snapshots, checkpoints and results go.
+        Source of commands, and sink of status, events, metrics, snapshots, checkpoints and results.
     settings
-        Times between snapshots and checkpoints.
+        Settings with the times between snapshots and between checkpoints.
     stop
         Setting it stops the run as the command does: after the step, or within 0.2 s while paused.
     elapsed
-        s that the run took up to the checkpoint from which it goes on.
+        Seconds that the run took up to the checkpoint from which it continues.
     hurry
-        Setting it ends the run within a step, with a checkpoint alone; the same event that the reconstruction has.
+        Setting it ends the run within a step, with a checkpoint but without results. It must be the event that the
+        reconstruction was made with.
     """
     machine = settings.machine
     publisher = Publisher(
@@ -70,10 +71,10 @@ def drive(
 
 
 def report_failure(channel: Channel, error: BaseException, status: Status) -> None:
-    """Say that a run failed, and why: an event with the traceback, and the status."""
+    """Publish the failure of a run: an event with the traceback, and the status."""
     text = f"{type(error).__name__}: {error}".rstrip(": ")
     detail = {"error": text, "traceback": "".join(traceback.format_exception(error))}
-    with contextlib.suppress(OSError):  # a full disk must not hide what happened
+    with contextlib.suppress(OSError):  # An error of a full disk must not replace the error that is reported.
         channel.event(Event(kind="failed", step=status.step, detail=detail))
         channel.status(replace(status, message=text))
 
@@ -127,14 +128,14 @@ class _Loop:
             raise FloatingPointError(f"the loss is {metrics['loss']} at step {self.reconstruction.step}")
         if self.reconstruction.epoch_ended:
             self.publisher.epoch_done()
-            # The reconstruction would switch by itself at its next step. To do it now lets its last candidates be kept
-            # before, and no checkpoint falls between the end of an epoch and the switch that belongs to it.
+            # The reconstruction would switch by itself at its next step. Switching now stores its last candidates
+            # first, and no checkpoint falls between the end of an epoch and the switch that belongs to it.
             if (reason := self.reconstruction.switch_due) is not None:
                 self.obey(Command(kind="switch", reason=reason))
         self.publisher.step_done(metrics)
 
     def obey(self, command: Command) -> None:
-        """Do what a command asks, or say why it cannot be done."""
+        """Execute a command, or publish the reason for its refusal."""
         try:
             if command.kind == "stop":
                 self.told_to_stop = True
@@ -152,7 +153,7 @@ class _Loop:
         self.paused = True
         self.publisher.say("paused", id=command.id)
         self.publisher.status("paused")
-        if self.reconstruction.step:  # while nothing moves, the present is looked at
+        if self.reconstruction.step:  # A paused run is inspected, so its present state is published.
             self.publisher.snapshot()
             self.publisher.history()
 
@@ -163,7 +164,7 @@ class _Loop:
         self.publisher.say("resumed", id=command.id)
 
     def switch(self, command: Command) -> None:
-        self.publisher.history()  # what the heads proposed last is shown from then on
+        self.publisher.history()  # From now on the window shows the heads' last candidates, so they are stored first.
         self.reconstruction.switch_to_auto_decoding(command.reason)
         self.publisher.checkpoint()
         epoch, reason = self.reconstruction.epoch, command.reason
@@ -175,15 +176,15 @@ class _Loop:
         self.publisher.say("saved", id=command.id)
 
     def leave(self) -> None:
-        """Write a checkpoint and nothing else: the program is about to end, and results take time."""
+        """Write a checkpoint but no results, which would take too long for a program that is about to end."""
         self.publisher.checkpoint(self.reconstruction.whole_state)
         self.publisher.say("stopped", reason="in a hurry: saved, without new results")
         self.publisher.status("stopped")
 
     def end(self) -> None:
-        """Checkpoint, last snapshot and results; the last word is said when all are written.
+        """Write the checkpoint, the last snapshot and the results, and publish the end when all are written.
 
-        Before the first step there is nothing to write.
+        Before the first step there is no snapshot and there are no results.
         """
         self.publisher.checkpoint()
         if self.reconstruction.step:

@@ -1,4 +1,4 @@
-"""What a run says of itself, how often, and at what cost."""
+"""Publishing the state of a run: which messages, how often, and at what cost."""
 
 from __future__ import annotations
 
@@ -17,29 +17,32 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SHARE = 0.05  # of the wall clock that publishing may take
-COMPARING = 0.02  # of the wall clock, and part of that share: comparing half sets
-LEAST_BAND = 8  # shells from which half maps are worth comparing
-STATUS_EVERY = 0.5  # s
-HISTORY_EVERY = 1.0  # s: of shorter epochs not all are kept
+SHARE = 0.05  # Share of the wall clock that publishing may take (docs/half_sets.md).
+COMPARING = 0.02  # Part of `SHARE` that the comparison of half sets may take (docs/half_sets.md).
+LEAST_BAND = 8  # Shells; half maps of a smaller band are not compared.
+STATUS_EVERY = 0.5  # s between two messages of status.
+HISTORY_EVERY = 1.0  # s between two records of epochs; not every epoch that is shorter is stored.
 
 
 class Budget:
-    """Keeps what is spent on something under a share of the wall clock."""
+    """A limit on the time spent on one kind of work, as a share of the wall clock."""
 
     def __init__(self, share: float) -> None:
         self.share = share
         self.started = time.monotonic()
         self.spent = 0.0  # s
-        self.costs: dict[str, float] = {}  # s that each kind took last
+        self.costs: dict[str, float] = {}  # s, last cost of each kind
 
     def admits(self, kind: str) -> bool:
-        """Whether one more of this kind, if it costs what the last one did, stays within the share."""
+        """Return whether one more of this kind, at the cost of the last one, stays within the share."""
         return self.spent + self.costs.get(kind, 0.0) <= self.share * (time.monotonic() - self.started)
 
     @property
     def left(self) -> bool:
-        """Whether anything may be spent now: for what costs much once, and little from then on."""
+        """Whether the spent time is under the share now. Unlike `admits`, it does not predict the next cost.
+
+        It suits work whose first time is much more expensive than all later ones.
+        """
         return self.spent <= self.share * (time.monotonic() - self.started)
 
     @contextlib.contextmanager
@@ -51,18 +54,18 @@ class Budget:
 
 
 class Publisher:
-    """Says through a channel how a reconstruction stands.
+    """Sender of a reconstruction's state through a channel.
 
     Parameters
     ----------
     reconstruction
         The engine, between two steps.
     channel
-        Where everything goes.
+        Sink of all messages.
     snapshot_every, checkpoint_every
-        s; snapshots come as often as this or as the budget admits, whichever is rarer.
+        Seconds between two; snapshots are rarer where the budget does not admit as many.
     elapsed
-        s that the run took before this process went on with it.
+        Seconds that the run took before this process continued it.
     """
 
     def __init__(
@@ -82,18 +85,18 @@ class Publisher:
         self.budget = Budget(SHARE - COMPARING if reconstruction.half_sets is not None else SHARE)
         self.started = time.monotonic() - elapsed
         self.last = dict.fromkeys(("status", "snapshot", "history"), -math.inf) | {"checkpoint": time.monotonic()}
-        self.newest: dict[str, float] = {}  # value of every metric
-        self.losses: list[float] = []  # since the last line of metrics
+        self.newest: dict[str, float] = {}  # newest value of every metric
+        self.losses: list[float] = []  # losses since the last line of metrics
         self.shown: tuple[int, Stage] | None = None  # step and stage of the last snapshot
-        self.kept = -1  # epoch of the last history
+        self.kept = -1  # epoch of the last stored record
 
     @property
     def elapsed(self) -> float:
-        """Seconds that the run took so far, without those between a stop and the resume after it."""
+        """Seconds that the run took so far, without the time between a stop and the resume after it."""
         return time.monotonic() - self.started
 
     def step_done(self, metrics: Mapping[str, float]) -> None:
-        """Publish what is due after a step."""
+        """Publish the messages that are due after a step."""
         self.newest |= metrics
         self.losses.append(metrics["loss"])
         self.heartbeat("running")
@@ -103,7 +106,7 @@ class Publisher:
             self.checkpoint()
 
     def heartbeat(self, state: State) -> None:
-        """Publish the status and a line of metrics, where the last ones are old."""
+        """Publish the status and a line of metrics, if they are due."""
         if self._due("status"):
             with self.budget.spending("status"):
                 self.status(state)
@@ -119,12 +122,12 @@ class Publisher:
         self.newest |= metrics
         self._metrics({**metrics, **halves, "epoch_ended": True})
         self.say("epoch", **self._standing(), **metrics)
-        # Whoever goes back in time wants every epoch; what it costs is saved on snapshots.
+        # The time slider needs every epoch, so this ignores the budget; later snapshots pay for it.
         if self._due("history") or self.reconstruction.finished:
             self.history()
 
     def _standing(self) -> dict[str, Any]:
-        """Say where the run stands at the end of an epoch."""
+        """Return epoch, stage and switch advice at the end of an epoch."""
         reconstruction = self.reconstruction
         advice = reconstruction.switch_advice()
         return {
@@ -136,7 +139,7 @@ class Publisher:
         }
 
     def _halves(self, metrics: Mapping[str, float]) -> dict[str, Any]:
-        """Gold-standard FSC of half sets, where there are any, and as often as its budget admits."""
+        """Measure the gold-standard FSC of half sets; empty without half sets, or where the budget is spent."""
         reconstruction = self.reconstruction
         if reconstruction.half_sets is None or not self.comparing.left or metrics.get("band", LEAST_BAND) < LEAST_BAND:
             return {}
@@ -153,7 +156,7 @@ class Publisher:
         self.channel.status(self.present(state, message))
 
     def present(self, state: State, message: str = "") -> Status:
-        """How the run stands."""
+        """Make the status of the run as it is now."""
         reconstruction = self.reconstruction
         advice = reconstruction.switch_advice()
         return Status(
@@ -171,7 +174,7 @@ class Publisher:
         )
 
     def snapshot(self) -> None:
-        """Publish the present, unless it was published already."""
+        """Publish the present state of the reconstruction, unless it was published already."""
         present = self.reconstruction.step, self.reconstruction.stage
         if present != self.shown:
             with self.budget.spending("snapshot"):
@@ -180,7 +183,7 @@ class Publisher:
         self.last["snapshot"] = time.monotonic()
 
     def history(self) -> None:
-        """Keep the epoch that has just ended, unless it is kept already; nothing in the middle of one."""
+        """Store the epoch that has just ended, unless it is stored already. Within an epoch, do nothing."""
         epoch = self.reconstruction.epoch
         if self.reconstruction.epoch_ended and epoch != self.kept:
             with self.budget.spending("history"):
@@ -189,7 +192,7 @@ class Publisher:
             self.last["history"] = time.monotonic()
 
     def checkpoint(self, state: dict[str, Any] | None = None) -> None:
-        """Write the reconstruction's state, or the one given."""
+        """Write a checkpoint of the reconstruction's present state, or of the state that is given."""
         state = state or self.reconstruction.state_dict()
         step, epoch = state["progress"]["step"], state["progress"]["epoch"]
         where = {"step": step, "epoch": epoch, "elapsed": self.elapsed}
@@ -200,7 +203,7 @@ class Publisher:
         return time.monotonic() - self.last[kind] >= self.every[kind]
 
     def _metrics(self, values: Mapping[str, Any]) -> None:
-        """One line: the mean loss since the line before, and `values`."""
+        """Publish one line of metrics: the mean loss since the line before, and `values`."""
         reconstruction = self.reconstruction
         where = {"step": reconstruction.step, "epoch": reconstruction.epoch, "stage": reconstruction.stage}
         loss = {"loss": sum(self.losses) / len(self.losses)} if self.losses else {}
@@ -209,14 +212,14 @@ class Publisher:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has no nan or infinity: what is not known is None."""
+    """Replace nan and infinity by None, since JSON has neither."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
     }
 
 
 def _text(kind: EventKind, detail: Mapping[str, Any]) -> str:
-    """Describe an event in a line of the log; of an epoch, only what tells how far the run is."""
+    """Describe an event in one line of the log; of an epoch, name only the measures of progress."""
     shown = ("epoch", "loss", "resolution", "entropy", "pose_change") if kind == "epoch" else [*detail]
     known = {name: detail[name] for name in shown if detail.get(name) is not None and name != "id"}
     parts = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in known.items()]

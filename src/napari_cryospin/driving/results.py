@@ -1,4 +1,4 @@
-"""A run's results as files."""
+"""Writing a run's results as files."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def write_results(folder: Path, results: Results, particles: Particles) -> None:
     Parameters
     ----------
     folder
-        Exists; files of the same names are replaced.
+        An existing folder; files of the same names are replaced.
     results
-        Of a run.
+        Results of a run.
     particles
-        The run's input; `results.particles.rows` are rows of it.
+        Input of the run; `results.particles.rows` are rows of it.
     """
     maps = {"map": results.map, "map_filtered": results.filtered_map, "mask": results.mask}
     maps |= {"map_sharpened": results.sharpened_map}
@@ -49,7 +49,7 @@ def write_results(folder: Path, results: Results, particles: Particles) -> None:
 
 
 def write_particle_files(folder: Path, results: Results, particles: Particles) -> None:
-    """Write the particles with their poses in the order of the input: for RELION, and all that is known as .npz."""
+    """Write the particles with their poses in the order of the input: particles.star, and the whole record as .npz."""
     record = results.particles.in_order_of_rows()
     with atomic_write(folder / PARTICLES_FILE) as part, part.open("wb") as file:
         ResultsRecord(epoch=results.epoch, stage=results.stage, particles=record).save(file)
@@ -67,7 +67,7 @@ def write_particle_files(folder: Path, results: Results, particles: Particles) -
 
 
 def write_fsc_files(folder: Path, results: Results) -> None:
-    """Write the half maps' FSC as .csv, .star and .xml (corrected), and the Guinier plot."""
+    """Write the half maps' FSC as .csv, .star and .xml (the corrected curve), and the Guinier plot."""
     assert results.fsc is not None
     write_fsc_csv(folder / "fsc.csv", results.fsc)
     write_fsc_star(folder / "fsc.star", results.fsc, results.resolution)
@@ -78,7 +78,10 @@ def write_fsc_files(folder: Path, results: Results) -> None:
 
 
 def sampled_directions(results: Results) -> OrientationDistribution:
-    """View directions, and how they sample the shell at the resolution reached (at half of Nyquist, if not known)."""
+    """Compute the distribution of view directions, and their sampling of the shell at the resolution.
+
+    Where the resolution is not known, the shell at half of Nyquist is used.
+    """
     box = len(results.map)
     resolution = results.resolution if np.isfinite(results.resolution) else 4 * results.pixel_size
     shell = min(box / 2, box * results.pixel_size / resolution)
@@ -86,7 +89,7 @@ def sampled_directions(results: Results) -> OrientationDistribution:
 
 
 def figures(results: Results, directions: OrientationDistribution) -> dict[str, Any]:
-    """Collect what postprocess.json holds: plain numbers and notes; None where something is not known."""
+    """Collect the content of postprocess.json: plain numbers and notes, and None for a number that is not known."""
     known = np.isfinite(results.resolution)
     precision = directions.precision[np.isfinite(directions.precision)]
     return {

@@ -1,4 +1,4 @@
-"""From a run's folder to its results: what `run`, `resume`, the window's thread and a Slurm job all call."""
+"""Driving a run folder to its results: the entry of `run`, `resume`, the window's thread and a Slurm job."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def drive_run(
     hurry: threading.Event | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> None:
-    """Begin a run, or go on from its newest checkpoint, until it ends or is stopped.
+    """Begin a run, or continue it from its newest checkpoint, until it ends or is stopped.
 
     Parameters
     ----------
     folder
-        The run: names its input and its settings.
+        Folder of the run, which names its input and its settings.
     particles
-        The run's input, where it is open already.
+        Input of the run, if it is open already.
     stop
         Setting it stops the run after a step, with checkpoint and results.
     on_status
         Called with every status, about twice a second.
     hurry
-        Setting it ends the run at once, with a checkpoint alone.
+        Setting it ends the run at once, with a checkpoint but without results.
     on_event
         Called with every event, between two steps.
 
@@ -76,7 +76,13 @@ def drive_run(
 def prepare(
     folder: RunFolder, particles: Particles | None = None, hurry: threading.Event | None = None
 ) -> tuple[Particles, Reconstruction, dict[str, Any]]:
-    """Open a run as its newest checkpoint has it: input, reconstruction, and checkpoint (empty: there is none)."""
+    """Open a run as of its newest checkpoint.
+
+    Returns
+    -------
+    particles, reconstruction, checkpoint
+        Input of the run, the engine in the state of the checkpoint, and the checkpoint itself; empty if there is none.
+    """
     if particles is None:
         particles = open_run_particles(folder)
     remember(folder, particles)
@@ -96,12 +102,12 @@ def prepare(
 
 
 def load_checkpoint(folder: RunFolder) -> dict[str, Any]:
-    """Read the newest checkpoint that is not damaged; empty where there is none.
+    """Read the newest checkpoint that is not damaged. Return an empty dict where there are no checkpoints.
 
     Raises
     ------
     ValueError
-        There are checkpoints, but none of them can be read.
+        All of the checkpoints are damaged.
     """
     paths = folder.checkpoints()
     for path in paths:
@@ -116,6 +122,6 @@ def load_checkpoint(folder: RunFolder) -> dict[str, Any]:
 
 
 def use_threads(settings: Settings) -> None:
-    """Set the number of CPU threads: once, before anything is computed."""
+    """Set the number of CPU threads; to be called once, before anything is computed."""
     if settings.machine.threads is not None:
         torch.set_num_threads(settings.machine.threads)

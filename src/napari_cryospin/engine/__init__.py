@@ -1,1 +1,1 @@
-"""How is it fitted? Methods, proposers, steps of volume and poses, the switch, the posterior."""
+"""The engine that fits volume and poses: methods, proposers, volume and pose steps, the switch, the posterior."""

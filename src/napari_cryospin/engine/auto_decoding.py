@@ -20,16 +20,16 @@ from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.wiener_volume import WienerVolume
 
 MAP_MOMENTUM = 0.4
-"""How far a map that relaxes is extrapolated. A twist alone falls by a fifth to a quarter an epoch, as poses follow the
-map and the map the poses; extrapolated it falls by almost a half (Nesterov; docs/method.md, near-symmetries)."""
+"""Factor on a relaxing map's last change, by which the map is extrapolated (Nesterov's momentum). Without it a twist of
+the map falls by only a fifth to a quarter an epoch; with it, by about a third (docs/method.md, Near-symmetries)."""
 ANOTHER_POSE = 15.0
-"""A pose found by searching again counts as another one from this distance, degrees: the spacing of the grid."""
+"""Distance, degrees, from which a pose found by a repeated search differs from the stored one: the grid's spacing."""
 
 
 class GradientDecoding:
-    """The paper's second stage: Adam on each particle's pose, five steps, then one on the volume."""
+    """The paper's second stage: several Adam steps on each particle's pose, then one on the volume."""
 
-    settled = False  # the paper's number of epochs is fixed
+    settled = False  # The paper fixes the number of epochs.
 
     def __init__(self, fit: Fit[HartleyVolume]) -> None:
         self.fit = fit
@@ -61,22 +61,22 @@ class GradientDecoding:
         return {"loss": fit.mean_error(rows), "pose_change": float(rotation_distance(before, rotations).mean())}
 
     def end_epoch(self) -> dict[str, float]:
-        """Do nothing: within an epoch and after it, all goes on alike."""
+        """Do nothing: this stage makes the same steps in all epochs."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs beside the fit."""
+        """Return the state that `load_state_dict` needs beside the fit's."""
         return {"moments": self.poses.moments.state_dict(), "volume_step": self.volume_step.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a state of this stage."""
+        """Load a state of this stage."""
         self.poses.moments.load_state_dict(state["moments"])
         self.volume_step.load_state_dict(state["volume_step"])
 
 
 @dataclass(eq=False)
 class DecodingState(KeptState):
-    """What the second stage in closed form knows beside the fit.
+    """State of the second stage in closed form, beside that of the fit.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class DecodingState(KeptState):
     turned : list of float
         Mean turn of the poses in each step of this epoch, degrees.
     lattices : Tensor, optional
-        `(4, G, G, G)` of the volume that stands still in this epoch; None between two epochs.
+        `(4, G, G, G)` of the volume that is fixed in this epoch; None between two epochs.
     before : Tensor, optional
         `(m, m, m)` map of the epoch before, while the map relaxes.
     """
@@ -97,10 +97,10 @@ class DecodingState(KeptState):
 
 
 class ClosedFormDecoding:
-    """The same alternation with exact steps: damped Gauss-Newton for the poses, a Wiener average for the volume.
+    """The second stage in closed form: damped Gauss-Newton pose steps, and a Wiener average as the volume.
 
-    Within an epoch the volume stands still. All particles, at their new poses, make the next one, which sees more
-    shells: a shell is never looked at before it was fitted. `engine.phases` says what comes after an epoch.
+    Within an epoch the volume is fixed. All particles, at their new poses, make the next volume, whose band may be
+    larger: a shell is never compared before it was fitted. `engine.phases` decides on the phase after an epoch.
     """
 
     def __init__(self, fit: Fit[WienerVolume]) -> None:
@@ -119,12 +119,12 @@ class ClosedFormDecoding:
         return self.volume_step.batch_size(wanted, len(self.fit))
 
     def _open_epoch(self) -> Tensor:
-        """Make the lattices of this epoch's volume, and empty the sums to gather the next, as large as its band."""
+        """Make the lattices of this epoch's volume, and empty the sums for the next volume and its band."""
         volume, state = self.fit.volume, self.state
         density = volume.density
         if state.before is not None and state.before.shape == density.shape:
             density = density + MAP_MOMENTUM * (density - state.before)
-        # The first map of all is not extrapolated from: its poses were the heads'.
+        # The map of the first epoch is no base for the extrapolation, because its poses were those at the switch.
         state.before = volume.density if state.standing.relaxing and state.standing.epochs else None
         lattices = volume.gradient_lattices(density)
         volume.set_band(state.standing.next_band)
@@ -149,7 +149,7 @@ class ClosedFormDecoding:
         return {"loss": fit.mean_error(rows), "pose_change": state.turned[-1], "band": float(fit.band.now)}
 
     def end_epoch(self) -> dict[str, float]:
-        """Make the new volume, and do what the phase asks for at the end of an epoch. Return metrics."""
+        """Make the new volume, and do the phase's task at the end of an epoch. Return metrics."""
         fit, state = self.fit, self.state
         task = state.standing.task(fit.band.full)
         fit.band.now = state.standing.next_band
@@ -172,12 +172,12 @@ class ClosedFormDecoding:
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs beside the fit."""
+        """Return the state that `load_state_dict` needs beside the fit's."""
         mates = None if self.mates is None else self.mates.tally.state_dict()
         return {"state": self.state.state_dict(), "mates": mates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a state of this stage."""
+        """Load a state of this stage."""
         self.state.load_state_dict(state["state"], self.fit.device)
         if self.mates is not None:
             self.mates.tally.load_state_dict(state["mates"])
@@ -185,9 +185,10 @@ class ClosedFormDecoding:
 
 @torch.no_grad()
 def search_again(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewtonPoses) -> float:
-    """Search all particles once more, and keep what explains the image better.
+    """Search the grid for all particles once more, and store the poses that explain the image better.
 
-    A pose from the grid counts only where it lies well away from the stored one, and after it was refined.
+    A pose from the grid is a candidate only where it lies farther than `ANOTHER_POSE` from the stored one. Both are
+    refined before their errors are compared.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The first stage: proposers compete, the winner takes all (paper, section 4.1)."""
+"""The first stage: candidates of all proposers compete, and the winner decides the loss (paper, section 4.1)."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from napari_cryospin.models.volume import Volume
 
 
 class AutoEncoding:
-    """Steps of the first stage on one fit.
+    """First stage of one fit.
 
-    Of all candidates the one that explains the image best decides the loss, and only its graph is built: the same
-    gradient as that of the plain minimum over the candidates, for a fraction of the work.
+    The candidate that explains the image best decides the loss, and only its graph is built. The gradient is that of
+    the minimum over all candidates, for a fraction of the work.
 
     Parameters
     ----------
     fit : Fit
     proposers : sequence of Proposer
-        Candidates of those that learn come first.
+        Proposers of candidates. The candidates of those that learn are numbered first.
     volume_step : VolumeStep
     band_schedule : BandSchedule
     """
 
-    settled = False  # it goes on until the switch, or to the end
+    settled = False  # This stage lasts until the switch, or to the end of the run.
 
     def __init__(
         self, fit: Fit[Volume], proposers: Sequence[Proposer], volume_step: VolumeStep, band_schedule: BandSchedule
@@ -68,7 +68,7 @@ class AutoEncoding:
         return {"loss": fit.mean_error(rows), "band": float(fit.band.now)}
 
     def _learn(self, batch: Batch, others: list[Proposal]) -> tuple[Tensor, Tensor]:
-        """Propose, compare, learn. Return the winning poses `(b, 3, 3)`, `(b, 2)`."""
+        """Compare the candidates, and learn from the winners. Return their poses `(b, 3, 3)`, `(b, 2)`."""
         learned = [proposer.propose_to_learn(batch) for proposer in self.learners]
         contest = compete(self.fit, batch, learned, others)
         if self.learners or self.volume_step.by_gradients:
@@ -90,14 +90,15 @@ class AutoEncoding:
             learner.descend()
 
     def _reconstruction_loss(self, batch: Batch, candidates: Proposal, contest: Contest) -> Tensor:
-        """Compute the mean error of the winners, with the graph of all that learns.
+        """Compute the mean error of the winners, with the graph of everything that learns.
 
-        The squared error is divided by the number of points: Adam does not mind, and it can be weighed with lessons.
+        The squared error is divided by the number of points. Adam's steps do not depend on this factor, and the error
+        gets the scale of the lessons that are added to it.
         """
         winner = contest.winner
         if self.volume_step.by_gradients:
             chosen = torch.arange(len(winner))
-        else:  # A candidate of a proposer that does not learn has nothing to teach by its error.
+        else:  # Only heads learn from the error here, so other winners are left out.
             chosen = (winner < contest.heads).cpu().nonzero()[:, 0]
         if not len(chosen):
             return candidates.rotations.sum() * 0
@@ -108,9 +109,9 @@ class AutoEncoding:
         return self.fit.errors(part, model[:, None]).sum() / (len(winner) * points)
 
     def end_epoch(self) -> dict[str, float]:
-        """Put the map where the particles' shifts are least. Then look for its near-symmetries.
+        """Centre the map, then find its near-symmetries. Return metrics.
 
-        These are looked for as soon as the map shows all that this stage looks at.
+        Near-symmetries are searched once the band is at its largest in this stage: a coarser map has too many.
         """
         fit = self.fit
         metrics = self.volume_step.centre()
@@ -120,12 +121,12 @@ class AutoEncoding:
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs beside the fit."""
+        """Return the state that `load_state_dict` needs beside the fit's."""
         proposers = [proposer.state_dict() for proposer in self.proposers]
         return {"steps": self.steps, "proposers": proposers, "volume_step": self.volume_step.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a state of the same method."""
+        """Load a state of the same method."""
         self.steps = state["steps"]
         for proposer, part in zip(self.proposers, state["proposers"], strict=True):
             proposer.load_state_dict(part)

@@ -1,4 +1,4 @@
-"""How many Fourier shells are looked at, and how their number grows."""
+"""The band of Fourier shells that are compared, and its growth."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from napari_cryospin.engine.kept_state import CONSTANT, KeptState
 from napari_cryospin.settings import VolumeSettings
 
 BAND_GROWTH_STAIRS = ((0, 0.0), (1 / 6, 0.28), (1 / 3, 0.57), (2 / 3, 1.0))
-"""Share of the growth's steps, and share of the way from the first band to the last that is made from there on."""
+"""Pairs: fraction of `growth_steps`, and fraction of the way from `first_band` to `encoding_band` from there on."""
 
 
 @dataclass
 class Band(KeptState):
-    """Fourier shells that are looked at.
+    """Number of Fourier shells that are compared.
 
     Attributes
     ----------
     now : int
-        At present.
+        Present band.
     encoding : int
-        At most, before the switch.
+        Largest band before the switch.
     full : int
-        At most at all: one shell less than the images have.
+        Largest band of all: one shell less than the images have.
     """
 
     now: int
@@ -43,20 +43,20 @@ class Band(KeptState):
 
 
 class BandSchedule(Protocol):
-    """How the band grows during the first stage."""
+    """Growth of the band during the first stage."""
 
     def __call__(self, step: int, band: Band) -> int:
-        """Return the shells to look at in a step, the first of which is 0."""
+        """Return the band of a step; the first step is 0."""
 
 
 @dataclass(frozen=True)
 class Stairs:
-    """A few steps on few shells, then more: what is seen first must be right before more is looked at.
+    """Growth of the band in stairs: the coarse shells must be right before finer ones are compared.
 
     Attributes
     ----------
     first_band : int, optional
-        Shells at first; None: the band does not grow.
+        Band of the first step; None: the band does not grow.
     growth_steps : int
         Steps in which the band grows to its last value.
     """

@@ -1,4 +1,4 @@
-"""Some particles' images, as the steps of the engine see them."""
+"""A batch of images, as the steps of the engine use them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Images of some particles, as far as a band goes, on the device.
+    """Images of some particles, limited to a band, on the device.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Batch:
 
     @cached_property
     def where(self) -> Tensor:
-        """The rows `(b,)` on the images' device, to index what is kept there."""
+        """Rows `(b,)` on the images' device, to index tensors there."""
         return self.rows.to(self.images.device)
 
     def part(self, chosen: slice | Tensor) -> Batch:

@@ -1,4 +1,4 @@
-"""With which poses the second stage begins (paper, section 4.2, Eq. 6)."""
+"""Choice of the poses with which the second stage begins (paper, section 4.2, Eq. 6)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from napari_cryospin.models.volume import Volume
 
 @torch.no_grad()
 def choose_poses(fit: Fit[Volume], learners: Sequence[Proposer], volume_step: VolumeStep) -> None:
-    """Make the best candidate of every particle its pose (Eq. 6), and then the volume that belongs to these.
+    """Store the best candidate of every particle as its pose (paper, Eq. 6), and remake the volume from these poses.
 
-    What learns is left as it stands and proposes once more, for all particles. The best of a search competes where it
-    is asked for, or where nothing learns. Where posterior samples competed, the pose that a particle has does so too.
+    The learners propose once more for all particles, but no longer learn. The best pose of a search competes if the
+    settings ask for it, or if there are no learners. Where posterior samples competed, the stored pose competes too.
 
     Parameters
     ----------
     fit : Fit
     learners : sequence of Proposer
-        Those proposers of the first stage that learn.
+        Proposers of the first stage that learn.
     volume_step : VolumeStep
-        Of the first stage.
+        Volume step of the first stage.
     """
     posterior = fit.settings.posterior
     searches = [Search(fit)] if posterior.search_at_switch or not learners else []

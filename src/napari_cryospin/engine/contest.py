@@ -1,4 +1,4 @@
-"""Candidate poses compete for a particle: the one that explains the image best wins (paper, Eqs 5 and 6)."""
+"""Comparison of candidate poses: the one that explains the image best wins (paper, Eqs 5 and 6)."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Contest:
     Attributes
     ----------
     candidates : Proposal
-        `m` a particle, those of the heads first.
+        `m` candidates a particle, those of the heads first.
     errors : Tensor
-        `(b, m)`.
+        `(b, m)` errors of the candidates.
     winner : Tensor
         `(b,)` number of the best candidate.
     best_models : Tensor
         `(b, p)` noise-free images of the winners.
     heads : int
-        How many of the candidates are the heads'.
+        Number of candidates that are the heads'.
     stored : int, optional
-        Number of the candidate that is the particle's own pose, if it competes.
+        Number of the candidate that is the stored pose, if it competes.
     """
 
     candidates: Proposal
@@ -57,7 +57,7 @@ def compete(
     others: Sequence[Proposal],
     stored: Proposal | None = None,
 ) -> Contest:
-    """Compare all candidates with the images; nothing is recorded.
+    """Compare all candidates with the images. Record nothing.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def compete(
     others : sequence of Proposal
         Further candidates.
     stored : Proposal, optional
-        The particles' own poses, where these compete as well.
+        The stored poses, where these compete as well.
     """
     proposals = [*heads, *others, *([] if stored is None else [stored])]
     candidates = joined(proposals)
@@ -86,10 +86,10 @@ def compete(
 
 
 def record_contest(fit: Fit[Volume], batch: Batch, contest: Contest) -> None:
-    """Record who won, with which pose and which error.
+    """Record the winners, their poses and their errors.
 
-    The rule for all: the best candidate's pose and error become the particle's, whoever it is. The number of the
-    winner is that of the candidate; where the particle's own pose won, it stays what it was.
+    The pose and the error of the winner become the particle's, whichever proposer it is from. The particle's winner
+    becomes the number of the candidate; where the stored pose won, it stays as it was.
     """
     best_head = contest.errors[:, : contest.heads].argmin(-1) if contest.heads else None
     fit.record_errors(batch, contest.best_models)
@@ -98,7 +98,7 @@ def record_contest(fit: Fit[Volume], batch: Batch, contest: Contest) -> None:
 
 
 def record_proposals(fit: Fit[Volume], batch: Batch, heads: Sequence[Proposal], others: Sequence[Proposal]) -> None:
-    """Record what the heads propose, and the entropies that the other proposers have computed."""
+    """Record the heads' candidates, and the entropies that the other proposers have computed."""
     if heads:
         candidates = joined(heads)
         fit.particles.record_candidates(batch.rows, candidates.rotations, candidates.shifts)

@@ -1,4 +1,4 @@
-"""Devices by name."""
+"""Choice of devices by name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def choose_devices(name: str, count: int) -> list[torch.device]:
     Parameters
     ----------
     name
-        "auto", a device, or several with commas between: the parts take them in turn.
+        "auto", a device, or several separated by commas, which the parts take in turn.
     count
-        Number of parts: 2 with half sets. "auto" gives each a GPU of its own where there are that many.
+        Number of parts: 2 with half sets. "auto" gives each part its own GPU if there are as many.
 
     Raises
     ------
     ValueError
-        A device is not there.
+        A device does not exist.
     """
     if name == "auto" and 1 < count <= torch.cuda.device_count():
         return [torch.device("cuda", index) for index in range(count)]
@@ -31,12 +31,12 @@ def choose_devices(name: str, count: int) -> list[torch.device]:
 
 
 def choose_device(name: str) -> torch.device:
-    """Device by name; "auto" takes a GPU where there is one.
+    """Choose a device by name; "auto" takes a GPU if there is one.
 
     Raises
     ------
     ValueError
-        The device is not there.
+        The device does not exist.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -47,7 +47,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def _known(name: str) -> torch.device | None:
-    """Look up a device among those that torch knows and that are there: also such as a backend of its own added."""
+    """Look up a device that torch knows and that exists, also one of a backend that an extension of torch added."""
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -58,6 +58,6 @@ def _known(name: str) -> torch.device | None:
 
 
 def _found() -> list[str]:
-    """Names of the devices that are there, of the usual kinds."""
+    """Return the names of the existing devices of the usual kinds."""
     kinds = {kind: getattr(torch, kind).device_count() for kind in ("cuda", "mps", "xpu") if _known(kind)}
     return ["cpu", *(f"{kind}:{index}" for kind, count in kinds.items() for index in range(count))]

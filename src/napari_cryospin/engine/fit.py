@@ -1,4 +1,4 @@
-"""What a reconstruction fits: one set of particles, their volume, their poses and, before the switch, an encoder."""
+"""A fit: one set of particles, their volume, their poses and, before the switch, an encoder."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ AnyVolume = TypeVar("AnyVolume", bound=Volume, covariant=True)
 
 
 class Fit(Generic[AnyVolume]):
-    """One set of particles and all that is learned about them.
+    """One set of particles with everything that is learned about them.
 
-    With half sets there are two of these, which share nothing. A `Fit[WienerVolume]` is one whose volume is known to be
-    of that class.
+    With half sets there are two, which share no data. A `Fit[WienerVolume]` is a fit whose volume is known to be of
+    that class.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ class Fit(Generic[AnyVolume]):
     volume : Volume
     encoder : Encoder or None
     particles : ParticleState
-        Poses, and all else that is known of each particle.
+        Poses, winners, errors and entropies of the particles.
     band : Band
-        Fourier shells that are looked at.
+        Fourier shells that are compared.
     noise : Noise
-        Variance that images are weighed with.
+        Noise variance by which images are weighted.
     shift_range : ShiftRange
-        Whether shifts are looked for, and how far.
+        Range of the search for shifts.
     near_symmetries : NearSymmetries
         Rotations under which the map looks nearly the same.
     """
@@ -68,7 +68,7 @@ class Fit(Generic[AnyVolume]):
         self.shift_range = ShiftRange.of(settings.encoder, images.extent)
         padding = settings.volume.padding
         self.projector = Projector(points=images.points, extent=images.extent, padding=padding).to(self.device)
-        # The order of what follows decides which random numbers each of them gets.
+        # All of these draw from one generator, so that their order decides the random numbers of each.
         make_volume = VOLUMES[settings.volume.volume_update]
         self.volume = cast(AnyVolume, make_volume(images, padding, self.band.now, generator))
         self.encoder_box = min(settings.encoder.encoder_box, images.box_size)
@@ -84,7 +84,7 @@ class Fit(Generic[AnyVolume]):
 
     @property
     def heads(self) -> int:
-        """Candidates that the encoder proposes for each particle."""
+        """Number of candidates that the encoder proposes for each particle; 0 without an encoder."""
         return 0 if self.encoder is None else self.encoder.heads
 
     def _new_encoder(self) -> Encoder:
@@ -120,7 +120,7 @@ class Fit(Generic[AnyVolume]):
         Parameters
         ----------
         size : int, optional
-            Particles a batch. Default: as the settings say.
+            Particles a batch. Default: that of the settings.
         band : int, optional
             Shells. Default: the present band.
         """
@@ -128,7 +128,7 @@ class Fit(Generic[AnyVolume]):
             yield self.batch(rows, band)
 
     def encoder_images(self, rows: Tensor) -> Tensor:
-        """Make what the encoder sees of the particles `rows`: images `(b, m, m)` of unit variance each."""
+        """Make the encoder's input of the particles `rows`: images `(b, m, m)` of unit variance each."""
         count = len(self.encoder_points)
         coefficients = self.images.coefficients(rows, count)
         if self.settings.encoder.encoder_input == "phase-flipped":
@@ -142,42 +142,42 @@ class Fit(Generic[AnyVolume]):
 
     def project(self, batch: Batch, rotations: Tensor, shifts: Tensor) -> Tensor:
         """Make noise-free images `(b, ..., p)` of the present volume at poses `(b, ..., 3, 3)`, `(b, ..., 2)`."""
-        outermost = self.images.points[len(batch.points) - 1]  # read on the CPU: no device is waited for
+        outermost = self.images.points[len(batch.points) - 1]  # Read on the CPU, so as not to wait for the device.
         band = int(outermost.square().sum().double().sqrt().ceil())
         extra = rotations.dim() - 3
         ctf = batch.ctf.reshape(len(batch), *(1,) * extra, -1)
         return self.projector(self.volume.hartley(band), rotations, self.shift_range.used(shifts), ctf)
 
     def errors(self, batch: Batch, models: Tensor) -> Tensor:
-        """Compare images with candidate models `(b, m, p)`: errors `(b, m)` as the settings measure them."""
+        """Compute errors `(b, m)` of candidate models `(b, m, p)` by the loss of the settings."""
         return image_errors(models, batch.images, batch.weights, self.settings.volume.loss)
 
     def noise_error(self, points: int) -> float:
-        """Return the error of an image of which only noise is left, summed over the points.
+        """Return the expected error of a pure-noise image, summed over the points. Reported losses are multiples of it.
 
-        Losses are told in units of it. The mask takes its share of the noise; an absolute error is a mean already.
+        The mask removes a share of the noise. An absolute error is a mean over the points already, in units of noise.
         """
         return points * float(self.images.mask.square().mean()) if self.settings.volume.loss == "squared" else 1.0
 
     def record_errors(self, batch: Batch, models: Tensor) -> None:
-        """Record how far the images are from their models `(b, p)`, in units of the background's noise alone.
+        """Record the errors of models `(b, p)` of a batch's images, in units of the background's noise alone.
 
-        What the volume does not explain raises the noise that images are weighed with, which must not hide it here.
+        The residual raises the noise variance by which images are weighted; errors in units of that would hide it.
         """
         weights = self.noise.background_weights(len(batch.points))
         errors = image_errors(models[:, None], batch.images, weights, self.settings.volume.loss)[:, 0]
         self.particles.record_errors(batch.rows, errors / self.noise_error(len(batch.points)))
 
     def mean_error(self, rows: Tensor) -> float:
-        """Return the mean error of the particles `rows`: the loss of a step, in units of that of noise."""
+        """Return the mean error of the particles `rows`: the loss of a step, in units of the error of noise."""
         return float(self.particles.error[rows].mean())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that was learned."""
+        """Return the states of all parts that are learned."""
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what was learned in a fit of the same images with the same settings.
+        """Load the state of a fit of the same images with the same settings.
 
         Raises
         ------

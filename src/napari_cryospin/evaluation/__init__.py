@@ -1,1 +1,1 @@
-"""How good is it? FSC, gold standard, alignment of maps, errors of poses."""
+"""Quality of maps and poses: FSC, gold standard, alignment of maps, errors of poses."""

@@ -23,15 +23,15 @@ from napari_cryospin.particles import Particles
 from napari_cryospin.physics.map_crop import fourier_crop_map
 
 TRUTH_THRESHOLD = 0.5
-"""FSC against the truth at which the resolution is read (the paper's choice)."""
+"""FSC against the truth at which the resolution is defined (the paper's choice)."""
 AGREES, AGREEING = 20.0, 0.1
-"""Poses agree on a frame where they lie within so many degrees of the truth in it; share of them that must. Of random
-poses 0.2 % do (times the order of the point group)."""
+"""Largest error, in degrees, of a pose that agrees with the truth in a frame, and least share of such poses. Of random
+poses 0.2 % agree (times the order of the point group)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MapComparison:
-    """A map, aligned to the truth, and how far they agree."""
+    """A map, aligned to the truth, and their correlation."""
 
     density: NDArray[np.float32]  # (z, y, x), aligned
     truth: NDArray[np.float32]  # (z, y, x), at the map's box
@@ -41,18 +41,18 @@ class MapComparison:
 
     @property
     def resolution(self) -> float:
-        """A: where the masked curve falls below the threshold."""
+        """Resolution in A at which the masked curve falls below the threshold."""
         return self.curves["masked"].resolution(TRUTH_THRESHOLD)
 
     def at_nyquist_share(self, share: float) -> float:
-        """Find the smallest masked correlation up to this share of the Nyquist frequency."""
+        """Compute the smallest masked correlation up to this share of the Nyquist frequency."""
         values = self.curves["masked"].values
         return float(values[: round(share * (len(values) - 1)) + 1].min())
 
 
 @dataclass(frozen=True, kw_only=True)
 class TruthReport:
-    """All that can be said of a run whose truth is known."""
+    """Errors of a run whose truth is known."""
 
     rotations: PoseErrors | None = None
     shifts: ShiftErrors | None = None
@@ -61,7 +61,7 @@ class TruthReport:
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """What is printed and saved, by name."""
+        """Numbers that are printed and saved, by name."""
         numbers: dict[str, Any] = {"symmetry": self.symmetry}
         if self.rotations is not None:
             numbers |= {f"rotation_error_{name}_degrees": getattr(self.rotations, name) for name in ("mean", "median")}
@@ -113,7 +113,7 @@ def true_rotations_in_frame(
     particles: Particles,
     symmetry: str = "C1",
 ) -> NDArray[np.float64] | None:
-    """Bring true rotations into the frame, and the hand, in which a run sees its map.
+    """Transform true rotations into the frame and the hand of a run's map.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def true_rotations_in_frame(
     Returns
     -------
     ndarray or None
-        `(n, 3, 3)`. None while too few poses agree on any frame: the truth cannot be drawn yet.
+        `(n, 3, 3)`. None while too few poses agree on any frame, so that the truth cannot be drawn yet.
     """
     known = truth.select(rows_of(particles.select(indices), truth)).rotations
     if known is None:
@@ -180,8 +180,8 @@ def compare_maps(
     pixel_size, truth_pixel_size
         Angstrom.
     poses
-        Of the same run: where most are right, they say how the maps lie; else, or without them, that is searched for,
-        over both hands.
+        Of the same run. Where most are right, they determine the alignment; otherwise, or without them, it is searched
+        for over both hands.
 
     Raises
     ------
@@ -214,7 +214,7 @@ def evaluate_results(
     symmetry: str = "C1",
     data_dir: Path | None = None,
 ) -> TruthReport:
-    """Compare what lies in a run's results folder with the truth.
+    """Compare the contents of a run's results folder with the truth.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def evaluate_results(
     symmetry
         Point group of the true map.
     data_dir
-        A further folder to look for stacks in.
+        Further folder that is searched for stacks.
     """
     poses = comparison = None
     if truth is not None:

@@ -1,4 +1,4 @@
-"""Fourier shell correlation, and the masks that go with it."""
+"""Fourier shell correlation, and masks for it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Fsc:
         return Fsc(self.frequency, np.where(np.arange(len(self.values)) <= band, self.values, 0.0))
 
     def resolution(self, threshold: float = 0.143) -> float:
-        """Find the resolution in Angstrom: where the curve first falls below a threshold, interpolated linearly.
+        """Compute the resolution in Angstrom: where the curve first falls below a threshold, interpolated linearly.
 
-        A curve that never does gives the resolution at Nyquist.
+        A curve that never falls below the threshold has the resolution at Nyquist.
         """
         below = np.flatnonzero(self.values < threshold)
         if not len(below):
@@ -73,7 +73,7 @@ def _shell_sums(values: Array, n: int) -> Array:
     line = fft.fftfreq(n, 1 / n)
     half = np.arange(n // 2 + 1)
     radius = np.sqrt(line[:, None, None] ** 2 + line[:, None] ** 2 + half**2)
-    mates = np.where((half == 0) | (2 * half == n), 1.0, 2.0)  # coefficients that a stored one stands for
+    mates = np.where((half == 0) | (2 * half == n), 1.0, 2.0)  # number of coefficients that a stored one represents
     inner = radius.astype(np.int64)
     outward = (radius - inner) * mates
     sums = np.bincount(inner.ravel(), ((mates - outward) * values).ravel(), minlength=n).astype(np.float64)
@@ -126,5 +126,5 @@ def map_mask(
 
 
 def _soft_edge(distance: NDArray[Any], edge: float) -> NDArray[np.float32]:
-    """Fall from 1 to 0 over an edge, which may be 0: then at once."""
+    """Compute a weight that falls from 1 to 0 over an edge; at an edge of 0 it falls at once."""
     return raised_cosine(distance, max(edge, 1e-6)).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Gold-standard FSC: of two halves that were reconstructed apart, corrected for what the mask alone makes them share.
+"""Gold-standard FSC of two half maps that were reconstructed independently, corrected for the effect of the mask.
 
-A mask that fits the maps makes even noise in it correlate. How much is seen by repeating the comparison with all phases
-drawn at random beyond a frequency to which the maps surely agree (Chen et al. 2013, Ultramicroscopy 135, 24-35):
+A mask that fits the maps makes even noise in it correlate. The amount is measured by a comparison with all phases
+drawn at random beyond a frequency up to which the maps agree (Chen et al. 2013, Ultramicroscopy 135, 24-35):
 `FSC_true = (FSC_masked - FSC_random) / (1 - FSC_random)`, their equation 4.
 """
 
@@ -19,32 +19,32 @@ from napari_cryospin.evaluation.fsc import Fsc, fsc, map_mask, spherical_mask
 from napari_cryospin.evaluation.map_filter import shell_radius
 
 THRESHOLD = 0.143
-"""FSC between half maps at which the resolution is read (Rosenthal & Henderson 2003)."""
+"""FSC between half maps at which the resolution is defined (Rosenthal & Henderson 2003)."""
 RANDOMISED_BELOW = 0.8
-"""Phases are drawn at random from the shell on where the unmasked FSC falls below this."""
+"""Unmasked FSC from whose fall below this value on phases are drawn at random (docs/half_sets.md, resolution)."""
 SPILL = 2
-"""Shells beyond that one where the mask still mixes phases that are kept with those drawn: not corrected."""
+"""Number of shells beyond that one which are not corrected: there the mask mixes original with random phases."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GoldStandard:
-    """How far two half maps agree."""
+    """Agreement of two half maps."""
 
     curves: Mapping[str, Fsc]
-    """unmasked, masked, phase_randomised (masked), corrected; the first in a soft sphere that hardly cuts anything."""
+    """unmasked, masked, phase_randomised (masked), corrected; the first within a soft sphere of 0.44 of the box."""
     mask: NDArray[np.float32]
     """`(n, n, n)`, 0 to 1."""
     randomised_from: int | None
-    """Shell from which phases were drawn; None where the maps agree to the end, and nothing needed to be corrected."""
+    """Shell from which phases were drawn; None where the maps agree up to the last shell: no correction is needed."""
 
     @property
     def resolution(self) -> float:
-        """A: where the corrected curve falls below the threshold."""
+        """Resolution in A at which the corrected curve falls below the threshold."""
         return self.curves["corrected"].resolution(THRESHOLD)
 
     @property
     def table(self) -> dict[str, NDArray[np.float64]]:
-        """Column -> `(shells,)`: frequency (1/A) and the curves."""
+        """Columns `(shells,)` by name: frequency (1/A) and the curves."""
         return {"frequency": self.curves["corrected"].frequency} | {k: v.values for k, v in self.curves.items()}
 
 
@@ -71,7 +71,7 @@ def gold_standard(
         Shells that the halves were made of; default: all. Beyond it maps hold no more than what the mask of the
         reconstruction spreads there, which is the same in both: the curves are set to 0.
     seed
-        Of the random phases.
+        Seed of the random phases.
     """
     n = len(first)
     sphere = spherical_mask(n, 0.44 * n, 0.06 * n)
@@ -93,19 +93,19 @@ def gold_standard(
 
 
 def soft_mask(average: NDArray[Any], pixel_size: float) -> NDArray[np.float32]:
-    """Make a soft `(n, n, n)` mask about the average of the halves, low-passed first; never beyond the soft sphere."""
+    """Make a soft `(n, n, n)` mask about the low-passed average of the halves, limited to the soft sphere."""
     n = len(average)
     sphere = spherical_mask(n, 0.44 * n, 0.06 * n)
     if not (average * sphere).max() > 0:
         return sphere
-    coarse = max(15.0, 4 * pixel_size)  # A: at very large pixels the smoothing must span a few of them
+    coarse = max(15.0, 4 * pixel_size)  # A; the smoothing must span several pixels, also where they are large.
     return np.minimum(map_mask(average * sphere, pixel_size, low_pass=coarse), sphere)
 
 
 def randomise_phases(
     density: NDArray[Any], start: int, rng: np.random.Generator, support: NDArray[Any] | None = None
 ) -> NDArray[np.float32]:
-    """Draw the phases of an `(n, n, n)` map at random from shell `start` on; amplitudes stay.
+    """Randomise the phases of an `(n, n, n)` map from shell `start` on; amplitudes stay.
 
     They are those of white noise, so that the map stays real without further ado. Random phases spread over the whole
     box what was confined to a part of it; with `support`, the `(n, n, n)` mask that the map was multiplied by, it is
@@ -126,4 +126,4 @@ def correct(masked: NDArray[Any], chance: NDArray[Any], start: int) -> NDArray[n
     corrected = masked.copy()
     tail = slice(start + SPILL, None)
     corrected[tail] = (masked[tail] - chance[tail]) / np.maximum(1 - chance[tail], 1e-6)
-    return np.maximum(corrected, -1.0)  # where chance explains nearly all, what is left means nothing
+    return np.maximum(corrected, -1.0)  # Where random phases correlate almost fully, the quotient has no meaning.

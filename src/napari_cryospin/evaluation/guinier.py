@@ -1,4 +1,4 @@
-"""Guinier plot, and the B-factor that it gives (Rosenthal & Henderson 2003, J. Mol. Biol. 333, 721-745)."""
+"""Guinier plot, and the B-factor from its fit (Rosenthal & Henderson 2003, J. Mol. Biol. 333, 721-745)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from scipy import fft
 from napari_cryospin.evaluation.map_filter import shell_radius
 
 FROM = 10.0
-"""A: beyond it the amplitudes of a protein fall with its B-factor; before it they show the shape of the molecule."""
+"""Resolution in A from which the line is fitted: at lower resolution the molecule's shape governs the amplitudes
+(Rosenthal & Henderson 2003)."""
 LEAST_SHELLS = 5
-"""Shells that a line needs at the least."""
+"""Least number of shells for the fit of a line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,20 +27,20 @@ class Guinier:
     log_amplitude: NDArray[np.float64]
     """`(shells,)` logarithm of the mean amplitude in each shell."""
     b_factor: float | None
-    """A^2, negative: applied to the map it makes the line level. None where the resolution leaves no tail to fit."""
+    """A^2, negative: applied to the map it makes the line level. None where too few shells lie below the resolution."""
     intercept: float | None
-    """Of the line, at zero frequency."""
+    """Logarithm of the line's amplitude at zero frequency."""
 
 
 def guinier(
     density: NDArray[Any], pixel_size: float, resolution: float, weights: NDArray[Any] | None = None
 ) -> Guinier:
-    """Make the Guinier plot of a map.
+    """Compute the Guinier plot of a map.
 
     Parameters
     ----------
     density
-        `(n, n, n)`, masked where a mask is at hand.
+        `(n, n, n)`, masked if there is a mask.
     pixel_size, resolution
         A: the line is fitted between `FROM` and the resolution.
     weights
@@ -55,7 +56,7 @@ def guinier(
     if np.count_nonzero(fitted) < LEAST_SHELLS:
         return Guinier(square=square, log_amplitude=log_amplitude, b_factor=None, intercept=None)
     slope, intercept = np.polyfit(square[fitted], log_amplitude[fitted], 1)
-    # |F| falls as exp(-B s^2 / 4): the slope is -B / 4, and the map has to be multiplied by the inverse.
+    # |F| falls as exp(-B s^2 / 4), so the slope is -B / 4; sharpening multiplies the map by the inverse.
     return Guinier(square=square, log_amplitude=log_amplitude, b_factor=4 * float(slope), intercept=float(intercept))
 
 

@@ -1,4 +1,4 @@
-"""Over the sphere of view directions: where particles are, where each head wins, how far each head is from the truth.
+"""Maps over the sphere of view directions: counts of particles, shares won by each head, errors of each head.
 
 All in HEALPix cells in ring order; NumPy alone.
 """
@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from napari_cryospin.geometry.sphere_cells import pixel_of
 
 PER_CELL = 12
-"""Particles a cell on average, at the least, of a grid that says something."""
+"""Least mean number of particles in a cell for which the resolution of a grid is chosen."""
 
 
 def grid_for(count: int, finest: int = 8) -> int:
-    """Choose nside for maps of `count` particles: the finest of 2, 4, ... that leaves enough of them in a cell."""
+    """Choose nside for maps of `count` particles: the finest of 2, 4, ... with `PER_CELL` of them in a cell."""
     nside = 2
     while nside < finest and count >= PER_CELL * 12 * (2 * nside) ** 2:
         nside *= 2
@@ -25,7 +25,7 @@ def grid_for(count: int, finest: int = 8) -> int:
 
 
 def direction_counts(rotations: ArrayLike, nside: int) -> NDArray[np.int64]:
-    """Count the particles, `(n, 3, 3)` rotations, that are seen from each cell: `(cells,)`."""
+    """Count the particles, `(n, 3, 3)` rotations, whose view direction lies in each cell: `(cells,)`."""
     return np.bincount(pixel_of(np.asarray(rotations)[:, 2], nside), minlength=12 * nside**2)
 
 
@@ -39,7 +39,7 @@ def win_shares(best_head: ArrayLike, rotations: ArrayLike, heads: int, nside: in
     rotations
         `(n, 3, 3)` the particles' poses.
     heads
-        How many there are.
+        Number of heads.
     nside
         Of the grid.
     """
@@ -75,7 +75,7 @@ def mean_errors(candidates: ArrayLike, truth: ArrayLike, nside: int) -> NDArray[
 def _per_cell(
     head: NDArray[Any], cell: NDArray[Any], values: NDArray[Any], heads: int, nside: int, within_head: bool
 ) -> NDArray[np.float64]:
-    """Divide `(heads, cells)` sums of values by the number in the cell: of the same head, or of all heads."""
+    """Divide `(heads, cells)` sums of values by the number of values in the cell, of the same head or of all heads."""
     cells = 12 * nside**2
     place = head.astype(np.int64) * cells + cell
     sums = np.bincount(place, values, heads * cells).reshape(heads, cells)

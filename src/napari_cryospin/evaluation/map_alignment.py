@@ -1,7 +1,7 @@
 """Alignment of one map to another over rotation, translation and hand.
 
 The maps are compared in Fourier space, at the points of a half-ball: first on a grid over SO(3) and translations in the
-innermost shells, then the best of it by gradient in a wider band, and at last with each shell weighted by how well the
+innermost shells, then the best candidates by gradient in a wider band, at last with each shell weighted by how well the
 maps agree there.
 """
 
@@ -25,12 +25,12 @@ from napari_cryospin.physics.slicing import read_lattice
 
 _SEARCH_BOX = 64  # pixels; larger maps are searched at this box
 _COARSE_BAND, _MIDDLE_BAND = 6, 12  # shells
-_REFINED_CANDIDATES = 16  # of the coarse search
+_REFINED_CANDIDATES = 16  # number of candidates of the coarse search that are refined
 
 
 @dataclass(frozen=True)
 class MapAlignment:
-    """How a moving map lies in a fixed one: what is at `p` (from the centre) is found at `rotation @ p + shift`."""
+    """Transformation of a moving map into a fixed one: a point `p` from the centre goes to `rotation @ p + shift`."""
 
     rotation: NDArray[np.float64]
     """`(3, 3)`, applied after the flip of the hand."""
@@ -39,11 +39,11 @@ class MapAlignment:
     hand_flipped: bool
     """The moving map was inverted through its centre."""
     correlation: float
-    """Of the aligned and the fixed map, over all grid points."""
+    """Correlation of the aligned and the fixed map, over all grid points."""
     agreement: float
-    """Area under the FSC up to where it first falls below 0.143, in shells: by this the hand was chosen."""
+    """Area under the FSC up to where it first falls below 0.143, in shells: the hand is chosen by it."""
     other_hand: float
-    """The same in the other hand; nan where that was not tried."""
+    """The same area in the other hand; nan where that was not tried."""
     density: NDArray[np.float32]
     """`(n, n, n)` the moving map, aligned."""
 
@@ -68,7 +68,7 @@ def align_maps(
     either_hand : bool
         Try the other hand too, and keep the one that agrees better.
     start : MapAlignment, optional
-        Only refine this one, in its hand: for maps that have changed a little since.
+        Alignment to refine, in its hand, without a search: for maps that have changed a little since.
     """
     n = fixed.shape[-1]
     if fixed.shape != (n, n, n) or moving.shape != fixed.shape or n % 2:
@@ -89,7 +89,7 @@ def align_maps(
 def _agreement(fixed: NDArray[Any], moved: NDArray[Any]) -> float:
     """Measure the area under the FSC to its first fall below 0.143, without the zero frequency.
 
-    The correlation over all grid points is swamped by noise where that is strong.
+    It is more robust than the correlation over all grid points, in which strong noise prevails.
     """
     values = fsc(moved, fixed, 1).values[1:]
     below = np.flatnonzero(values < 0.143)
@@ -105,7 +105,7 @@ def apply_alignment(
     hand_flipped: bool = False,
     oversampling: int = 1,
 ) -> NDArray[np.float32]:
-    """Flip, turn and shift a map as a `MapAlignment` says; also with what `pose_error` found.
+    """Flip, rotate and shift a map by a `MapAlignment`, or by an alignment from `pose_error`.
 
     Cubic splines in real space; outside the box the map is taken as zero. They blur the last fifth of the shells, and
     mix them, unless the map is brought to finer pixels first (`oversampling` 2), for eight times the memory.
@@ -123,7 +123,7 @@ def apply_alignment(
 def _search(
     fixed: NDArray[Any], moving: NDArray[Any], near: tuple[NDArray[Any], NDArray[Any]] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Find rotation `(3, 3)` and shift `(3,)` in pixels from one map to the other, without a flip, `near` a guess."""
+    """Search rotation `(3, 3)` and shift `(3,)` in pixels from one map to the other, without a flip, `near` a guess."""
     n = fixed.shape[-1]
     box = min(n, _SEARCH_BOX)
     pair = (torch.from_numpy(np.array(density, dtype=np.float32)) for density in (fixed, moving))
@@ -146,7 +146,7 @@ def _search(
 
 
 class _Comparison:
-    """Two maps as transforms; scores of a rotation and a translation (pixels) of the second."""
+    """Fourier transforms of two maps, to score rotations and translations (pixels) of the second."""
 
     def __init__(self, target: Tensor, source: Tensor) -> None:
         self.box = target.shape[-1]
@@ -154,7 +154,7 @@ class _Comparison:
         self.source = _Lattice(source)
 
     def side(self, band: int, agreement: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Take a half-ball `(points, 3)` and the target's conjugate there, with a weight a shell.
+        """Compute a half-ball `(points, 3)` and the target's conjugate there, with one weight for each shell.
 
         The spectra are flattened; by half where it is not known how far the maps agree: a shell that one of them lacks
         must not be blown up.
@@ -167,7 +167,7 @@ class _Comparison:
         return points, values.conj() * weights[shell]
 
     def coarse(self) -> tuple[Tensor, Tensor]:
-        """Find the best candidates of a grid: `(kept, 3, 3)` rotations, each with its best shift `(kept, 3)`."""
+        """Search a grid for the best candidates: `(kept, 3, 3)` rotations, each with its best shift `(kept, 3)`."""
         points, conjugate = self.side(_COARSE_BAND)
         rotations = so3_grid.grid_rotations(4, 24).flatten(0, 1)
         line = torch.arange(-3, 4) * (self.box / (3 * _COARSE_BAND))  # +- 0.17 of the box
@@ -181,7 +181,7 @@ class _Comparison:
     def refine(
         self, rotations: Tensor, shifts: Tensor, band: int, *, steps: int, rate: float, agreement: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Climb from each `(k, 3, 3)`, `(k, 3)`; the best comes first. `rate`: first step in radian."""
+        """Refine `(k, 3, 3)` rotations and `(k, 3)` shifts by gradient, best first; `rate`: first step, radian."""
         points, conjugate = self.side(band, agreement)
         omega = torch.zeros(len(rotations), 3, requires_grad=True)
         move = torch.zeros(len(rotations), 3, requires_grad=True)
@@ -205,7 +205,7 @@ class _Comparison:
 
 
 class _Lattice:
-    """Transform of a map, read between the points of an oversampled lattice."""
+    """Transform of a map on an oversampled lattice, interpolated between its points."""
 
     padding = 2
 
@@ -213,7 +213,7 @@ class _Lattice:
         self.hartley = fourier.map_to_hartley(density, self.padding)
 
     def __call__(self, points: Tensor) -> Tensor:
-        """Read `(..., points)` complex values at `(..., points, 3)` frequencies `(x, y, z)` in Fourier pixels."""
+        """Interpolate `(..., points)` complex values at `(..., points, 3)` frequencies `(x, y, z)`, Fourier pixels."""
         return read_lattice(self.hartley, points * (self.padding / (self.hartley.shape[-1] // 2)))
 
 

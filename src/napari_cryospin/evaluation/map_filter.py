@@ -11,11 +11,11 @@ from scipy import fft
 from napari_cryospin.physics.masks import raised_cosine
 
 LOW_PASS_EDGE = 2.0
-"""Shells over which a low-pass filter falls to zero."""
+"""Number of shells over which a low-pass filter falls to zero."""
 
 
 def shell_radius(box_size: int) -> NDArray[np.float64]:
-    """Measure `(n, n, n // 2 + 1)` distances in shells from the zero frequency of what `rfftn` gives."""
+    """Compute the `(n, n, n // 2 + 1)` distances in shells from the zero frequency of an `rfftn` transform."""
     line, half = fft.fftfreq(box_size, 1 / box_size), np.arange(box_size // 2 + 1)
     return np.sqrt(line[:, None, None] ** 2 + line[:, None] ** 2 + half**2)
 
@@ -30,13 +30,13 @@ def filter_map(density: NDArray[Any], factors: NDArray[Any]) -> NDArray[np.float
 
 
 def low_pass_factors(box_size: int, pixel_size: float, resolution: float) -> NDArray[np.float64]:
-    """Make `(shells,)` factors: 1 up to a resolution in A, then a raised cosine to 0 over `LOW_PASS_EDGE` shells."""
+    """Compute `(shells,)` factors: 1 up to a resolution in A, then a raised cosine to 0 over `LOW_PASS_EDGE` shells."""
     beyond = np.arange(box_size // 2 + 1) - box_size * pixel_size / resolution
     return raised_cosine(beyond, LOW_PASS_EDGE)
 
 
 def low_pass(density: NDArray[Any], pixel_size: float, resolution: float) -> NDArray[np.float32]:
-    """Take out of a map what is finer than a resolution (A); nothing where that is not known (nan)."""
+    """Low-pass a map at a resolution (A); the map stays as it is where the resolution is not known (nan)."""
     if not np.isfinite(resolution):
         return np.asarray(density, dtype=np.float32)
     return filter_map(density, low_pass_factors(len(density), pixel_size, resolution))

@@ -1,4 +1,4 @@
-"""How evenly the view directions sample Fourier space, and what preferred orientations cost."""
+"""Sampling of Fourier space by the view directions, and the loss by preferred orientations."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from napari_cryospin.geometry import healpix
 CELLS = 4
 """nside of the table's HEALPix grid: 192 cells of about 15 degrees."""
 SPHERE_POINTS = 2000
-"""Directions in Fourier space that are looked at."""
+"""Number of directions in Fourier space at which the sampling is computed."""
 DIRECTIONS_AT_A_TIME = 10_000
-"""View directions compared with all points at a time: 80 MB of float32 cosines."""
+"""Number of view directions that are compared with all points at a time: 80 MB of float32 cosines."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrientationDistribution:
-    """View directions of a particle set, and how they sample a shell of Fourier space."""
+    """View directions of a particle set, and their sampling of a shell of Fourier space."""
 
     efficiency: float
     """0..1, SCF*: by this factor fewer evenly spread particles would do as well on this shell. 1: even; the more
@@ -33,11 +33,11 @@ class OrientationDistribution:
     counts: NDArray[np.int64]
     """`(192,)` particles a HEALPix cell of view directions, ring order."""
     precision: NDArray[np.float64]
-    """`(192,)` degrees: median expected error of the rotations in each cell; nan where none is known."""
+    """`(192,)` degrees: median expected error of the rotations in each cell; nan where no error is known."""
 
     @property
     def table(self) -> dict[str, NDArray[Any]]:
-        """Column -> `(192,)`: a cell's centre (degrees), its particles, their share against an even spread."""
+        """Columns `(192,)` by name: a cell's centre (degrees), its particles, and these over an even spread."""
         tilt, rot = healpix.pix2ang(CELLS, np.arange(healpix.nside2npix(CELLS)))
         against_even = self.counts * (len(self.counts) / max(1, self.counts.sum()))
         return {
@@ -103,13 +103,13 @@ def _sampling(directions: NDArray[Any], shell: float) -> NDArray[np.float64]:
 
 
 def _medians(cell: NDArray[Any], cells: int, precision: ArrayLike | None) -> NDArray[np.float64]:
-    """Take the median of what is known in each cell, `(cells,)`."""
+    """Compute the median of the known values in each cell, `(cells,)`."""
     medians = np.full(cells, np.nan)
     if precision is None:
         return medians
     values = np.asarray(precision, dtype=np.float64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a cell where nothing is known stays nan
+        warnings.simplefilter("ignore", RuntimeWarning)  # A cell without a known value stays nan.
         for number in np.unique(cell):
             medians[number] = np.nanmedian(values[cell == number])
     return medians

@@ -1,8 +1,8 @@
-"""Pose error against a truth: after a global alignment, in either hand, modulo a point group.
+"""Pose errors against a truth, after a global alignment, in either hand, modulo a point group.
 
 A reconstruction's frame is arbitrary. With `G` the rotation that takes a vector of the predicted map's frame to the
-true map's frame, `A_predicted = A_true @ S @ G` for every particle that is right, `S` an element of the map's point
-group. Where the map came out in the other hand, this holds for `diag(-1, -1, 1) @ A_predicted`.
+true map's frame, `A_predicted = A_true @ S @ G` for every particle with a right pose, `S` an element of the map's point
+group. Where the map has the other hand, this holds for `diag(-1, -1, 1) @ A_predicted`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from napari_cryospin.geometry.hand import HAND_FLIP
 
 Array = NDArray[np.float64]
 
-_CANDIDATES, _VOTERS = 400, 1500  # particles that propose an alignment, and that vote on it
-_VOTE_WIDTH = 15.0  # degrees
+_CANDIDATES, _VOTERS = 400, 1500  # numbers of particles that propose an alignment, and that vote on it
+_VOTE_WIDTH = 15.0  # degrees within which a vote counts
 
 
 @dataclass(frozen=True)
 class _Errors:
     errors: Array
-    """`(n,)` one a particle: degrees, or Angstrom."""
+    """`(n,)` one for each particle: degrees, or Angstrom."""
 
     @property
     def mean(self) -> float:
@@ -39,7 +39,7 @@ class _Errors:
 
 @dataclass(frozen=True)
 class PoseErrors(_Errors):
-    """Rotation errors, degrees, and the alignment under which they were taken."""
+    """Rotation errors, degrees, and the alignment under which they were computed."""
 
     alignment: Array
     """`(3, 3)` rotation that takes a vector of the predicted map's frame (after the flip) to the true map's frame."""
@@ -56,10 +56,10 @@ class PoseErrors(_Errors):
 
 @dataclass(frozen=True)
 class ShiftErrors(_Errors):
-    """Shift errors, Angstrom, after one translation of the map is taken out."""
+    """Shift errors, Angstrom, after the translation between the two maps is subtracted."""
 
     translation: Array
-    """`(3,)` Angstrom: what is at `p` in the aligned predicted map is at `p + translation` in the true map."""
+    """`(3,)` Angstrom: the point `p` of the aligned predicted map lies at `p + translation` in the true map."""
 
 
 def symmetry_matrices(symmetry: str) -> Array:
@@ -104,7 +104,7 @@ def rotation_errors(
 
 
 def align_rotations(rotations: ArrayLike, alignment: Array, *, hand_flipped: bool = False) -> Array:
-    """Bring rotations of the predicted map's frame into the true map's frame: `(..., 3, 3)`."""
+    """Transform rotations from the predicted map's frame to the true map's frame: `(..., 3, 3)`."""
     turned = np.asarray(rotations, dtype=np.float64)
     return (HAND_FLIP @ turned if hand_flipped else turned) @ alignment.T
 
@@ -115,11 +115,11 @@ def candidate_errors(candidates: ArrayLike, true: ArrayLike, found: PoseErrors) 
     Parameters
     ----------
     candidates : array_like
-        `(n, m, 3, 3)` rotations, m candidates a particle.
+        `(n, m, 3, 3)` rotations, m candidates for each particle.
     true : array_like
         `(n, 3, 3)` true rotations.
     found : PoseErrors
-        Its alignment, hand and symmetry are applied.
+        Result of `rotation_errors`; its alignment, hand and symmetry are applied.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def candidate_errors(candidates: ArrayLike, true: ArrayLike, found: PoseErrors) 
 def shift_errors(
     predicted_shifts: ArrayLike, true_shifts: ArrayLike, predicted_rotations: ArrayLike, found: PoseErrors
 ) -> ShiftErrors:
-    """Measure the shift errors after taking out the translation between the two maps.
+    """Measure the shift errors after subtraction of the translation between the two maps.
 
     A map moved by `t` is explained by shifts that differ by `-(A t)_xy`. `t` is found by least absolute deviations on
     the better half of the rotations, so that particles with a wrong pose have no say in it.
@@ -148,7 +148,7 @@ def shift_errors(
     predicted_rotations : array_like
         `(n, 3, 3)` rotations as given to `rotation_errors`.
     found : PoseErrors
-        What `rotation_errors` returned.
+        Result of `rotation_errors`.
     """
     difference = np.asarray(predicted_shifts, dtype=np.float64) - np.asarray(true_shifts, dtype=np.float64)
     aligned = align_rotations(predicted_rotations, found.alignment, hand_flipped=found.hand_flipped)
@@ -160,7 +160,7 @@ def shift_errors(
     for _ in range(30):
         normal = np.einsum("n,nij,nik->jk", weights, design[better], design[better])
         right = np.einsum("n,nij,ni->j", weights, design[better], difference[better])
-        translation = np.linalg.lstsq(normal, right, rcond=1e-9)[0]  # a direction that no image shows stays 0
+        translation = np.linalg.lstsq(normal, right, rcond=1e-9)[0]  # A direction that no image determines stays 0.
         residual = np.linalg.norm(difference[better] - design[better] @ translation, axis=-1)
         weights = 1 / np.maximum(residual, 1e-6 + 0.01 * np.median(residual))
     return ShiftErrors(np.linalg.norm(difference - design @ translation, axis=-1), translation)
@@ -178,7 +178,7 @@ def _vote(degrees: Array) -> Array:
 
 
 def _consensus(predicted: Array, true: Array, group: Array) -> Array:
-    """Find the `(3, 3)` alignment that most particles agree on."""
+    """Search the `(3, 3)` alignment on which most particles agree."""
     relative = true.transpose(0, 2, 1) @ predicted  # (n, 3, 3) = S @ G
     rng = np.random.default_rng(0)
     order = rng.permutation(len(relative))
@@ -191,10 +191,10 @@ def _consensus(predicted: Array, true: Array, group: Array) -> Array:
 
 
 def _refine(alignment: Array, relative: Array, group: Array) -> Array:
-    """Take a robust mean on SO(3): chordal means, with weights that fall off beyond the last typical error."""
+    """Compute a robust mean on SO(3): chordal means, with weights that fall off beyond the last typical error."""
     for _ in range(20):
         nearest = (relative.reshape(-1, 9) @ (group @ alignment).reshape(-1, 9).T).argmax(-1)
-        moved = group[nearest].transpose(0, 2, 1) @ relative  # (n, 3, 3) each particle's own opinion on G
+        moved = group[nearest].transpose(0, 2, 1) @ relative  # (n, 3, 3) each particle's own estimate of G
         angle = angle_between(moved, alignment)
         inside = angle[angle < 2 * _VOTE_WIDTH]
         scale = max(3 * float(np.median(inside)) if len(inside) else _VOTE_WIDTH, 0.01)

@@ -1,4 +1,4 @@
-"""From two half maps to what is looked at and deposited: combined map, mask, FSC, resolution, sharpened map."""
+"""Postprocessing of two half maps: combined map, mask, FSC, resolution, sharpened map."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_cryospin.evaluation.map_filter import b_factor_factors, filter_map, 
 
 @dataclass(frozen=True, kw_only=True)
 class PostProcessed:
-    """A map and what is known of it."""
+    """A map with its mask, FSC, resolution and sharpening."""
 
     map: NDArray[np.float32]
     """`(z, y, x)`: mean of the halves, unfiltered."""
@@ -32,13 +32,13 @@ class PostProcessed:
     resolution: float
     """A: gold-standard, corrected, at 0.143; nan without half maps."""
     low_pass: float
-    """A: where the sharpened map ends; nan where it was not filtered."""
+    """Resolution in A at which the sharpened map was low-passed; nan where it was not filtered."""
     b_factor: float
-    """A^2 that was applied; 0 for none."""
+    """A^2 that was applied; 0: none."""
     guinier: Guinier | None
     """None without half maps."""
     notes: tuple[str, ...]
-    """What the user has to know of how this was made."""
+    """Remarks for the user on how the map was made."""
 
 
 def postprocess(
@@ -65,7 +65,7 @@ def postprocess(
     band
         Shells that the halves were made of; default: all.
     b_factor
-        A^2, negative to sharpen. Default: from the Guinier plot (with half maps), or none.
+        A^2, negative to sharpen. Default: that of the Guinier plot (with half maps), or none.
     low_pass
         A. Default: the gold-standard resolution (with half maps), or none.
     """
@@ -122,7 +122,7 @@ def _by_hand(density: NDArray[Any], pixel_size: float, b_factor: float | None, l
 def sharpen(
     density: NDArray[Any], pixel_size: float, b_factor: float, low_pass: float, weights: NDArray[Any] | None = None
 ) -> NDArray[np.float32]:
-    """Apply a B-factor to a map, and take out what is finer than a resolution.
+    """Apply a B-factor and a low-pass to a map.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def sharpen(
     Raises
     ------
     ValueError
-        The B-factor makes values that are no numbers any more.
+        The B-factor makes values that are not finite.
     """
     n = len(density)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -154,7 +154,7 @@ def sharpen(
 
 
 def fsc_weights(curve: Fsc) -> NDArray[np.float64]:
-    """Compute `sqrt(2 FSC / (1 + FSC))`, the average's correlation with the truth (Rosenthal & Henderson 2003).
+    """Compute `sqrt(2 FSC / (1 + FSC))`, the correlation of the average with the truth (Rosenthal & Henderson 2003).
 
     From the shell on where the curve first falls below the threshold, it stays at what it is there: noise about zero
     says nothing, and the low-pass filter ends the map.

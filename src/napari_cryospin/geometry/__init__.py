@@ -1,1 +1,1 @@
-"""How does it lie? Rotations, angles, grids, HEALPix, hand, pictures of the sphere."""
+"""Geometry of poses: rotations, angles, grids, HEALPix, hand, pictures of the sphere."""

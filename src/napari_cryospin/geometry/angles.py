@@ -1,4 +1,4 @@
-"""Convert between RELION's Euler angles, cryoSPARC's rotation vectors and rotation matrices; NumPy, without torch."""
+"""Conversion between RELION's Euler angles, cryoSPARC's rotation vectors and rotation matrices, without torch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
 ROTATIONS_AT_A_TIME = 10_000
-"""Rotations that scipy gets at a time: it lets no other thread go on meanwhile, and a window would stand still."""
+"""Number of rotations in one call of scipy, which holds the interpreter's lock: a window would freeze meanwhile."""
 
 
 def rotation_from_euler(angles: ArrayLike) -> NDArray[np.float64]:
-    """Make `(..., 3, 3)` rotations, map's frame to image's frame, from RELION's angles.
+    """Compute `(..., 3, 3)` rotations, map's frame to image's frame, from RELION's angles.
 
-    Written out rather than by scipy, during which no other thread goes on.
+    NumPy is used rather than scipy, which holds the interpreter's lock throughout the call.
 
     Parameters
     ----------
@@ -39,21 +39,21 @@ def rotation_from_euler(angles: ArrayLike) -> NDArray[np.float64]:
 
 
 def rotation_from_rotvec(vectors: NDArray[Any]) -> NDArray[np.float64]:
-    """Make `(n, 3, 3)` rotations, map's frame to image's frame, from cryoSPARC's poses `(n, 3)`."""
+    """Compute `(n, 3, 3)` rotations, map's frame to image's frame, from cryoSPARC's rotation vectors `(n, 3)`."""
     parts = np.split(vectors, range(ROTATIONS_AT_A_TIME, len(vectors), ROTATIONS_AT_A_TIME))
     return np.concatenate([Rotation.from_rotvec(part).as_matrix() for part in parts]).swapaxes(-1, -2)
 
 
 def rotvec_from_rotation(rotations: NDArray[Any]) -> NDArray[np.float64]:
-    """Make cryoSPARC's poses `(n, 3)` of `(n, 3, 3)` rotations from the map's frame to the image's frame."""
+    """Compute cryoSPARC's rotation vectors `(n, 3)` of `(n, 3, 3)` rotations, map's frame to image's frame."""
     parts = np.split(rotations.swapaxes(-1, -2), range(ROTATIONS_AT_A_TIME, len(rotations), ROTATIONS_AT_A_TIME))
     return np.concatenate([Rotation.from_matrix(part).as_rotvec() for part in parts])
 
 
 def euler_from_rotation(rotations: ArrayLike) -> NDArray[np.float64]:
-    """Take rot, tilt, psi, degrees `(..., 3)`, of rotations from the map's frame to the image's frame.
+    """Compute rot, tilt, psi, degrees `(..., 3)`, of rotations from the map's frame to the image's frame.
 
-    Written out rather than by scipy, which warns where the beam runs along z; there rot is 0, and psi is the turn.
+    NumPy is used rather than scipy, which warns where the beam runs along z; there rot is 0 and psi the whole angle.
 
     Parameters
     ----------

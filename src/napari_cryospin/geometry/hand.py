@@ -1,4 +1,4 @@
-"""The other hand of a map and of the poses under it, by point inversion through the centre."""
+"""The other hand of a map and of its poses, by point inversion through the centre."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 HAND_FLIP = np.diag([-1.0, -1.0, 1.0])
-"""`HAND_FLIP @ A` sees in the point-inverted map what `A` sees in the map: the same view direction, psi + 180."""
+"""Factor of poses in the other hand: the projection of the point-inverted map at `HAND_FLIP @ A` is that of the map at
+`A`. The view direction stays; psi grows by 180 degrees."""
 
 
 def flip_hand(density: NDArray[Any]) -> NDArray[Any]:

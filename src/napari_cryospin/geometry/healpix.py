@@ -1,4 +1,4 @@
-"""HEALPix functions from the library that is there: healpy, or astropy-healpix where healpy has no wheel (Windows)."""
+"""HEALPix functions of healpy, or of astropy-healpix where healpy has no wheel (Windows)."""
 
 try:
     from healpy import ang2pix, boundaries, nside2npix, pix2ang, pix2vec, vec2pix

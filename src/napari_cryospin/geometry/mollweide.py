@@ -1,7 +1,7 @@
-"""The sphere of view directions on a flat, equal-area map (Mollweide), for figures and panels alike.
+"""Equal-area projection (Mollweide) of the sphere of view directions, for figures and panels.
 
 The map spans x -2..2 and y -1..1. Its centre is rot 0, tilt 90; rot grows to the right: the sphere is seen from
-outside, as a globe of it is (healpy: flip="geo").
+outside, like a globe (healpy: flip="geo").
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from napari_cryospin.geometry.sphere_cells import graticule
 
 
 def mollweide(direction: ArrayLike) -> NDArray[np.float64]:
-    """Find the places `(..., 2)` of `(..., 3)` unit vectors in the flat map."""
+    """Compute the places `(..., 2)` of `(..., 3)` unit vectors in the flat map."""
     x, y, z = np.moveaxis(np.asarray(direction, dtype=np.float64), -1, 0)
     longitude = np.arctan2(y, x)
     theta = np.interp(z, *_heights())
@@ -24,7 +24,7 @@ def mollweide(direction: ArrayLike) -> NDArray[np.float64]:
 
 
 def mollweide_direction(place: ArrayLike) -> NDArray[np.float64]:
-    """Find the unit vectors `(..., 3)` at `(..., 2)` places in the flat map; nan outside the ellipse."""
+    """Compute the unit vectors `(..., 3)` at `(..., 2)` places in the flat map; nan outside the ellipse."""
     x, y = np.moveaxis(np.asarray(place, dtype=np.float64), -1, 0)
     inside = x**2 / 4 + y**2 <= 1
     theta = np.arcsin(np.clip(y, -1, 1))
@@ -37,12 +37,12 @@ def mollweide_direction(place: ArrayLike) -> NDArray[np.float64]:
 
 @cache
 def mollweide_pixels(nside: int, height: int = 400) -> NDArray[np.int64]:
-    """Find the HEALPix pixel (ring order) under every point of the flat map.
+    """Tabulate the HEALPix pixel (ring order) under every point of the flat map.
 
     `(height, 2 height)`, rows from y = -1 upwards; -1 outside the ellipse.
-    `values[mollweide_pixels(nside)]` is a picture; the table is kept, for pictures that change all the time.
+    `values[mollweide_pixels(nside)]` is a picture. The table is cached, because the values change often.
     """
-    from napari_cryospin.geometry import healpix  # here: healpy takes long to import, which no window should wait for
+    from napari_cryospin.geometry import healpix  # Imported here, because healpy loads slowly.
 
     places = np.stack(np.meshgrid(np.linspace(-2, 2, 2 * height), np.linspace(-1, 1, height)), axis=-1)
     direction = mollweide_direction(places)
@@ -69,7 +69,7 @@ def flat_graticule() -> list[NDArray[np.float64]]:
 def _heights() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Tabulate z and the auxiliary angle theta, `2 theta + sin(2 theta) = pi z`; the height is sin(theta).
 
-    Closer together towards the poles, where theta runs away from z.
+    The samples are denser towards the poles, where theta changes fast with z.
     """
     theta = np.pi / 2 * np.sin(np.linspace(-np.pi / 2, np.pi / 2, 4001))
     return (2 * theta + np.sin(2 * theta)) / np.pi, theta

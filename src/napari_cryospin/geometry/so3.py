@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def rotation_from_6d(vectors: Tensor) -> Tensor:
-    """Make a rotation from two 3-vectors, the S2S2 form (paper, appendix A).
+    """Compute a rotation from two 3-vectors, the S2S2 form (paper, appendix A).
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def cross_matrix(vector: Tensor) -> Tensor:
 
 
 def exponential_map(omega: Tensor) -> Tensor:
-    """Turn about `omega` by `|omega|`: Rodrigues' formula (paper, Eq. 9 and appendix A).
+    """Compute the rotation about `omega` by `|omega|`: Rodrigues' formula (paper, Eq. 9 and appendix A).
 
     Near 0 the two quotients are replaced by their Taylor expansions. The square of the angle, not the angle, enters
     everywhere, and the branch not taken is fed a harmless value: value and derivative stay finite and right at 0.
@@ -60,7 +60,7 @@ def exponential_map(omega: Tensor) -> Tensor:
 def rotation_distance(a: Tensor, b: Tensor) -> Tensor:
     """Measure the angle of the rotation between `(..., 3, 3)` rotations, degrees.
 
-    Uses the chord `|a - b|`, which keeps its precision for small angles, where the trace loses it.
+    It is computed from the chord `|a - b|`, which is precise for small angles, where the trace is not.
     """
     chord = (a - b).square().sum((-2, -1)).sqrt() / (2 * 2**0.5)
     return torch.rad2deg(2 * torch.asin(chord.clamp(max=1)))

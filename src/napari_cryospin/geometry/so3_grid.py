@@ -10,7 +10,7 @@ from napari_cryospin.geometry import healpix
 
 
 def rotation_from_angles(rot: Tensor, tilt: Tensor, psi: Tensor) -> Tensor:
-    """Make `(..., 3, 3)` rotations `A` from RELION's angles, radian."""
+    """Compute `(..., 3, 3)` rotations `A` from RELION's angles, radian."""
 
     def turn(angle: Tensor, axis: int) -> Tensor:
         c, s, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
@@ -48,7 +48,7 @@ def grid_rotations(nside: int, in_plane: int) -> Tensor:
 
 
 def direction_pixel(rotations: Tensor, nside: int) -> Tensor:
-    """Find the HEALPix ring pixel `(...,)` of the view direction (third row of `A`) of `(..., 3, 3)` rotations."""
+    """Compute the HEALPix ring pixel `(...,)` of the view direction (third row of `A`) of `(..., 3, 3)` rotations."""
     x, y, z = rotations[..., 2, :].detach().cpu().double().clamp(-1, 1).unbind(-1)
     pixel = healpix.ang2pix(nside, torch.acos(z).numpy(), torch.atan2(y, x).numpy())
     return torch.as_tensor(np.asarray(pixel), dtype=torch.long)

@@ -1,4 +1,4 @@
-"""HEALPix cells of the sphere of view directions, as surfaces and as outlines; angles of a direction. NumPy alone."""
+"""HEALPix cells of the sphere of view directions as surfaces and outlines, and angles of a direction; no torch."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def direction_of(rot: ArrayLike, tilt: ArrayLike) -> NDArray[np.float64]:
-    """Make `(..., 3)` unit view directions of rot and tilt, degrees."""
+    """Compute `(..., 3)` unit view directions from rot and tilt, degrees."""
     rot, tilt = np.broadcast_arrays(np.radians(rot), np.radians(tilt))
     return np.stack([np.sin(tilt) * np.cos(rot), np.sin(tilt) * np.sin(rot), np.cos(tilt)], axis=-1)
 
 
 def rot_tilt_of(direction: ArrayLike) -> NDArray[np.float64]:
-    """Take rot (-180..180) and tilt (0..180), degrees `(..., 2)`, of `(..., 3)` unit vectors."""
+    """Compute rot (-180..180) and tilt (0..180), degrees `(..., 2)`, of `(..., 3)` unit vectors."""
     x, y, z = np.moveaxis(np.asarray(direction, dtype=np.float64), -1, 0)
     return np.degrees(np.stack([np.arctan2(y, x), np.arctan2(np.hypot(x, y), z)], axis=-1))
 
 
 def pixel_of(direction: ArrayLike, nside: int) -> NDArray[np.int64]:
-    """Find the HEALPix cell `(...,)` (ring order) of `(..., 3)` unit vectors."""
-    from napari_cryospin.geometry import healpix  # here: healpy takes long to import, which no window should wait for
+    """Compute the HEALPix cell `(...,)` (ring order) of `(..., 3)` unit vectors."""
+    from napari_cryospin.geometry import healpix  # Imported here, because healpy loads slowly.
 
     rot, tilt = np.moveaxis(np.radians(rot_tilt_of(direction)), -1, 0)
     return np.asarray(healpix.ang2pix(nside, tilt, rot % (2 * np.pi)), dtype=np.int64)
 
 
 def graticule(every_rot: float = 30, every_tilt: float = 30) -> list[NDArray[np.float64]]:
-    """Draw meridians and parallels so many degrees apart: lines of `(k, 3)` unit vectors.
+    """Compute meridians and parallels at these distances in degrees: lines of `(k, 3)` unit vectors.
 
     They end just short of rot +-180, so that a flat map has both of its edges and no line across it.
     """
@@ -43,7 +43,7 @@ def graticule(every_rot: float = 30, every_tilt: float = 30) -> list[NDArray[np.
 
 
 def credible_cells(log_posterior: NDArray[Any], share: float = 0.9) -> NDArray[np.bool_]:
-    """Mark the fewest cells that hold a share of the probability; a mask of the shape of the input."""
+    """Compute the smallest set of cells that hold a share of the probability: a mask of the shape of the input."""
     flat = log_posterior.ravel()
     order = np.argsort(-flat, kind="stable")
     probability = np.exp(flat[order] - flat[order[0]], dtype=np.float64)
@@ -62,7 +62,7 @@ class Cells:
     centres
         `(cells, 3)` unit vectors.
     vertices
-        `(v, 3)` unit vectors; each cell has its own, so that each can have one flat colour.
+        `(v, 3)` unit vectors; cells share no vertices, so that each cell can have one flat colour.
     faces
         `(f, 3)` vertices of the triangles, counter-clockwise seen from outside.
     cell_of_vertex
@@ -81,7 +81,7 @@ class Cells:
     sides: NDArray[np.int64]
 
     def outline(self, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Take the edges `(k, points, 3)` around the cells that are marked in `(cells,)` `inside`."""
+        """Select the edges `(k, points, 3)` around the cells that are marked in `(cells,)` `inside`."""
         return self.edges[inside[self.sides[:, 0]] != inside[self.sides[:, 1]]]
 
 

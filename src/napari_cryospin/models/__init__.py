@@ -1,1 +1,1 @@
-"""What is learned? Volumes, the encoder, and the one forward model."""
+"""The models that are learned, volumes and encoder, and the forward model."""

@@ -12,16 +12,17 @@ from torch import Tensor, nn
 from napari_cryospin.geometry.so3 import rotation_from_6d
 
 GAUSSIAN_SCALES = (0.0, 1.0, 2.0, 4.0, 8.0)
-"""Standard deviations of the filter bank, in pixels of a 128 px image; 0 is the image itself."""
+"""Standard deviations of the filter bank, in pixels of a 128 px image; 0 leaves the image as it is."""
 
 VGG16_CHANNELS = (40, 80, 160, 256, 256)
-"""Channels a level: VGG16 layout (2, 2, 3, 3, 3 convolutions), narrower than stock (sizes of paper, Table 2)."""
+"""Channels of each level: VGG16 layout (2, 2, 3, 3, 3 convolutions), with fewer channels to meet paper, Table 2."""
 FIRST_SHIFTS = 0.1
-"""Scale of the weights from which shifts are learned: proposals at the ends of the range, where tanh is flat, last."""
+"""Factor on the initial weights of the shift outputs, without unit. Small weights keep the first shifts away from the
+ends of the range, where tanh is flat and a shift hardly learns."""
 
 
 class GaussianBank(nn.Module):
-    """The image low-passed at several scales, one channel each; computed in Fourier space, nothing learned."""
+    """Fixed bank of Gaussian low-pass filters, one channel a scale, applied in Fourier space."""
 
     filters: Tensor
 
@@ -33,7 +34,7 @@ class GaussianBank(nn.Module):
         self.register_buffer("filters", filters, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """`(b, n, n)` images to `(b, scales, n, n)`, each channel of a comparable variance."""
+        """Filter images `(b, n, n)`: `(b, scales, n, n)`, all channels of unit variance over the batch."""
         low = torch.fft.irfft2(torch.fft.rfft2(images)[:, None] * self.filters, s=images.shape[-2:])
         return low / low.std((0, 2, 3), keepdim=True).clamp(min=1e-6)
 
@@ -60,10 +61,10 @@ class PoseHeads(nn.Module):
             weight = torch.empty(heads, before, after).normal_(std=math.sqrt(2 / before))
             self.weights.append(nn.Parameter(weight))
             self.biases.append(nn.Parameter(torch.zeros(heads, 1, after)))
-        # Their random weights alone set the heads apart: each sees the images spread over all rotations, its own way.
+        # All heads see all images. Their different random weights alone let them specialise.
 
     def forward(self, features: Tensor) -> Tensor:
-        """`(b, features)` to `(b, heads, outputs)`."""
+        """Evaluate all heads on features `(b, features)`: `(b, heads, outputs)`."""
         values = features.expand(len(self.weights[0]), -1, -1)
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             values = torch.baddbmm(bias, values, weight)
@@ -73,14 +74,14 @@ class PoseHeads(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Images to M candidate poses each (Eq. 4).
+    """Multi-choice encoder that maps each image to M candidate poses (paper, Eq. 4).
 
     Parameters
     ----------
     box_size : int
         Box of the input images, pixels.
     heads : int
-        M.
+        Number of heads, M.
     trunk : str
         "vgg16": the paper's sizes. "small": six convolutions in four levels, for CPUs.
     max_shift : float
@@ -105,7 +106,7 @@ class Encoder(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Candidate poses.
+        """Compute the candidate poses of images.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The explicit volume decoder: a Hartley lattice, mantissa times exponential (paper, section 4.3)."""
+"""The explicit volume: a Hartley lattice of mantissa times exponential (paper, section 4.3)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_cryospin.physics.slicing import crop_lattice
 
 
 class HartleyVolume(nn.Module):
-    """`H(w) = m(w) exp(e(w))` (Eq. 8) on a lattice of `padding * box_size + 1` points an axis.
+    """Volume `H(w) = m(w) exp(e(w))` (paper, Eq. 8) on a lattice of `padding * box_size + 1` points an axis.
 
     Values are in units of the prepared images' transform (background noise of about unit variance a coefficient).
 
@@ -26,7 +26,8 @@ class HartleyVolume(nn.Module):
     padding : int
         Oversampling of the lattice (the paper: 1).
     first_band : int
-        Shells that start with random values, of `amplitude`; the others start at zero. Also the first `band`.
+        Shells that start with random values of standard deviation `amplitude`; the others start at zero. It is the
+        first value of `band`.
 
     Attributes
     ----------
@@ -47,7 +48,7 @@ class HartleyVolume(nn.Module):
         self.box_size, self.padding, self.band = box_size, padding, first_band
         size = padding * box_size + 1
         mantissa = amplitude * torch.randn(size, size, size, generator=generator)
-        mantissa[self._beyond(first_band, mantissa)] = 0  # a shell that was never fitted must not be noise
+        mantissa[self._beyond(first_band, mantissa)] = 0  # A shell that was never fitted must not show noise.
         self.mantissa = nn.Parameter(mantissa)
         self.exponent = nn.Parameter(torch.zeros_like(mantissa))
 
@@ -59,7 +60,7 @@ class HartleyVolume(nn.Module):
         return distance.sqrt() > self.padding * band + math.sqrt(3)
 
     def hartley(self, band: int | None = None) -> Tensor:
-        """Return the lattice `(G, G, G)`, or its middle as far as slices of a band read it. Differentiable."""
+        """Return the lattice `(G, G, G)`, or its middle as far as slices of a band read it, with its graph."""
         if band is None:
             return self.mantissa * self.exponent.exp()
         crop = (crop_lattice(part, band, self.padding) for part in (self.mantissa, self.exponent))
@@ -82,27 +83,27 @@ class HartleyVolume(nn.Module):
         return fourier_crop_map(self.to_map(), min(self.box_size, 2 * (self.band + BAND_MARGIN)))
 
     def fold_maps(self) -> None:
-        """Return None: gradient steps keep no folds apart."""
+        """Return None, since gradient steps do not separate the folds."""
 
     def gradient_lattices(self) -> Tensor:
         """Make the lattices `(4, G, G, G)` of the map and of its derivatives."""
         return gradient_lattices(self.to_map(), self.padding)
 
     def get_extra_state(self) -> int:
-        """Return the band, for torch to keep it beside the parameters."""
+        """Return the band, which torch stores beside the parameters."""
         return self.band
 
     def set_extra_state(self, state: int) -> None:
-        """Take over the band from a state dict."""
+        """Set the band from a state dict."""
         self.band = state
 
     @torch.no_grad()
     def set_hartley(self, hartley: Tensor) -> None:
-        """Take over a lattice `(G, G, G)`: mantissa as given, exponent 0. The band stays."""
+        """Replace the lattice by values `(G, G, G)`: mantissa as given, exponent 0. The band stays."""
         self.mantissa.copy_(hartley)
         self.exponent.zero_()
 
     @torch.no_grad()
     def set_map(self, density: Tensor) -> None:
-        """Take over a map `(n, n, n)`. The band stays."""
+        """Replace the volume by the transform of a map `(n, n, n)`. The band stays."""
         self.set_hartley(map_to_hartley(density, self.padding))

@@ -1,4 +1,4 @@
-"""THE forward model: slice, CTF, shift (paper, Eq. 2)."""
+"""The forward model: slice, CTF, shift (paper, Eq. 2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_cryospin.physics.slicing import central_slices, shift_phases
 
 @dataclass(frozen=True, kw_only=True)
 class Projector:
-    """Image formation at the half-plane points of a box.
+    """Forward model at the half-plane points of a box.
 
     Attributes
     ----------
@@ -31,18 +31,18 @@ class Projector:
     def __call__(
         self, hartley: Tensor, rotations: Tensor, shifts: Tensor | None = None, ctf: Tensor | None = None
     ) -> Tensor:
-        """Noise-free images of a volume.
+        """Project a volume: make its noise-free images.
 
         Parameters
         ----------
         hartley : Tensor
-            `(G, G, G)` lattice, may be cropped to the band asked for.
+            `(G, G, G)` lattice, which may be cropped to the band of the points.
         rotations : Tensor
             `(..., 3, 3)`.
         shifts : Tensor, optional
             `(..., 2)` Angstrom; None: centred.
         ctf : Tensor, optional
-            `(..., p)` at the first `p` points, which is then the band; None: no CTF, all points.
+            `(..., p)` CTF at the first `p` points, to which the projection is limited; None: all points, without CTF.
 
         Returns
         -------

@@ -1,7 +1,7 @@
-"""What every volume can do, whatever it is learned by: the only face of a volume that most of the engine knows.
+"""The protocol of all volumes. Most of the engine uses a volume only through it, however the volume is learned.
 
-A new volume is one class that keeps to this protocol, and one entry in `engine.volume_steps`, which says how it is
-learned.
+A new volume is one class that follows this protocol, one entry in `engine.volumes`, which makes it, and one in
+`engine.volume_steps`, which learns it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any, Protocol
 from torch import Tensor
 
 BAND_MARGIN = 2
-"""Shells that a map holds beyond its band, so that interpolation and the soft mask have room."""
+"""Shells that a map holds beyond its band, as room for interpolation and the soft mask."""
 
 
 class Volume(Protocol):
-    """A map, kept as a Hartley lattice.
+    """A map, stored as a Hartley lattice.
 
     Values are in units of the prepared images' transform (background noise of about unit variance a coefficient).
 
@@ -27,7 +27,7 @@ class Volume(Protocol):
     padding : int
         Oversampling of the lattice.
     band : int
-        Fourier shells that the volume holds; beyond them it is zero, or not to be shown.
+        Fourier shells that the volume holds. Beyond them it is zero, or its values are not shown.
     """
 
     box_size: int
@@ -35,7 +35,7 @@ class Volume(Protocol):
     band: int
 
     def set_band(self, band: int) -> None:
-        """Change the band; what both bands share stays."""
+        """Change the band; the shells that both bands share stay."""
 
     def hartley(self, band: int | None = None) -> Tensor:
         """Return the lattice `(G, G, G)`, or its middle as far as slices of a band read it."""
@@ -46,20 +46,20 @@ class Volume(Protocol):
         Parameters
         ----------
         filtered : bool
-            False: without the filter of a volume that is filtered against noise.
+            False: without the filter against noise, where the volume has one.
         """
 
     def band_map(self) -> Tensor:
         """Make the unfiltered map `(m, m, m)` in the smallest box that holds the band."""
 
     def fold_maps(self) -> tuple[Tensor, Tensor] | None:
-        """Make two maps `(m, m, m)`, each of one fold of the particles; None where the volume has no folds."""
+        """Make two maps `(m, m, m)`, each of one fold of the particles. Return None where the volume has no folds."""
 
     def gradient_lattices(self) -> Tensor:
-        """Make the four lattices `(4, G, G, G)` of `physics.gradient_lattices`: of the map and of its derivatives."""
+        """Make the four lattices `(4, G, G, G)` of the map and its derivatives; see `physics.gradient_lattices`."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that `load_state_dict` needs to go on from here."""
+        """Return the state that `load_state_dict` needs to continue from here."""
 
     def load_state_dict(self, state: Mapping[str, Any], /) -> Any:
-        """Take over a state of a volume of the same box and padding."""
+        """Load the state of a volume of the same box and padding."""

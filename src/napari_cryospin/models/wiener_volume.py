@@ -1,8 +1,8 @@
 """The explicit Hartley volume in closed form: a running Wiener average of the assigned images.
 
-Where the poses are given, the volume that explains the images best is a weighted average in Fourier space; no gradient
-steps are needed. Numerator and denominator of that average are kept, older images fade, and each particle belongs to
-one of two folds, so that it can be compared with a volume that has not seen it.
+With the poses given, the volume that explains the images best is a weighted average in Fourier space; no gradient
+steps are needed (docs/method.md, Why it is fast). Numerator and denominator of that average are stored for each of two
+folds, so that a particle can be compared with a volume that has not seen it. Older images fade.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from napari_cryospin.physics.gradient_lattices import gradient_lattices
 from napari_cryospin.physics.slicing import crop_lattice, insert_slices
 
 GAPS = 0.05
-"""Share of a shell's mean weight that regularises the gaps between the images, where no Wiener filter does."""
+"""Share of a shell's mean weight that is added to every weight of an unfiltered average. Points that no image covers
+would else be divided by zero."""
 SIGNAL_FLOOR = 1e-3
-"""Least power of the signal, as a share of the unfiltered average's: a shell without signal is all but left out."""
+"""Least power of the signal, as a share of the unfiltered average's power. A shell without signal is then divided by a
+large but finite number."""
 
 
 class WienerVolume:
-    """Volume on a lattice no larger than its band needs.
+    """Volume in closed form, on a lattice that is no larger than its band needs.
 
     Parameters
     ----------
@@ -35,7 +37,7 @@ class WienerVolume:
     padding : int
         Oversampling of the lattice.
     first_band : int
-        Shells of the random volume that it starts with.
+        Shells of the random volume at the start.
     mask_radius : float
         Radius of the spherical mask, as a fraction of the box.
     """
@@ -62,7 +64,7 @@ class WienerVolume:
 
     @property
     def inner_box(self) -> int:
-        """Box that just holds the band, pixels; the field of view is that of the full box."""
+        """Smallest box that holds the band, pixels; its field of view is that of the full box."""
         return min(2 * (self.band + BAND_MARGIN), self.box_size)
 
     def _radius(self) -> Tensor:
@@ -78,7 +80,7 @@ class WienerVolume:
         return 0.5 + 0.5 * torch.cos(torch.pi * ((distance - self.mask_radius + edge) / edge).clamp(0, 1))
 
     def set_band(self, band: int) -> None:
-        """Change the band; sums and volume keep what both bands share."""
+        """Change the band; the shells that both bands share stay in the sums and in the volume."""
         old_sums, old = self.sums, self.hartley() if self.band else None
         self.band = band
         size = self.padding * self.inner_box + 1
@@ -93,7 +95,7 @@ class WienerVolume:
         self.lattice = map_to_hartley(density, self.padding)
 
     def insert(self, rotations: Tensor, points: Tensor, values: Tensor, weights: Tensor, folds: Tensor) -> None:
-        """Add images at their poses.
+        """Add images to the sums at their poses.
 
         Parameters
         ----------
@@ -102,9 +104,9 @@ class WienerVolume:
         points : Tensor
             `(p, 2)`.
         values : Tensor
-            `(b, p)` complex: centred image times CTF over noise variance.
+            `(b, p)` complex: centred image times CTF, over the noise variance.
         weights : Tensor
-            `(b, p)` squared CTF over noise variance.
+            `(b, p)` squared CTF over the noise variance.
         folds : Tensor
             `(b,)` 0 or 1.
         """
@@ -116,7 +118,7 @@ class WienerVolume:
                 self.sums[fold] += insert_slices(*part, size=size, padding=self.padding)
 
     def forget(self, factor: float) -> None:
-        """Let what was inserted so far fade."""
+        """Multiply the sums by a factor, so that the images inserted so far fade."""
         self.sums *= factor
 
     def move(self, offset: Tensor) -> None:
@@ -130,23 +132,23 @@ class WienerVolume:
         self.solve()
 
     def solve(self) -> None:
-        """Make the volume from the sums."""
+        """Compute the volume from the sums."""
         self._take(self.average(self.sums.sum(0)))
 
     def average(self, sums: Tensor, filtered: bool = True) -> Tensor:
-        """Wiener average of a pair of sums.
+        """Compute the Wiener average of a pair of sums.
 
         Parameters
         ----------
         sums : Tensor
             `(2, G, G, G)` numerator and denominator.
         filtered : bool
-            False: without the Wiener filter, and only as much regularised as gaps between the images ask for.
+            False: without the Wiener filter, and regularised only by `GAPS`.
 
         Returns
         -------
         Tensor
-            Map of the inner box, masked.
+            `(m, m, m)` map of the inner box, masked.
         """
         shells = self._shells()
         if not filtered:
@@ -159,7 +161,7 @@ class WienerVolume:
         return _Shells.of(self._radius().round().long().clamp(max=last), last + 1)
 
     def _filter(self, shells: _Shells) -> Tensor:
-        """`(G, G, G)` what the Wiener filter adds to the denominator."""
+        """Compute the term `(G, G, G)` that the Wiener filter adds to the denominator."""
         return (1 / self._signal(shells))[shells.index]
 
     def _finished(self, hartley: Tensor) -> Tensor:
@@ -168,11 +170,12 @@ class WienerVolume:
         return hartley_to_map(hartley, self.inner_box) / envelope * self._mask()
 
     def _signal(self, shells: _Shells) -> Tensor:
-        """`(shells,)` power of the signal that the Wiener filter reckons with.
+        """Estimate the power of the signal `(shells,)` for the Wiener filter.
 
-        What the two folds have in common, so that noise has no part in it, however unevenly the views are spread. The
-        map fills no more than the box, a part of the field of view that the oversampled lattice could hold:
-        neighbouring points of the lattice tell of the same coefficient, and each needs that much less of the filter.
+        It is the product of the two folds' averages, in which noise cancels, however uneven the view directions are.
+        The map fills the box, which is only a part of the field of view that the oversampled lattice could hold.
+        Neighbouring points of the lattice therefore share one coefficient, and the filter's term of each point is
+        smaller by the cube of the padding.
         """
         first, second = (_ratio(fold, shells) for fold in self.sums)
         power = shells.mean(_ratio(self.sums.sum(0), shells).square())
@@ -203,11 +206,11 @@ class WienerVolume:
         return first, second
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the band, the sums and the map."""
+        """Return the band, the sums and the map as the state."""
         return {"band": self.band, "sums": self.sums, "density": self.density}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state of a volume of the same box and padding; it is copied."""
+        """Load the state of a volume of the same box and padding; it is copied."""
         self.band = int(state["band"])
         device = self.sums.device
         self.sums = state["sums"].to(device, copy=True)
@@ -223,23 +226,23 @@ class _Shells:
 
     @classmethod
     def of(cls, index: Tensor, number: int) -> _Shells:
-        """Count the points of each shell. The number of shells is given: `torch.bincount` would wait for a device."""
+        """Count the points of each shell. `torch.bincount`, which needs no `number`, would wait for the device."""
         flat = index.flatten()
         return cls(index, flat.new_zeros(number).index_add_(0, flat, torch.ones_like(flat)))
 
     def mean(self, values: Tensor) -> Tensor:
-        """`(shells,)` mean of `(G, G, G)` values over each shell."""
+        """Average values `(G, G, G)` over each shell: `(shells,)`."""
         sums = values.new_zeros(len(self.count)).index_add_(0, self.index.flatten(), values.flatten())
         return sums / self.count
 
 
 def _ratio(sums: Tensor, shells: _Shells) -> Tensor:
-    """`(G, G, G)` numerator over denominator `(2, G, G, G)`, all but unfiltered."""
+    """Divide numerator by denominator `(2, G, G, G)` without the Wiener filter, regularised by `GAPS`: `(G, G, G)`."""
     numerator, denominator = sums
     return numerator / (denominator + GAPS * shells.mean(denominator)[shells.index] + 1e-9)
 
 
 def _resized(lattice: Tensor, size: int) -> Tensor:
-    """`(..., size, size, size)`: a lattice cropped, or padded with zeros, about its middle."""
+    """Crop a lattice about its middle, or pad it with zeros: `(..., size, size, size)`."""
     margin = (size - lattice.shape[-1]) // 2
     return torch.nn.functional.pad(lattice, (margin,) * 6)

@@ -1,1 +1,1 @@
-"""How is an image formed? Functions of tensors, without state, that read no file."""
+"""Formation of images: functions of tensors, without state, that read no file."""

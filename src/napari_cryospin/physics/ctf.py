@@ -32,7 +32,7 @@ def ctf(parameters: Tensor, points: Tensor, extent: float) -> Tensor:
     Notes
     -----
     `chi = -pi lambda s^2 df + pi/2 Cs lambda^3 s^4 - phase`; `CTF = -(sqrt(1 - a^2) sin chi - a cos chi)`, underfocus
-    positive (RELION's `CTF::getCTF`). `s^2 cos 2(theta - angle)` is taken from the coordinates, without an arctangent.
+    positive (RELION's `CTF::getCTF`). `s^2 cos 2(theta - angle)` is computed from coordinates, without an arctangent.
     """
     u, v, angle, voltage, cs, amplitude, phase, scale, b_factor = parameters[..., None].unbind(-2)
     wavelength = electron_wavelength(voltage)

@@ -1,11 +1,11 @@
 """Images and volumes in Fourier space.
 
-A real image is held as its transform's independent half: the points `(kx, ky)` with `kx > 0`, or `kx = 0` and
+A real image is stored as its transform's independent half: the points `(kx, ky)` with `kx > 0`, or `kx = 0` and
 `ky > 0`, in order of their radius, so that a narrower band is a prefix. The zero frequency is left out: images are
-normalised to a background of zero mean, which says nothing about it. Transforms are unnormalised sums about `n // 2`:
+normalised to a background of zero mean, which does not determine it. Transforms are unnormalised sums about `n // 2`:
 `F(k) = sum_x I(x) exp(-2 pi i k . (x - n/2) / n)`.
 
-A volume is held as its Hartley transform `H = Re F - Im F` (paper, Eq. 7) on a cubic lattice with an odd number `G` of
+A volume is stored as its Hartley transform `H = Re F - Im F` (paper, Eq. 7) on a cubic lattice of an odd number `G` of
 points along each axis, zero frequency in the middle, so that `H(-w)` is the lattice flipped.
 """
 
@@ -36,13 +36,13 @@ def half_plane(box_size: int, band: int | None = None) -> Tensor:
     square = kx**2 + ky**2
     kept = (square <= band**2) & ((kx > 0) | (ky > 0))
     points = torch.stack((kx[kept], ky[kept]), dim=-1)
-    # Ring by ring, and around each ring: neighbours in this order are neighbours in a volume that is sliced.
+    # The order is ring by ring, and around each ring, because then neighbours in memory read neighbours in the volume.
     ring, angle = square[kept].double().sqrt().ceil(), torch.atan2(points[:, 1].double(), points[:, 0].double())
     return points[torch.argsort(4 * ring + angle)]
 
 
 def shells(points: Tensor) -> Tensor:
-    """Find the shell of each point, `(points,)` int64: its radius, rounded."""
+    """Compute the shell of each point, `(points,)` int64: its radius, rounded."""
     return points.double().norm(dim=-1).round().long()
 
 
@@ -64,7 +64,7 @@ def to_half_plane(images: Tensor, points: Tensor) -> Tensor:
 
 
 def from_half_plane(coefficients: Tensor, points: Tensor, box_size: int, source_box: int | None = None) -> Tensor:
-    """Make real images from their half-plane coefficients; what is not among the points is zero.
+    """Compute real images from their half-plane coefficients; those at all other points are zero.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def from_half_plane(coefficients: Tensor, points: Tensor, box_size: int, source_
     box_size : int
         Box of the images to make, pixels.
     source_box : int, optional
-        Box that the coefficients were computed at, where it is another: grey values keep their size.
+        Box at which the coefficients were computed, if it is another one: grey values keep their scale.
 
     Returns
     -------
@@ -88,13 +88,13 @@ def from_half_plane(coefficients: Tensor, points: Tensor, box_size: int, source_
     kx, ky = points.unbind(-1)
     spectrum = values.new_zeros(*values.shape[:-1], n, n // 2 + 1)
     spectrum[..., ky % n, kx] = values
-    axis = (kx == 0).nonzero()[:, 0]  # the points of this column stand for two: their mates are stored as well
+    axis = (kx == 0).nonzero()[:, 0]  # The transform stores this column whole: the opposite points are filled in too.
     spectrum[..., (-ky[axis]) % n, 0] = values[..., axis].conj()
     return torch.fft.irfft2(spectrum, s=(n, n))
 
 
 def fourier_crop(images: Tensor, box_size: int) -> Tensor:
-    """Fourier-crop `(..., n, n)` images to a smaller even box; grey values keep their size.
+    """Fourier-crop `(..., n, n)` images to a smaller even box; grey values keep their scale.
 
     The new Nyquist frequency itself, which a real image cannot represent unambiguously, is dropped.
     """
@@ -117,7 +117,7 @@ def grid_envelope(n: int, padding: int, device: torch.device | str = "cpu") -> T
 
 
 def map_to_hartley(density: Tensor, padding: int = 1) -> Tensor:
-    """Make the Hartley lattice whose trilinear slices are the projections of a map.
+    """Compute the Hartley lattice whose trilinear slices are the projections of a map.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def map_to_hartley(density: Tensor, padding: int = 1) -> Tensor:
     hartley[:size, :size, half:] = spectrum.real - spectrum.imag
     hartley[size, :size, half:] = hartley[0, :size, half:]
     hartley[:, size, half:] = hartley[:, 0, half:]
-    # The other half, where kx < 0, holds the mates: H(-k) = Re F(k) + Im F(k).
+    # The other half, kx < 0, has the opposite frequencies: H(-k) = Re F(k) + Im F(k).
     hartley[1:, 1:, :half] = (spectrum.real + spectrum.imag)[..., 1:].flip(0, 1, 2)
     hartley[0, 1:, :half] = hartley[size, 1:, :half]
     hartley[:, 0, :half] = hartley[:, size, :half]
@@ -150,9 +150,9 @@ def map_to_hartley(density: Tensor, padding: int = 1) -> Tensor:
 
 
 def hartley_to_map(hartley: Tensor, box_size: int) -> Tensor:
-    """Make the map `(n, n, n)` whose projections are the trilinear slices of a `(G, G, G)` Hartley lattice.
+    """Compute the map `(n, n, n)` whose projections are the trilinear slices of a `(G, G, G)` Hartley lattice.
 
-    The transform of a real map is its own inverse: the Hartley transform of `H` is the map.
+    The Hartley transform is its own inverse: the Hartley transform of `H` is the map.
     """
     size = hartley.shape[-1] - 1
     padding, n, half = size // box_size, box_size, size // 2
@@ -164,9 +164,9 @@ def hartley_to_map(hartley: Tensor, box_size: int) -> Tensor:
 
 
 def _around_origin(n: int, size: int, like: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-    """Place the voxels of an `(n, n, n)` map about the first element of a periodic `(size, size, size)` array.
+    """Compute indices of an `(n, n, n)` map's voxels about the first element of a periodic `(size, size, size)` array.
 
-    Also `(n, n, 1)` signs (-1)^(z + y): with them the spectrum's ky and kz run upwards from -size / 2.
+    The second result, `(n, n, 1)` signs (-1)^(z + y), makes the spectrum's ky and kz run upwards from -size / 2.
     """
     position = torch.arange(n, device=like.device) - n // 2
     at = position % size

@@ -1,4 +1,4 @@
-"""Derivatives of a map's transform, as lattices."""
+"""Lattices of the derivatives of a map's transform."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from napari_cryospin.physics.fourier import map_to_hartley
 
 
 def gradient_lattices(density: Tensor, padding: int) -> Tensor:
-    """Make the lattices of a map, and of the map times x, y and z (fractions of the box).
+    """Compute the lattices of a map, and of the map times x, y and z (fractions of the box).
 
     The last three are, up to a factor, the transform's derivatives. They are exact, where differences of a trilinear
     interpolation would jump.

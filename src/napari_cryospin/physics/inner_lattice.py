@@ -9,9 +9,9 @@ from napari_cryospin.physics.fourier import grid_envelope
 
 
 def inner_lattice(density: Tensor, padding: int, band: int) -> Tensor:
-    """Make `crop_lattice(map_to_hartley(density, padding), band, padding)`: what slices of a band read.
+    """Compute `crop_lattice(map_to_hartley(density, padding), band, padding)`, from which a band's slices are read.
 
-    The few frequencies that are wanted are summed axis by axis, as matrix products: no transform of the padded map.
+    The few frequencies are summed axis by axis, as matrix products, without a transform of the padded map.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def inner_lattice(density: Tensor, padding: int, band: int) -> Tensor:
     angle = -2 * torch.pi * torch.arange(-half, half + 1, device=density.device)[:, None] * place
     wave = torch.polar(torch.ones_like(angle), angle)  # (g, n)
     values = (density / grid_envelope(n, padding, density.device)).to(wave.dtype)
-    values = values @ wave[half:].T  # (z, y, kx >= 0): the others are their mates
+    values = values @ wave[half:].T  # (z, y, kx >= 0): H(-w) follows from the same values
     values = torch.einsum("by,zyx->zbx", wave, values)
     values = torch.einsum("az,zbx->abx", wave, values)
     right, left = values.real - values.imag, values.real + values.imag  # H(w) and H(-w)

@@ -1,4 +1,4 @@
-"""Soft edges: the raised cosine from 1 to 0 that masks and filters end with. For NumPy and torch alike."""
+"""Soft edges of masks and filters: a raised cosine from 1 to 0, for NumPy and for torch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # filters of maps are made without torch
+if TYPE_CHECKING:  # Filters of maps do not load torch.
     from torch import Tensor
 
 
 def raised_cosine(distance: NDArray[Any], edge: float) -> NDArray[Any]:
-    """Fall from 1 to 0 over an edge.
+    """Compute a weight that falls from 1 to 0 over an edge.
 
     Parameters
     ----------
@@ -26,5 +26,5 @@ def raised_cosine(distance: NDArray[Any], edge: float) -> NDArray[Any]:
 
 
 def raised_cosine_tensor(distance: Tensor, edge: float) -> Tensor:
-    """Fall from 1 to 0 over an edge, as `raised_cosine`."""
+    """Compute a weight that falls from 1 to 0 over an edge, as `raised_cosine`."""
     return 0.5 + 0.5 * (math.pi * (distance / edge).clamp(0, 1)).cos()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def crop_lattice(hartley: Tensor, band: int, padding: int) -> Tensor:
-    """Crop a `(G, G, G)` lattice to what slices of this band read: small enough to stay in the CPU's cache."""
+    """Crop a `(G, G, G)` lattice to the points that slices of this band use, so that it fits the CPU's cache."""
     half = min(padding * band + 1, hartley.shape[-1] // 2)
     middle = hartley.shape[-1] // 2
     inside = slice(middle - half, middle + half + 1)
@@ -17,7 +17,7 @@ def crop_lattice(hartley: Tensor, band: int, padding: int) -> Tensor:
 def central_slices(hartley: Tensor, rotations: Tensor, points: Tensor, padding: int = 1) -> Tensor:
     """Compute Fourier coefficients of projections, by the Fourier slice theorem (paper, Eq. 2).
 
-    The slice at an image point `k` lies at `(kx, ky, 0) @ A` in the map's frame. `H(w)` and `H(-w)` are read by
+    The slice at an image point `k` lies at `(kx, ky, 0) @ A` in the map's frame. `H(w)` and `H(-w)` are computed by
     trilinear interpolation; `F = (H(-w) + H(w)) / 2 + i (H(-w) - H(w)) / 2` (paper, section 4.3).
 
     Parameters
@@ -41,7 +41,7 @@ def central_slices(hartley: Tensor, rotations: Tensor, points: Tensor, padding: 
 
 
 def read_lattice(hartley: Tensor, where: Tensor) -> Tensor:
-    """Read a map's Fourier transform between the points of its Hartley lattice, by trilinear interpolation.
+    """Interpolate a map's Fourier transform between the points of its Hartley lattice, trilinearly.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def read_lattice(hartley: Tensor, where: Tensor) -> Tensor:
         `(...)` complex. Differentiable in the lattice and in the places.
     """
     count = where.shape[:-1].numel()
-    # The two batches are w and -w. Batches run in parallel: more of them where no gradient needs a lattice for each.
+    # The two batches are w and -w. Batches run in parallel, so there are more where no gradient is computed, which
+    # would need a lattice for each.
     parts = 1 if torch.is_grad_enabled() else max(1, torch.get_num_threads() // 2)
     grid = torch.nn.functional.pad(where.reshape(-1, 3), (0, 0, 0, -count % parts)).reshape(parts, 1, 1, -1, 3)
     volume = hartley.to(where.dtype).expand(2 * parts, 1, -1, -1, -1)
@@ -66,7 +67,7 @@ def read_lattice(hartley: Tensor, where: Tensor) -> Tensor:
 
 
 def shift_phases(shifts: Tensor, points: Tensor, extent: float) -> Tensor:
-    """Compute the phase ramps that move a centred projection to where the particle is seen.
+    """Compute the phase ramps that move a centred projection to the particle's place in the image.
 
     A shift in RELION's sign centres the image, so the particle stands at `centre - shift`.
 
@@ -92,7 +93,7 @@ def shift_phases(shifts: Tensor, points: Tensor, extent: float) -> Tensor:
 def insert_slices(
     rotations: Tensor, points: Tensor, values: Tensor, weights: Tensor, *, size: int, padding: int
 ) -> Tensor:
-    """Spread images over a Hartley lattice, beside their weights: the adjoint of `central_slices`.
+    """Insert images and their weights into a Hartley lattice: the adjoint of `central_slices`.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def insert_slices(
     Returns
     -------
     Tensor
-        `(2, size, size, size)`: the Hartley values `Re - Im` at each point and `Re + Im` at its mate, and the weights.
+        `(2, size, size, size)`: Hartley values, `Re - Im` at each point and `Re + Im` opposite to it, and weights.
     """
     where = (points.to(rotations.dtype) * (padding / (size // 2))) @ rotations[:, :2]
     where = where.reshape(1, 1, 1, -1, 3)
