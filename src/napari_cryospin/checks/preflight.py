@@ -15,7 +15,8 @@ from napari_cryospin.particles import Particles
 from napari_cryospin.settings import Settings
 
 FEWEST_PARTICLES = 500
-"""Number of particles below which runs have not reliably found a map (docs/benchmarks.md, ab initio: quick preset)."""
+"""Number of particles below which the card warns: the smallest measured sets that found their map have 576
+(docs/benchmarks.md, ab initio: quick preset)."""
 
 
 @dataclass(frozen=True, kw_only=True)

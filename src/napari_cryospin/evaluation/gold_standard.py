@@ -68,8 +68,8 @@ def gold_standard(
     mask
         `(n, n, n)` soft mask. Default: `soft_mask` of their average.
     band
-        Shells that the halves were made of; default: all. Beyond it maps hold no more than what the mask of the
-        reconstruction spreads there, which is the same in both: the curves are set to 0.
+        Shells that the halves were made of; default: all. Beyond it a map has only what the mask of the reconstruction
+        spreads there, which is the same in both maps, so the curves are set to 0.
     seed
         Seed of the random phases.
     """
@@ -107,9 +107,9 @@ def randomise_phases(
 ) -> NDArray[np.float32]:
     """Randomise the phases of an `(n, n, n)` map from shell `start` on; amplitudes stay.
 
-    They are those of white noise, so that the map stays real without further ado. Random phases spread over the whole
-    box what was confined to a part of it; with `support`, the `(n, n, n)` mask that the map was multiplied by, it is
-    confined again, with the power that it had: else there would be less noise within a mask than there was.
+    The phases are those of white noise, so that the map stays real. Random phases spread the density of a masked map
+    over the whole box. With `support`, the `(n, n, n)` mask that the map was multiplied by, the density is masked again
+    and scaled to its former power; otherwise a mask would hold less noise than before.
     """
     noise = fft.rfftn(rng.standard_normal(density.shape, dtype=np.float32))
     spectrum = fft.rfftn(np.asarray(density, dtype=np.float32))

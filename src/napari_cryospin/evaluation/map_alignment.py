@@ -61,8 +61,8 @@ def align_maps(
     Parameters
     ----------
     fixed, moving : ndarray
-        `(n, n, n)` maps `[z, y, x]` with the same pixel size; masked, or with an empty background. Translations up to
-        0.15 of the box along each axis are found.
+        `(n, n, n)` maps `[z, y, x]` with the same pixel size; masked, or with an empty background. The search covers
+        translations up to 0.15 of the box along each axis.
     pixel_size : float
         Angstrom.
     either_hand : bool
@@ -156,8 +156,8 @@ class _Comparison:
     def side(self, band: int, agreement: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Compute a half-ball `(points, 3)` and the target's conjugate there, with one weight for each shell.
 
-        The spectra are flattened; by half where it is not known how far the maps agree: a shell that one of them lacks
-        must not be blown up.
+        The spectra are flattened. Where the agreement of the maps is not known, they are flattened by half only,
+        because a shell that one of the maps lacks must not be amplified.
         """
         points = _half_ball(band)
         shell = points.norm(dim=-1).round().long()

@@ -24,8 +24,8 @@ class OrientationDistribution:
     """View directions of a particle set, and their sampling of a shell of Fourier space."""
 
     efficiency: float
-    """0..1, SCF*: by this factor fewer evenly spread particles would do as well on this shell. 1: even; the more
-    directions are seen rarely, or not at all, the smaller."""
+    """0..1, SCF*: this share of the particles, evenly spread, would sample the shell as well. 1 is an even
+    distribution; rare or missing directions make it smaller."""
     sampled: float
     """0..1: share of the shell's points that lie within half a Fourier pixel of some particle's slice."""
     shell: float

@@ -20,7 +20,7 @@ from napari_cryospin.geometry.hand import HAND_FLIP
 Array = NDArray[np.float64]
 
 _CANDIDATES, _VOTERS = 400, 1500  # numbers of particles that propose an alignment, and that vote on it
-_VOTE_WIDTH = 15.0  # degrees within which a vote counts
+_VOTE_WIDTH = 15.0  # degrees: a vote falls off with the angle as a Gaussian, to 1 / e at this width
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def rotation_errors(
 ) -> PoseErrors:
     """Measure the errors of predicted rotations after the best global alignment.
 
-    The alignment is found by consensus: particles propose theirs, others vote on it, and the winner is refined on the
-    particles that agree with it. It holds where most poses are wrong, as long as the wrong ones do not agree.
+    The alignment is a consensus: some particles propose alignments, others vote on them, and the best is refined on the
+    particles that agree with it. It is right even where most poses are wrong, as long as the wrong ones do not agree.
 
     Parameters
     ----------
@@ -138,8 +138,8 @@ def shift_errors(
 ) -> ShiftErrors:
     """Measure the shift errors after subtraction of the translation between the two maps.
 
-    A map moved by `t` is explained by shifts that differ by `-(A t)_xy`. `t` is found by least absolute deviations on
-    the better half of the rotations, so that particles with a wrong pose have no say in it.
+    A map moved by `t` is explained by shifts that differ by `-(A t)_xy`. `t` is fitted by least absolute deviations on
+    the better half of the rotations, so that particles with a wrong pose do not affect it.
 
     Parameters
     ----------

@@ -156,8 +156,8 @@ def sharpen(
 def fsc_weights(curve: Fsc) -> NDArray[np.float64]:
     """Compute `sqrt(2 FSC / (1 + FSC))`, the correlation of the average with the truth (Rosenthal & Henderson 2003).
 
-    From the shell on where the curve first falls below the threshold, it stays at what it is there: noise about zero
-    says nothing, and the low-pass filter ends the map.
+    From the shell on where the curve first falls below the threshold, the weight stays constant: noise about zero gives
+    no estimate, and the low-pass removes these shells.
     """
     values = np.clip(curve.values, 0, 1)
     below = np.flatnonzero(values < THRESHOLD)

@@ -74,8 +74,8 @@ def euler_from_rotation(rotations: ArrayLike) -> NDArray[np.float64]:
 def angle_between(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     """Measure the angle of the rotation between `(..., 3, 3)` rotations: `(...,)` degrees.
 
-    It is taken from the chord `|a - b|`, which keeps its precision for small angles, where the trace loses it. The same
-    for tensors is `geometry.so3.rotation_distance`.
+    It is computed from the chord `|a - b|`, which is precise for small angles, where the trace is not. The function for
+    tensors is `geometry.so3.rotation_distance`.
     """
     chord = np.linalg.norm(np.asarray(a) - np.asarray(b), axis=(-2, -1)) / (2 * np.sqrt(2))
     return np.degrees(2 * np.arcsin(np.clip(chord, 0, 1)))

@@ -34,8 +34,8 @@ def cross_matrix(vector: Tensor) -> Tensor:
 def exponential_map(omega: Tensor) -> Tensor:
     """Compute the rotation about `omega` by `|omega|`: Rodrigues' formula (paper, Eq. 9 and appendix A).
 
-    Near 0 the two quotients are replaced by their Taylor expansions. The square of the angle, not the angle, enters
-    everywhere, and the branch not taken is fed a harmless value: value and derivative stay finite and right at 0.
+    Near 0 the two quotients are replaced by their Taylor expansions. Only the square of the angle is used, and the
+    unused branch is computed from a safe value, so that value and derivative stay finite and right at 0.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One door for all particle files."""
+"""Opening of particle files of any format."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from napari_cryospin.physics.fourier import map_to_hartley
 def gradient_lattices(density: Tensor, padding: int) -> Tensor:
     """Compute the lattices of a map, and of the map times x, y and z (fractions of the box).
 
-    The last three are, up to a factor, the transform's derivatives. They are exact, where differences of a trilinear
-    interpolation would jump.
+    The last three are, up to a factor, the transform's derivatives. They are exact, whereas differences of a trilinear
+    interpolation are discontinuous.
 
     Parameters
     ----------

@@ -9,8 +9,7 @@ from torch import Tensor
 def fourier_crop_map(density: Tensor, box_size: int) -> Tensor:
     """Fourier-crop an `(n, n, n)` map to a smaller even box; grey values and the place of the centre stay.
 
-    The pixel size grows by `n / box_size`. What lies beyond the sphere of the new Nyquist frequency is dropped, and so
-    is that frequency itself.
+    The pixel size grows by `n / box_size`. Frequencies from the sphere of the new Nyquist frequency on are dropped.
     """
     n, half = density.shape[-1], box_size // 2
     if box_size == n:

@@ -1,4 +1,4 @@
-"""How a run talks: what the loop is handed."""
+"""Protocol by which the loop of a run receives commands and publishes news."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 Stage = Literal["auto-encoding", "auto-decoding"]
 State = Literal["starting", "running", "paused", "finished", "stopped", "failed"]
 LIVE_STATES: tuple[State, ...] = ("starting", "running", "paused")
-"""States of a run that somebody drives."""
+"""States of a run that a process drives."""
 CommandKind = Literal["pause", "resume", "switch", "save", "stop"]
 EventKind = Literal[
     "started",  # a new run
@@ -36,7 +36,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What somebody who watches asks of a run; obeyed, or refused, between two steps."""
+    """Request to a run. The run obeys it, or refuses it with a reason, between two steps."""
 
     kind: CommandKind
     reason: str = "by hand"

@@ -52,7 +52,7 @@ class ArraySpec:
 
 
 def read_only(values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
-    """Give an array that nobody can write to: the same one where that holds already, a copy otherwise."""
+    """Return a read-only array: the array itself where it is read-only already, a copy otherwise."""
     given = np.asarray(values)
     array = given.astype(dtype, copy=given.flags.writeable)
     array.flags.writeable = False

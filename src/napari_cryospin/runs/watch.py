@@ -17,7 +17,7 @@ from napari_cryospin.runs.snapshot import Snapshot
 class News:
     """What is new in a run's folder."""
 
-    restarted: bool = False  # the run went back to a checkpoint: what was told before holds no longer, all is told anew
+    restarted: bool = False  # The run went back to a checkpoint: earlier news is void, and all news comes again.
     status: Status | None = None
     events: tuple[Event, ...] = ()
     metrics: tuple[dict[str, Any], ...] = ()
@@ -29,7 +29,7 @@ class News:
 
 
 class FolderWatch:
-    """Tells what changed in a run's folder. Several may watch the same one, from any process.
+    """Watcher of changes in a run's folder. Several can watch the same folder, from any process.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ def newest_line(metrics: Lines, name: str, epoch: int | None = None) -> Mapping[
 
 
 class Clock:
-    """Tells epochs and minutes from steps.
+    """Conversion of steps to epochs and minutes.
 
     Parameters
     ----------

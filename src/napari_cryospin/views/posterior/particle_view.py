@@ -44,7 +44,7 @@ ZOOM_IN_PLANE, ZOOM_STEP = 31, 0.75
 
 
 class ParticleView:
-    """Looks at single particles of a run. Thread safe; keeps what belongs to the newest record it was asked about.
+    """View of single particles of a run. It is thread safe, and stores what belongs to the newest record only.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ class PosteriorPanel(Panel):
         self._news()
 
     def _news(self, _: object = None) -> None:
-        """There is a new map: look at it when it is time, and only if somebody sees it."""
+        """Compute the posterior under a new map when it is time, and only where the panel is visible."""
         if self.session.snapshot is not None and self._moment is None:
             self.picker.set_rows(self.session.snapshot.particles.rows)
             self.picker.show_particle(self.session.particle)
@@ -188,7 +188,7 @@ class PosteriorPanel(Panel):
         return self._moment
 
     def ask(self, following: bool = False) -> None:
-        """Have the chosen particle looked at, in one go where nobody waits; what was asked before is given up."""
+        """Request the posterior of the chosen particle, with details at once where no user waits; cancel the last."""
         moment, view, particle = self._now(), self.view_of_run, self.session.particle
         if not self.isVisible() or moment is None or view is None:
             self._stale = True

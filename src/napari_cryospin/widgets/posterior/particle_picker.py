@@ -84,7 +84,7 @@ class ParticlePicker(QWidget):
             self._by_entropy = np.asarray(rows, dtype=np.int64)[order]
 
     def show_particle(self, particle: int) -> None:
-        """Show a choice that was made elsewhere; tells nobody."""
+        """Show a choice that was made elsewhere, without emitting a signal."""
         self.particle = particle
         with QSignalBlocker(self.number), QSignalBlocker(self.slider):
             self.number.setRange(int(self.rows[0]), int(self.rows[-1]))
