@@ -111,7 +111,7 @@ class AutoEncoding:
     def end_epoch(self) -> dict[str, float]:
         """Centre the map, then find its near-symmetries. Return metrics.
 
-        Near-symmetries are searched once the band is at its largest in this stage: a coarser map has too many.
+        Near-symmetries are searched only once the band is at its largest in this stage.
         """
         fit = self.fit
         metrics = self.volume_step.centre()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari_cryospin.settings import PreparationSettings
 
 DEFAULT_BOX = 128
-"""Largest working box, pixels, that a run chooses by itself; its memory is measured in docs/benchmarks.md, Memory."""
+"""Largest working box, pixels, that a run chooses by itself: the box of the runs in docs/benchmarks.md, Memory."""
 DEFAULT_MASK_RADIUS = 0.46
 """Radius of the mask about the particle, as a fraction of the box: half the box less the mask's soft edge."""
 

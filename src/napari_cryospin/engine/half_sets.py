@@ -1,4 +1,4 @@
-"""Two independent halves, laid on each other for the comparison only: nothing of it goes back to them."""
+"""Alignment and comparison of two independent half sets; the comparison never changes the half sets themselves."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from napari_cryospin.geometry.hand import HAND_FLIP
 from napari_cryospin.physics.map_crop import fourier_crop_map
 
 SURE = 1.15
-"""An alignment counts as found where the maps agree over this many times as many shells as in the other hand."""
+"""Least ratio of the shells over which the maps agree to those in the other hand, for the hand to be certain."""
 LEAST_AGREEMENT = 5.0
-"""Shells (area under the FSC) over which the halves must agree: maps of noise can be turned to agree in a few."""
+"""Shells (area under the FSC) over which the halves must agree. Maps of pure noise can be aligned until they agree a
+little in the first shells (docs/half_sets.md, Noise shows no resolution)."""
 UNEQUAL, STRIKING = 0.003, 6.0
-"""Halves are unequal where their mean errors differ by more than this share, and by so many standard errors."""
+"""Halves are unequal if their mean errors differ by more than this share, and by more than this number of standard
+errors (docs/half_sets.md, Two reconstructions that share nothing)."""
 WORSE = 0.9
-"""A refined alignment that agrees over less than this share of the shells of the one before is searched for anew."""
+"""Least ratio of the shells over which a refined alignment agrees to those of the alignment before; below it, the
+alignment is searched anew."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class AlignedHalves:
 
     @property
     def warning(self) -> str:
-        """What is wrong with the alignment; empty where nothing is."""
+        """Description of the alignment's fault; empty if there is none."""
         found = self.alignment
         if found.agreement < LEAST_AGREEMENT:
             return (
@@ -57,16 +60,16 @@ class AlignedHalves:
 def align_halves(
     first: NDArray, second: NDArray, pixel_size: float, before: MapAlignment | None = None, *, exact: bool = True
 ) -> AlignedHalves:
-    """Lay the second half's map on the first's.
+    """Align the second half's map to the first's.
 
     Parameters
     ----------
     first, second
-        `(n, n, n)` half maps, in whatever frame and hand each half found.
+        `(n, n, n)` half maps, each in its own frame and hand.
     pixel_size
-        A.
+        Angstrom.
     before
-        Alignment of the same halves a while ago: it is refined, and searched for anew where that does not do.
+        Earlier alignment of the same halves. It is refined; if the refinement fails, the alignment is searched anew.
     exact
         Interpolate without loss up to the last shell, for eight times the memory.
     """
@@ -84,9 +87,9 @@ def align_halves(
 
 
 def worse_half(first: NDArray, second: NDArray) -> str:
-    """Describe by how much one half explains its images worse than the other; "" where chance alone may do that.
+    """Describe by how much one half explains its images worse than the other; "" if chance may explain it.
 
-    The halves are alike, and so are their errors, unless one of them has settled on a wrong map.
+    The halves have similar particles, and so similar errors, unless one of them has settled on a wrong map.
 
     Parameters
     ----------
@@ -109,13 +112,13 @@ def worse_half(first: NDArray, second: NDArray) -> str:
 
 
 class HalfSetMonitor:
-    """Gold-standard FSC while a run goes on, in no more shells than the halves have."""
+    """Measurement of the gold-standard FSC during a run, within the band of the halves."""
 
     def __init__(self) -> None:
         self.alignment: MapAlignment | None = None
 
     def measure(self, fits: list[Fit]) -> tuple[GoldStandard, AlignedHalves]:
-        """Compare the two halves as they stand."""
+        """Align and compare the present maps of the two halves."""
         maps = [fit.volume.band_map().cpu() for fit in fits]
         n = min(len(part) for part in maps)
         first, second = (fourier_crop_map(part, n).numpy() for part in maps)
@@ -126,10 +129,10 @@ class HalfSetMonitor:
 
 
 def poses_in_frame(rotations: NDArray, shifts: NDArray, alignment: MapAlignment) -> tuple[NDArray, NDArray]:
-    """Poses under the map before the alignment, as poses under the map after it.
+    """Transform poses under the map before the alignment to poses under the aligned map.
 
-    What was at `p` is at `Q p + s` now: `A` becomes `A Q^T` (after the flip of the hand), and the centre of the new
-    frame is seen `(A Q^T s)` away from the old one's, against the sign of a shift.
+    The alignment moves a point `p` of the map to `Q p + s`. A rotation `A` becomes `A Q^T` (after the flip of the
+    hand), and a shift grows by the projection of `A Q^T s` on the image's plane.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From the particles' files to what inference sees: cropped, normalised, masked, in Fourier space, noise measured."""
+"""Preparation of images: crop, normalise, mask, transform to Fourier space, measure the noise."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ log = logging.getLogger(__name__)
 MASK_EDGE = 0.04
 """Width of the mask's soft edge, as a fraction of the box."""
 CHUNK_PIXELS = 2**24
+"""Pixels of raw images that are prepared at a time, which bounds the memory."""
 
 
 def circular_mask(box_size: int, radius: float, edge: float) -> Tensor:
-    """`(n, n)` soft circular mask: 1 within `radius`, falling to 0 as a raised cosine over `edge`, both in pixels."""
+    """Make a soft circular mask `(n, n)`: 1 within `radius`, then a raised cosine to 0 over `edge`, both in pixels."""
     axis = torch.arange(box_size) - box_size // 2
     distance = (axis[:, None].square() + axis.square()).sqrt()
     return raised_cosine_tensor(distance - radius, edge)
 
 
 class Interrupted(Exception):
-    """A long operation was broken off because its run has to end now."""
+    """Error that ends a long operation because its run has to end now."""
 
 
 class PreparedImages:
-    """The particles' images in Fourier space, and how they were made.
+    """The particles' images in Fourier space.
 
     Coefficients are divided by the box, so that background noise of unit variance a pixel has unit variance a
-    coefficient. Images that fit into `settings.cache` are prepared once; the rest anew whenever they are read.
+    coefficient. If all images fit into `settings.cache` they are prepared once; else, again whenever they are read.
 
     Parameters
     ----------
@@ -49,12 +50,12 @@ class PreparedImages:
     rows : Tensor
         `(n,)` rows of `particles` to use.
     device : torch.device
-        Where batches go.
+        Device of the batches.
     hurry : Event, optional
-        Once it is set, images are refused with `Interrupted` wherever `interruptions_allowed` says so: every operation
-        on many particles asks for them in parts.
+        Once it is set, reading images raises `Interrupted` within `interruptions_allowed`. Every operation on many
+        particles reads them in parts, and so ends soon.
     measure : bool
-        False: nothing is read yet. The noise stays 1, and each image is prepared when it is asked for.
+        False: read no images yet. The noise stays 1, and each image is prepared when it is read.
 
     Attributes
     ----------
@@ -86,7 +87,7 @@ class PreparedImages:
         self.pixel_size = self.extent / self.box_size
         self.points = fourier.half_plane(self.box_size)
         self.shell = fourier.shells(self.points)
-        # The smallest field of view has to show some background as well.
+        # Even the image with the smallest field of view has to show some background.
         side = min(float((particles.box_sizes * particles.pixel_sizes).min()), self.extent)
         radius = (settings.mask_radius or DEFAULT_MASK_RADIUS * side) / self.pixel_size
         self.mask_radius = min(radius, self.box_size * (0.5 - MASK_EDGE / 2))
@@ -105,7 +106,7 @@ class PreparedImages:
         return len(self.rows)
 
     def _fill(self) -> None:
-        """Measure the noise on all images (or a sample, where they are not kept), and keep what may be kept."""
+        """Measure the noise, and fill the cache if all images fit. Else, measure it on a sample of the images."""
         keeps = len(self) * len(self.points) * 8 <= self.settings.cache * 2**30
         count = len(self) if keeps else min(len(self), 5000)
         chosen = torch.arange(count) if keeps else torch.linspace(0, len(self) - 1, count).round().long()
@@ -121,8 +122,9 @@ class PreparedImages:
             weight.index_add_(0, self.shell, window * caught)
             if cache is not None:
                 cache[part] = fourier.to_half_plane(images * self.mask, self.points) / self.box_size
-        # The spectrum of windowed noise is divided by the window's power: what the noise has without the window. That,
-        # not the smaller variance of a masked coefficient, is what the likelihood of the pixels inside the mask wants.
+        # The spectrum of windowed noise over the window's power is the variance of the unmasked noise. The likelihood
+        # needs that; the smaller variance of masked coefficients makes posteriors too sharp (docs/benchmarks.md, The
+        # grid posterior).
         noise = power[1:] / weight[1:]
         if self.settings.noise == "white":
             noise = (power[1:].sum() / weight[1:].sum()).expand_as(noise)
@@ -133,9 +135,10 @@ class PreparedImages:
             log.info("images are not kept in memory: prepared anew in every epoch")
 
     def _caught(self) -> Tensor:
-        """`(points,)` share of the noise power in a windowed coefficient that is left when images were Fourier-cropped.
+        """Compute the share `(points,)` of the noise power that windowed coefficients keep after a Fourier crop.
 
-        A window spreads noise over neighbouring frequencies; from beyond the band nothing comes any more.
+        A window spreads noise over neighbouring frequencies. After the crop, no noise from beyond the box's
+        frequencies is left to be spread.
         """
         if not self.mixed and self.particles.box_sizes[0] == self.box_size:
             return torch.ones(len(self.points))
@@ -148,19 +151,19 @@ class PreparedImages:
 
     @property
     def chunk(self) -> int:
-        """Images to prepare at a time."""
+        """Number of images to prepare at a time."""
         return max(1, CHUNK_PIXELS // int(self.particles.box_sizes.max()) ** 2)
 
     def _cropped(self, raw: Tensor, box: int, pixel_size: float) -> Tensor:
-        """`(k, box, box)` raw images brought to the working box and pixel size."""
-        # Where images differ, all must lose the corners of their spectrum, or a unit of noise would not mean the same.
+        """Crop raw images `(k, box, box)` to the working box and pixel size."""
+        # If images differ in size, all must lose the corners of their spectrum, so that their noise is comparable.
         corners = self.mixed and box == self.box_size
         if abs(box * pixel_size - self.extent) < 1e-3 * pixel_size and not corners:
             return fourier.fourier_crop(raw, self.box_size)
-        # Another field of view: the transform is evaluated at the working box's own frequencies, as two small products.
+        # With another field of view, the transform is evaluated at the working box's frequencies by two small products.
         mean = raw.mean((-2, -1), keepdim=True)
         position = (torch.arange(box) - box // 2) * pixel_size / self.extent
-        inside = (position > -0.5 - 1e-6) & (position < 0.5 - 1e-6)  # what lies beyond would wrap around
+        inside = (position > -0.5 - 1e-6) & (position < 0.5 - 1e-6)  # Pixels beyond would wrap around.
         raw = (raw - mean) * (inside[:, None] & inside)
         frequency = torch.arange(-(self.box_size // 2) + 1, self.box_size // 2)
         wave = torch.polar(torch.ones(()), -2 * torch.pi * frequency[:, None] * position)  # (k, x)
@@ -170,21 +173,22 @@ class PreparedImages:
         return fourier.from_half_plane(spectrum[..., ky, kx] * scale, self.points, self.box_size) + mean
 
     def _background(self, rows: Tensor) -> Tensor:
-        """`(k, n, n)`, or `(1, n, n)` where all are the same: weight of each pixel as background.
+        """Compute each pixel's weight as background: `(k, n, n)`, or `(1, n, n)` if it is the same for all images.
 
-        That is outside the mask and, where an image's field of view is smaller than the working box, inside the image.
+        Background is outside the mask and, if an image's field of view is smaller than the working box, inside the
+        image.
         """
         indices = self.rows[rows].numpy()
         sides = torch.from_numpy(self.particles.box_sizes[indices] * self.particles.pixel_sizes[indices])
         if bool((sides > self.extent - self.pixel_size).all()):
             return 1 - self.mask[None]
         distance = (torch.arange(self.box_size) - self.box_size // 2).abs() * self.pixel_size
-        seen = distance < sides[:, None] / 2 - self.pixel_size  # (k, n); the last pixel rings
+        seen = distance < sides[:, None] / 2 - self.pixel_size  # (k, n), without the last pixel, which rings
         return (1 - self.mask) * (seen[:, None] & seen[:, :, None])
 
     @contextlib.contextmanager
     def interruptions_allowed(self) -> Iterator[None]:
-        """Let images be refused with `Interrupted` once the run is in a hurry, for as long as this lasts."""
+        """Allow `Interrupted` within this context, once a fast shutdown is requested."""
         before, self.interruptible = self.interruptible, True
         try:
             yield
@@ -192,12 +196,12 @@ class PreparedImages:
             self.interruptible = before
 
     def check(self) -> None:
-        """Raise `Interrupted` if the run is in a hurry and what is going on may be interrupted."""
+        """Raise `Interrupted` if a fast shutdown is requested and the present operation may be interrupted."""
         if self.interruptible and self.hurry is not None and self.hurry.is_set():
             raise Interrupted
 
     def normalised(self, rows: Tensor) -> Tensor:
-        """`(k, n, n)` images of the working box, background of zero mean and unit variance."""
+        """Read images `(k, n, n)` of the working box, with a background of zero mean and unit variance."""
         indices = self.rows[rows].numpy()
         images = torch.empty(len(rows), self.box_size, self.box_size)
         kinds = np.stack((self.particles.box_sizes[indices], self.particles.pixel_sizes[indices]), axis=-1)
@@ -222,7 +226,7 @@ class PreparedImages:
         return -images if self.settings.invert_contrast else images
 
     def coefficients(self, rows: Tensor, count: int | None = None) -> Tensor:
-        """`(b, p)` complex: the first `count` points of some images, on the device.
+        """Read the first `count` coefficients of some images, `(b, p)` complex, on the device.
 
         Parameters
         ----------
@@ -240,11 +244,14 @@ class PreparedImages:
         return torch.cat(parts).to(self.device)
 
     def ctf(self, rows: Tensor, count: int | None = None) -> Tensor:
-        """`(b, p)` factor of the model: the CTF, its square (premultiplied images), or its size (phase-flipped)."""
+        """Compute the CTF factor of the forward model `(b, p)`; see `ctf_at`."""
         return self.ctf_at(rows, self.points[:count].to(self.device))
 
     def ctf_at(self, rows: Tensor, points: Tensor) -> Tensor:
-        """`(b, p)` factor of the model at any `(p, 2)` points, or at `(b, p, 2)` points of each image's own."""
+        """Compute the CTF factor `(b, p)` at points `(p, 2)`, or at each image's own points `(b, p, 2)`.
+
+        It is the CTF, its square for premultiplied images, or its absolute value for phase-flipped ones.
+        """
         if self.ctf_parameters is None:
             return torch.ones(len(rows), points.shape[-2], device=self.device)
         values = ctf(self.ctf_parameters[rows].to(self.device), points, self.extent)
@@ -253,5 +260,5 @@ class PreparedImages:
         return values.abs() if self.particles.phase_flipped else values
 
     def batches(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-        """Rows of one epoch in random order, `(size,)` at a time."""
+        """Draw a random order of the images for one epoch, and return it in parts `(size,)`."""
         yield from torch.randperm(len(self), generator=generator).split(size)

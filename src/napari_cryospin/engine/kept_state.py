@@ -1,4 +1,4 @@
-"""State that is saved and loaded by the fields of its dataclass: a new field is kept without being named twice."""
+"""State that is saved and loaded by the fields of its dataclass, so that a new field is stored without further code."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class KeptState:
         return state
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device | str = "cpu") -> None:
-        """Take over what `state_dict` returned; it is copied.
+        """Load what `state_dict` returned; it is copied.
 
         Parameters
         ----------
         state : Mapping
             One value a field.
         device : torch.device
-            Where tensors go for which there is none now; the others stay on their device.
+            Device of tensors whose field holds no tensor now; the others stay on their device.
 
         Raises
         ------
@@ -53,7 +53,7 @@ def saved(value: Any) -> Any:
 
 
 def loaded(present: Any, state: Any, device: torch.device | str = "cpu") -> Any:
-    """Return the value that `saved` made `state` of. `present`, a value of the same kind, is left as it is."""
+    """Return the value that `saved` made `state` of. `present`, a value of the same kind, is not changed."""
     if dataclasses.is_dataclass(present) and not isinstance(present, type):
         return dataclasses.replace(present, **_loaded_fields(present, state, device))
     if isinstance(state, Tensor):

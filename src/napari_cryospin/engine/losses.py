@@ -1,4 +1,4 @@
-"""How well a candidate explains an image, and who wins."""
+"""Errors of candidates, the choice of the winner, and the loss that teaches the heads."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 Loss = Literal["squared", "absolute"]
 
 SHIFT_TEACHING = 0.3
-"""Weight of shifts beside rotations in teaching, where both are of the order of 1: with more, the nearest head is the
-one of the nearest shift, and rotations are learned later."""
+"""Weight of the squared shift distance beside the squared rotation distance, both of the order of 1. With a larger
+weight, the nearest head is the one with the nearest shift, whatever its rotation (docs/method.md, Why it is fast)."""
 
 
 def image_errors(predicted: Tensor, images: Tensor, weights: Tensor, loss: Loss = "squared") -> Tensor:
@@ -38,12 +38,12 @@ def image_errors(predicted: Tensor, images: Tensor, weights: Tensor, loss: Loss 
     square = difference.real.square() + difference.imag.square()
     if loss == "squared":
         return square @ weights
-    # The tiny constant keeps the derivative of the root finite where an image is met exactly.
+    # The small constant keeps the derivative of the root finite where the difference is 0.
     return ((square * weights) + 1e-12).sqrt().mean(-1)
 
 
 def winner_takes_all(errors: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the smallest error of each image and which candidate has it (Eqs 5, 6): two tensors `(b,)`."""
+    """Find the smallest error of each image and the number of its candidate, two tensors `(b,)` (paper, Eqs 5, 6)."""
     best, winner = errors.min(dim=-1)
     return best, winner
 
@@ -51,13 +51,13 @@ def winner_takes_all(errors: Tensor) -> tuple[Tensor, Tensor]:
 def teaching_loss(rotations: Tensor, shifts: Tensor, targets: Tensor, target_shifts: Tensor, extent: float) -> Tensor:
     """Compute the mean squared distance of a pose from the nearest head's proposal (not in the paper).
 
-    This is multi-choice learning. Of a pose and its mates the one nearest to a head is what is taught: which of them
-    was drawn is chance, and heads that are pulled to and fro between mates hardly learn.
+    This is multi-choice learning. Of a pose and its mates, the one nearest to a head is the target. Which of them was
+    drawn is chance, and heads that are pulled from one mate to another hardly learn (docs/method.md, Why it is fast).
 
     Parameters
     ----------
     rotations, shifts : Tensor
-        `(b, m, 3, 3)`, `(b, m, 2)` what the heads propose.
+        `(b, m, 3, 3)`, `(b, m, 2)` candidates of the heads.
     targets : Tensor
         `(b, k, 3, 3)` rotations that explain an image equally well.
     target_shifts : Tensor

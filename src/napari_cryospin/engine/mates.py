@@ -1,14 +1,14 @@
-"""Near-symmetries: the poses that a map almost cannot tell apart, and how the images tell them apart after all.
+"""The test of mates: for each particle, the choice between poses that a near-symmetry of the map makes nearly equal.
 
 If a map looks nearly the same after a rotation `Q`, then `A` and its mate `A Q` explain an image nearly equally well,
 and reconstructions settle with a share of the particles at the wrong mate. The volume is then an average over both, and
-each image, being part of that average, votes for where it already is. Two things break the tie: the images of one fold
-are compared with a volume made from the other fold alone, so that none votes for itself; and the folds take turns, so
-that a small chance difference between the mates grows from turn to turn.
+each image is a part of that average, which favours the pose that the image already has. Two measures remove this bias.
+The images of one fold are compared with a volume made from the other fold alone, so that no image is compared with
+itself. And the folds take turns, so that a small difference between the mates grows from turn to turn.
 
-As long as mates differ by a few nats only, one of them is drawn with its probability. Always the best would sort the
-particles of an exactly symmetric map by chance, and what it sorts by then grows as well: a map with copies unlike each
-other, each made of other views.
+As long as mates differ by a few nats only, one of them is drawn with its probability. Always taking the best would sort
+the particles of an exactly symmetric map by chance, and the chance difference would grow as well: the map's copies
+would become different, each made of other view directions (docs/method.md, Near-symmetries).
 """
 
 from __future__ import annotations
@@ -32,29 +32,30 @@ from napari_cryospin.models.wiener_volume import WienerVolume
 log = logging.getLogger(__name__)
 
 MATES_SETTLED_SHARE = 0.005
-"""Share of particles that still change below which the test is over."""
+"""Share of particles that change in a round, below which the test is over."""
 MOST_MATE_ROUNDS = 6
-"""Rounds of the test at most."""
+"""Largest number of rounds of the test."""
 ALIKE_MATES = 5.0
-"""Nats by which the best mate must be ahead, in the mean, for mates to be told apart (docs/method.md)."""
+"""Mean lead of the best mate over the next, nats, below which mates are alike (docs/method.md, Near-symmetries)."""
 GROWING_DIFFERENCE = 1.5
-"""Factor by which alike mates must differ more than in the round before; if they do not, the symmetry is exact."""
+"""Factor by which the lead of alike mates must grow from one round to the next; if it grows less, the symmetry is exact
+(docs/method.md, Near-symmetries)."""
 MOST_MATES = 3
-"""Mates that are tested: each costs as much as a refinement of all poses."""
+"""Largest number of mates that are tested; each costs as much as a refinement of all poses."""
 
 
 @dataclass
 class MateTally(KeptState):
-    """What the rounds so far have shown.
+    """Tally of the rounds so far.
 
     Attributes
     ----------
     over : bool
-        No further round is wanted.
+        Whether the test is over.
     rounds : int
-        Rounds made.
+        Number of rounds made.
     difference : float
-        Nats by which the best mate was ahead of the next in the last round, mean over the particles.
+        Lead of the best mate over the next in the last round, nats, mean over the particles.
     """
 
     over: bool = False
@@ -72,20 +73,20 @@ class MateTally(KeptState):
 
 
 class MateTest:
-    """Tests every particle's mates, round after round, until they are settled."""
+    """Test of every particle's mates, in rounds until few particles change."""
 
     def __init__(self, fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewtonPoses) -> None:
         self.fit, self.step, self.poses = fit, step, poses
         self.tally = MateTally()
 
     def run(self) -> dict[str, float]:
-        """Make one round over both folds. The volume's sums are then those of the poses that were kept.
+        """Make one round over both folds. The volume's sums are then those of the chosen poses.
 
         Returns
         -------
         dict
-            mates: how many; where there are any, mates_changed: share of the particles whose pose became a mate's;
-            mates_apart: nats by which the best mate is ahead of the next.
+            mates: their number. If there are any, mates_changed: share of the particles that changed to a mate;
+            mates_apart: mean lead of the best mate over the next, nats.
         """
         fit, volume = self.fit, self.fit.volume
         if not self.tally.rounds:
@@ -107,12 +108,12 @@ class MateTest:
         return {"mates": float(len(mates)), "mates_changed": changed / len(fit), "mates_apart": self.tally.difference}
 
     def _compare(self, rows: Tensor, mates: Tensor, lattices: Tensor) -> tuple[int, Tensor]:
-        """Refine each particle at its pose and at its mates, and keep one.
+        """Refine each particle at its pose and at its mates, and store one of them.
 
         Returns
         -------
         changed, apart
-            How many particles changed, and by how many nats `(b,)` the best is ahead of the next.
+            Number of particles that changed, and the lead `(b,)` of the best over the next, nats.
         """
         fit = self.fit
         batch, steps = fit.batch(rows, min(fit.band.now, MATES_BAND)), fit.settings.schedule.pose_steps

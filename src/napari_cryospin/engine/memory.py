@@ -1,7 +1,7 @@
-"""How much memory a run takes, told from its settings; without torch, since it is asked before a run.
+"""Estimates of a run's memory from its settings; without torch, since the check before a run reads them.
 
-What the engine keeps and works with is counted here, beside it. The estimate was compared with the peaks of whole runs
-(docs/benchmarks.md#memory).
+The formulas count the engine's data, and so belong beside the engine. The estimates were compared with the peaks of
+whole runs (docs/benchmarks.md, Memory).
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from napari_cryospin.settings import Settings
 
 BYTES_IN_GIB = 2.0**30
 PROGRAM_MEMORY = 0.7
-"""GiB of Python with all that a run loads, and of the work on a batch apart from the encoder; as measured."""
+"""GiB of Python with all modules of a run, and of the work on a batch apart from the encoder; as measured."""
 COEFFICIENT_BYTES = 8
 """Bytes of one Fourier coefficient of a prepared image (complex64)."""
 LATTICE_NUMBER_BYTES = 4
 """Bytes of one number at a point of a volume's lattice (float32)."""
 LATTICE_NUMBERS = {
-    # Mantissa and exponent; of each its value, its gradient and Adam's two moments.
+    # Mantissa and exponent each have a value, a gradient and Adam's two moments.
     "adam": 2 * 4,
-    # Two sums of each fold, four lattices of the map and its derivatives, and as many numbers again to work with.
+    # Two folds have two sums each, the map and its derivatives four lattices; as many numbers again are intermediate.
     "wiener": 2 * (4 + 4),
 }
-"""Numbers that a volume holds for each point of its lattice while it is updated; by `volume_update`."""
+"""Numbers that a volume holds for each point of its lattice while it is updated, by `volume_update`."""
 ENCODER_BYTES = {"small": 600, "vgg16": 2400}
-"""Bytes for each pixel of an image that goes through the encoder, all layers together, as measured; by trunk."""
+"""Bytes for each pixel of an image in the encoder, all layers together, as measured; by trunk."""
 
 
 def data_memory(count: int, box: int, settings: Settings) -> float:
-    """Estimate what prepared images and volumes take, in GiB.
+    """Estimate the memory of prepared images and volumes, in GiB.
 
-    Images are kept as half planes of their transforms, all of them or none (`PreparationSettings.cache`). Each half set
-    has a volume of its own.
+    Images are stored as half planes of their transforms, all of them or none (`PreparationSettings.cache`). Each half
+    set has a volume of its own.
 
     Parameters
     ----------
     count
-        Particles used.
+        Number of particles used.
     box
         Working box, in pixels.
     settings
@@ -51,19 +51,19 @@ def data_memory(count: int, box: int, settings: Settings) -> float:
 
 
 def image_memory(count: int, box: int) -> float:
-    """Estimate what `count` images take as half planes of a working box in pixels, in GiB."""
+    """Estimate the memory of `count` images as half planes of a working box in pixels, in GiB."""
     points = math.pi * (box / 2) ** 2 / 2
     return count * points * COEFFICIENT_BYTES / BYTES_IN_GIB
 
 
 def volume_memory(box: int, settings: Settings) -> float:
-    """Estimate what one volume takes at a working box in pixels, while it is updated, in GiB."""
+    """Estimate the memory of one volume during its update, for a working box in pixels, in GiB."""
     points = (settings.volume.padding * box + 1) ** 3
     return LATTICE_NUMBERS[settings.volume.volume_update] * LATTICE_NUMBER_BYTES * points / BYTES_IN_GIB
 
 
 def encoder_memory(count: int, box: int, settings: Settings) -> float:
-    """Estimate what a batch takes on its way through the encoder and back, in GiB; parameters as of `data_memory`."""
+    """Estimate the memory of one training step of the encoder, in GiB; parameters as of `data_memory`."""
     if not DESCRIPTIONS[settings.method].uses_encoder:
         return 0.0
     batch = min(count, settings.schedule.batch_size, settings.encoder.encoder_batch)
@@ -72,5 +72,5 @@ def encoder_memory(count: int, box: int, settings: Settings) -> float:
 
 
 def run_memory(count: int, box: int, settings: Settings) -> float:
-    """Estimate what a run takes in all, in GiB; parameters as of `data_memory`."""
+    """Estimate the memory of a whole run, in GiB; parameters as of `data_memory`."""
     return PROGRAM_MEMORY + data_memory(count, box, settings) + encoder_memory(count, box, settings)

@@ -1,7 +1,7 @@
 """The table of methods: a method is one row that names its parts.
 
-`napari_cryospin.methods` says of each method what settings, command line and window need to know, without torch; a row
-here adds the parts that compute. To add a method, `register` one row: settings, flags and forms then offer it.
+`napari_cryospin.methods` describes each method for settings, command line and window, without torch; a row here adds
+the parts that compute. To add a method, `register` one row: settings, flags and forms then offer it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from napari_cryospin.settings import VolumeSettings
 
 
 def heads_and_sample(fit: Fit) -> list[Proposer]:
-    """Make the heads and, where the settings ask for it, the pose drawn from the posterior."""
+    """Make the proposers of the heads and, if the settings ask for it, of the posterior sample."""
     return [Heads(fit), *([PosteriorSample(fit)] if fit.settings.posterior.posterior_sample else [])]
 
 
 def sample_alone(fit: Fit) -> list[Proposer]:
-    """Make the pose drawn from the posterior the only candidate."""
+    """Make the proposer of the posterior sample, without heads."""
     return [PosteriorSample(fit)]
 
 
 POSE_UPDATES: dict[str, Callable[[Fit[Any]], Stage]] = {"adam": GradientDecoding, "gauss-newton": ClosedFormDecoding}
-"""The second stage, by the setting `pose_update`."""
+"""Classes of the second stage, by the setting `pose_update`."""
 
 
 def direct_refinement(fit: Fit) -> Stage:
@@ -44,22 +44,22 @@ def direct_refinement(fit: Fit) -> Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A way of reconstructing, as its parts.
+    """A method as its parts.
 
     Attributes
     ----------
     description : MethodDescription
-        Name, help and what the method asks of the settings.
+        Name, help and requirements on the settings.
     proposers : callable
-        From a fit to what proposes poses in its first stage.
+        Maker of a fit's proposers in the first stage.
     volume_step : callable
-        From a fit to how its volume is learned in the first stage.
+        Maker of a fit's volume step in the first stage.
     band_schedule : callable
-        From the settings of the volume to how the band grows in the first stage.
+        Maker of the first stage's band schedule from the settings of the volume.
     switch : callable, optional
-        From the settings of the schedule to the policy that decides on the switch; None: there is no second stage.
+        Maker of the switch policy from the settings of the schedule; None: there is no second stage.
     second_stage : callable
-        From a fit to its second stage.
+        Maker of a fit's second stage.
     """
 
     description: MethodDescription
@@ -82,7 +82,7 @@ METHODS: dict[str, Method] = {}
 
 
 def register(method: Method) -> None:
-    """Add a method to the table. From here on its name is an admitted setting.
+    """Add a method to the table. Its name is then a valid setting.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def register(method: Method) -> None:
 
 
 def unregister(name: str) -> None:
-    """Take a method out of the table."""
+    """Remove a method from the table."""
     del METHODS[name]
     descriptions.withdraw(name)
 

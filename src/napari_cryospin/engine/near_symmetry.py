@@ -12,21 +12,22 @@ from napari_cryospin.geometry.so3 import exponential_map, rotation_distance
 from napari_cryospin.geometry.so3_grid import grid_rotations
 
 SMALLEST_MATE_TURN = 40.0
-"""Mates are further apart than this, degrees: nearer ones are in reach of local refinement."""
+"""Least turn of a near-symmetry, degrees; local refinement reaches nearer mates by itself."""
 SELF_CORRELATION = 0.75
-"""Self-correlation of the map from which a rotation counts as a near-symmetry."""
+"""Least self-correlation of the map, without unit, for a rotation to be a near-symmetry."""
 COMPARED_POINTS = 800
-"""Points in Fourier space, drawn at random, at which a map is compared with itself."""
+"""Number of random points in Fourier space at which a map is compared with itself."""
 MOST_SYMMETRIES = 11
-"""Largest number of rotations: as many as C12 and D6 have."""
+"""Largest number of rotations: as many as C12 and D6 have, apart from the identity."""
 COARSE_SYMMETRY_BAND, MOST_PEAKS = 6, 16
-"""Shells whose peaks a grid of 15 degrees cannot miss, and how many of these peaks are looked at closely."""
+"""Shells that are compared on the grid of 15 degrees, which cannot miss their peaks, and the largest number of peaks
+that are refined."""
 FAINTEST_PEAK = 0.3
-"""Self-correlation on the coarse grid below which there is no peak to look at."""
+"""Least self-correlation on the coarse grid, without unit, for a peak to be refined."""
 PEAK_REACH, PEAK_STEP = 12.0, 3.0
-"""A peak is looked at closely within this turn about each of three axes, in such steps, degrees."""
+"""Largest turn about each of three axes, and its step, in the refinement of a peak, degrees."""
 SYMMETRY_BAND = 10
-"""Shells that are compared, at most: what only finer detail tells apart is near."""
+"""Largest number of shells that are compared: maps that only finer shells distinguish count as nearly the same."""
 
 
 @dataclass(eq=False)
@@ -36,7 +37,7 @@ class NearSymmetries(KeptState):
     Attributes
     ----------
     rotations : Tensor
-        `(m, 3, 3)`; none as long as the band is not as far as it goes before the switch.
+        `(m, 3, 3)`; empty until the band is at its largest before the switch.
     """
 
     rotations: Tensor
@@ -55,9 +56,9 @@ def near_symmetries(hartley: Tensor, padding: int, band: int, most: int = MOST_S
     hartley : Tensor
         `(G, G, G)` lattice.
     padding : int
-        Its oversampling.
+        Oversampling of the lattice.
     band : int
-        Shells that the map has; no more than `SYMMETRY_BAND` are compared.
+        Shells of the map; no more than `SYMMETRY_BAND` of them are compared.
     most : int
         Largest number of rotations to return.
 
@@ -92,12 +93,12 @@ def with_mates(rotations: Tensor, symmetries: Tensor) -> Tensor:
 
 
 def _large(rotations: Tensor) -> Tensor:
-    """Keep those of `(r, 3, 3)` rotations that turn far enough."""
+    """Select the rotations of `(r, 3, 3)` that turn by more than `SMALLEST_MATE_TURN`."""
     return rotations[rotation_distance(rotations, torch.eye(3, device=rotations.device)) > SMALLEST_MATE_TURN]
 
 
 def _peaks(rotations: Tensor, correlation: Tensor, most: int) -> list[Tensor]:
-    """Find the best rotations `(3, 3)`, apart from each other."""
+    """Find the rotations `(3, 3)` of largest correlation that lie apart from each other."""
     left = correlation.clone()
     peaks: list[Tensor] = []
     while len(peaks) < most and float(left.max()) > FAINTEST_PEAK:
@@ -107,7 +108,7 @@ def _peaks(rotations: Tensor, correlation: Tensor, most: int) -> list[Tensor]:
 
 
 def _self_correlation(hartley: Tensor, padding: int, band: int, rotations: Tensor) -> Tensor:
-    """Correlate the map with itself as turned by rotations `(r, 3, 3)`, shells from the third on: `(r,)`."""
+    """Correlate the map with itself turned by rotations `(r, 3, 3)`, in the shells from the third on: `(r,)`."""
     generator = torch.Generator().manual_seed(0)
     directions = torch.nn.functional.normalize(torch.randn(COMPARED_POINTS, 3, generator=generator), dim=-1)
     radii = 3 + (band - 3) * torch.rand(COMPARED_POINTS, 1, generator=generator) ** (1 / 3)

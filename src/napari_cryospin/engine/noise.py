@@ -1,4 +1,4 @@
-"""The noise that images are weighed with."""
+"""The noise variance by which images are weighted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from napari_cryospin.engine.kept_state import CONSTANT, KeptState
 
 RESIDUAL_RATE = 0.3
-"""How far what a batch leaves unexplained moves the running mean of it."""
+"""Weight of a batch in the running mean of the residual, without unit."""
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Noise(KeptState):
     shell : Tensor
         `(points,)` int64, shell of each half-plane point.
     residual : Tensor
-        `(shells,)` what the volume leaves unexplained; 0 where nothing was observed yet.
+        `(shells,)` variance that the volume leaves unexplained; 0 where no image was observed yet.
     """
 
     background: Tensor = field(metadata=CONSTANT)
@@ -38,10 +38,9 @@ class Noise(KeptState):
 
     @property
     def variance(self) -> Tensor:
-        """Variance `(shells,)` that images are weighed with.
+        """Variance `(shells,)` by which images are weighted: the background's or, where larger, the residual.
 
-        It is what the volume does not explain where that is larger than the background: a poor volume is not to be
-        believed.
+        A large residual flattens the posteriors while the volume is poor (docs/method.md, Why it is fast).
         """
         return torch.maximum(self.background, self.residual)
 
@@ -54,7 +53,7 @@ class Noise(KeptState):
         return 1 / self.background[self.shell[:count]]
 
     def observe(self, images: Tensor, models: Tensor) -> None:
-        """Update what the volume leaves unexplained from images `(b, p)` and their best models `(b, p)`."""
+        """Update the residual from images `(b, p)` and their best models `(b, p)`."""
         power = (images - models).abs().square().mean(0)
         shell = self.shell[: len(power)]
         sums = torch.zeros_like(self.residual).index_add_(0, shell, power)

@@ -16,7 +16,7 @@ from napari_cryospin.geometry.so3 import exponential_map
 from napari_cryospin.physics.slicing import central_slices, shift_phases
 
 LARGEST_STEP_TURN = 0.15
-"""Largest rotation in one step, radian: about the spacing of the coarsest grid that a pose comes from."""
+"""Largest rotation in one step, radian: 8.6 degrees, about half of the spacing of the 15 degree grid of poses."""
 LEAST_PROMISE = 0.01
 """Nats that a step has to promise: a pose that is nearer to its optimum than that (0.14 of its uncertainty) stays."""
 FIRST_DAMPING = 2e-2
