@@ -1,1 +1,1 @@
-"""Which file? One format a module, reader and writer together."""
+"""Files that are read and written: one module for each format, with its reader and its writer."""

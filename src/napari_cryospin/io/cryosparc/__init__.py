@@ -1,1 +1,1 @@
-"""cryoSPARC's files: .cs tables and .csg groups."""
+"""Files of cryoSPARC: tables of particles (.cs) and result groups (.csg)."""

@@ -1,1 +1,1 @@
-"""RELION's STAR files: text, tables, optics groups, particles."""
+"""STAR files of RELION: their text, tables, optics groups and particles."""
