@@ -1,1 +1,1 @@
-"""Where does a run live? Its folder, its messages and records, and who drives or watches it."""
+"""The folder of a run: messages and records in it, and ways to start and to watch a run through it."""
