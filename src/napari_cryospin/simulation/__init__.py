@@ -1,1 +1,1 @@
-"""What would images look like? Particles with known poses, in memory and as files."""
+"""Simulated particles with known poses, in memory and as files."""
