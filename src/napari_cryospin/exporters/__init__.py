@@ -1,1 +1,1 @@
-"""How do other programs read it? One module and one row of a table for each of them."""
+"""Export of a run's results for other programs. Each program has a row in the table of exporters."""
