@@ -17,6 +17,7 @@ import tyro
 from napari_cryospin.cli.console import RefusedFlagsError, error_text, preset_in, print_line
 
 PROGRAM_NAME = "napari-cryospin"
+"""Name of the program and of its package."""
 
 COMMANDS = {
     "inspect": ("inputs", "what is in a particle file, and whether a run is possible"),
@@ -30,10 +31,10 @@ COMMANDS = {
     "simulate": ("simulation", "particles with known poses from a map"),
     "demo": ("demo", "simulate, reconstruct and compare, in a minute"),
 }
-"""Command -> module of this package, and what the command does. The function is named after it: run_command, say."""
+"""Command -> its module in this package, and what it does. Its function is named after it, such as `run_command`."""
 
 BAD_INPUT = (ValueError, OSError, RefusedFlagsError)
-"""Errors that mean bad input or an impossible request: one line on stderr, no traceback."""
+"""Errors that mean bad input or an impossible request; they are printed as one line on stderr, without a traceback."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,12 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        What follows the program's name. Default: the arguments of this process.
+        Arguments after the program's name. Default: those of this process.
 
     Returns
     -------
     int
-        Exit status: 0 done, 1 failed under way, 2 bad input or an impossible request, 130 stopped by Ctrl-C.
+        Exit status: 0 if the command succeeded, 1 if it failed under way, 2 for bad input or an impossible request,
+        130 if it was stopped by Ctrl-C.
     """
     try:
         return obey(list(sys.argv[1:] if arguments is None else arguments))
@@ -81,7 +83,7 @@ def obey(arguments: list[str]) -> int:
 
 
 def function_of(name: str, arguments: Sequence[str]) -> Callable[..., int]:
-    """Find the function behind a command; if it takes settings, bind those of the preset that the arguments name."""
+    """Return the function of a command; if it takes settings, those of the preset in the arguments are its default."""
     module = importlib.import_module(f"napari_cryospin.cli.{COMMANDS[name][0]}")
     function: Callable[..., Any] = getattr(module, f"{name}_command")
     if "settings" in inspect.signature(function).parameters:
@@ -92,7 +94,7 @@ def function_of(name: str, arguments: Sequence[str]) -> Callable[..., int]:
 
 
 def usage() -> str:
-    """Write the list of commands."""
+    """Return the list of commands as text."""
     lines = [f"usage: {PROGRAM_NAME} COMMAND ...", ""]
     lines += [f"  {name:10} {text}" for name, (_, text) in COMMANDS.items()]
     hint = f"`{PROGRAM_NAME} COMMAND --help` shows a command's options, with units and defaults."
