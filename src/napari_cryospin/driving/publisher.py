@@ -41,8 +41,8 @@ class Budget:
     def __init__(self, share: float) -> None:
         self.share = share
         self.started = time.monotonic()
-        self.spent = 0.0  # s
-        self.costs: dict[str, float] = {}  # s, last cost of each kind
+        self.spent = 0.0  # Seconds.
+        self.costs: dict[str, float] = {}  # Last cost of each kind of work, seconds.
 
     def admits(self, kind: str) -> bool:
         """Return whether one more piece of work of this kind, at the cost of the last one, stays within the share."""
@@ -97,10 +97,10 @@ class Publisher:
         self.budget = Budget(SHARE - COMPARING if reconstruction.half_sets is not None else SHARE)
         self.started = time.monotonic() - elapsed
         self.last = dict.fromkeys(("status", "snapshot", "history"), -math.inf) | {"checkpoint": time.monotonic()}
-        self.newest: dict[str, float] = {}  # newest value of every metric
-        self.losses: list[float] = []  # losses since the last line of metrics
-        self.shown: tuple[int, Stage] | None = None  # step and stage of the last snapshot
-        self.kept = -1  # epoch of the last stored record
+        self.newest: dict[str, float] = {}  # Newest value of every metric.
+        self.losses: list[float] = []  # Losses since the last line of metrics.
+        self.shown: tuple[int, Stage] | None = None  # Step and stage of the last snapshot.
+        self.kept = -1  # Epoch of the last stored record.
 
     @property
     def elapsed(self) -> float:

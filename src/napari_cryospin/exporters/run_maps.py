@@ -21,7 +21,7 @@ from napari_cryospin.runs.folder import RunFolder
 RESULT_MAPS = ("map", "map_filtered", "map_sharpened", "half_map_1", "half_map_2", "mask")
 """Names of maps in results/, without suffix."""
 PRIMARY_MAPS = {"sharpened": "map_sharpened", "filtered": "map_filtered", "unfiltered": "map"}
-"""What was done to a map -> its name in results/; the first that a run has is shown and deposited by default."""
+"""Kind of a map -> its name in results/. By default, the first one that a run has is shown and deposited."""
 FIGURES = "postprocess.json"
 """Name of the file in results/ with the figures of the maps."""
 

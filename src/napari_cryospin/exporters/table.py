@@ -24,7 +24,7 @@ class Exporter:
     """A row of the table: one program for which a run can be exported."""
 
     label: str
-    """What is written, in a few words."""
+    """Short name of the files that are written, for lists and for the help."""
     detail: str
     """Description of the files that are written."""
     suffix: str

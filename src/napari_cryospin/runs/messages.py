@@ -39,7 +39,7 @@ class Command:
     """A request to a run, which obeys it, or refuses it with a reason, between two steps."""
 
     kind: CommandKind
-    """What the run is to do."""
+    """Kind of the request."""
     reason: str = "by hand"
     """Reason for the request, which a switch repeats in its event."""
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
@@ -56,7 +56,7 @@ class Event:
     """Something that happened in a run, at a step."""
 
     kind: EventKind
-    """What happened."""
+    """Kind of the event."""
     step: int
     """Number of steps done then."""
     detail: Mapping[str, Any] = field(default_factory=dict)
