@@ -63,7 +63,7 @@ class MapPicture:
     mesh: Mesh | None = None
     """Surface at the contour; None: no surface is drawn."""
     note: str = ""
-    """What the user must know about this map."""
+    """Note for the user about this map."""
 
     @property
     def level(self) -> float:

@@ -60,7 +60,7 @@ def orientations_at(
     folder, moment
         The run, and the moment.
     half
-        Half set, 1 or 2. Default: the first, where there are any.
+        Half set, 1 or 2. Default: the first, if there are half sets.
     resolution
         Angstrom: the shell of Fourier space at which the sampling is computed. Default: half of Nyquist.
 

@@ -43,7 +43,7 @@ class RunView:
     run
         Folder of the run.
     truth
-        File with true poses of its particles (.star), where there is one.
+        File with true poses of its particles (.star), if there is one.
 
     Raises
     ------
@@ -53,7 +53,7 @@ class RunView:
     Notes
     -----
     `epoch` is the number of epochs that were finished. Its default is the newest state of the run: the newest
-    snapshot, or the newest epoch of the history where there is no snapshot. Not all epochs are kept; see `epochs`.
+    snapshot, or the newest epoch of the history if there is no snapshot. Not all epochs are kept; see `epochs`.
     """
 
     def __init__(self, run: RunFolder | Path | str, truth: Path | str | None = None) -> None:
@@ -266,7 +266,7 @@ class RunView:
             Whether to return mean rotation errors in degrees, for which the truth must be known, instead of the per
             cent of a cell's particles that each head won.
         half
-            Half set, 1 or 2; each has an encoder of its own. Default: the first, where there are any.
+            Half set, 1 or 2; each has an encoder of its own. Default: the first, if there are half sets.
 
         Raises
         ------
@@ -308,7 +308,7 @@ class RunView:
         epoch
             One of `epochs`. Default: the newest state.
         half
-            Half set, 1 or 2; each has a frame of its own. Default: the first, where there are any.
+            Half set, 1 or 2; each has a frame of its own. Default: the first, if there are half sets.
 
         Raises
         ------
