@@ -1,4 +1,4 @@
-"""The command line: a table of commands. The module of a command is imported when the command is run."""
+"""The command line, as a table of commands. The module of a command is imported when the command is run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import tyro
 from napari_cryospin.cli.console import RefusedFlagsError, error_text, preset_in, print_line
 
 PROGRAM_NAME = "napari-cryospin"
-"""Name of the program and of its package."""
 
 COMMANDS = {
     "inspect": ("inputs", "what is in a particle file, and whether a run is possible"),
@@ -31,7 +30,7 @@ COMMANDS = {
     "simulate": ("simulation", "particles with known poses from a map"),
     "demo": ("demo", "simulate, reconstruct and compare, in a minute"),
 }
-"""Command -> its module in this package, and what it does. Its function is named after it, such as `run_command`."""
+"""Command -> module of this package, and what the command does. Its function has its name: `run_command` for `run`."""
 
 BAD_INPUT = (ValueError, OSError, RefusedFlagsError)
 """Errors that mean bad input or an impossible request; they are printed as one line on stderr, without a traceback."""
@@ -43,13 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        Arguments after the program's name. Default: those of this process.
+        Arguments after the program's name. Default: the arguments of this process.
 
     Returns
     -------
     int
-        Exit status: 0 if the command succeeded, 1 if it failed under way, 2 for bad input or an impossible request,
-        130 if it was stopped by Ctrl-C.
+        Exit status: 0 done, 1 failed under way, 2 bad input or an impossible request, 130 stopped by Ctrl-C.
     """
     try:
         return obey(list(sys.argv[1:] if arguments is None else arguments))
@@ -83,7 +81,7 @@ def obey(arguments: list[str]) -> int:
 
 
 def function_of(name: str, arguments: Sequence[str]) -> Callable[..., int]:
-    """Return the function of a command; if it takes settings, those of the preset in the arguments are its default."""
+    """Find the function behind a command; if it takes settings, bind those of the preset that the arguments name."""
     module = importlib.import_module(f"napari_cryospin.cli.{COMMANDS[name][0]}")
     function: Callable[..., Any] = getattr(module, f"{name}_command")
     if "settings" in inspect.signature(function).parameters:
@@ -94,7 +92,7 @@ def function_of(name: str, arguments: Sequence[str]) -> Callable[..., int]:
 
 
 def usage() -> str:
-    """Return the list of commands as text."""
+    """Write the list of commands."""
     lines = [f"usage: {PROGRAM_NAME} COMMAND ...", ""]
     lines += [f"  {name:10} {text}" for name, (_, text) in COMMANDS.items()]
     hint = f"`{PROGRAM_NAME} COMMAND --help` shows a command's options, with units and defaults."

@@ -1,1 +1,1 @@
-"""Export of a run's results for other programs. Each program has a row in the table of exporters."""
+"""The writers of results for other programs. Each program has one module here, and one row of a table that names it."""

@@ -1,1 +1,1 @@
-"""Files that are read and written: one module for each format, with its reader and its writer."""
+"""The readers and writers of file formats. Each format has one module, with its reader and its writer together."""

@@ -1,1 +1,1 @@
-"""The folder of a run: messages and records in it, and ways to start and to watch a run through it."""
+"""The folder of a run, with its messages and records, and the programs that drive or watch it."""

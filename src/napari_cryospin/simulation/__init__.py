@@ -1,1 +1,1 @@
-"""Simulated particles with known poses, in memory and as files."""
+"""The simulation of particles with known poses, in memory and as files."""

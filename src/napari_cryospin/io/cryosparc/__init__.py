@@ -1,1 +1,1 @@
-"""Files of cryoSPARC: tables of particles (.cs) and result groups (.csg)."""
+"""The files of cryoSPARC: .cs tables and .csg groups."""

@@ -1,1 +1,1 @@
-"""STAR files of RELION: their text, tables, optics groups and particles."""
+"""The STAR files of RELION: text, tables, optics groups, particles."""
