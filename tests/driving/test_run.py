@@ -1,6 +1,7 @@
 """Whole runs of the real engine on a few tiny images: killed, interrupted, stopped and resumed."""
 
 import dataclasses
+import gc
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import mrcfile
@@ -17,6 +19,7 @@ import torch
 
 import napari_cryospin
 from napari_cryospin.driving import publisher
+from napari_cryospin.driving import run as driving
 from napari_cryospin.driving.run import drive_run
 from napari_cryospin.engine.images import Interrupted, PreparedImages
 from napari_cryospin.io.open import open_particles
@@ -186,6 +189,25 @@ def test_ctrl_c_saves_writes_results_and_stops(particles, tmp_path):
     assert status.state == "stopped"
     assert int(folder.newest_checkpoint().stem) == status.step
     assert len(outcome(folder)[1]) == min(96, 32 * status.step)  # those that it has looked at
+
+
+@pytest.mark.parametrize("preset", ["quick", "paper-cpu"])
+def test_the_memory_of_a_run_is_free_when_it_ends(preset, particles, tmp_path, monkeypatch):
+    """Also without a collection of garbage, which takes long where much is loaded, as in a window."""
+    made = []
+
+    class Watched(driving.Reconstruction):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(driving, "Reconstruction", Watched)
+    gc.disable()
+    try:
+        drive_run(new_run(tmp_path / "run", particles, tiny(preset)), hurry=threading.Event())
+        assert [reference() for reference in made] == [None]
+    finally:
+        gc.enable()
 
 
 def test_what_the_folder_holds_at_the_end(particles, tmp_path):

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -27,10 +26,9 @@ def test_the_thread_keeps_what_was_raised(caplog):
 def test_the_thread_ends_when_asked():
     thread = RunThread(lambda stop: stop.wait(60) and None)
     thread.start()
-    before = time.monotonic()
     thread.stop.set()
-    thread.join(5)
-    assert time.monotonic() - before < 1
+    thread.join(30)
+    assert not thread.is_alive()
     assert thread.error is None
 
 

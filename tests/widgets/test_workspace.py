@@ -97,12 +97,13 @@ def test_a_panel_opens_alone_twice_and_in_2d(make_napari_viewer, title):
 
 CODE = """
 import sys, time
+before = time.process_time()
 import napari
 from qtpy.QtCore import QSettings
 from qtpy.QtTest import QTest
 viewer = napari.Viewer()
 QTest.qWait(200)
-before = time.process_time()
+own, before = time.process_time() - before, time.process_time()
 from napari_cryospin.widgets.workspace import PANELS, open_workspace
 column = open_workspace(viewer)
 took = time.process_time() - before
@@ -110,22 +111,24 @@ for title in ("Run", "Export"):
     column.setCurrentIndex(column.index_of(title))
 for title in PANELS:
     viewer.window.add_plugin_dock_widget("napari-cryospin", title)
-print("torch" in sys.modules, took)
+print("torch" in sys.modules, took / own)
 viewer.close()
 """
 
 
-def test_opening_takes_no_second_and_imports_no_torch():
+def test_opening_takes_half_as_long_as_napari_and_imports_no_torch():
     result = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True, timeout=120)
-    torch, took = result.stdout.split()[-2:]
+    torch, share = result.stdout.split()[-2:]
     assert torch == "False"
-    assert float(took) < 1.5  # s of one core; a second and less where nothing else goes on
+    assert float(share) < 0.6  # of napari's own time on a core; 0.4 where nothing else goes on: 1 s of 2.5 s
 
 
 def test_opening_does_not_block(make_napari_viewer):
+    before = time.process_time()
     viewer = make_napari_viewer()
+    own = time.process_time() - before  # 0.3 s
     reveal(viewer, "Particles")
     before = time.process_time()
     viewer.window.add_plugin_dock_widget("napari-cryospin", "Particles")
-    assert time.process_time() - before < 0.5
+    assert time.process_time() - before < own
     assert isinstance(reveal(viewer, "Particles"), ParticlesPanel)

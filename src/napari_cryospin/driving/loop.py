@@ -8,8 +8,9 @@ import math
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from napari_cryospin.driving.publisher import Publisher
 from napari_cryospin.engine.images import Interrupted
@@ -96,7 +97,6 @@ class _Loop:
         self.publisher = publisher
         self.stop, self.hurry = stop, hurry
         self.paused = self.told_to_stop = False
-        self.actions = {"pause": self.pause, "resume": self.resume, "switch": self.switch, "save": self.save}
 
     def run(self) -> None:
         """Drive the run to its end, or leave it in a hurry."""
@@ -147,7 +147,7 @@ class _Loop:
             if command.kind == "stop":
                 self.told_to_stop = True
             elif command.kind in self.actions:
-                self.actions[command.kind](command)
+                self.actions[command.kind](self, command)
             else:
                 raise RefusedError(f"expected one of {', '.join(self.actions)}, stop")
         except RefusedError as refusal:
@@ -185,6 +185,15 @@ class _Loop:
         """Write a checkpoint."""
         self.publisher.checkpoint()
         self.publisher.say("saved", id=command.id)
+
+    # Functions of the class, because bound methods in an attribute would keep the reconstruction until the next
+    # collection of garbage.
+    actions: ClassVar[dict[str, Callable[[_Loop, Command], None]]] = {
+        "pause": pause,
+        "resume": resume,
+        "switch": switch,
+        "save": save,
+    }
 
     def leave(self) -> None:
         """Write a checkpoint but no results, which would take too long for a program that is about to end."""

@@ -10,6 +10,10 @@ from typing import Any
 
 import torch
 
+# The first optimiser would import it. Some of its own imports fail, and torch keeps their tracebacks with the variables
+# of all callers: a reconstruction among them would stay in memory after its end.
+import torch._dynamo
+
 from napari_cryospin.driving.folder_channel import FolderChannel
 from napari_cryospin.driving.loop import drive, report_failure
 from napari_cryospin.engine.images import Interrupted

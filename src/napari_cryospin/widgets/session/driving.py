@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import traceback
 
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
@@ -32,15 +33,16 @@ def start_thread(folder: RunFolder, particles: Particles | None) -> RunThread:
 def _reconstruct(folder: RunFolder, particles: Particles | None, stop: threading.Event) -> None:
     """Drive a run in this thread, and free its memory on the device afterwards."""
     # The engine loads torch, which a dock does not need to open.
-    import gc
-
     import torch
 
     from napari_cryospin.driving.run import drive_run
 
+    # No garbage is collected here: that would hold up the window for up to a second, just when the run has ended.
     try:
         drive_run(folder, particles, hurry=stop)
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # Their variables hold the images and the volume.
+        raise
     finally:
-        gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
