@@ -44,18 +44,6 @@ def test_modes(tmp_path: Path, dtype: str) -> None:
     assert stack_header(path)[:2] == (3, 16)
 
 
-def test_bytes_of_imod_are_unsigned(tmp_path: Path) -> None:
-    path = tmp_path / "stack.mrcs"
-    values = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
-    with mrcfile.new(path) as mrc:
-        mrc.set_data(values.view(np.int8))
-    assert open_stack(path).min() == -128
-    content = bytearray(path.read_bytes())
-    content[152:160] = np.array([1146047817, 0], "<i4").tobytes()
-    path.write_bytes(content)
-    np.testing.assert_array_equal(open_stack(path), values)
-
-
 @pytest.mark.parametrize("mode", [3, 4, 101])
 def test_other_modes_are_refused(tmp_path: Path, density: np.ndarray, mode: int) -> None:
     path = tmp_path / "map.mrc"
@@ -98,6 +86,34 @@ def test_axes_in_another_order(tmp_path: Path, density: np.ndarray) -> None:
 def test_file_shorter_than_its_header(shared_data: Path, tmp_path: Path, density: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"header promises \(11029, 128, 128\) values, 722797568 bytes"):
         open_stack(shared_data / "stacks" / "header_says_11029_file_holds_1.mrcs")
+
+
+@pytest.mark.parametrize("promised", [1, 5])
+def test_file_with_more_images_than_its_header_promises(project: Path, promised: int) -> None:
+    path = project / "stack.mrcs"
+    content = bytearray(path.read_bytes())
+    content[8:12] = np.array(promised, "<i4").tobytes()
+    path.write_bytes(content)
+    more = 6 - promised
+    said = (
+        rf"stack.mrcs: the file is {1024 * more} bytes longer than its header promises, {more} sections? of 1024 bytes"
+    )
+    with pytest.raises(ValueError, match=said):
+        open_stack(path)
+
+
+@pytest.mark.parametrize("missing", [4, 80, 1024])
+def test_extended_header_that_is_longer_than_it_says(project: Path, images: np.ndarray, missing: int) -> None:
+    """All images would be read from the wrong place."""
+    path = project / "stack.mrcs"
+    content = path.read_bytes()
+    head = bytearray(content[:1024])
+    head[92:96] = np.array(missing, "<i4").tobytes()
+    path.write_bytes(head + bytes(missing) + content[1024:])
+    np.testing.assert_array_equal(open_stack(path), images)
+    path.write_bytes(content[:1024] + bytes(missing) + content[1024:])
+    with pytest.raises(ValueError, match=rf"{missing} bytes longer than its header promises.*nz, NSYMBT.*is wrong"):
+        open_stack(path)
 
 
 @pytest.mark.parametrize("length", [0, 500, 1024, 2000])

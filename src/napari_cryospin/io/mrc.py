@@ -16,13 +16,12 @@ from mrcfile.utils import byte_order_from_machine_stamp
 from numpy.typing import NDArray
 
 from napari_cryospin.io.files import atomic_write, check_is_file
+from napari_cryospin.io.mrc_bytes import bytes_are_unsigned
 
 logger = logging.getLogger(__name__)
 
 MODES = {0: "int8", 1: "int16", 2: "float32", 6: "uint16", 12: "float16"}
 """MRC mode -> type of the values, for all modes that are read. Modes 3 and 4 are complex, and not read."""
-IMOD_STAMP, IMOD_SIGNED_BYTES = 1146047817, 1
-"""Stamp by which IMOD marks its files, and the flag in them which says that bytes are signed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,8 @@ def mrc_header(path: Path | str) -> MrcHeader:
     Raises
     ------
     FileNotFoundError, ValueError
-        There is no such file, it is no MRC file, its mode is not read, or its data are shorter than the header states.
+        There is no such file, it is no MRC file, its mode is not read, nothing tells whether its bytes are signed, or
+        its data are shorter or longer than the header states.
     """
     path = check_is_file(path)
     status = path.stat()
@@ -62,19 +62,33 @@ def _mrc_header(path: Path, modified: int, length: int) -> MrcHeader:
     if min(shape) < 1:
         raise ValueError(f"{path}: header says {shape} sections, rows, columns; expected at least 1 each")
     dtype = np.dtype(MODES[int(header.mode)]).newbyteorder(order)
-    # Bytes are signed by the standard, but unsigned in files of IMOD unless a flag says otherwise.
-    stamp, flags = np.frombuffer(bytes(header.extra2)[40:48], dtype=np.dtype("i4").newbyteorder(order))
-    if header.mode == 0 and stamp == IMOD_STAMP and not flags & IMOD_SIGNED_BYTES:
-        dtype = np.dtype("uint8")
     offset = HEADER_DTYPE.itemsize + int(header.nsymbt)
-    expected = offset + dtype.itemsize * shape[0] * shape[1] * shape[2]
-    if length < expected:
-        raise ValueError(f"{path}: header promises {shape} values, {expected} bytes in all; the file has {length}")
+    _check_length(path, length, offset, dtype.itemsize, shape)
+    if header.mode == 0 and bytes_are_unsigned(header, order, path, offset, shape):
+        dtype = np.dtype("uint8")
     cell, grid = header.cella, (header.mx, header.my, header.mz)
     sizes = [float(cell[name]) / int(count) if count > 0 else 0.0 for name, count in zip("xyz", grid, strict=True)]
     axes = (int(header.mapc), int(header.mapr), int(header.maps))
     voxel_size = (sizes[0], sizes[1], sizes[2])
     return MrcHeader(path=path, shape=shape, dtype=dtype, offset=offset, voxel_size=voxel_size, axes=axes)
+
+
+def _check_length(path: Path, length: int, offset: int, itemsize: int, shape: tuple[int, int, int]) -> None:
+    """Refuse a file that is shorter or longer than its header promises."""
+    section = itemsize * shape[1] * shape[2]
+    expected = offset + section * shape[0]
+    if length < expected:
+        raise ValueError(f"{path}: header promises {shape} values, {expected} bytes in all; the file has {length}")
+    if length > expected:
+        # Images may have been added without a word in the header; or the extended header is longer than it says, and
+        # then every image would be read from the wrong place.
+        more, rest = divmod(length - expected, section)
+        images = f", {more} section{'s' if more > 1 else ''} of {section} bytes" if more and not rest else ""
+        raise ValueError(
+            f"{path}: the file is {length - expected} bytes longer than its header promises{images}: found {length}, "
+            f"expected {expected} of {shape[0]} sections and an extended header of {offset - HEADER_DTYPE.itemsize} "
+            "bytes. One of the two numbers in the header (nz, NSYMBT) is wrong; correct it, or write the file anew"
+        )
 
 
 def _read_header(path: Path, length: int) -> tuple[Any, Literal["<", ">"]]:
