@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.geometry.angles import rotation_from_rotvec
+from napari_cryospin.io.ctf_limits import check_ctf, ctf_notes
 from napari_cryospin.io.files import check_is_file
-from napari_cryospin.io.located import both_half_sets, check_column, check_ctf, check_pixel_sizes, locate_images
+from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
 from napari_cryospin.particles import CtfParameters, Particles
 
@@ -210,16 +211,18 @@ def _ctf(table: CsTable) -> tuple[CtfParameters | None, tuple[str, ...]]:
     """Return the CTF parameters (None if no file has a defocus), and notes for the user about them."""
     if not table.has("ctf/df1_A"):
         return None, (Advice("CTF is off: no file has ctf/ fields; a passthrough file may", "passthrough"),)
-    values = {name: table.numbers(field, default) / unit for name, (field, unit, default) in CTF_FIELDS.items()}
-    check_ctf(values, table.path, {name: field for name, (field, *_) in CTF_FIELDS.items()})
+    stored = {name: (field, table.numbers(field, default)) for name, (field, _, default) in CTF_FIELDS.items()}
+    values = {name: stored[name][1] / unit for name, (_, unit, _) in CTF_FIELDS.items()}
+    check_ctf(values, table.path, stored)
     unused = [
         field
         for field, neutral in (("ctf/scale", 1.0), ("ctf/bfactor", 0.0))
         if (table.numbers(field, neutral) != neutral).any()
     ]
-    notes = (f"not used: {', '.join(unused)}",) if unused else ()
+    notes = ctf_notes(values, names={name: field for name, (field, *_) in CTF_FIELDS.items()})
+    notes += [f"not used: {', '.join(unused)}"] if unused else []
     count = len(table)
-    return CtfParameters(**values, scale=np.ones(count), b_factor=np.zeros(count)), notes
+    return CtfParameters(**values, scale=np.ones(count), b_factor=np.zeros(count)), tuple(notes)
 
 
 def _rotations(table: CsTable) -> NDArray[np.float64] | None:

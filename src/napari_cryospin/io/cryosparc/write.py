@@ -26,6 +26,8 @@ BESIDE = ">"
 """Mark before a path that is relative to the file in which it stands, and not to the project."""
 LINKS = "stacks"
 """Name of the folder with links to stacks, which lie outside of cryoSPARC's project."""
+ALIGNMENTS = "alignments3D"
+"""Result that holds the poses. Others whose names begin so hold poses as well."""
 CTF_NEUTRAL = {"shift_A": 2, "tilt_A": 2, "trefoil_A": 2, "tetra_A": 4, "anisomag": 4}
 """Further field of a CTF -> number of its values; all are written as 0, which is neutral."""
 UNKNOWN_FIELDS = ("resid_pow", "slice_pow", "image_pow", "cross_cor", "weight", "pose_ess", "shift_ess")
@@ -67,7 +69,7 @@ def write_result_group(
         The box of a particle that does not come from a .cs file is not known.
     """
     notes: list[str] = []
-    fields = _kept(particles, folder) if isinstance(particles.table, CsTable) else _made(particles, folder, notes)
+    fields = (_kept if isinstance(particles.table, CsTable) else _made)(particles, folder, notes)
     fields |= _alignments(particles, rotations, shifts, np.asarray(errors), half_sets)
     table = np.empty(len(particles), [(name, values.dtype, values.shape[1:]) for name, values in fields.items()])
     for name, values in fields.items():
@@ -81,11 +83,19 @@ def write_result_group(
     return (sheet, data), tuple(notes)
 
 
-def _kept(particles: Particles, folder: Path) -> dict[str, NDArray[Any]]:
-    """Return the fields of the input but alignments3D; those of the first file go before those of passthrough files."""
+def _kept(particles: Particles, folder: Path, notes: list[str]) -> dict[str, NDArray[Any]]:
+    """Return the fields of the input but its alignments; those of the first file go before those of passthrough files.
+
+    Alignments of several classes (`alignments3D_multi`) are left out as well, because they are about other poses.
+    """
     fields: dict[str, NDArray[Any]] = {}
     for part in reversed(particles.table.parts):
-        fields |= {name: part[name] for name in part.dtype.names if not name.startswith("alignments3D/")}
+        fields |= {name: part[name] for name in part.dtype.names}
+    others = [name for name in fields if name.startswith(ALIGNMENTS)]
+    fields = {name: values for name, values in fields.items() if name not in others}
+    results = dict.fromkeys(name.split("/")[0] for name in others if not name.startswith(f"{ALIGNMENTS}/"))
+    if results:
+        notes.append(f"left out, as they are about poses of an earlier job: {', '.join(results)}")
     first = [name for name in particles.table.parts[0].dtype.names if name in fields]
     fields = {name: fields[name] for name in dict.fromkeys([*first, *fields])}
     paths = fields["blob/path"].astype(bytes)
@@ -148,7 +158,7 @@ def _alignments(
         "class": np.zeros(count, np.uint32),
         "class_ess": ones,
     }
-    return {f"alignments3D/{name}": column for name, column in values.items()}
+    return {f"{ALIGNMENTS}/{name}": column for name, column in values.items()}
 
 
 def make_uids(particles: Particles) -> NDArray[np.uint64]:
