@@ -85,6 +85,25 @@ def test_passthrough_fields_and_selection(shared_data, make_run, tmp_path):
     assert sheet["results"]["location"]["num_items"] == 4
 
 
+def test_alignments_of_several_classes_are_left_out(shared_data, make_run, tmp_path):
+    """They are poses in another frame, and jobs can be told to start at them."""
+    source = shared_data / "files" / "cryosparc_P12_J24_001_particles.cs"
+    before = load(source)[:6]
+    more = np.zeros(6, [("uid", "u8"), ("alignments3D_multi/pose", "f4", (2, 3)), ("alignments2D/class", "u4")])
+    more["uid"] = before["uid"]
+    main = tmp_path / "input" / "main.cs"
+    main.parent.mkdir()
+    for path, table in ((main, before), (main.with_name("more.cs"), more)):
+        with path.open("wb") as file:
+            np.save(file, table)
+    run = make_run(main, range(6), options={"passthrough": (main.with_name("more.cs"),)})
+    exported = export_run(run, "cryosparc", tmp_path / "out")
+    names = load(exported.paths[1]).dtype.names
+    assert "alignments2D/class" in names
+    assert not [name for name in names if name.startswith("alignments3D_multi")]
+    assert "left out, as they are about poses of an earlier job: alignments3D_multi" in exported.notes
+
+
 def test_from_relion(shared_data, make_run, tmp_path):
     """A STAR file has no uids: they are made, with blob and ctf; the images are found through links."""
     source = shared_data / "stacks" / "relion31.star"
