@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_cryospin.advice import Advice
-from napari_cryospin.exporters.input_notes import kept_ctf_notes, shows_dark_protein
+from napari_cryospin.exporters.input_notes import kept_ctf_notes, new_star_notes, shows_dark_protein
 from napari_cryospin.exporters.options import Exported, ExportOptions, Progress, within
 from napari_cryospin.exporters.run_results import RunResults
 from napari_cryospin.io.located import both_half_sets
@@ -67,4 +67,5 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
         form=options.star,
         progress=lambda share: progress(0.6 + 0.4 * share, f"writing {out.name}"),
     )
+    notes += new_star_notes(used)
     return Exported(paths=(out,), notes=(*results.notes, *notes, *kept_ctf_notes(results, ".star")))

@@ -17,7 +17,7 @@ from napari_cryospin.io.ctf_limits import check_ctf, ctf_notes
 from napari_cryospin.io.files import check_is_file
 from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
-from napari_cryospin.particles import CtfParameters, Particles
+from napari_cryospin.particles import CtfParameters, Particles, Picks
 
 DEGREE = np.pi / 180
 """One degree in radians."""
@@ -122,12 +122,11 @@ def read_cryosparc_particles(
         The particles cannot be read. The message names file, row, field, what was found and what was expected.
     """
     table = _read_table(Path(path), passthrough)
-    stored_names, stack_index = np.unique(table.column("blob/path"), return_inverse=True)
-    names = [name.decode() if isinstance(name, bytes) else str(name) for name in stored_names]
+    names, stack_index = _names(table.column("blob/path"))
     pixel_sizes = check_pixel_sizes(table.numbers("blob/psize_A"), table.path, "blob/psize_A")
     located = locate_images(
-        [name.removeprefix(">") for name in names],
-        stack_index.astype(np.int32),
+        names,
+        stack_index,
         table.column("blob/idx").astype(np.int64),
         source=table.path,
         stated_boxes=_boxes(table),
@@ -147,11 +146,37 @@ def read_cryosparc_particles(
         shifts=_shifts(table, pixel_sizes),
         half_sets=both_half_sets(split + 1),
         optics_groups=np.unique(table.numbers("ctf/exp_group_id", 0.0), return_inverse=True)[1].astype(np.int32),
+        picks=_picks(table),
         source=table.path,
         table=table,
         notes=notes,
         open_stack=open_stack,
     )
+
+
+def _names(paths: NDArray[Any]) -> tuple[list[str], NDArray[np.int32]]:
+    """List the files that `(n,)` paths name, and each row's place in that list, `(n,)`."""
+    stored, index = np.unique(paths, return_inverse=True)
+    names = [name.decode() if isinstance(name, bytes) else str(name) for name in stored]
+    return [name.removeprefix(">") for name in names], index.astype(np.int32)
+
+
+def _picks(table: CsTable) -> Picks | None:
+    """Read where the particles were picked.
+
+    A fraction counts from the first row of the micrograph's file, as RELION's coordinates do (cryosparc-tools' example
+    for crYOLO, tools.cryosparc.com/examples/cryolo.html); shapes are rows before columns.
+    """
+    if not table.has("location/micrograph_path"):
+        return None
+    names, index = _names(table.column("location/micrograph_path"))
+    coordinates = sizes = None
+    if all(table.has(f"location/{name}") for name in ("center_x_frac", "center_y_frac", "micrograph_shape")):
+        shape = table.column("location/micrograph_shape").astype(np.int64)[:, ::-1]
+        sizes = shape[np.unique(index, return_index=True)[1]]
+        fractions = [table.numbers(f"location/center_{axis}_frac") for axis in "xy"]
+        coordinates = np.stack(fractions, axis=-1) * shape
+    return Picks(micrographs=tuple(names), micrograph_index=index, coordinates=coordinates, sizes=sizes)
 
 
 def _fields(part: NDArray[Any]) -> tuple[str, ...]:

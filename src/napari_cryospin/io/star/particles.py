@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from napari_cryospin.geometry.angles import euler_from_rotation, rotation_from_euler
@@ -15,10 +16,18 @@ from napari_cryospin.io.ctf_limits import check_b_factors, check_ctf, ctf_notes
 from napari_cryospin.io.files import find_by_name
 from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
-from napari_cryospin.io.star.optics import CTF_COLUMNS, PHASE_FLIPPED, PREMULTIPLIED, new_table, with_optics
+from napari_cryospin.io.star.optics import (
+    COORDINATES,
+    CTF_COLUMNS,
+    MICROGRAPH,
+    PHASE_FLIPPED,
+    PREMULTIPLIED,
+    new_table,
+    with_optics,
+)
 from napari_cryospin.io.star.table import STACK_FORMAT, StarTable, read_star
 from napari_cryospin.io.star.text import Share, column_floats, ignored
-from napari_cryospin.particles import CtfParameters, Particles
+from napari_cryospin.particles import CtfParameters, Particles, Picks
 
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ORIGINS_PX = ("rlnOriginX", "rlnOriginY")
@@ -100,6 +109,7 @@ def read_star_particles(
         shifts=_shifts(table, pixel_sizes),
         half_sets=both_half_sets(subsets),
         optics_groups=table.optics_rows,
+        picks=_picks(table),
         source=table.path,
         table=table,
         notes=_notes(table, ctf, pixel_sizes),
@@ -207,6 +217,23 @@ def _ctf(table: StarTable, pixel_sizes: NDArray[np.float64]) -> CtfParameters | 
     check_ctf(values, table.path, {name: (column, values[name]) for name, (column, _) in CTF_COLUMNS.items()})
     check_b_factors(values["b_factor"], pixel_sizes, table.path, CTF_COLUMNS["b_factor"][0])
     return CtfParameters(**values)
+
+
+def _picks(table: StarTable) -> Picks | None:
+    """Read where the particles were picked; a file says nothing of the micrographs' size."""
+    if MICROGRAPH not in table.particles:
+        return None
+    index, names = pd.factorize(table.particles[MICROGRAPH])
+    coordinates = None
+    if all(name in table.particles for name in COORDINATES):
+        coordinates = np.stack([column_floats(table.particles[name]) for name in COORDINATES], axis=-1)
+    micrographs = tuple(map(str, names))
+    return Picks(
+        micrographs=micrographs,
+        micrograph_index=index.astype(np.int32),
+        coordinates=coordinates if coordinates is not None and np.isfinite(coordinates).all() else None,
+        sizes=None,
+    )
 
 
 def _rotations(table: StarTable) -> NDArray[np.float64] | None:
