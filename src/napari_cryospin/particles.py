@@ -52,6 +52,25 @@ CTF_PARAMETERS = tuple(field.name for field in dataclasses.fields(CtfParameters)
 """Names of the nine parameters, in the order of the columns of every table and tensor of them."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Picks:
+    """Where the particles were picked; a run needs none of it, other programs do."""
+
+    micrographs: tuple[str, ...]
+    """Names, as the particles' file has them."""
+    micrograph_index: NDArray[np.int32]
+    """`(n,)` position in `micrographs`."""
+    coordinates: NDArray[np.float64] | None
+    """Pixels `(n, 2)`, (x, y), y counted from the first row of the micrograph's file; None: not known."""
+    sizes: NDArray[np.int64] | None
+    """Pixels `(m, 2)` of each micrograph, (x, y); None: not known."""
+
+    def select(self, rows: NDArray[Any]) -> Picks:
+        """Select the particles at `(k,)` rows, in the order given."""
+        coordinates = None if self.coordinates is None else self.coordinates[rows]
+        return dataclasses.replace(self, micrograph_index=self.micrograph_index[rows], coordinates=coordinates)
+
+
 def no_images(path: Path) -> NDArray[Any]:
     """Stand in for the opener of stacks where particles were made without images."""
     raise ValueError(f"{path}: these particles were made without a way to read images")
@@ -90,6 +109,8 @@ class Particles:
     """`(n,)` 1 or 2."""
     optics_groups: NDArray[np.int32]
     """`(n,)` 0-based."""
+    picks: Picks | None = None
+    """None: the file names no micrographs."""
     source: Path
     """The file that was opened."""
     table: Any = None
@@ -109,7 +130,8 @@ class Particles:
         rows = np.asarray(indices)
         ctf = None if self.ctf is None else self.ctf.select(rows)
         table = None if self.table is None else self.table[rows]
-        return dataclasses.replace(_select_rows(self, rows), ctf=ctf, table=table, opened_with=None)
+        picks = None if self.picks is None else self.picks.select(rows)
+        return dataclasses.replace(_select_rows(self, rows), ctf=ctf, picks=picks, table=table, opened_with=None)
 
     def with_contrast(self, sign: float) -> Particles:
         """Return the same particles with their contrast multiplied by `sign`: +1 or -1."""

@@ -6,8 +6,10 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 import pytest
+import starfile
 import yaml
 from scipy.spatial.transform import Rotation
 
@@ -83,6 +85,91 @@ def test_passthrough_fields_and_selection(shared_data, make_run, tmp_path):
     np.testing.assert_array_equal(after["alignments3D/split"], [1, 0, 1, 0])
     sheet = yaml.safe_load((tmp_path / "out" / "particles.csg").read_text())
     assert sheet["results"]["location"]["num_items"] == 4
+
+
+def test_alignments_of_several_classes_are_left_out(shared_data, make_run, tmp_path):
+    """They are poses in another frame, and jobs can be told to start at them."""
+    source = shared_data / "files" / "cryosparc_P12_J24_001_particles.cs"
+    before = load(source)[:6]
+    more = np.zeros(6, [("uid", "u8"), ("alignments3D_multi/pose", "f4", (2, 3)), ("alignments2D/class", "u4")])
+    more["uid"] = before["uid"]
+    main = tmp_path / "input" / "main.cs"
+    main.parent.mkdir()
+    for path, table in ((main, before), (main.with_name("more.cs"), more)):
+        with path.open("wb") as file:
+            np.save(file, table)
+    run = make_run(main, range(6), options={"passthrough": (main.with_name("more.cs"),)})
+    exported = export_run(run, "cryosparc", tmp_path / "out")
+    names = load(exported.paths[1]).dtype.names
+    assert "alignments2D/class" in names
+    assert not [name for name in names if name.startswith("alignments3D_multi")]
+    assert "left out, as they are about poses of an earlier job: alignments3D_multi" in exported.notes
+
+
+PICKED = {
+    "location/micrograph_uid": ("u8", ()),
+    "location/micrograph_path": ("S40", ()),
+    "location/micrograph_shape": ("u4", (2,)),
+    "location/center_x_frac": ("f4", ()),
+    "location/center_y_frac": ("f4", ()),
+}
+
+
+def picked_input(shared_data: Path, folder: Path) -> tuple[Path, Path]:
+    """Eight real particles with places in two micrographs of 400 rows and 300 columns, in a passthrough file."""
+    before = load(shared_data / "files" / "cryosparc_P12_J24_001_particles.cs")[:8]
+    more = np.zeros(8, [("uid", "u8"), *((name, *kind) for name, kind in PICKED.items())])
+    more["uid"] = before["uid"]
+    more["location/micrograph_path"] = [b">J2/b.mrc", b">J2/a.mrc"] * 4
+    more["location/micrograph_shape"] = 400, 300
+    more["location/center_x_frac"], more["location/center_y_frac"] = np.arange(8) / 10, 0.25
+    folder.mkdir()
+    for path, table in ((folder / "main.cs", before), (folder / "more.cs", more[::-1])):
+        with path.open("wb") as file:
+            np.save(file, table)
+    return folder / "main.cs", folder / "more.cs"
+
+
+def test_micrographs_and_coordinates_go_to_relion(shared_data, make_run, tmp_path):
+    """As Structura's own example has it: fraction times the size along that axis, y from the same row."""
+    main, more = picked_input(shared_data, tmp_path / "input")
+    run = make_run(main, [7, 5, 4, 0], options={"passthrough": (more,)})
+    exported = export_run(run, "relion", tmp_path / "out.star")
+    rows = starfile.read(tmp_path / "out.star")["particles"]
+    assert rows["rlnMicrographName"].tolist() == ["J2/b.mrc", "J2/b.mrc", "J2/a.mrc", "J2/a.mrc"]
+    np.testing.assert_allclose(rows["rlnCoordinateX"], [0, 120, 150, 210], atol=1e-4)
+    np.testing.assert_allclose(rows["rlnCoordinateY"], 100)
+    assert any("y may run the other way" in note for note in exported.notes)
+
+
+def test_that_there_are_no_micrographs_is_said(shared_data, make_run, tmp_path):
+    main, _ = picked_input(shared_data, tmp_path / "input")
+    exported = export_run(make_run(main, range(8)), "relion", tmp_path / "out.star")
+    assert any(note.startswith("no rlnMicrographName") for note in exported.notes)
+
+
+def test_micrographs_and_coordinates_come_back_from_relion(star, make_run, tmp_path):
+    """Fractions of the sizes that the micrographs' headers say; without the micrographs all is left out, and said."""
+    blocks = starfile.read(star)
+    rows = blocks["particles"].assign(rlnCoordinateX=np.arange(12) * 5.0, rlnCoordinateY=np.arange(12) * 8.0)
+    starfile.write(blocks | {"particles": rows}, star)
+    run = make_run(star, range(12))
+    exported = export_run(run, "cryosparc", tmp_path / "without")
+    assert not [name for name in load(exported.paths[1]).dtype.names if name.startswith("location/")]
+    assert any(note.startswith("micrograph names and coordinates are not carried over") for note in exported.notes)
+    for number in range(3):
+        with mrcfile.new(star.parent / f"mic{number}.mrc") as file:
+            file.set_data(np.zeros((100, 60), np.float32))
+    exported = export_run(run, "cryosparc", tmp_path / "out")
+    found = load(exported.paths[1])
+    np.testing.assert_allclose(found["location/center_x_frac"], np.arange(12) * 5 / 60, rtol=1e-6)
+    np.testing.assert_allclose(found["location/center_y_frac"], np.arange(12) * 8 / 100, rtol=1e-6)
+    np.testing.assert_array_equal(found["location/micrograph_shape"], [[100, 60]] * 12)
+    assert found["location/micrograph_path"].tolist() == [f"mic{k // 4}.mrc".encode() for k in range(12)]
+    assert len(np.unique(found["location/micrograph_uid"])) == 3
+    assert not any("not carried over" in note for note in exported.notes)
+    picks = open_particles(exported.paths[1], require_stacks=False).picks
+    np.testing.assert_allclose(picks.coordinates, rows[["rlnCoordinateX", "rlnCoordinateY"]], rtol=1e-6)
 
 
 def test_from_relion(shared_data, make_run, tmp_path):

@@ -22,7 +22,7 @@ from napari_cryospin.exporters.table import export_run
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.cryodrgn import write_ctf
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.io.star.particles import POSTERIOR_COLUMNS, StarForm
+from napari_cryospin.io.star.particles import OTHER_POSES, POSTERIOR_COLUMNS, StarForm
 from napari_cryospin.physics.fourier import fourier_crop
 from napari_cryospin.physics.map_crop import fourier_crop_map
 from napari_cryospin.settings import PreparationSettings, Settings
@@ -91,7 +91,8 @@ def test_round_trip(case, make_run, tmp_path):
     for table in (rows, rows_before):  # stacks that are there get the path at which they are found from anywhere
         table["rlnImageName"] = table["rlnImageName"].str.replace(r"@.*/", "@", regex=True)
     pd.testing.assert_frame_equal(rows[kept], rows_before[kept])
-    moved = set(rows_before) - set(rows)
+    moved = set(rows_before) - set(rows) - set(OTHER_POSES)
+    assert not set(OTHER_POSES) - set(POSTERIOR_COLUMNS.values()) & set(rows)
     if options.star == "same":
         assert list(after) == list(before)
         assert not moved
@@ -137,6 +138,44 @@ def test_figures_of_another_refinement_are_not_kept(star, make_run, tmp_path):
     assert not set(POSTERIOR_COLUMNS.values()) & set(texts(tmp_path / "out.star")["particles"])
     assert any("rlnMaxValueProbDistribution" in note and "not over" in note for note in exported.notes)
     assert any(with_flags(note).endswith("they can be computed (--statistics)") for note in exported.notes)
+
+
+PRIORS = ["rlnAngleRotPrior", "rlnAngleTiltPrior", "rlnAnglePsiPrior", "rlnOriginXPriorAngst", "rlnOriginYPriorAngst"]
+FLIPS = ["rlnAnglePsiFlip", "rlnAnglePsiFlipRatio"]
+
+
+def with_columns(star: Path, **columns: object) -> Path:
+    """The particles with further columns, or other values in old ones."""
+    blocks = texts(star)
+    starfile.write(blocks | {"particles": blocks["particles"].assign(**columns)}, star)
+    return star
+
+
+def test_priors_of_an_earlier_refinement_are_left_out(star, make_run, tmp_path):
+    """RELION's local searches start at the priors where there are any, and not at the poses beside them."""
+    stale = [*PRIORS, *FLIPS, "rlnNormCorrection"]
+    run = make_run(with_columns(star, **dict.fromkeys(stale, "12.5"), rlnHelicalTubeID="3"), range(12))
+    exported = export_run(run, "relion", tmp_path / "out.star")
+    rows = texts(tmp_path / "out.star")["particles"]
+    assert not set(stale) & set(rows)
+    assert (rows["rlnHelicalTubeID"] == "3").all()
+    np.testing.assert_allclose(poses(rows), open_results(run).record.rotations, atol=1e-6)
+    note = next(note for note in exported.notes if note.startswith("left out, as they are about poses of an earlier"))
+    assert all(name in note for name in stale)
+    assert not any(name in note for name in POSTERIOR_COLUMNS.values())  # These are there, and are those of the run.
+
+
+def test_class_numbers_of_an_earlier_job(star, make_run, tmp_path):
+    """Several are left out, and it is said; one alone says nothing of poses, and stays."""
+    before = texts(star)["particles"]["rlnClassNumber"]
+    run = make_run(star, range(12))
+    exported = export_run(run, "relion", tmp_path / "one.star")
+    assert texts(tmp_path / "one.star")["particles"]["rlnClassNumber"].equals(before)
+    assert not any("rlnClassNumber" in note for note in exported.notes)
+    with_columns(star, rlnClassNumber=[str(k % 3) for k in range(12)])
+    exported = export_run(run, "relion", tmp_path / "several.star")
+    assert "rlnClassNumber" not in texts(tmp_path / "several.star")["particles"]
+    assert any("rlnClassNumber" in note for note in exported.notes)
 
 
 def test_bare_and_dark_particles(make_run, shared_data, tmp_path):

@@ -63,7 +63,6 @@ def write_particle_files(folder: Path, results: Results, particles: Particles) -
         record.rotations,
         record.shifts,
         extra_columns=columns,
-        dropped=tuple(POSTERIOR_COLUMNS.values()),
     )
 
 

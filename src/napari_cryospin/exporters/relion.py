@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from napari_cryospin.advice import Advice
-from napari_cryospin.exporters.input_notes import kept_ctf_notes, shows_dark_protein
+from napari_cryospin.exporters.input_notes import kept_ctf_notes, new_star_notes, shows_dark_protein
 from napari_cryospin.exporters.options import Exported, ExportOptions, Progress, within
 from napari_cryospin.exporters.run_results import RunResults
 from napari_cryospin.io.located import both_half_sets
-from napari_cryospin.io.star.particles import POSTERIOR_COLUMNS, write_particles
+from napari_cryospin.io.star.particles import POSTERIOR_COLUMNS, about_other_poses, write_particles
 
 
 def export_relion(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:
@@ -50,6 +50,9 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
         notes.append(Advice(left_out, "statistics"))
     if both_half_sets(record.half_sets) is not None:
         columns["rlnRandomSubset"] = record.half_sets
+    dropped = [name for name in about_other_poses(used.table) if name not in POSTERIOR_COLUMNS.values()]
+    if dropped:
+        notes.append(f"left out, as they are about poses of an earlier job: {', '.join(dropped)}")
     if shows_dark_protein(results):
         notes.append(
             "the images show dark protein, RELION expects white: invert them "
@@ -62,7 +65,7 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
         record.shifts,
         columns,
         form=options.star,
-        dropped=tuple(POSTERIOR_COLUMNS.values()),  # Values in the input belong to an earlier refinement.
         progress=lambda share: progress(0.6 + 0.4 * share, f"writing {out.name}"),
     )
+    notes += new_star_notes(used)
     return Exported(paths=(out,), notes=(*results.notes, *notes, *kept_ctf_notes(results, ".star")))

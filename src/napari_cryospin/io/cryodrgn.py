@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cryospin.io.ctf_limits import check_ctf
 from napari_cryospin.io.files import atomic_write
-from napari_cryospin.io.located import check_ctf
 from napari_cryospin.io.pickled_arrays import load_arrays
 from napari_cryospin.particles import CTF_PARAMETERS, CtfParameters
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,6 @@ from napari_cryospin.io.mrc import stack_header
 
 SMALLEST_BOX = 16
 """Smallest box that is read, pixels. Chosen by hand."""
-CTF_LIMITS = {
-    "defocus_u": (-1e5, 1e6, "a defocus in A, at most 1000000 (100 um)"),
-    "defocus_v": (-1e5, 1e6, "a defocus in A, at most 1000000 (100 um)"),
-    "voltage": (1e-3, 3000.0, "a voltage above 0 kV, at most 3000"),
-    "spherical_aberration": (-100.0, 100.0, "a spherical aberration in mm, at most 100"),
-    "amplitude_contrast": (0.0, 1.0, "an amplitude contrast of 0 to 1, as a fraction"),
-}
-"""Name of a CTF parameter -> its least value, its largest value, and what an error message says is expected.
-
-The limits were chosen by hand, wide enough for any microscope, so that a value beyond them is in a wrong unit.
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,30 +100,6 @@ def check_pixel_sizes(pixel_sizes: NDArray[np.float64], source: Path, field: str
     return check_column(pixel_sizes, pixel_sizes > 0, source, field, "a pixel size above 0 A")
 
 
-def check_ctf(
-    values: Mapping[str, NDArray[np.float64]], source: Path | str, columns: Mapping[str, str] | None = None
-) -> None:
-    """Check that CTF parameters lie within `CTF_LIMITS`.
-
-    Parameters
-    ----------
-    values
-        Field of `CtfParameters` -> `(n,)` values.
-    source
-        File that the values come from, for messages.
-    columns
-        Field of `CtfParameters` -> its name in that file, for messages.
-
-    Raises
-    ------
-    ValueError
-        A value cannot be that of a microscope, for instance because it is in another unit.
-    """
-    for name, (low, high, expected) in CTF_LIMITS.items():
-        column = values[name]
-        check_column(column, (column >= low) & (column <= high), source, (columns or {}).get(name, name), expected)
-
-
 def check_column(
     values: NDArray[Any], good: NDArray[np.bool_], source: Path | str, field: str, expected: str
 ) -> NDArray[Any]:
@@ -158,8 +123,9 @@ def check_column(
     """
     bad = ~(good & np.isfinite(values))
     if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(f"{source}: row {row + 1}, {field}: found {values[row]:g}, expected {expected}")
+        row, count = int(bad.argmax()), int(bad.sum())
+        others = f" ({count:,} such rows)" if count > 1 else ""
+        raise ValueError(f"{source}: row {row + 1}, {field}: found {values[row]:g}, expected {expected}{others}")
     return values
 
 

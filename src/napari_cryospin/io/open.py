@@ -13,6 +13,7 @@ from napari_cryospin.advice import Advice
 from napari_cryospin.io import cryodrgn
 from napari_cryospin.io.cryosparc import read as cryosparc
 from napari_cryospin.io.cryosparc.group import group_files
+from napari_cryospin.io.ctf_limits import ctf_notes
 from napari_cryospin.io.files import check_is_file
 from napari_cryospin.io.formats import PARTICLE_FORMATS
 from napari_cryospin.io.located import check_pixel_sizes, locate_images
@@ -169,7 +170,8 @@ def _with_ctf(particles: Particles, path: Path) -> Particles:
         found = f"box times pixel size of {sides[row]:g} A"
         raise ValueError(f"{path}: row {row + 1}: found {found}, expected {expected[row]:g} A as in {particles.source}")
     kept = tuple(note for note in particles.notes if not note.startswith("CTF is off"))
-    return dataclasses.replace(particles, ctf=parameters, notes=(*kept, f"CTF parameters are those of {path}"))
+    notes = (*kept, f"CTF parameters are those of {path}", *ctf_notes(vars(parameters)))
+    return dataclasses.replace(particles, ctf=parameters, notes=notes)
 
 
 def _with_poses(particles: Particles, path: Path) -> Particles:

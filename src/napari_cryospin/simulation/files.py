@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from napari_cryospin.advice import Advice
+from napari_cryospin.io.ctf_limits import check_ctf
 from napari_cryospin.io.files import atomic_write
-from napari_cryospin.io.located import check_ctf
 from napari_cryospin.io.mrc import mrc_header, read_map
 from napari_cryospin.io.npz import open_npz
 from napari_cryospin.io.open import open_particles

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.geometry.angles import rotation_from_rotvec
+from napari_cryospin.io.ctf_limits import check_ctf, ctf_notes
 from napari_cryospin.io.files import check_is_file
-from napari_cryospin.io.located import both_half_sets, check_column, check_ctf, check_pixel_sizes, locate_images
+from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
-from napari_cryospin.particles import CtfParameters, Particles
+from napari_cryospin.particles import CtfParameters, Particles, Picks
 
 DEGREE = np.pi / 180
 """One degree in radians."""
@@ -121,12 +122,11 @@ def read_cryosparc_particles(
         The particles cannot be read. The message names file, row, field, what was found and what was expected.
     """
     table = _read_table(Path(path), passthrough)
-    stored_names, stack_index = np.unique(table.column("blob/path"), return_inverse=True)
-    names = [name.decode() if isinstance(name, bytes) else str(name) for name in stored_names]
+    names, stack_index = _names(table.column("blob/path"))
     pixel_sizes = check_pixel_sizes(table.numbers("blob/psize_A"), table.path, "blob/psize_A")
     located = locate_images(
-        [name.removeprefix(">") for name in names],
-        stack_index.astype(np.int32),
+        names,
+        stack_index,
         table.column("blob/idx").astype(np.int64),
         source=table.path,
         stated_boxes=_boxes(table),
@@ -146,11 +146,37 @@ def read_cryosparc_particles(
         shifts=_shifts(table, pixel_sizes),
         half_sets=both_half_sets(split + 1),
         optics_groups=np.unique(table.numbers("ctf/exp_group_id", 0.0), return_inverse=True)[1].astype(np.int32),
+        picks=_picks(table),
         source=table.path,
         table=table,
         notes=notes,
         open_stack=open_stack,
     )
+
+
+def _names(paths: NDArray[Any]) -> tuple[list[str], NDArray[np.int32]]:
+    """List the files that `(n,)` paths name, and each row's place in that list, `(n,)`."""
+    stored, index = np.unique(paths, return_inverse=True)
+    names = [name.decode() if isinstance(name, bytes) else str(name) for name in stored]
+    return [name.removeprefix(">") for name in names], index.astype(np.int32)
+
+
+def _picks(table: CsTable) -> Picks | None:
+    """Read where the particles were picked.
+
+    A fraction counts from the first row of the micrograph's file, as RELION's coordinates do (cryosparc-tools' example
+    for crYOLO, tools.cryosparc.com/examples/cryolo.html); shapes are rows before columns.
+    """
+    if not table.has("location/micrograph_path"):
+        return None
+    names, index = _names(table.column("location/micrograph_path"))
+    coordinates = sizes = None
+    if all(table.has(f"location/{name}") for name in ("center_x_frac", "center_y_frac", "micrograph_shape")):
+        shape = table.column("location/micrograph_shape").astype(np.int64)[:, ::-1]
+        sizes = shape[np.unique(index, return_index=True)[1]]
+        fractions = [table.numbers(f"location/center_{axis}_frac") for axis in "xy"]
+        coordinates = np.stack(fractions, axis=-1) * shape
+    return Picks(micrographs=tuple(names), micrograph_index=index, coordinates=coordinates, sizes=sizes)
 
 
 def _fields(part: NDArray[Any]) -> tuple[str, ...]:
@@ -210,16 +236,18 @@ def _ctf(table: CsTable) -> tuple[CtfParameters | None, tuple[str, ...]]:
     """Return the CTF parameters (None if no file has a defocus), and notes for the user about them."""
     if not table.has("ctf/df1_A"):
         return None, (Advice("CTF is off: no file has ctf/ fields; a passthrough file may", "passthrough"),)
-    values = {name: table.numbers(field, default) / unit for name, (field, unit, default) in CTF_FIELDS.items()}
-    check_ctf(values, table.path, {name: field for name, (field, *_) in CTF_FIELDS.items()})
+    stored = {name: (field, table.numbers(field, default)) for name, (field, _, default) in CTF_FIELDS.items()}
+    values = {name: stored[name][1] / unit for name, (_, unit, _) in CTF_FIELDS.items()}
+    check_ctf(values, table.path, stored)
     unused = [
         field
         for field, neutral in (("ctf/scale", 1.0), ("ctf/bfactor", 0.0))
         if (table.numbers(field, neutral) != neutral).any()
     ]
-    notes = (f"not used: {', '.join(unused)}",) if unused else ()
+    notes = ctf_notes(values, names={name: field for name, (field, *_) in CTF_FIELDS.items()})
+    notes += [f"not used: {', '.join(unused)}"] if unused else []
     count = len(table)
-    return CtfParameters(**values, scale=np.ones(count), b_factor=np.zeros(count)), notes
+    return CtfParameters(**values, scale=np.ones(count), b_factor=np.zeros(count)), tuple(notes)
 
 
 def _rotations(table: CsTable) -> NDArray[np.float64] | None:

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_cryospin.geometry.angles import rotvec_from_rotation
 from napari_cryospin.io.cryosparc.read import CTF_FIELDS, CsTable
-from napari_cryospin.io.files import atomic_write
-from napari_cryospin.particles import Particles
+from napari_cryospin.io.files import atomic_write, find_by_name
+from napari_cryospin.io.mrc import MrcHeader, mrc_header
+from napari_cryospin.particles import Particles, Picks
 
 SHEET_VERSION = "v4.4.1"
 """Version of cryoSPARC in whose form the sheet is written."""
@@ -26,6 +27,8 @@ BESIDE = ">"
 """Mark before a path that is relative to the file in which it stands, and not to the project."""
 LINKS = "stacks"
 """Name of the folder with links to stacks, which lie outside of cryoSPARC's project."""
+ALIGNMENTS = "alignments3D"
+"""Result that holds the poses. Others whose names begin so hold poses as well."""
 CTF_NEUTRAL = {"shift_A": 2, "tilt_A": 2, "trefoil_A": 2, "tetra_A": 4, "anisomag": 4}
 """Further field of a CTF -> number of its values; all are written as 0, which is neutral."""
 UNKNOWN_FIELDS = ("resid_pow", "slice_pow", "image_pow", "cross_cor", "weight", "pose_ess", "shift_ess")
@@ -67,7 +70,7 @@ def write_result_group(
         The box of a particle that does not come from a .cs file is not known.
     """
     notes: list[str] = []
-    fields = _kept(particles, folder) if isinstance(particles.table, CsTable) else _made(particles, folder, notes)
+    fields = (_kept if isinstance(particles.table, CsTable) else _made)(particles, folder, notes)
     fields |= _alignments(particles, rotations, shifts, np.asarray(errors), half_sets)
     table = np.empty(len(particles), [(name, values.dtype, values.shape[1:]) for name, values in fields.items()])
     for name, values in fields.items():
@@ -81,11 +84,19 @@ def write_result_group(
     return (sheet, data), tuple(notes)
 
 
-def _kept(particles: Particles, folder: Path) -> dict[str, NDArray[Any]]:
-    """Return the fields of the input but alignments3D; those of the first file go before those of passthrough files."""
+def _kept(particles: Particles, folder: Path, notes: list[str]) -> dict[str, NDArray[Any]]:
+    """Return the fields of the input but its alignments; those of the first file go before those of passthrough files.
+
+    Alignments of several classes (`alignments3D_multi`) are left out as well, because they are about other poses.
+    """
     fields: dict[str, NDArray[Any]] = {}
     for part in reversed(particles.table.parts):
-        fields |= {name: part[name] for name in part.dtype.names if not name.startswith("alignments3D/")}
+        fields |= {name: part[name] for name in part.dtype.names}
+    others = [name for name in fields if name.startswith(ALIGNMENTS)]
+    fields = {name: values for name, values in fields.items() if name not in others}
+    results = dict.fromkeys(name.split("/")[0] for name in others if not name.startswith(f"{ALIGNMENTS}/"))
+    if results:
+        notes.append(f"left out, as they are about poses of an earlier job: {', '.join(results)}")
     first = [name for name in particles.table.parts[0].dtype.names if name in fields]
     fields = {name: fields[name] for name in dict.fromkeys([*first, *fields])}
     paths = fields["blob/path"].astype(bytes)
@@ -108,6 +119,7 @@ def _made(particles: Particles, folder: Path, notes: list[str]) -> dict[str, NDA
     }
     if (particles.box_sizes == 0).any():
         raise ValueError(f"{particles.source}: box not known, as stacks are missing; needed for blob/shape")
+    fields |= _location(particles, notes)
     if particles.ctf_premultiplied or particles.phase_flipped:
         done = "multiplied by their CTF" if particles.ctf_premultiplied else "phase-flipped"
         notes.append(f"the images were {done}, which cryoSPARC cannot be told: it will correct their CTF again")
@@ -126,6 +138,45 @@ def _made(particles: Particles, folder: Path, notes: list[str]) -> dict[str, NDA
     if ctf.b_factor.any():
         notes.append("rlnCtfBfactor is not carried over")
     return fields
+
+
+def _location(particles: Particles, notes: list[str]) -> dict[str, NDArray[Any]]:
+    """Make the fields of where particles were picked; all or none, because jobs that read one of them read all.
+
+    The sizes of the micrographs, without which there are no fractions, are read from their headers.
+    """
+    picks = particles.picks
+    if picks is None:
+        return {}
+    headers = _micrograph_headers(picks, particles.source)
+    if picks.coordinates is None or headers is None:
+        missing = (
+            "no coordinates" if picks.coordinates is None else "no size of the micrographs, which are not all found"
+        )
+        notes.append(f"micrograph names and coordinates are not carried over: {missing}")
+        return {}
+    row = picks.micrograph_index
+    shapes = np.array([header.shape[-2:] for header in headers], dtype=np.uint32)
+    fractions = (picks.coordinates / shapes[row, ::-1]).astype(np.float32)
+    columns: dict[str, NDArray[Any]] = {
+        "micrograph_uid": np.array([_seed(name) for name in picks.micrographs], dtype=np.uint64)[row],
+        "exp_group_id": particles.optics_groups.astype(np.uint32),
+        "micrograph_path": np.array([name.encode() for name in picks.micrographs])[row],
+        "micrograph_shape": shapes[row],
+        "micrograph_psize_A": np.array([header.voxel_size[0] for header in headers], dtype=np.float32)[row],
+        "center_x_frac": fractions[:, 0],
+        "center_y_frac": fractions[:, 1],
+    }
+    return {f"location/{name}": column for name, column in columns.items()}
+
+
+def _micrograph_headers(picks: Picks, source: Path) -> list[MrcHeader] | None:
+    """Read the headers of all micrographs; None where one is not found, or is no MRC file."""
+    try:
+        found = [find_by_name(name, source) for name in picks.micrographs]
+        return None if None in found else [mrc_header(file) for file in found if file is not None]
+    except (OSError, ValueError):
+        return None
 
 
 def _alignments(
@@ -148,7 +199,7 @@ def _alignments(
         "class": np.zeros(count, np.uint32),
         "class_ess": ones,
     }
-    return {f"alignments3D/{name}": column for name, column in values.items()}
+    return {f"{ALIGNMENTS}/{name}": column for name, column in values.items()}
 
 
 def make_uids(particles: Particles) -> NDArray[np.uint64]:
@@ -157,15 +208,17 @@ def make_uids(particles: Particles) -> NDArray[np.uint64]:
     The same image therefore has the same uid in every export. If an image occurs more than once among the particles,
     each of them has a uid of its own.
     """
-    seeds = [
-        int.from_bytes(hashlib.blake2b(str(stack.absolute()).encode(), digest_size=8).digest(), "little")
-        for stack in particles.stacks
-    ]
+    seeds = [_seed(str(stack.absolute())) for stack in particles.stacks]
     uids = _mixed(np.array(seeds, dtype=np.uint64)[particles.stack_index] + particles.slice_index.astype(np.uint64))
     while len(again := np.setdiff1d(np.arange(len(uids)), np.unique(uids, return_index=True)[1])):
         # An image that occurs more than once needs a new uid for each further time.
         uids[again] = _mixed(uids[again] + np.uint64(1))
     return uids
+
+
+def _seed(name: str) -> int:
+    """Make a number of 64 bits of a file's name."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
 def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:

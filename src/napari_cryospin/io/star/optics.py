@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from napari_cryospin.io.located import both_half_sets
 from napari_cryospin.io.star.table import GROUP, IMAGE, StarTable
-from napari_cryospin.particles import Particles
+from napari_cryospin.particles import Particles, Picks
 
+MICROGRAPH, COORDINATES = "rlnMicrographName", ("rlnCoordinateX", "rlnCoordinateY")
 GROUP_NAME, PIXEL_SIZE, BOX = "rlnOpticsGroupName", "rlnImagePixelSize", "rlnImageSize"
 PREMULTIPLIED = "rlnCtfDataAreCtfPremultiplied"
 PHASE_FLIPPED = "rlnCtfDataArePhaseFlipped"
@@ -91,6 +92,7 @@ def new_table(particles: Particles, names: Sequence[str], target: Path) -> StarT
             shared[column] = np.ones(len(particles), dtype=int)
     if particles.half_sets is not None and both_half_sets(particles.half_sets) is not None:
         single["rlnRandomSubset"] = particles.half_sets
+    single |= _picked(particles.picks)
     optics, numbers = _groups(pd.DataFrame(shared))
     slices = np.array([f"{number + 1:06d}@" for number in particles.slice_index], dtype=object)
     images = slices + np.array(names, dtype=object)[particles.stack_index]
@@ -98,6 +100,16 @@ def new_table(particles: Particles, names: Sequence[str], target: Path) -> StarT
     return StarTable(
         path=target, blocks={"optics": optics, "particles": {}}, name="particles", particles=rows, age="30001"
     )
+
+
+def _picked(picks: Picks | None) -> dict[str, Any]:
+    """Give each particle's micrograph, by which RELION groups particles, and its place there."""
+    if picks is None:
+        return {}
+    columns: dict[str, Any] = {MICROGRAPH: np.array(picks.micrographs, dtype=object)[picks.micrograph_index]}
+    if picks.coordinates is not None:
+        columns |= dict(zip(COORDINATES, picks.coordinates.T, strict=True))
+    return columns
 
 
 def _frame(particles: Particles) -> dict[str, Any]:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from napari_cryospin.geometry.angles import euler_from_rotation, rotation_from_euler
+from napari_cryospin.io.ctf_limits import check_b_factors, check_ctf, ctf_notes
 from napari_cryospin.io.files import find_by_name
-from napari_cryospin.io.located import both_half_sets, check_column, check_ctf, check_pixel_sizes, locate_images
+from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
-from napari_cryospin.io.star.optics import CTF_COLUMNS, PHASE_FLIPPED, PREMULTIPLIED, new_table, with_optics
+from napari_cryospin.io.star.optics import (
+    COORDINATES,
+    CTF_COLUMNS,
+    MICROGRAPH,
+    PHASE_FLIPPED,
+    PREMULTIPLIED,
+    new_table,
+    with_optics,
+)
 from napari_cryospin.io.star.table import STACK_FORMAT, StarTable, read_star
 from napari_cryospin.io.star.text import Share, column_floats, ignored
-from napari_cryospin.particles import CtfParameters, Particles
+from napari_cryospin.particles import CtfParameters, Particles, Picks
 
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ORIGINS_PX = ("rlnOriginX", "rlnOriginY")
@@ -29,6 +39,17 @@ POSTERIOR_COLUMNS = {
     "log_likelihood": "rlnLogLikeliContribution",
 }
 """Array of the particle record -> column, for the figures of a particle's posterior."""
+OTHER_POSES = (
+    *POSTERIOR_COLUMNS.values(),
+    *(f"rlnAngle{angle}Prior" for angle in ("Rot", "Tilt", "Psi")),
+    *("rlnAnglePsiFlip", "rlnAnglePsiFlipRatio", "rlnAngleRotFlipRatio"),
+    *(f"rlnOrigin{axis}Prior{unit}" for unit in ("", "Angst") for axis in "XYZ"),
+    "rlnNormCorrection",
+)
+"""Columns about the poses of an earlier refinement: its posterior, its priors, which RELION's local searches prefer to
+the poses themselves, and the grey scale found with them."""
+CLASS = "rlnClassNumber"
+"""Column with a particle's class in an earlier job. It is about other poses if there are several classes."""
 ABERRATIONS = {
     "rlnBeamTiltX": 0.0,
     "rlnBeamTiltY": 0.0,
@@ -75,7 +96,7 @@ def read_star_particles(
         require_stacks=require_stacks,
     )
     pixel_sizes = _pixel_sizes(table)
-    ctf = _ctf(table)
+    ctf = _ctf(table, pixel_sizes)
     subsets = table.numbers(SUBSET, 0.0)
     return Particles(
         **vars(located),
@@ -88,9 +109,10 @@ def read_star_particles(
         shifts=_shifts(table, pixel_sizes),
         half_sets=both_half_sets(subsets),
         optics_groups=table.optics_rows,
+        picks=_picks(table),
         source=table.path,
         table=table,
-        notes=_notes(table, ctf),
+        notes=_notes(table, ctf, pixel_sizes),
         open_stack=open_stack,
     )
 
@@ -103,10 +125,11 @@ def write_particles(
     extra_columns: Mapping[str, ArrayLike] | None = None,
     *,
     form: StarForm = "same",
-    dropped: Sequence[str] = (),
     progress: Share = ignored,
 ) -> None:
     """Write particles with new poses: the same rows, with all other columns as they were read.
+
+    Columns about the poses of an earlier job (`about_other_poses`) are left out.
 
     Poses belong to the particles' own boxes and pixel sizes, even if a run cropped the images. A stack that cannot be
     found by its old name from the folder of the new file is renamed: relative to that folder if it lies beneath it,
@@ -128,8 +151,6 @@ def write_particles(
     form
         Whether particles of a STAR file keep the form of that file, or are converted to that of RELION 3.1. Particles
         of other formats are written in the form of RELION 3.1.
-    dropped
-        Columns to leave out unless they are in `extra_columns`, because they belong to earlier poses.
     progress
         Called now and then with the share of the rows that has been written, 0 to 1.
 
@@ -153,12 +174,27 @@ def write_particles(
         columns |= dict(zip(ORIGINS_ANGST, origins.T, strict=True))
     columns |= dict(extra_columns or {})
     # RELION takes every shift as 0 if a file has optics groups and origins in pixels.
-    unwanted = [name for name in dropped if name not in columns] + ([] if flat else list(ORIGINS_PX))
+    unwanted = [name for name in about_other_poses(table) if name not in columns] + ([] if flat else list(ORIGINS_PX))
     rows = table.particles.drop(columns=unwanted, errors="ignore").assign(**columns)
     # RELION makes its own half sets if a file has none, but stops at a file that has only one of the two.
     if particles.half_sets is not None and SUBSET in rows and both_half_sets(column_floats(rows[SUBSET])) is None:
         rows = rows.drop(columns=SUBSET)
     dataclasses.replace(table, particles=rows).write(path, progress)
+
+
+def about_other_poses(table: Any) -> list[str]:
+    """List the columns of an input's table that say something about the poses of an earlier job.
+
+    Parameters
+    ----------
+    table
+        `Particles.table`; there are none in one that is no STAR file's.
+    """
+    if not isinstance(table, StarTable):
+        return []
+    names = [name for name in OTHER_POSES if name in table.particles]
+    several = CLASS in table.particles and table.particles[CLASS].nunique() > 1
+    return [*names, CLASS] if several else names
 
 
 def _pixel_sizes(table: StarTable) -> NDArray[np.float64]:
@@ -173,13 +209,31 @@ def _pixel_sizes(table: StarTable) -> NDArray[np.float64]:
     return check_pixel_sizes(1e4 * detector / magnification, table.path, "rlnDetectorPixelSize / rlnMagnification")
 
 
-def _ctf(table: StarTable) -> CtfParameters | None:
+def _ctf(table: StarTable, pixel_sizes: NDArray[np.float64]) -> CtfParameters | None:
     """Return the CTF parameters; None if the table has no column of a defocus."""
     if not (table.has("rlnDefocusU") or table.has("rlnDefocusV")):
         return None
     values = {name: table.numbers(column, default) for name, (column, default) in CTF_COLUMNS.items()}
-    check_ctf(values, table.path, {name: column for name, (column, _) in CTF_COLUMNS.items()})
+    check_ctf(values, table.path, {name: (column, values[name]) for name, (column, _) in CTF_COLUMNS.items()})
+    check_b_factors(values["b_factor"], pixel_sizes, table.path, CTF_COLUMNS["b_factor"][0])
     return CtfParameters(**values)
+
+
+def _picks(table: StarTable) -> Picks | None:
+    """Read where the particles were picked; a file says nothing of the micrographs' size."""
+    if MICROGRAPH not in table.particles:
+        return None
+    index, names = pd.factorize(table.particles[MICROGRAPH])
+    coordinates = None
+    if all(name in table.particles for name in COORDINATES):
+        coordinates = np.stack([column_floats(table.particles[name]) for name in COORDINATES], axis=-1)
+    micrographs = tuple(map(str, names))
+    return Picks(
+        micrographs=micrographs,
+        micrograph_index=index.astype(np.int32),
+        coordinates=coordinates if coordinates is not None and np.isfinite(coordinates).all() else None,
+        sizes=None,
+    )
 
 
 def _rotations(table: StarTable) -> NDArray[np.float64] | None:
@@ -204,10 +258,11 @@ def _flag(table: StarTable, field: str) -> bool:
     return bool(values[0])
 
 
-def _notes(table: StarTable, ctf: CtfParameters | None) -> tuple[str, ...]:
-    notes = []
+def _notes(table: StarTable, ctf: CtfParameters | None, pixel_sizes: NDArray[np.float64]) -> tuple[str, ...]:
     if ctf is None:
-        notes.append("CTF is off: the STAR file has no defocus")
+        notes = ["CTF is off: the STAR file has no defocus"]
+    else:
+        notes = ctf_notes(vars(ctf), pixel_sizes, {name: column for name, (column, _) in CTF_COLUMNS.items()})
     if table.optics is not None and table.has(*ORIGINS_PX) and not table.has(*ORIGINS_ANGST):
         notes.append("rlnOriginX/Y beside optics groups are read as pixels; RELION itself takes these shifts as 0")
     if not (table.has("rlnImagePixelSize") or table.has("rlnMagnification")):
