@@ -90,6 +90,8 @@ class Particles:
     """`(n,)` 1 or 2."""
     optics_groups: NDArray[np.int32]
     """`(n,)` 0-based."""
+    micrographs: NDArray[np.int32] | None = None
+    """`(n,)` 0-based; None: not known."""
     source: Path
     """The file that was opened."""
     table: Any = None

@@ -91,7 +91,7 @@ def log_likelihoods(
     images, ctf : Tensor
         `(b, p)` complex and real.
     weights : Tensor
-        `(p,)` inverse noise variance of a coefficient.
+        `(p,)`, or `(b, p)`: inverse noise variance of a coefficient.
     phases : Tensor, optional
         `(t, p)`, or `(b, t, p)` where each image has shifts of its own: phase ramps of the shifts to try.
 

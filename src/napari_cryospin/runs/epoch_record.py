@@ -37,7 +37,8 @@ class EpochRecord:
     band : int
         Fourier shells that images and map are compared in.
     noise : ndarray
-        `(maps, shells)` float32: variance of a coefficient, as the likelihood has it.
+        `(maps, groups, shells)` float32: variance of a coefficient, as the likelihood has it, of each noise group
+        (`ParticleRecord.noise_group`). Records of one group may be given, and were once written, as `(maps, shells)`.
     max_shift : float
         Angstrom; 0: shifts are not looked for.
     particles : ParticleRecord
@@ -56,13 +57,19 @@ class EpochRecord:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "half_maps", tuple(frozen_map(one) for one in self.half_maps))
-        for name in ("map", "noise"):
-            object.__setattr__(self, name, frozen_map(getattr(self, name)))
+        object.__setattr__(self, "map", frozen_map(self.map))
+        noise = np.asarray(self.noise)
+        object.__setattr__(self, "noise", frozen_map(noise[:, None] if noise.ndim == 2 else noise))
 
     @property
     def maps(self) -> tuple[NDArray[np.float32], ...]:
         """The maps that images are compared with: one, or one for each half set."""
         return self.half_maps or (self.map,)
+
+    def noise_of(self, position: int) -> NDArray[np.float32]:
+        """Return the noise variance `(shells,)` of a particle's images, by its position in the record."""
+        group = self.particles.noise_group
+        return self.noise[self.map_of(position), 0 if group is None else group[position]]
 
     def map_of(self, position: int) -> int:
         """Tell which of `maps` belongs to a particle, by its position in the record."""

@@ -89,6 +89,10 @@ class ParticleRecord:
         `(n,)` float32: nats, of the posterior over rotations; nan: not computed.
     error : ndarray, optional
         `(n,)` float32: squared error of the image at its pose, over that of the noise; nan: not looked at yet.
+    scale : ndarray, optional
+        `(n,)` float32: scale of the signal in the image; their mean is 1.
+    noise_group : ndarray, optional
+        `(n,)` int32: which noise spectrum of the maps' record is the particle's, from 0.
     precision : ndarray, optional
         `(n,)` float32: degrees, expected error of the rotation; nan: not known.
     max_probability : ndarray, optional
@@ -118,6 +122,8 @@ class ParticleRecord:
     candidate_shifts: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,), (PER_HEAD, 2), "A")] = None
     entropy: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,), unit="nats")] = None
     error: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,))] = None
+    scale: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,))] = None
+    noise_group: Annotated[NDArray[np.int32] | None, ArraySpec((np.int32,))] = None
     precision: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,), unit="degrees")] = None
     max_probability: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,))] = None
     significant_samples: Annotated[NDArray[np.int32] | None, ArraySpec((np.int32,))] = None

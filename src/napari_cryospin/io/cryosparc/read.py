@@ -126,6 +126,7 @@ def read_cryosparc_particles(
         shifts=_shifts(table, pixel_sizes),
         half_sets=both_half_sets(split + 1),
         optics_groups=np.unique(table.numbers("ctf/exp_group_id", 0.0), return_inverse=True)[1].astype(np.int32),
+        micrographs=_micrographs(table),
         source=table.path,
         table=table,
         notes=notes,
@@ -215,3 +216,11 @@ def _shifts(table: CsTable, pixel_sizes: NDArray[np.float64]) -> NDArray[np.floa
     unit = table.numbers("alignments3D/psize_A") if table.has("alignments3D/psize_A") else pixel_sizes
     check_pixel_sizes(unit, table.path, "alignments3D/psize_A")
     return table.numbers("alignments3D/shift") * unit[:, None]
+
+
+def _micrographs(table: CsTable) -> NDArray[np.int32] | None:
+    """Return the number of each particle's micrograph, `(n,)` from 0; None where the file does not say."""
+    for field in ("location/micrograph_uid", "location/micrograph_path"):
+        if table.has(field):
+            return np.unique(table.column(field), return_inverse=True)[1].astype(np.int32)
+    return None

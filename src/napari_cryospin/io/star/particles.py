@@ -23,6 +23,7 @@ ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ORIGINS_PX = ("rlnOriginX", "rlnOriginY")
 ORIGINS_ANGST = ("rlnOriginXAngst", "rlnOriginYAngst")
 SUBSET = "rlnRandomSubset"
+MICROGRAPH = "rlnMicrographName"
 POSTERIOR_COLUMNS = {
     "max_probability": "rlnMaxValueProbDistribution",
     "significant_samples": "rlnNrOfSignificantSamples",
@@ -88,6 +89,7 @@ def read_star_particles(
         shifts=_shifts(table, pixel_sizes),
         half_sets=both_half_sets(subsets),
         optics_groups=table.optics_rows,
+        micrographs=table.codes(MICROGRAPH),
         source=table.path,
         table=table,
         notes=_notes(table, ctf),

@@ -100,6 +100,10 @@ class StarTable:
             raise ValueError(f"{self.path}: no column {field} (columns: {', '.join(self.particles.columns)})")
         return np.full(len(self), default)
 
+    def codes(self, field: str) -> NDArray[np.int32] | None:
+        """Return the numbers `(n,)`, from 0, of the different values of a column of the particles; None without it."""
+        return pd.factorize(self.particles[field])[0].astype(np.int32) if field in self.particles else None
+
     def image_names(self) -> tuple[list[str], NDArray[np.int32], NDArray[np.int64]]:
         """List stacks as the file names them, and each particle's place in that list and 0-based slice, `(n,)`."""
         parts = pc.extract_regex(self._images(), r"^(?P<number>\d{1,18})@(?P<stack>.+)$")

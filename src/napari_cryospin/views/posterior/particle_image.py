@@ -35,6 +35,8 @@ class ParticleImage:
         `(n, n)` masked, background of unit variance.
     coefficients : Tensor
         `(points,)` complex, as the run has them.
+    scale : float
+        Of the signal in the image, as the run has it.
     noise_seen : float
         Share of the noise that the mask leaves in a coefficient.
     pose_shift : Tensor
@@ -48,7 +50,9 @@ class ParticleImage:
         # Read between lattice points, an image shows its zero frequency as well, which its coefficients leave out.
         self.picture = (images.normalised(self.rows)[0] * images.mask).to(images.device)
         self.coefficients = fourier.to_half_plane(self.picture, self.points) / self.box_size
-        self.noise = torch.from_numpy(np.array(record.noise[record.map_of(row)])).to(images.device)
+        self.noise = torch.from_numpy(np.array(record.noise_of(row))).to(images.device)
+        scale = record.particles.scale
+        self.scale = 1.0 if scale is None else float(scale[row])
         self.shell = images.shell.to(images.device)
         self.noise_seen = float(images.mask.square().mean())
         self.moves = record.max_shift > 0
@@ -88,7 +92,7 @@ class ParticleImage:
         box = min(self.box_size, 2 * (band + KEPT_BEYOND_BAND))
         image = fourier.fourier_crop(self.picture, box) * (self.box_size / box**2)
         turned, where = turned_coefficients(image, points, angles), turned_points(points, angles)  # (j, p), (j, p, 2)
-        ctf = self.images.ctf_at(self.rows.expand(len(angles)), where)
+        ctf = self.images.ctf_at(self.rows.expand(len(angles)), where) * self.scale
         weights = self.weights(len(points)) * soft_edge(points, band)
         if not self.moves:
             return log_likelihoods(templates, turned, ctf, weights)
