@@ -1,6 +1,7 @@
 """Ab-initio cryo-EM reconstruction with cryoSPIN, live in napari.
 
-`import napari_cryospin as spin` is quick: torch, and what reads files, are loaded when a function first needs them.
+`import napari_cryospin as spin` is quick, because torch and the readers of files are loaded when a function first needs
+them.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(module, "open_particles" if name == "open" else name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value  # found at once from here on
+    globals()[name] = value  # From here on Python finds the name without this function.
     return value
 
 

@@ -21,7 +21,7 @@ def lattices_of(density: Tensor, padding: int = PADDING) -> Tensor:
 
 
 def make_batch(images: Tensor, ctf: Tensor, points: Tensor) -> Batch:
-    weights = torch.full((len(points),), 4.0)
+    weights = torch.full(ctf.shape, 4.0)
     rows = torch.arange(len(images))
     return Batch(rows=rows, images=images, ctf=ctf, points=points, weights=weights, extent=EXTENT)
 

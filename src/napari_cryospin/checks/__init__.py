@@ -1,1 +1,1 @@
-"""Checks before a run: whether it is possible, and the contrast of the images."""
+"""The checks before a run: whether it is possible, and the contrast of the images."""

@@ -11,9 +11,9 @@ from scipy.ndimage import gaussian_filter
 from napari_cryospin.particles import Particles
 
 CONTRAST_SAMPLE = 200
-"""Number of images in the sample, evenly spaced over the particles."""
+"""Largest number of images in the sample, which are evenly spaced over the particles. Chosen by hand."""
 CONTRAST_SIGNIFICANCE = 4.0
-"""Number of standard errors that the mean difference must reach."""
+"""Number of standard errors that the mean difference must reach for a verdict. Chosen by hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Contrast:
     error: float
     """Standard error of `difference`."""
     count: int
-    """Images in the sample."""
+    """Number of images in the sample."""
 
     def __str__(self) -> str:
         figure = f"centre {self.difference:+.2f} +- {self.error:.2f} sd against the rim, {self.count} images"
@@ -35,14 +35,14 @@ class Contrast:
 
 
 def judge_contrast(particles: Particles, sign: float = 1.0) -> Contrast:
-    """Compare the centre of low-passed images with their rim.
+    """Estimate the contrast of particles by comparing the centre of low-passed images with their rim.
 
     Parameters
     ----------
     particles
-        Stacks must exist.
+        Particles whose stacks exist.
     sign
-        Multiplies the images: -1 where their contrast will be inverted.
+        Factor of the images: -1 if their contrast will be inverted.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def judge_contrast(particles: Particles, sign: float = 1.0) -> Contrast:
 
 
 def _centre_against_rim(particles: Particles, rows: np.ndarray) -> np.ndarray:
-    """Compute mean of the centre minus mean of the rim, over the standard deviation, `(k,)`, of images of one box."""
+    """Compute the centre's mean minus the rim's mean, over the standard deviation, `(k,)`, for images of one box."""
     box = int(particles.box_sizes[rows[0]]) if len(rows) else 0
     axis = np.arange(box) - box // 2
     radius = np.hypot(axis[:, None], axis)

@@ -26,25 +26,25 @@ class PreflightCard:
     source: str
     """The particle file."""
     count: int
-    """Particles in the file."""
+    """Number of particles in the file."""
     used: int
-    """Particles that a run with these settings uses."""
+    """Number of particles that a run with these settings uses."""
     boxes: tuple[int, ...]
-    """Pixels; 0: not known."""
+    """Boxes of the images, one for each pair of box and pixel size that occurs, pixels; 0: not known."""
     pixel_sizes: tuple[float, ...]
-    """A, one for each of `boxes`."""
+    """Pixel sizes, one for each of `boxes`, A."""
     working_box: int
-    """Pixels; 0: not known."""
+    """Working box, pixels; 0: not known."""
     working_pixel_size: float
-    """A; 0: not known."""
+    """Pixel size at the working box, A; 0: not known."""
     optics_groups: int
-    """Number of optics groups."""
+    """Number of optics groups of the particles."""
     ctf: str
     """Description of the CTF."""
     poses: str
     """Description of poses and half sets."""
     contrast: Contrast | None
-    """None: not judged, as no image could be read."""
+    """Contrast of the images; None: it was not judged, because stacks are missing or an image cannot be used."""
     memory: float
     """GiB that prepared images and volume will take."""
     memory_in_all: float
@@ -58,12 +58,13 @@ class PreflightCard:
         return self.text()
 
     def text(self, told: Callable[[str], str] = str) -> str:
-        """Write the card as lines of text.
+        """Return the card as lines of text.
 
         Parameters
         ----------
         told
-            Writes a problem or a note, with the options that would help by their names in this interface.
+            Function that returns the text of a problem or of a note, in which the options that would help have their
+            names in the present interface.
         """
         boxes = ", ".join(
             f"{box or 'unknown'} px at {size:.4g} A" for box, size in zip(self.boxes, self.pixel_sizes, strict=True)
@@ -94,7 +95,7 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
     Parameters
     ----------
     particles
-        Their stacks may be missing: that is then a problem on the card.
+        Particles, whose stacks may be missing; the card then lists that as a problem.
     settings
         Settings of the run.
     """
@@ -136,7 +137,7 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
 
 
 def _radii(settings: Settings, side: float) -> list[str]:
-    """List the problems of the lengths (A) in the settings, for a box of this side (A; 0: not known)."""
+    """Return the problems with lengths in the settings, for a box of this side (A; 0: not known)."""
     mask, shift = settings.preparation.mask_radius, settings.encoder.max_shift
     problems: list[str] = []
     if side and mask is not None and not side / 20 <= mask <= side / 2:
@@ -161,7 +162,7 @@ def _missing_stacks(particles: Particles) -> list[str]:
 
 
 def _span(values: np.ndarray, digits: int = 0) -> str:
-    """Write a range of values, or the one value."""
+    """Return the text of a range of values, or of the one value that all of them have."""
     low, high = f"{values.min():.{digits}f}", f"{values.max():.{digits}f}"
     return low if low == high else f"{low} to {high}"
 
@@ -211,7 +212,10 @@ def _notes(
 
 
 def _frames(particles: Particles, kinds: np.ndarray) -> str:
-    """Describe which images of another field of view are padded or cropped, by `(box, pixel size)`."""
+    """Return a text about the images with another field of view, which are padded or cropped.
+
+    `kinds` holds the pairs of box (pixels) and pixel size (A) that occur, `(k, 2)`.
+    """
     side, text = particles.common_frame()[1], ""
     for box, pixel_size in kinds:
         own = box * pixel_size

@@ -1,4 +1,4 @@
-"""The command line: a table of commands. The module of a command is imported when the command is run."""
+"""The command line, as a table of commands. The module of a command is imported when the command is run."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ COMMANDS = {
     "simulate": ("simulation", "particles with known poses from a map"),
     "demo": ("demo", "simulate, reconstruct and compare, in a minute"),
 }
-"""Command -> module of this package, and what the command does. The function is named after it: run_command, say."""
+"""Command -> module of this package, and what the command does. Its function has its name: `run_command` for `run`."""
 
 BAD_INPUT = (ValueError, OSError, RefusedFlagsError)
-"""Errors that mean bad input or an impossible request: one line on stderr, no traceback."""
+"""Errors that mean bad input or an impossible request; they are printed as one line on stderr, without a traceback."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        What follows the program's name. Default: the arguments of this process.
+        Arguments after the program's name. Default: the arguments of this process.
 
     Returns
     -------

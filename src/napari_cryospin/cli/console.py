@@ -20,13 +20,17 @@ from napari_cryospin.advice import with_options
 if TYPE_CHECKING:
     from napari_cryospin.runs.messages import Status  # Imports numpy, which --help does without.
 
-PROGRESS_LINE_EVERY = 10.0  # s between two lines of progress where there is no terminal
+PROGRESS_LINE_EVERY = 10.0
+"""Seconds between two lines of progress if there is no terminal. Chosen by hand."""
 
 logger = logging.getLogger(__name__)
 
 
 class RefusedFlagsError(Exception):
-    """Flags that make no admitted settings. This is no `ValueError`, because tyro frames the text of one."""
+    """Flags whose values are not valid settings.
+
+    This is not a `ValueError`, because tyro puts a frame around the text of a `ValueError`.
+    """
 
 
 def print_line(text: str) -> None:
@@ -36,24 +40,24 @@ def print_line(text: str) -> None:
 
 
 def error_text(error: BaseException) -> str:
-    """Write out an error for a user; of an error of the system only the file and the reason, without the number."""
+    """Return the text of an error for a user; for an error of the system only the file and the reason."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}"
     return with_flags(error)
 
 
 def with_flags(message: object) -> str:
-    """Write out an error or a note, with the flags that would help."""
+    """Return the text of an error or of a note, with the flags that would help."""
     return with_options(message, flag)
 
 
 def flag(option: str) -> str:
-    """Give the flag of an option; tyro makes it from the field's name in the same way."""
+    """Return the flag of an option, as tyro makes it from the name of a field."""
     return "--" + option.replace("_", "-")
 
 
 def preset_in(arguments: Sequence[str]) -> str:
-    """Find the name of the preset among the arguments; an unknown name gives the default, and tyro refuses it later."""
+    """Return the preset that the arguments name, or the default one; tyro refuses an unknown name later."""
     from napari_cryospin.settings import DEFAULT_PRESET, PRESETS  # Imports pydantic, which --help does without.
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -63,7 +67,7 @@ def preset_in(arguments: Sequence[str]) -> str:
 
 
 class ProgressBar:
-    """Progress of a run: a bar on a terminal, elsewhere a log line every `PROGRESS_LINE_EVERY` seconds."""
+    """Display of a run's progress: a bar on a terminal, else a line in the log every `PROGRESS_LINE_EVERY` seconds."""
 
     def __init__(self) -> None:
         form = "{desc} |{bar}| {percentage:3.0f} %{postfix}"
@@ -81,7 +85,7 @@ class ProgressBar:
 
 
 def progress_text(status: Status) -> str:
-    """Write loss, resolution and time left, as far as they are known."""
+    """Return a text of loss, resolution and time left, as far as they are known."""
     parts = []
     if status.loss is not None:
         parts.append(f"loss {status.loss:.4g}")
@@ -93,7 +97,7 @@ def progress_text(status: Status) -> str:
 
 
 class LinesAboveBar(logging.Handler):
-    """Log handler that writes to stderr above the progress bar."""
+    """A log handler that writes to stderr, above the progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         tqdm.write(self.format(record), file=sys.stderr)
@@ -101,7 +105,7 @@ class LinesAboveBar(logging.Handler):
 
 @contextlib.contextmanager
 def progress_shown() -> Iterator[ProgressBar]:
-    """Show progress, and the package's log on stderr: warnings only where there is a bar, otherwise everything."""
+    """Show progress, and the package's log on stderr: only warnings on a terminal, messages from INFO on elsewhere."""
     package = logging.getLogger("napari_cryospin")
     handler = LinesAboveBar()
     handler.setLevel(logging.WARNING if sys.stderr.isatty() else logging.INFO)
@@ -119,7 +123,7 @@ def progress_shown() -> Iterator[ProgressBar]:
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """Give an event that is set by Ctrl-C or by a scheduler's SIGTERM. A second Ctrl-C ends the program at once."""
+    """Yield an event that is set by Ctrl-C or by a scheduler's SIGTERM. A second Ctrl-C ends the program at once."""
     stop = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The demo: simulate particles from the packaged map, reconstruct, compare with the truth, draw figures."""
+"""The command `demo`: simulation from a map of the package, reconstruction, comparison with the truth, and figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
 from napari_cryospin.views.run_view import RunView
 
 DEMO_IMAGES = 2000
-"""Number of images that the demo simulates by default, here and in `scripts/demo_window.py`."""
+"""Number of images that the demo simulates by default, here and in `scripts/demo_window.py`. Chosen by hand."""
 DEMO_MARK = "demo.txt"
 """Name of a file that marks a folder as written by a demo, so that the next demo may replace it."""
 

@@ -15,6 +15,7 @@ from napari_cryospin.exporters.selection import Selection
 from napari_cryospin.exporters.table import EXPORTERS, export_run
 
 PROGRAMS = "; ".join(f"{name}: {exporter.label}" for name, exporter in EXPORTERS.items())
+"""Help of the flag `--to`: the programs, and what is written for each."""
 
 
 def export_command(
@@ -28,7 +29,7 @@ def export_command(
     rows: Path | None = None,
     writing: OmitArgPrefixes[ExportOptions] = ExportOptions(),  # noqa: B008 (frozen)
 ) -> int:
-    """Write a run's results for another program; of a run that goes on, its last epoch.
+    """Write a run's results for another program; if the run goes on, those of its last epoch.
 
     Parameters
     ----------
@@ -49,9 +50,9 @@ def export_command(
     seed
         Seed of the draw.
     rows
-        Text file with rows of the input, counted from 1, one a line: only these particles.
+        Text file with the rows of the particles in the input, counted from 1, one in each line.
     writing
-        How to write.
+        Options of the export.
     """
     selection = Selection(expression=select, direction=direction, random=random, seed=seed, rows=rows)
     form = "{desc} |{bar}| {percentage:3.0f} %"

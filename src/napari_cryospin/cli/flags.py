@@ -1,4 +1,4 @@
-"""Flags that tyro makes from settings classes. The settings classes check the values, all of them at once."""
+"""Flags that tyro makes from settings classes. The classes themselves check the values, all of them at once."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from napari_cryospin.cli.console import RefusedFlagsError
 from napari_cryospin.settings import Settings, SettingsField, fields_of
 
 METAVARS = {int: "INT", float: "FLOAT", str: "STR", Path: "PATH"}
+"""Type of a flag's value -> its name in the help."""
 
 registry = ConstructorRegistry()
+"""Rules by which tyro makes flags; `settings_flags` is one of them."""
 
 
 @registry.struct_rule
 def settings_flags(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """Make the flags of a settings class, if it is one."""
+    """Return the flags of a settings class; None for other classes, whose flags tyro makes by its own rules."""
     if not is_pydantic_dataclass(info.type):
         return None
     default = info.default if isinstance(info.default, info.type) else info.type()
@@ -39,12 +41,12 @@ def settings_flags(info: StructTypeInfo) -> StructConstructorSpec | None:
 
 
 def checked(group: type, **values: Any) -> Any:
-    """Make settings from the flags' values; the values of a group of settings are in a dict of their own.
+    """Make settings from the values of flags; the values of each group of settings are in a dict of their own.
 
     Raises
     ------
     RefusedFlagsError
-        A value is wrong, or values do not go together; names all of them.
+        Values are wrong, or do not go together; the message names all of them.
     """
     try:
         return group(**values)
@@ -56,7 +58,7 @@ def _flag_type(field: SettingsField) -> Any:
     if field.group is not None:
         return field.group
     if bool in field.kinds:
-        return bool  # two flags without a value
+        return bool  # Tyro makes two flags without a value.
     metavars = ["{None}"] * field.optional + ["{" + ",".join(field.choices) + "}"] * bool(field.choices)
     return Annotated[
         object,
@@ -71,7 +73,10 @@ def _flag_type(field: SettingsField) -> Any:
 
 
 def read_value(field: SettingsField, text: str) -> Any:
-    """Read a flag's text as one of the field's types, or leave it as it is: a choice, or an error."""
+    """Return the text of a flag as a value of one of the field's types, or the text itself if it fits none.
+
+    A text is either one of the choices, or wrong; the settings class decides.
+    """
     if field.optional and text == "None":
         return None
     for kind in (int, float):

@@ -29,7 +29,7 @@ def inspect_command(
     settings
         Settings of the run to be judged.
     options
-        What is needed beside the particles' file.
+        Files and values beside the particle file.
     """
     card, _ = judge_input(RunInput(particles=particles, **vars(options)), settings)
     print_line(card.text(with_flags))
@@ -37,7 +37,7 @@ def inspect_command(
 
 
 def judge_input(source: RunInput, settings: Settings) -> tuple[PreflightCard, Particles]:
-    """Open the particles of a run and check them; missing stacks are listed among the problems."""
+    """Open the particles of a run, and return their card and them; missing stacks are problems on the card."""
     particles = open_particles(source.particles, **source.options, require_stacks=False)
     return preflight(particles, settings), particles
 
@@ -47,8 +47,8 @@ def open_checked_particles(source: RunInput, settings: Settings) -> Particles:
 
     Raises
     ------
-    ValueError
-        A run is impossible; names every reason.
+    FileNotFoundError, ValueError
+        The particles cannot be read, or a run is impossible; the message names every reason.
     """
     card, particles = judge_input(source, settings)
     if card.problems:

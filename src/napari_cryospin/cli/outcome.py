@@ -1,4 +1,4 @@
-"""Commands about what a run found: evaluate, posterior."""
+"""The commands `evaluate` and `posterior`, about the outcome of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def evaluate_command(
     map: Path | None = None,
     symmetry: str = "C1",
 ) -> int:
-    """Compare a run with a known truth: figures and numbers go to its results/.
+    """Compare a run with a known truth, and write figures and numbers to its results/.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def evaluate_command(
     map
         True map (.mrc).
     symmetry
-        Point group of the true map, modulo which poses are compared: Cn or Dn.
+        Point group of the true map, Cn or Dn; poses are compared modulo this symmetry.
     """
     if truth is None and map is None:
         raise ValueError("evaluate: neither --truth nor --map given; expected at least one")
@@ -48,18 +48,18 @@ def posterior_command(
     truth: Path | None = None,
     out: Path | None = None,
 ) -> int:
-    """Compute the posterior of one particle's view direction under the run's map: figure and .npz.
+    """Compute the posterior of one particle's view direction under the run's map, and write a figure and an .npz file.
 
     Parameters
     ----------
     run
-        Folder of the run, which may go on meanwhile.
+        Folder of the run, which may still be going on.
     particle
         Row of the particle in the input, from 0.
     truth
-        Particles with true poses (.star): the particle's is drawn as a cross.
+        Particles with true poses (.star); the true view direction is drawn as a cross.
     out
-        Where to write, without suffix. Default: posterior_PARTICLE in the run's results/.
+        Path of the files without suffix. Default: posterior_PARTICLE in the run's results/.
     """
     view = RunView(run, truth)
     for path in write_posterior(view, particle, out or view.folder.results_path / f"posterior_{particle}"):

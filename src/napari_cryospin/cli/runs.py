@@ -24,7 +24,7 @@ def run_command(
     settings: OmitArgPrefixes[Settings],
     options: OmitArgPrefixes[InputOptions] = InputOptions(),  # noqa: B008 (frozen)
 ) -> int:
-    """Reconstruct a map and every particle's pose, from nothing. Ctrl-C saves and stops; `resume` goes on.
+    """Reconstruct a map and every particle's pose ab initio. Ctrl-C saves and stops; `resume` goes on.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ def run_command(
     out
         Folder of the run; map and poses will be in its results/.
     settings
-        Settings of the run: a preset, and what overrides it.
+        Settings of the run: a preset, and the values that override it.
     options
-        What is needed beside the particles' file.
+        Files and values beside the particle file.
     """
     source = RunInput(particles=particles, **vars(options))
     opened = open_checked_particles(source, settings)
@@ -57,9 +57,9 @@ def resume_command(
     run
         Folder of the run.
     particles
-        Where the particles' file is now, if it was moved; the run remembers it.
+        New path of the particle file, if it was moved; the run stores it.
     data_dir
-        Where the image stacks are now, if they were moved; the run remembers it.
+        New folder of the image stacks, if they were moved; the run stores it.
     """
     folder = RunFolder(run)
     opened = None
@@ -76,7 +76,7 @@ def resume_command(
 
 
 def drive_to_end(folder: RunFolder, particles: Particles | None = None) -> int:
-    """Drive a run in this process until it ends, and print how it ended."""
+    """Drive a run in this process until it ends, print how it ended, and return the exit status."""
     from napari_cryospin.driving.run import drive_run  # Imports torch.
 
     with stop_on_signal() as stop, progress_shown() as progress:

@@ -23,11 +23,11 @@ def simulate_command(
     Parameters
     ----------
     map
-        Map (.mrc), protein positive.
+        Map (.mrc) with positive protein.
     out
-        Where to write, without suffix; an earlier simulation of that name is replaced.
+        Path of the files without suffix; an earlier simulation of that name is replaced.
     simulation
-        What to simulate.
+        Settings of the simulation.
     pixel_size
         Pixel size of the map, in A. Default: that of its header.
     """

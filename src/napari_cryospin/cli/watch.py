@@ -18,14 +18,14 @@ def send_command(
     command: Positional[Literal["pause", "resume", "switch", "save", "stop"]],
     wait: float = 10.0,
 ) -> int:
-    """Send a command to a run that is going on; the run obeys it, or refuses it, between two steps.
+    """Send a command to a run that is going on; the run obeys or refuses it between two steps.
 
     Parameters
     ----------
     run
         Folder of the run.
     command
-        Command to send. switch: from auto-encoding to auto-decoding.
+        Command to send; switch is the switch from auto-encoding to auto-decoding.
     wait
         Seconds to wait for the answer.
     """
@@ -52,21 +52,21 @@ def send_command(
 
 
 def answer_to(command: Command, events: list[Event]) -> Event | None:
-    """Find the event that answers a command, among the events after it was sent."""
+    """Return the event that answers a command among the events after it; None if there is none yet."""
     obeyed = (event for event in events if event.detail.get("id") == command.id)
     ended = (event for event in events if command.kind == "stop" and event.kind == "stopped")
     return next(obeyed, None) or next(ended, None)
 
 
 def status_command(run: Annotated[Positional[Path], arg(metavar="RUN")], json: bool = False) -> int:
-    """Show how a run stands.
+    """Show the state and the progress of a run.
 
     Parameters
     ----------
     run
         Folder of the run.
     json
-        Print JSON, for programs.
+        Print JSON, to be read by programs.
     """
     folder = RunFolder(run)
     now = folder.read_status()

@@ -1,1 +1,1 @@
-"""The loop that drives a run, what it publishes, and its results as files."""
+"""The loop that drives a run, with the publisher of its state and the writer of its results."""

@@ -18,11 +18,12 @@ from napari_cryospin.runs.messages import Command, Event, Status
 from napari_cryospin.runs.results import Results
 from napari_cryospin.runs.snapshot import Snapshot
 
-COMMANDS_EVERY = 0.1  # s between two reads of the folder, which may lie on a slow network disk
+COMMANDS_EVERY = 0.1
+"""Seconds between two reads of the folder's commands, since it may lie on a slow network disk. Chosen by hand."""
 
 
 class FolderChannel:
-    """Channel of the loop that reads and writes a run folder.
+    """A channel of the loop that reads commands from a run folder and writes messages to it.
 
     Parameters
     ----------
@@ -34,7 +35,8 @@ class FolderChannel:
         Called with every event that is written, for example by a script.
     """
 
-    particles: Particles  # The particles that the results' poses belong to; set as soon as they are open.
+    particles: Particles
+    """Input of the run, to whose rows the poses of the results belong; set as soon as it is open."""
 
     def __init__(
         self,

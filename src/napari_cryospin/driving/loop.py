@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PAUSE_TICK = 0.1  # s between two reads of the commands and of the stop event while paused
+PAUSE_TICK = 0.1
+"""Seconds between two reads of the commands and of the stop event while the run is paused. Chosen by hand."""
 
 
 def drive(
@@ -80,6 +81,8 @@ def report_failure(channel: Channel, error: BaseException, status: Status) -> No
 
 
 class _Loop:
+    """The loop of one process that drives a run; see `drive`."""
+
     def __init__(
         self,
         reconstruction: Reconstruction,
@@ -96,6 +99,7 @@ class _Loop:
         self.actions = {"pause": self.pause, "resume": self.resume, "switch": self.switch, "save": self.save}
 
     def run(self) -> None:
+        """Drive the run to its end, or leave it in a hurry."""
         self.publisher.say("continued" if self.reconstruction.step else "started")
         try:
             self.go_on()
@@ -107,6 +111,7 @@ class _Loop:
             self.leave()
 
     def go_on(self) -> None:
+        """Obey commands and make steps until the run is over."""
         while not self.over:
             for command in self.channel.commands():
                 self.obey(command)
@@ -120,9 +125,11 @@ class _Loop:
 
     @property
     def over(self) -> bool:
+        """Whether no further step is to be made."""
         return self.reconstruction.finished or self.told_to_stop or self.stop.is_set() or self.hurry.is_set()
 
     def step(self) -> None:
+        """Make one step, switch if that is due, and publish what is due."""
         metrics = self.reconstruction.advance()
         if not math.isfinite(metrics["loss"]):
             raise FloatingPointError(f"the loss is {metrics['loss']} at step {self.reconstruction.step}")
@@ -148,6 +155,7 @@ class _Loop:
         self.publisher.status("paused" if self.paused else "running")
 
     def pause(self, command: Command) -> None:
+        """Pause the run, and publish its present state."""
         if self.paused:
             raise RefusedError("the run is paused already")
         self.paused = True
@@ -158,12 +166,14 @@ class _Loop:
             self.publisher.history()
 
     def resume(self, command: Command) -> None:
+        """End the pause."""
         if not self.paused:
             raise RefusedError("the run is not paused")
         self.paused = False
         self.publisher.say("resumed", id=command.id)
 
     def switch(self, command: Command) -> None:
+        """Switch the run to auto-decoding, and write a checkpoint and a snapshot."""
         self.publisher.history()  # From now on the window shows the heads' last candidates, so they are stored first.
         self.reconstruction.switch_to_auto_decoding(command.reason)
         self.publisher.checkpoint()
@@ -172,6 +182,7 @@ class _Loop:
         self.publisher.snapshot()
 
     def save(self, command: Command) -> None:
+        """Write a checkpoint."""
         self.publisher.checkpoint()
         self.publisher.say("saved", id=command.id)
 

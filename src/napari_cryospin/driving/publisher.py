@@ -17,36 +17,48 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SHARE = 0.05  # Share of the wall clock that publishing may take (docs/half_sets.md).
-COMPARING = 0.02  # Part of `SHARE` that the comparison of half sets may take (docs/half_sets.md).
-LEAST_BAND = 8  # Shells; half maps of a smaller band are not compared.
-STATUS_EVERY = 0.5  # s between two messages of status.
-HISTORY_EVERY = 1.0  # s between two records of epochs; not every epoch that is shorter is stored.
+SHARE = 0.05
+"""Share of the wall clock that publishing may take (docs/half_sets.md, first section). Chosen by hand."""
+COMPARING = 0.02
+"""Part of `SHARE` that the comparison of half sets may take (docs/half_sets.md, first section). Chosen by hand."""
+LEAST_BAND = 8
+"""Smallest band, in shells, at which half maps are compared. Chosen by hand."""
+STATUS_EVERY = 0.5
+"""Seconds between two messages of status. Chosen by hand."""
+HISTORY_EVERY = 1.0
+"""Least seconds between two records of epochs, so that not every shorter epoch is stored. Chosen by hand."""
 
 
 class Budget:
-    """A limit on the time spent on one kind of work, as a share of the wall clock."""
+    """A limit on the time spent on publishing, as a share of the wall clock.
+
+    Parameters
+    ----------
+    share
+        Share of the wall clock, 0 to 1.
+    """
 
     def __init__(self, share: float) -> None:
         self.share = share
         self.started = time.monotonic()
-        self.spent = 0.0  # s
-        self.costs: dict[str, float] = {}  # s, last cost of each kind
+        self.spent = 0.0  # Seconds.
+        self.costs: dict[str, float] = {}  # Last cost of each kind of work, seconds.
 
     def admits(self, kind: str) -> bool:
-        """Return whether one more of this kind, at the cost of the last one, stays within the share."""
+        """Return whether one more piece of work of this kind, at the cost of the last one, stays within the share."""
         return self.spent + self.costs.get(kind, 0.0) <= self.share * (time.monotonic() - self.started)
 
     @property
     def left(self) -> bool:
-        """Whether the spent time is under the share now. Unlike `admits`, it does not predict the next cost.
+        """Whether the time spent so far is within the share; unlike `admits`, this does not predict the next cost.
 
-        It suits work whose first time is much more expensive than all later ones.
+        It suits work that is much more expensive the first time than all later times.
         """
         return self.spent <= self.share * (time.monotonic() - self.started)
 
     @contextlib.contextmanager
     def spending(self, kind: str) -> Iterator[None]:
+        """Measure the time of work of this kind, and add it to the time spent."""
         before = time.monotonic()
         yield
         self.costs[kind] = time.monotonic() - before
@@ -54,7 +66,7 @@ class Budget:
 
 
 class Publisher:
-    """Sender of a reconstruction's state through a channel.
+    """A sender of a reconstruction's state through a channel.
 
     Parameters
     ----------
@@ -63,7 +75,7 @@ class Publisher:
     channel
         Sink of all messages.
     snapshot_every, checkpoint_every
-        Seconds between two; snapshots are rarer where the budget does not admit as many.
+        Seconds between two snapshots and between two checkpoints; snapshots are rarer if the budget requires it.
     elapsed
         Seconds that the run took before this process continued it.
     """
@@ -85,10 +97,10 @@ class Publisher:
         self.budget = Budget(SHARE - COMPARING if reconstruction.half_sets is not None else SHARE)
         self.started = time.monotonic() - elapsed
         self.last = dict.fromkeys(("status", "snapshot", "history"), -math.inf) | {"checkpoint": time.monotonic()}
-        self.newest: dict[str, float] = {}  # newest value of every metric
-        self.losses: list[float] = []  # losses since the last line of metrics
-        self.shown: tuple[int, Stage] | None = None  # step and stage of the last snapshot
-        self.kept = -1  # epoch of the last stored record
+        self.newest: dict[str, float] = {}  # Newest value of every metric.
+        self.losses: list[float] = []  # Losses since the last line of metrics.
+        self.shown: tuple[int, Stage] | None = None  # Step and stage of the last snapshot.
+        self.kept = -1  # Epoch of the last stored record.
 
     @property
     def elapsed(self) -> float:
@@ -122,7 +134,7 @@ class Publisher:
         self.newest |= metrics
         self._metrics({**metrics, **halves, "epoch_ended": True})
         self.say("epoch", **self._standing(), **metrics)
-        # The time slider needs every epoch, so this ignores the budget; later snapshots pay for it.
+        # The time slider needs every epoch, so this ignores the budget; later snapshots are rarer instead.
         if self._due("history") or self.reconstruction.finished:
             self.history()
 
@@ -139,7 +151,7 @@ class Publisher:
         }
 
     def _halves(self, metrics: Mapping[str, float]) -> dict[str, Any]:
-        """Measure the gold-standard FSC of half sets; empty without half sets, or where the budget is spent."""
+        """Measure the gold-standard FSC of half sets; return nothing without half sets, or if the budget is spent."""
         reconstruction = self.reconstruction
         if reconstruction.half_sets is None or not self.comparing.left or metrics.get("band", LEAST_BAND) < LEAST_BAND:
             return {}
@@ -147,16 +159,18 @@ class Publisher:
             return reconstruction.compare_halves()
 
     def say(self, kind: EventKind, **detail: Any) -> None:
+        """Publish an event, and write it to the log."""
         detail = _plain(detail)
         logger.info("step %d: %s", self.reconstruction.step, _text(kind, detail))
         self.channel.event(Event(kind=kind, step=self.reconstruction.step, detail=detail))
 
     def status(self, state: State, message: str = "") -> None:
+        """Publish the status of the run as it is now."""
         self.last["status"] = time.monotonic()
         self.channel.status(self.present(state, message))
 
     def present(self, state: State, message: str = "") -> Status:
-        """Make the status of the run as it is now."""
+        """Return the status of the run as it is now."""
         reconstruction = self.reconstruction
         advice = reconstruction.switch_advice()
         return Status(
@@ -212,14 +226,14 @@ class Publisher:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace nan and infinity by None, since JSON has neither."""
+    """Return the values with None in place of nan and infinity, since JSON has neither."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
     }
 
 
 def _text(kind: EventKind, detail: Mapping[str, Any]) -> str:
-    """Describe an event in one line of the log; of an epoch, name only the measures of progress."""
+    """Return an event as one line of the log; for the end of an epoch, only with the measures of progress."""
     shown = ("epoch", "loss", "resolution", "entropy", "pose_change") if kind == "epoch" else [*detail]
     known = {name: detail[name] for name in shown if detail.get(name) is not None and name != "id"}
     parts = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in known.items()]

@@ -19,6 +19,7 @@ from napari_cryospin.particles import Particles
 from napari_cryospin.runs.results import PARTICLES_FILE, Results, ResultsRecord
 
 NO_HALF_SETS_NOTE = "no half sets: no gold-standard resolution, and the map can be sharpened by hand only"
+"""Note in postprocess.json of a run without half sets."""
 
 
 def write_results(folder: Path, results: Results, particles: Particles) -> None:
@@ -27,7 +28,7 @@ def write_results(folder: Path, results: Results, particles: Particles) -> None:
     Parameters
     ----------
     folder
-        An existing folder; files of the same names are replaced.
+        Existing folder; files of the same names in it are replaced.
     results
         Results of a run.
     particles
@@ -89,7 +90,7 @@ def sampled_directions(results: Results) -> OrientationDistribution:
 
 
 def figures(results: Results, directions: OrientationDistribution) -> dict[str, Any]:
-    """Collect the content of postprocess.json: plain numbers and notes, and None for a number that is not known."""
+    """Return the content of postprocess.json: plain numbers and notes, and None for a number that is not known."""
     known = np.isfinite(results.resolution)
     precision = directions.precision[np.isfinite(directions.precision)]
     return {

@@ -1,4 +1,4 @@
-"""Driving a run folder to its results: the entry of `run`, `resume`, the window's thread and a Slurm job."""
+"""Driving of a run folder to its results, for the commands `run` and `resume`, a Slurm job and the window's thread."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def drive_run(
     hurry: threading.Event | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> None:
-    """Begin a run, or continue it from its newest checkpoint, until it ends or is stopped.
+    """Drive a run, from its beginning or its newest checkpoint, until it ends or is stopped.
 
     Parameters
     ----------
@@ -76,12 +76,17 @@ def drive_run(
 def prepare(
     folder: RunFolder, particles: Particles | None = None, hurry: threading.Event | None = None
 ) -> tuple[Particles, Reconstruction, dict[str, Any]]:
-    """Open a run as of its newest checkpoint.
+    """Open a run in the state of its newest checkpoint.
 
     Returns
     -------
     particles, reconstruction, checkpoint
         Input of the run, the engine in the state of the checkpoint, and the checkpoint itself; empty if there is none.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The input cannot be used, or the checkpoint does not fit it.
     """
     if particles is None:
         particles = open_run_particles(folder)
@@ -122,6 +127,6 @@ def load_checkpoint(folder: RunFolder) -> dict[str, Any]:
 
 
 def use_threads(settings: Settings) -> None:
-    """Set the number of CPU threads; to be called once, before anything is computed."""
+    """Set the number of CPU threads if the settings state one; to be called once, before anything is computed."""
     if settings.machine.threads is not None:
         torch.set_num_threads(settings.machine.threads)

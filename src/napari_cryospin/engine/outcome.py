@@ -1,4 +1,4 @@
-"""What a reconstruction shows and leaves: snapshots, an epoch's history, results."""
+"""Snapshots, an epoch's history and results, made from a reconstruction as it stands."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from napari_cryospin.settings import Settings
 log = logging.getLogger(__name__)
 
 TELLING_ERROR_OVER_NOISE = 1.05
-"""Error over noise from which it is said that something is wrong (docs/half_sets.md has the figures behind it)."""
+"""Error over noise above which the results have a warning (docs/half_sets.md, does the map explain the images)."""
 
 
 class Standing(Protocol):
-    """What is told of a reconstruction: its fits, and where it stands."""
+    """The part of a reconstruction that its snapshots, history and results are made from."""
 
     fits: list[Fit]
     settings: Settings
@@ -57,7 +57,7 @@ def fit_map(fit: Fit, filtered: bool = True) -> np.ndarray:
 
 
 def _joined(fits: list[Fit], name: str) -> Tensor:
-    return torch.cat([getattr(fit.particles, name).cpu() for fit in fits])  # the halves may lie on two devices
+    return torch.cat([getattr(fit.particles, name).cpu() for fit in fits])  # The halves may be on two devices.
 
 
 def _poses(fits: list[Fit]) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +65,7 @@ def _poses(fits: list[Fit]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _measures(reconstruction: Standing) -> dict[str, Any]:
-    """Where the reconstruction stands, and how images are compared with the maps."""
+    """Return the fields that every record has: epoch, stage, pixel size, band, noise, range of shifts."""
     fits = reconstruction.fits
     return {
         "epoch": reconstruction.epoch,
@@ -78,13 +78,13 @@ def _measures(reconstruction: Standing) -> dict[str, Any]:
 
 
 def _half_sets(reconstruction: Standing) -> np.ndarray:
-    """`(n,)` half set of each particle, 1 or 2; 0 where there are none."""
+    """Return the half set of each particle, `(n,)`: 1 or 2; 0 if there are none."""
     none = np.zeros(len(reconstruction.indices), np.int8)
     return none if reconstruction.half_sets is None else reconstruction.half_sets
 
 
 def _particles(reconstruction: Standing, *optional: str) -> ParticleRecord:
-    """Make the record of the particles, with those of its optional arrays that are named."""
+    """Make the record of the particles, with the optional arrays that are named."""
     fits = reconstruction.fits
     rotations, shifts = _poses(fits)
     return ParticleRecord(
@@ -108,7 +108,7 @@ def make_head_share(fits: list[Fit]) -> np.ndarray:
 
 
 def make_snapshot(reconstruction: Standing, advice: SwitchAdvice) -> Snapshot:
-    """Make a snapshot of the reconstruction as it stands, with what is advised on its switch."""
+    """Make a snapshot of the reconstruction as it stands, with the advice on its switch."""
     fits = reconstruction.fits
     maps = tuple(fit_map(fit) for fit in fits)
     return Snapshot(
@@ -126,7 +126,7 @@ def make_snapshot(reconstruction: Standing, advice: SwitchAdvice) -> Snapshot:
 
 
 def make_history(reconstruction: Standing) -> EpochRecord:
-    """Record what is kept of an epoch: map (and half maps), and all that is known of the particles."""
+    """Make the record that is kept of an epoch: map (and half maps), and all that is known of the particles."""
     maps = tuple(fit_map(fit) for fit in reconstruction.fits)
     known = ("best_head", "candidates", "candidate_shifts", "entropy", "error")
     return EpochRecord(
@@ -138,7 +138,10 @@ def make_history(reconstruction: Standing) -> EpochRecord:
 
 
 def make_results(reconstruction: Standing) -> Results:
-    """Make maps and poses as they stand; of half sets the combined map, and all poses in the frame of the first."""
+    """Make the results from maps and poses as they stand.
+
+    Of half sets the maps are combined, and all poses are in the frame of the first.
+    """
     fits, pixel_size = reconstruction.fits, reconstruction.pixel_size
     maps = tuple(fit_map(fit, filtered=False) for fit in fits)
     rotations, shifts = (values.astype(np.float64) for values in _poses(fits))
@@ -157,7 +160,8 @@ def make_results(reconstruction: Standing) -> Results:
         found["notes"] = (_unexplained(error), *found.get("notes", ()))
         log.warning("%s", found["notes"][0])
     density = found.pop("map", maps[0])
-    seen = np.isfinite(_joined(fits, "error").numpy())  # the others have the pose that they were given at random
+    # A particle without an error was in no step yet, and still has the random pose that it started with.
+    seen = np.isfinite(_joined(fits, "error").numpy())
     if not seen.all():
         left_out = f"{(~seen).sum():,} of {len(seen):,} particles were not looked at yet: they are left out"
         found["notes"] = (left_out, *found.get("notes", ()))
@@ -191,7 +195,7 @@ def _unexplained(error: float) -> str:
 
 
 def _posterior(reconstruction: Standing) -> dict[str, np.ndarray]:
-    """Who won and with what error and, once the run is over, figures of every particle's posterior."""
+    """Return best head, error and entropy of every particle and, once the run is over, figures of its posterior."""
     fits = reconstruction.fits
     known = {name: _joined(fits, name).numpy() for name in ("best_head", "error", "entropy", "scale")}
     return known | (posterior_statistics(fits) if reconstruction.finished else {})
@@ -200,7 +204,7 @@ def _posterior(reconstruction: Standing) -> dict[str, np.ndarray]:
 def _combined(
     maps: tuple[np.ndarray, ...], pixel_size: float, halves: AlignedHalves, band: int, unequal: str
 ) -> tuple[dict[str, Any], float]:
-    """Compare and combine the two halves: fields of the results, and the resolution in A."""
+    """Compare and combine the two halves. Return fields of the results, and the resolution in Angstrom."""
     found = postprocess(maps[0], maps[1], pixel_size, band=band)
     notes = tuple(filter(None, (unequal, halves.warning, *(() if halves.failed else found.notes))))
     for note in notes:

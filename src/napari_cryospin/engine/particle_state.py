@@ -1,4 +1,4 @@
-"""What is known of each particle. This is the only place where it is written."""
+"""The state of each particle in a fit. Only this module writes to it."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from torch import Tensor
 from napari_cryospin.engine.kept_state import KeptState
 
 NO_CANDIDATE = -1
-"""Number of a candidate where none has won yet."""
+"""Number that stands for the winning candidate as long as none has won."""
 
 
 @dataclass(eq=False)
 class ParticleState(KeptState):
-    """The tensors of a fit that have one row a particle.
+    """The tensors of a fit that have one row for each particle.
 
     Poses and folds are on the device, where every step needs them; the rest is on the CPU.
 
     Attributes
     ----------
     rotations, shifts : Tensor
-        `(n, 3, 3)` and `(n, 2)` Angstrom: best pose known of each particle; at first a random one, without shift.
+        `(n, 3, 3)` and `(n, 2)` Angstrom: best known pose of each particle; at first a random one, without shift.
     folds : Tensor
-        `(n,)` 0 or 1: which of two volumes that have not seen each other's particles it belongs to.
+        `(n,)` 0 or 1: fold of each particle. Each of two volumes is made from the particles of one fold only.
     winner : Tensor
-        `(n,)` int16, number of the candidate that the pose came from: that of a head, the number of heads for a pose
+        `(n,)` int16, number of the candidate that the pose came from: that of a head, or the number of heads for a pose
         drawn from or searched in the posterior; -1: none yet.
     best_head : Tensor
-        `(n,)` int16, which head was the best among the heads; -1: none yet.
+        `(n,)` int16, the best of the heads; -1: none yet.
     error : Tensor
-        `(n,)` error of the pose when it was last looked at, over that of the background's noise (1: nothing but noise
-        is left); nan: not looked at yet.
+        `(n,)` error of the pose at the particle's last step, over that of the background's noise (1: nothing but noise
+        is left); nan: the particle was in no step yet.
     entropy : Tensor
         `(n,)` nats, of the grid posterior over rotations when it was last computed; nan: never.
     scale : Tensor
@@ -42,7 +42,7 @@ class ParticleState(KeptState):
     overlap, power : Tensor
         `(n,)` of the image with its model of scale 1, and of that model, when it was last compared; nan: not yet.
     candidates, candidate_shifts : Tensor
-        `(n, heads, 3, 3)` and `(n, heads, 2)` Angstrom: last proposals of the heads.
+        `(n, heads, 3, 3)` and `(n, heads, 2)` Angstrom: last candidates of the heads.
     """
 
     rotations: Tensor
@@ -60,7 +60,17 @@ class ParticleState(KeptState):
 
     @classmethod
     def of(cls, rotations: Tensor, folds: Tensor, heads: int) -> ParticleState:
-        """Start with rotations `(n, 3, 3)`, which are copied, and folds `(n,)`, on the device; no more is known yet."""
+        """Make the state of a fit that begins.
+
+        Parameters
+        ----------
+        rotations : Tensor
+            `(n, 3, 3)` on the device; they are copied.
+        folds : Tensor
+            `(n,)` on the device.
+        heads : int
+            Number of heads.
+        """
         n = len(rotations)
         return cls(
             rotations=rotations.clone(),
@@ -94,15 +104,15 @@ class ParticleState(KeptState):
         rows : Tensor
             `(b,)` particles, on the CPU.
         winner : Tensor
-            `(b,)` which candidate is the best.
+            `(b,)` number of the best candidate.
         best_head : Tensor, optional
-            `(b,)` which head is the best among the heads; None: there are no heads.
+            `(b,)` number of the best head; None: there are no heads.
         stored : int, optional
-            Number of the candidate that was the particle's own pose: where that wins, the pose still is from the
+            Number of the candidate that was the particle's own pose. If that one wins, the pose still comes from the
             candidate that it came from before.
         """
         columns = winner[None] if best_head is None else torch.stack((winner, best_head))
-        columns = columns.to(self.winner)  # both at once: the host waits for a device once
+        columns = columns.to(self.winner)  # Both are sent at once, so that the host waits for a device only once.
         new = columns[0] if stored is None else torch.where(columns[0] == stored, self.winner[rows], columns[0])
         self.winner[rows] = new
         if best_head is not None:
@@ -113,8 +123,16 @@ class ParticleState(KeptState):
         self.error[rows] = error.to(self.error)
 
     def record_candidates(self, rows: Tensor, rotations: Tensor, shifts: Tensor) -> None:
-        """Replace what the heads propose for the particles `rows`, on the CPU: `(b, heads, 3, 3)`, `(b, heads, 2)`."""
-        # Both at once: the host waits for a device once.
+        """Replace the candidates of the heads for the particles `rows`, which are on the CPU.
+
+        Parameters
+        ----------
+        rows : Tensor
+            `(b,)` particles, on the CPU.
+        rotations, shifts : Tensor
+            `(b, heads, 3, 3)` and `(b, heads, 2)` Angstrom, on any device.
+        """
+        # Both are sent at once, so that the host waits for a device only once.
         both = torch.cat((rotations.detach().flatten(-2), shifts.detach()), dim=-1).cpu()
         self.candidates[rows] = both[..., :9].unflatten(-1, (3, 3))
         self.candidate_shifts[rows] = both[..., 9:]
@@ -129,7 +147,13 @@ class ParticleState(KeptState):
         self.overlap[rows], self.power[rows] = both[0], both[1]
 
     def recentre(self, offset: Tensor) -> None:
-        """Move all shifts as a map that moves by `-offset`, `(3,)` Angstrom, on the device, asks for."""
+        """Change all shifts to fit a map that is moved by `-offset`.
+
+        Parameters
+        ----------
+        offset : Tensor
+            `(3,)` Angstrom, on the device.
+        """
         self.shifts -= self.rotations[:, :2] @ offset
         self.candidate_shifts -= self.candidates[:, :, :2] @ offset.cpu()
 

@@ -1,18 +1,18 @@
-"""The second stage in closed form, as phases: what is done at the end of an epoch, and how many shells come next.
+"""The phases of the second stage in closed form: the task at the end of an epoch, and the next band.
 
 ::
 
     SEARCHING --> SETTLING --> TESTING_MATES --> GROWING
 
-A fit starts in the first of these that its settings ask for; SETTLING and GROWING are there in every run.
+A fit starts in the first of these that its settings ask for; SETTLING and GROWING are part of every run.
 
 * SEARCHING: the map relaxes at the band of the switch, and all particles are searched once more after each epoch.
 * SETTLING: the map relaxes at the band of the switch.
-* TESTING_MATES: the band grows as far as the test of mates looks; the test is made once the band suffices.
+* TESTING_MATES: the band grows as far as the test of mates compares; the test is made once the band suffices.
 * GROWING: the band grows to the full one.
 
-A fit is settled once the full band has nothing more to give, whatever its phase. It may go on all the same, while the
-other half set is not settled yet, and then it may be found to move again.
+A fit is settled once poses hardly turn at the full band, whatever its phase. It goes on nevertheless while the other
+half set is not settled yet, and in that time its poses may turn again.
 
 Nothing here imports torch: the rules are functions of a few numbers.
 """
@@ -23,26 +23,31 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 BAND_GROWTH_FACTOR = 1.3
-"""Factor by which the band grows from one epoch to the next."""
+"""Factor by which the band grows from one epoch to the next (docs/method.md, table at the top)."""
 NEARLY_FULL_BAND = 0.9
-"""Share of the full band that is as good as all of it: an epoch for the last few shells alone would be wasted."""
+"""Share of the full band from which the band grows to all of it, because an epoch for the last few shells alone would
+be wasted; chosen by hand."""
 STILL_TURN = 0.2
-"""Mean turn of the poses in an epoch, degrees, below which the full band has nothing more to give."""
+"""Mean turn of the poses in an epoch, degrees, below which a fit with the full band is settled (docs/method.md, table
+at the top)."""
 SEARCH_SETTLED_SHARE = 0.002
-"""Share of particles whose pose a search changes below which it is not repeated."""
+"""If a search changes the poses of a smaller share of the particles, it is not repeated (docs/method.md,
+near-symmetries)."""
 LEAST_SETTLING_EPOCHS, MOST_SETTLING_EPOCHS = 2, 12
-"""Epochs at the band of the switch before it grows. A symmetric map that came out a little twisted must relax first:
-with more shells, or once its mates are tested, the twist would stay (docs/method.md, near-symmetries)."""
+"""Smallest and largest number of epochs at the band of the switch. A symmetric map that came out a little twisted must
+relax: with more shells, or once its mates are tested, the twist would stay (docs/method.md, near-symmetries)."""
 RELAXED_TURN = 0.1
 """Mean turn of the poses in an epoch, degrees, below which a map has relaxed (docs/method.md, near-symmetries)."""
 FIRST_MATES_BAND = 14
-"""Shells from which mates are tested (or all there are): before, their difference hardly shows."""
+"""Shells from which on mates are tested (or all there are), because with fewer their difference hardly shows; chosen by
+hand."""
 MATES_BAND = 20
-"""Shells that are compared at most when mates are tested: enough to tell mates apart, and far cheaper than all."""
+"""Largest number of shells that the test of mates compares: enough to distinguish mates, and far cheaper than all
+(docs/method.md, near-symmetries)."""
 
 
 class Phase(Enum):
-    """What a fit is doing in the second stage."""
+    """A phase of a fit in the second stage."""
 
     SEARCHING = "searching"
     SETTLING = "settling"
@@ -51,7 +56,7 @@ class Phase(Enum):
 
 
 class Task(Enum):
-    """What is to be done at the end of an epoch, before the next phase is known."""
+    """A task at the end of an epoch, from whose outcome the next phase follows."""
 
     NOTHING = "nothing"
     SEARCH = "search"
@@ -60,7 +65,7 @@ class Task(Enum):
 
 @dataclass(frozen=True)
 class Bands:
-    """Fourier shells of a fit: at most before the switch, and at most at all."""
+    """The largest bands of a fit, in shells: before the switch, and at all."""
 
     encoding: int
     full: int
@@ -68,16 +73,16 @@ class Bands:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What an epoch of the second stage has shown.
+    """The outcome of an epoch of the second stage.
 
     Attributes
     ----------
     turn : float
         Mean turn of the poses, degrees.
     changed : float
-        Share of particles whose pose the search has changed; 1 where there was none.
+        Share of particles whose pose the search has changed; 1 if there was no search.
     mates_tested : bool
-        Whether the test of mates is over, or there is none.
+        Whether the test of mates is over, or the fit has none.
     """
 
     turn: float
@@ -87,7 +92,7 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class DecodingStanding:
-    """Where a fit stands in the second stage, between two epochs.
+    """The standing of a fit in the second stage, between two epochs.
 
     Attributes
     ----------
@@ -95,7 +100,7 @@ class DecodingStanding:
     band : int
         Shells of the volume that poses are refined with.
     next_band : int
-        Shells of the volume that is being gathered.
+        Shells of the volume that is being summed up for the next epoch.
     epochs : int
         Epochs closed in this stage.
     settled : bool
@@ -114,7 +119,7 @@ class DecodingStanding:
         return self.phase in (Phase.SEARCHING, Phase.SETTLING)
 
     def task(self, full_band: int) -> Task:
-        """Return what is to be done at the end of this epoch."""
+        """Return the task at the end of this epoch."""
         if self.phase is Phase.SEARCHING:
             return Task.SEARCH
         if self.phase is Phase.TESTING_MATES and self.next_band >= min(FIRST_MATES_BAND, full_band):
@@ -123,21 +128,21 @@ class DecodingStanding:
 
 
 def first_standing(band: int, *, searches: bool) -> DecodingStanding:
-    """Return where a fit stands at the switch, at the band that it has there."""
+    """Return the standing of a fit at the switch, whose band is `band`."""
     return DecodingStanding(Phase.SEARCHING if searches else Phase.SETTLING, band, band)
 
 
 def after_epoch(standing: DecodingStanding, report: EpochReport, bands: Bands) -> DecodingStanding:
-    """Return where a fit stands after an epoch, and after the task at its end.
+    """Return the standing of a fit after an epoch and the task at its end.
 
     Parameters
     ----------
     standing : DecodingStanding
-        Where it stood during the epoch.
+        Standing during the epoch.
     report : EpochReport
-        What the epoch and the task have shown.
+        Outcome of the epoch and of the task.
     bands : Bands
-        Of the fit.
+        Largest bands of the fit.
     """
     epochs = standing.epochs + 1
     phase = _next_phase(standing.phase, report, epochs)

@@ -5,8 +5,8 @@ the half plane standing for itself and its mate,
 
     log p(I | pose) = sum over the half plane of (2 Re(C I conj S) - C^2 |S|^2) / N  + const      (from Eq. 3)
 
-which, for a batch of images and a grid of poses, is two matrix products. Shifts multiply the image side by phase ramps.
-One set of functions serves the search, the switch, the teacher of the encoder and the heat map.
+which, for a batch of images and a grid of poses, is two matrix products. Shifts multiply the images by phase ramps.
+The same functions serve the search, the switch, the teaching of the encoder and the views of a posterior.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Templates:
     Attributes
     ----------
     rotations : Tensor
-        `(k, 3, 3)`.
+        `(k, 3, 3)` rotations of the grid.
     points : Tensor
         `(p, 2)` half-plane points: the band that is compared.
     slices : Tensor
-        `(k, 2 p)` real parts, then imaginary parts.
+        `(k, 2 p)` slices: real parts, then imaginary parts.
     power : Tensor
-        `(k, p)` squared sizes.
+        `(k, p)` squared absolute values of the slices.
     """
 
     rotations: Tensor
@@ -52,15 +52,15 @@ def make_templates(
     hartley : Tensor
         `(G, G, G)` lattice.
     rotations : Tensor
-        `(..., 3, 3)`; leading dimensions are flattened.
+        `(..., 3, 3)` rotations; leading dimensions are flattened.
     points : Tensor
         `(p, 2)` half-plane points, innermost first.
     padding : int
         Oversampling of the lattice.
     band : int, optional
-        Shells that the points reach. Default: read off the points, for which a device has to be waited for.
+        Shells that the points reach. Default: computed from the points, for which the host waits for the device.
     chunk : int
-        Points to slice at a time.
+        Number of points that are read from the lattice at a time.
     """
     rotations = rotations.reshape(-1, 3, 3)
     if band is None:
@@ -82,23 +82,23 @@ def make_templates(
 def log_likelihoods(
     templates: Templates, images: Tensor, ctf: Tensor, weights: Tensor, phases: Tensor | None = None
 ) -> Tensor:
-    """Log-likelihood of each image at each pose of the grid, up to a constant of the image.
+    """Compute the log-likelihood of each image at each pose of the grid, up to a constant of the image.
 
     Parameters
     ----------
     templates : Templates
-        `k` poses, band of `p` points.
+        Slices at `k` poses, with `p` points each.
     images, ctf : Tensor
-        `(b, p)` complex and real.
+        `(b, p)` each, complex and real.
     weights : Tensor
         `(p,)`, or `(b, p)`: inverse noise variance of a coefficient.
     phases : Tensor, optional
-        `(t, p)`, or `(b, t, p)` where each image has shifts of its own: phase ramps of the shifts to try.
+        Phase ramps of the shifts to try, `(t, p)`, or `(b, t, p)` if the shifts differ between images.
 
     Returns
     -------
     Tensor
-        `(b, t, k)`; `t` is 1 where no phases are given.
+        `(b, t, k)` nats; `t` is 1 if no phases are given.
     """
     weighted = images * (2 * weights * ctf)
     moved = weighted[:, None] if phases is None else weighted[:, None] * phases.conj()
@@ -108,7 +108,7 @@ def log_likelihoods(
 
 
 def shift_grid(radius: float, step: float, device: torch.device | str = "cpu") -> Tensor:
-    """`(t, 2)` shifts inside a circle, the centre first, both lengths in Angstrom."""
+    """Return the shifts of a square grid inside a circle, `(t, 2)` by ascending length; all lengths in Angstrom."""
     count = int(radius / step + 1e-6)
     axis = torch.arange(-count, count + 1) * step
     shifts = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).reshape(-1, 2)
@@ -118,13 +118,13 @@ def shift_grid(radius: float, step: float, device: torch.device | str = "cpu") -
 
 
 def sample(log_probability: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
-    """`(b,)` index drawn from each row of `(b, k)` unnormalised log-probabilities (Gumbel's trick)."""
+    """Draw an index from each row of `(b, k)` unnormalised log-probabilities by Gumbel's trick, `(b,)`."""
     uniform = torch.rand(log_probability.shape, generator=generator, device=generator.device)
     gumbel = -(-uniform.clamp(min=1e-20).log()).log().to(log_probability.device)
     return (log_probability / temperature + gumbel).argmax(-1)
 
 
 def entropy(log_probability: Tensor) -> Tensor:
-    """`(b,)` entropy, nats, of `(b, k)` unnormalised log-probabilities over the cells of a grid."""
+    """Compute the entropy, `(b,)` nats, of `(b, k)` unnormalised log-probabilities over the cells of a grid."""
     normal = log_probability.log_softmax(-1)
     return -(normal.exp() * normal).sum(-1)

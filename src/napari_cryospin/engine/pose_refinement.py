@@ -18,18 +18,20 @@ from napari_cryospin.physics.slicing import central_slices, shift_phases
 LARGEST_STEP_TURN = 0.15
 """Largest rotation in one step, radian: 8.6 degrees, about half of the spacing of the 15 degree grid of poses."""
 LEAST_PROMISE = 0.01
-"""Nats that a step has to promise: a pose that is nearer to its optimum than that (0.14 of its uncertainty) stays."""
+"""Smallest gain that a step must promise, nats. A pose with less to gain is nearer to its optimum than 0.14 of its
+uncertainty, and stays (docs/method.md, why it is fast)."""
 FIRST_DAMPING = 2e-2
-"""Damping of the first step, as a share of the normal matrix's diagonal (Levenberg and Marquardt)."""
+"""Damping of the first step, as a share of the normal matrix's diagonal (Levenberg and Marquardt); chosen by hand."""
 CPU_REFINED_COEFFICIENTS, REFINED_COEFFICIENTS = 2**19, 2**25
-"""Coefficients of images at a time: derivatives and what is made of them take some twenty times as many numbers."""
+"""Coefficients of images that are refined at a time, on a CPU and on a GPU. Derivatives and their products take
+some twenty times as many numbers. Chosen by hand."""
 
 
 def _model(
     lattices: Tensor, rotations: Tensor, shifts: Tensor | None, ctf: Tensor, points: Tensor, padding: int, extent: float
 ) -> tuple[Tensor, Tensor]:
-    """Make noise-free images `(b, p)` and their derivatives `(b, 3 or 5, p)`."""
-    # One lattice after the other: all four at once would not fit into a CPU's cache.
+    """Compute noise-free images `(b, p)` and their derivatives `(b, 3 or 5, p)`."""
+    # The lattices are read one after the other, because all four together would not fit into a CPU's cache.
     slices = torch.stack([central_slices(lattice, rotations, points, padding) for lattice in lattices])
     moments = torch.einsum("bil,lbp->ibp", rotations.to(slices.dtype), slices[1:]) * (-2j * torch.pi)
     kx, ky = points.to(ctf.dtype).unbind(-1)
@@ -43,7 +45,7 @@ def _model(
 
 
 def _normal_equations(residual: Tensor, derivatives: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Make matrix `(b, q, q)` and right side `(b, q)` of a step in the 3 or 5 parameters, and the error `(b,)`."""
+    """Compute matrix `(b, q, q)` and right side `(b, q)` of a step in q = 3 or 5 parameters, and the error `(b,)`."""
     root = weights.sqrt()
     jacobian = torch.view_as_real(derivatives * root[:, None]).flatten(-2)
     difference = torch.view_as_real(residual * root).flatten(-2)
@@ -51,7 +53,7 @@ def _normal_equations(residual: Tensor, derivatives: Tensor, weights: Tensor) ->
 
 
 def _damped_step(normal: Tensor, slope: Tensor, damping: Tensor) -> Tensor:
-    """Make a Gauss-Newton step `(b, q)`, damped as by Levenberg and Marquardt."""
+    """Compute a Gauss-Newton step `(b, q)`, damped as by Levenberg and Marquardt."""
     diagonal = normal.diagonal(dim1=-2, dim2=-1)
     return torch.linalg.solve(normal + torch.diag_embed(damping[:, None] * diagonal + 1e-6), slope)
 
@@ -65,21 +67,22 @@ def refine_poses(
     Parameters
     ----------
     lattices : Tensor
-        `(4, G, G, G)` of `physics.gradient_lattices`.
+        `(4, G, G, G)` lattices of `physics.gradient_lattices`.
     batch : Batch
-        `b` images.
+        The `b` images.
     rotations, shifts
-        `(b, 3, 3)`, and `(b, 2)` Angstrom; shifts None: centred, not refined.
+        `(b, 3, 3)`, and `(b, 2)` Angstrom: where the refinement begins; shifts None: particles are centred, and only
+        rotations are refined.
     padding : int
         Oversampling of the lattices.
     steps : int
-        Evaluations of the model at most, the last one only judges the step before it; fewer for a particle whose next
-        step promises too little (`LEAST_PROMISE`).
+        Largest number of evaluations of the model; the last one only judges the step before it. A particle whose next
+        step promises too little (`LEAST_PROMISE`) has fewer.
 
     Returns
     -------
     rotations, shifts, errors
-        The best pose met by each particle, and its squared error `(b,)`.
+        The best pose that was evaluated for each particle, and its squared error `(b,)`, nats.
     """
     held = CPU_REFINED_COEFFICIENTS if batch.images.device.type == "cpu" else REFINED_COEFFICIENTS
     size = max(1, held // len(batch.points))
@@ -108,8 +111,8 @@ def _refine_part(
             normal, slope = torch.zeros_like(matrix), torch.zeros_like(side)
         improved = now < error[active]
         damping[active] *= torch.where(improved, 0.5, 10.0)
-        better = improved.nonzero()[:, 0]  # A mask would make the host wait for a device wherever it is used.
-        # A step that makes it worse is taken back; the next starts from the best pose as well, and is shorter.
+        better = improved.nonzero()[:, 0]  # With a mask, the host would wait for a device at each use.
+        # A step that raises the error is undone; the next one starts from the best pose too, and is shorter.
         kept = active[better]
         best[kept], error[kept] = rotations[better], now[better]
         normal[kept], slope[kept] = matrix[better], side[better]
@@ -128,7 +131,7 @@ def _refine_part(
 
 
 def _short_turn(turn: Tensor) -> Tensor:
-    """Shorten turns `(b, 3)`, radian, to the largest of one step."""
+    """Shorten turns `(b, 3)`, radian, to the largest turn of one step."""
     return turn * (LARGEST_STEP_TURN / turn.norm(dim=-1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
 
 
@@ -136,14 +139,14 @@ def _short_turn(turn: Tensor) -> Tensor:
 def pose_information(
     lattices: Tensor, batch: Batch, rotations: Tensor, shifts: Tensor | None, *, padding: int
 ) -> Tensor:
-    """Compute the Fisher information of poses, parameters as of `refine_poses`.
+    """Compute the Fisher information of poses; parameters as in `refine_poses`.
 
     The likelihood of a half-plane of coefficients falls as `exp(-sum |difference|^2 weight)`: twice the normal matrix.
 
     Returns
     -------
     Tensor
-        `(b, 3, 3)` per radian^2, or `(b, 5, 5)` with the shifts' rows and columns, per A, last.
+        `(b, 3, 3)` in 1/radian^2, or `(b, 5, 5)` with the rows and columns of the shifts, per Angstrom, last.
     """
     _, derivatives = _model(lattices, rotations, shifts, batch.ctf, batch.points, padding, batch.extent)
     jacobian = torch.view_as_real(derivatives * batch.weights.sqrt()[:, None]).flatten(-2)

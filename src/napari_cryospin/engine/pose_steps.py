@@ -1,4 +1,4 @@
-"""How poses are refined after the switch: by Adam (paper, appendix A), or by damped Gauss-Newton steps."""
+"""Refinement of poses after the switch: by Adam (paper, appendix A), or by damped Gauss-Newton steps."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from napari_cryospin.geometry.so3 import exponential_map
 from napari_cryospin.models.volume import Volume
 
 POSE_ADAM_BETAS = (0.9, 0.9)
-"""Decay of the two moments of each particle's Adam step: a particle is visited once an epoch, a few steps at a time."""
+"""Decay of the two moments of each particle's Adam steps; chosen by hand. Each epoch has few steps for a particle."""
 
 
 @dataclass(eq=False)
 class PoseMoments(KeptState):
-    """Adam moments of each particle's own.
+    """Adam moments of the poses, separate for each particle.
 
-    A step concerns only the particles that it is given: every other row stays bit for bit as it was. (A dense Adam step
+    A step changes only the rows of its own particles; every other row stays bit for bit as it was. (A dense Adam step
     would move all particles by their old momentum.)
 
     Attributes
@@ -42,13 +42,13 @@ class PoseMoments(KeptState):
 
     @classmethod
     def none(cls, count: int, device: torch.device | str = "cpu") -> PoseMoments:
-        """Start without momentum."""
+        """Make moments of `count` particles, without momentum."""
         zeros = torch.zeros(count, 5, device=device)
         return cls(zeros, zeros.clone(), torch.zeros(count, dtype=torch.int32, device=device))
 
     @torch.no_grad()
     def step(self, where: Tensor, gradient: Tensor, rates: Tensor) -> Tensor:
-        """Make one Adam step of some particles.
+        """Compute one Adam step of some particles, and update their moments.
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class PoseMoments(KeptState):
         Returns
         -------
         Tensor
-            `(b, 5)` how to move: radian, Angstrom.
+            `(b, 5)` change of the poses: radian, Angstrom.
         """
         first, second = self.betas
         visits = self.visits[where] + 1
@@ -93,7 +93,7 @@ class AdamPoses:
         self.fit.particles.record_poses(batch.where, *moved)
 
     def _gradient(self, batch: Batch, lattice: Tensor) -> Tensor:
-        """Derive each particle's error in the perturbation of its pose (Eq. 9), at none: `(b, 5)`."""
+        """Compute the derivative of each particle's error in a perturbation of its pose, at 0 (Eq. 9), `(b, 5)`."""
         fit = self.fit
         omega = torch.zeros(len(batch), 3, device=fit.device, requires_grad=True)
         move = torch.zeros(len(batch), 2, device=fit.device, requires_grad=True)
@@ -114,23 +114,24 @@ class GaussNewtonPoses:
     def refine(
         self, lattices: Tensor, batch: Batch, rotations: Tensor, shifts: Tensor, *, steps: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Refine poses; nothing is recorded.
+        """Refine poses, without recording them.
 
         Parameters
         ----------
         lattices : Tensor
-            `(4, G, G, G)` of the volume and its derivatives.
+            `(4, G, G, G)` lattices of the volume and its derivatives.
         batch : Batch
-            `b` images.
+            The `b` images.
         rotations, shifts : Tensor
-            `(b, 3, 3)`, and `(b, 2)` Angstrom: where to start.
+            `(b, 3, 3)`, and `(b, 2)` Angstrom: where the refinement begins.
         steps : int, optional
-            Evaluations of the model at most. Default: as the settings say.
+            Largest number of evaluations of the model. Default: that of the settings.
 
         Returns
         -------
         rotations, shifts, errors
-            The best pose met by each particle, shifts within their range, and its squared error `(b,)`, nats.
+            The best pose that was evaluated for each particle, with shifts within their range, and its squared error
+            `(b,)`, nats.
         """
         fit = self.fit
         found, moved, errors = refine_poses(

@@ -1,4 +1,4 @@
-"""Figures of every particle's pose posterior, such as other programs expect beside a pose."""
+"""Statistics of every particle's pose posterior, which other programs expect beside a pose."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from napari_cryospin.engine.sampling import grid_size, pose_grid, trial_shifts
 from napari_cryospin.physics.slicing import shift_phases
 
 STATISTICS_BAND = 11
-"""Shells that are compared, at most: what the grid of the first stage resolves."""
+"""Largest number of shells that are compared, which are those that the grid of the first stage resolves."""
 SIGNIFICANT_SHARE = 0.999
-"""Share of the probability that the significant samples hold (RELION's adaptive fraction)."""
+"""Share of the probability that the significant samples hold together (RELION's adaptive fraction)."""
 LIKELY_SAMPLES = 512
-"""Samples that hold this share for nearly all particles; where they do not, all samples are sorted."""
+"""Number of samples that hold this share for nearly all particles; for the others, all samples are sorted. Chosen by
+hand."""
 STATISTICS_BATCH = 256
-"""Particles at a time."""
+"""Number of particles at a time; chosen by hand."""
 
 
 @torch.no_grad()
 def posterior_statistics(fits: list[Fit]) -> dict[str, NDArray]:
-    """Statistics of the posterior over the pose grid: rotations, times shifts about the stored ones.
+    """Compute the statistics of the posteriors over the pose grid, of rotations and of shifts about the stored ones.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def _statistics(fit: Fit) -> dict[str, Tensor]:
         probability.div_(total)
         turned = probability.sum(1)  # (b, k)
         found["entropy"][rows] = -torch.xlogy(turned, turned).sum(-1).cpu()
-        # What the posterior leaves out: |image|^2 / N, and the normal distribution's own constant.
+        # The log-likelihoods leave out |image|^2 / N and the constant of the normal distribution, which are added here.
         own = ((batch.weights / math.pi).log() - batch.images.abs().square() * batch.weights).sum(-1)
         mean = (total.log() + peak).flatten() - math.log(values[0].numel())
         found["log_likelihood"][rows] = (mean + own).cpu()
@@ -73,7 +74,7 @@ def _statistics(fit: Fit) -> dict[str, Tensor]:
 
 
 def significant_samples(probability: Tensor) -> Tensor:
-    """`(b,)` number of the most probable samples that hold 99.9 % of `(b, k)` probabilities."""
+    """Return the number of the most probable samples that hold 99.9 % of `(b, k)` probabilities, `(b,)`."""
     few = probability.topk(min(LIKELY_SAMPLES, probability.shape[-1])).values
     counts = _needed(few)
     spread = counts > few.shape[-1]
@@ -83,5 +84,5 @@ def significant_samples(probability: Tensor) -> Tensor:
 
 
 def _needed(descending: Tensor) -> Tensor:
-    """`(b,)` how many of the first probabilities reach the share; one more than there are where they do not."""
+    """Return how many of the first probabilities reach the share, `(b,)`; one more than there are if they do not."""
     return (descending.double().cumsum(-1) < SIGNIFICANT_SHARE).sum(-1) + 1

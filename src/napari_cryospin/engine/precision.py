@@ -1,4 +1,4 @@
-"""How precisely each pose is known: the posterior's curvature at the pose that was found."""
+"""Precision of the poses, from the curvature of the likelihood at the pose that was found."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.pose_refinement import pose_information
 
 PRECISION_PARTICLES = 1000
-"""Particles that are looked at, evenly spread over the fit: enough for a figure a direction."""
+"""Largest number of particles whose precision is computed, evenly spread over the fit: enough for one figure for each
+direction. Chosen by hand."""
 PRECISION_BATCH = 100
-"""Particles at a time."""
+"""Number of particles at a time; chosen by hand."""
 
 
 @torch.no_grad()
 def angular_precision(fit: Fit) -> Tensor:
     """Estimate the error of the rotations from the likelihood's curvature, with the shifts unknown too.
 
-    It is that of a pose in the right mode: a particle far from its true pose looks as precise as any.
+    It holds for a pose in the right mode: for a particle far from its true pose, it is as small as for any other.
 
     Returns
     -------
     Tensor
-        `(n,)` degrees, root mean square of the angle; nan for particles that were not looked at.
+        `(n,)` degrees, root mean square of the angle; nan for particles for which it was not computed.
     """
     volume = fit.volume
     lattices = volume.gradient_lattices()

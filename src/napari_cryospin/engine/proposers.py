@@ -1,6 +1,6 @@
-"""What proposes poses of images: heads of an encoder, a draw from the grid posterior, a search of the whole grid.
+"""Proposers of poses: the heads of an encoder, a draw from the grid posterior, a search of the whole grid.
 
-A new way of proposing poses is one class here, and one row in `engine.methods` that names it.
+A new proposer is one class here, and one row in `engine.methods` that names it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from napari_cryospin.models.encoder import Encoder
 from napari_cryospin.models.volume import Volume
 
 CERTAIN_ENTROPY = 0.1
-"""Entropy, nats, below which a particle's pose counts as certain."""
+"""Entropy, nats, below which a particle's pose counts as certain (docs/method.md, why it is fast)."""
 RESTING_SHARE = 0.75
-"""Share of the particles with certain poses that keep them in an epoch, and are not compared with the grid."""
+"""Share of the particles with certain poses that keep them at a visit, and are not compared with the grid
+(docs/method.md, why it is fast)."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Proposal:
     Attributes
     ----------
     rotations, shifts : Tensor
-        `(b, m, 3, 3)` and `(b, m, 2)` Angstrom; differentiable where the proposer is to learn from them.
+        `(b, m, 3, 3)` and `(b, m, 2)` Angstrom; differentiable if the proposer is to learn from them.
     entropy : Tensor, optional
-        `(b,)` nats, of the posteriors over rotations, where the proposer has computed them.
+        `(b,)` nats, of the posteriors over rotations; None: the proposer has not computed them.
     """
 
     rotations: Tensor
@@ -46,52 +47,53 @@ class Proposal:
 
     @classmethod
     def single(cls, rotations: Tensor, shifts: Tensor, entropy: Tensor | None = None) -> Proposal:
-        """Make one candidate a particle of poses `(b, 3, 3)`, `(b, 2)`."""
+        """Make a proposal with one candidate for each particle, from poses `(b, 3, 3)`, `(b, 2)`."""
         return cls(rotations[:, None], shifts[:, None], entropy)
 
     @property
     def count(self) -> int:
-        """Candidates a particle."""
+        """Number of candidates of each particle."""
         return self.rotations.shape[1]
 
     def part(self, chosen: slice) -> Proposal:
-        """Take the candidates of some of the particles. Their entropy is left out."""
+        """Return the candidates of some of the particles, without their entropy."""
         return Proposal(self.rotations[chosen], self.shifts[chosen])
 
 
 def joined(proposals: Sequence[Proposal]) -> Proposal:
-    """Put all candidates side by side: the numbers of the second proposal's follow those of the first."""
+    """Join the candidates of several proposals; the numbers of the second proposal's follow those of the first's."""
     rotations = torch.cat([proposal.rotations for proposal in proposals], 1)
     return Proposal(rotations, torch.cat([proposal.shifts for proposal in proposals], 1))
 
 
 class Proposer(Learner, ABC):
-    """Proposes candidate poses of images, and writes nothing down: its caller does.
+    """A proposer of candidate poses. It records nothing; its caller does.
 
-    A proposer without an optimiser does not learn; `propose` is then all that is asked of it.
+    A proposer without an optimiser does not learn; of such a one only `propose` is called.
     """
 
     @property
     def learns(self) -> bool:
+        """Whether the proposer learns."""
         return self.optimiser is not None
 
     @abstractmethod
     def propose(self, batch: Batch) -> Proposal:
-        """Propose poses, without a graph."""
+        """Propose poses that are not differentiable."""
 
     def propose_to_learn(self, batch: Batch) -> Proposal:
         """Propose poses that are differentiable in what the proposer learns."""
         return self.propose(batch)
 
     def lesson(self, proposal: Proposal, others: Sequence[Proposal]) -> Tensor | None:
-        """Return a loss beside the reconstruction's, from its own proposal and those of the other proposers."""
+        """Return a loss to add to the reconstruction's, from the own and the others' proposals; None: there is none."""
         return None
 
 
 class Heads(Proposer):
     """The heads of the fit's encoder, one candidate each (paper, section 4.1).
 
-    They learn from the errors of their candidates that win and, where it is asked for, from the pose drawn from the
+    They learn from the errors of their winning candidates and, if the settings say so, from the pose drawn from the
     posterior, which pulls the nearest head towards itself (not in the paper).
     """
 
@@ -102,7 +104,7 @@ class Heads(Proposer):
 
     @torch.no_grad()
     def propose(self, batch: Batch) -> Proposal:
-        """Propose poses by the encoder as it stands."""
+        """Propose poses by the encoder's present weights."""
         self.encoder.eval()
         return Proposal(*self.encoder(self.fit.encoder_images(batch.rows)))
 
@@ -111,7 +113,7 @@ class Heads(Proposer):
         return Proposal(*self.encoder(self.fit.encoder_images(batch.rows)))
 
     def lesson(self, proposal: Proposal, others: Sequence[Proposal]) -> Tensor | None:
-        """Compare the heads with the first candidate of the first of the others."""
+        """Return the teaching loss between the heads and the first candidate of the first other proposer."""
         weight = self.fit.settings.posterior.teaching
         if not (others and weight):
             return None
@@ -142,7 +144,7 @@ class PosteriorSample(Proposer):
         return Proposal.single(*self.draw(batch))
 
     def draw(self, batch: Batch) -> FoundPoses:
-        """Draw poses; of particles that keep theirs, pose and entropy are those that are stored."""
+        """Draw poses; particles that keep their pose have the stored pose and entropy."""
         fit = self.fit
         known = fit.particles.entropy[batch.rows]
         rests = torch.zeros(len(batch), dtype=torch.bool)
@@ -151,7 +153,7 @@ class PosteriorSample(Proposer):
         found = FoundPoses(*fit.poses(batch), known.to(fit.device))
         looked_at = (~rests).nonzero()[:, 0]
         if len(looked_at):
-            turn = random_rotations(1, fit.generator)[0]  # so that no pose is out of reach for good
+            turn = random_rotations(1, fit.generator)[0]  # Each draw turns the grid, so that every pose can be reached.
             drawn = PoseSearch(fit, turn).draw(batch.part(looked_at))
             for kept, new in zip(found, drawn, strict=True):
                 kept[looked_at.to(fit.device)] = new

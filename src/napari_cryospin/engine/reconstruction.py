@@ -1,4 +1,4 @@
-"""The engine: one step at a time, through both stages, on one set of particles or on two halves of it."""
+"""The reconstruction, step by step through both stages, from one set of particles or from two halves of it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from napari_cryospin.settings import Settings
 log = logging.getLogger(__name__)
 
 FSC_THRESHOLD = 0.143
-"""FSC at which the resolution between two folds is read."""
+"""FSC at which the resolution between two folds is read, as for half sets (docs/method.md, what is measured how)."""
 
 
 class Reconstruction:
@@ -53,20 +53,20 @@ class Reconstruction:
     particles : Particles
     settings : Settings
     hurry : Event, optional
-        Setting it breaks off what takes long, with `Interrupted`.
+        Setting it makes long computations raise `Interrupted`.
 
     Attributes
     ----------
     progress_made : RunProgress
-        How far it is.
+        Steps, epochs and metrics so far.
     epoch_ended : bool
-        True after the step that closed an epoch.
+        Whether the last step closed an epoch.
     whole_state : dict, optional
-        State before what is being done, where that may be interrupted halfway.
+        State before the present computation, if that can be interrupted halfway; otherwise None.
     indices : ndarray
-        `(n,)` rows of `particles` that are used: half by half where half sets are reconstructed.
+        `(n,)` rows of `particles` that are used; with half sets, those of the first half before those of the second.
     half_sets : ndarray, optional
-        `(n,)` 1 or 2, where half sets are reconstructed.
+        `(n,)` half set of each particle, 1 or 2; None: there are none.
     """
 
     def __init__(self, particles: Particles, settings: Settings, hurry: threading.Event | None = None) -> None:
@@ -119,7 +119,7 @@ class Reconstruction:
 
     @property
     def epochs(self) -> int:
-        """Epochs planned in all, as far as is known now."""
+        """Number of planned epochs, as far as is known now."""
         schedule = self.settings.schedule
         if self.switched_at is not None and schedule.decoding_epochs is not None:
             return self.switched_at + schedule.epochs_kept
@@ -140,9 +140,9 @@ class Reconstruction:
 
     @property
     def switch_due(self) -> str | None:
-        """Reason to switch that the settings give at the end of this epoch, if they do.
+        """Reason to switch now, by the policy of the settings; None: no switch is due.
 
-        The next `advance` begins with the switch, unless it was made before.
+        The next `advance` begins with the switch, unless it was made by then.
         """
         between_epochs = self.epoch > 0 and not self.progress_made.queue
         if self.policy is None or self.switched_at is not None or self.finished or not between_epochs:
@@ -150,7 +150,7 @@ class Reconstruction:
         return self.policy(self.epoch, self.progress_made.advice)
 
     def advance(self) -> dict[str, float]:
-        """Make one step on one half, after the switch where that is due. Return metrics of the step."""
+        """Make the switch if it is due, then one step on one half. Return metrics of the step."""
         if (reason := self.switch_due) is not None:
             self.switch_to_auto_decoding(reason)
         made = self.progress_made
@@ -171,14 +171,14 @@ class Reconstruction:
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Let all fits' images be refused with `Interrupted` once the run is in a hurry."""
+        """Allow the images of all fits to raise `Interrupted` when `hurry` is set."""
         with contextlib.ExitStack() as stack:
             for fit in self.fits:
                 stack.enter_context(fit.images.interruptions_allowed())
             yield
 
     def _keep_state(self) -> None:
-        """Keep the state before what may be interrupted halfway, where a run can be in a hurry at all."""
+        """Keep the state before a computation that `hurry` can interrupt, if there is such an event."""
         if self.hurry is not None:
             self.whole_state = copy.deepcopy(self.state_dict())
 
@@ -187,7 +187,7 @@ class Reconstruction:
         return [stage.batch_size(wanted) for stage in self.stages]
 
     def _open_epoch(self) -> None:
-        """Queue the particles in a new random order, the halves' steps in turn."""
+        """Queue the particles in a new random order; the steps of the halves take turns."""
         sizes = zip(self.fits, self._batch_sizes(), strict=True)
         orders = [list(fit.images.batches(size, self.generator)) for fit, size in sizes]
         longest = max(len(order) for order in orders)
@@ -205,10 +205,10 @@ class Reconstruction:
             made.advice = advise_all(self.advisors, self.epoch, self.settings.schedule)
 
     def _measure_resolution(self) -> float:
-        """Measure the resolution between the two folds of the particles, Angstrom, at FSC 0.143.
+        """Return the resolution between the two folds of the particles, Angstrom, at FSC 0.143.
 
-        The folds share a reference: a guide while the run goes on, no gold standard. It is nan where the volume has no
-        folds. Of half sets the last comparison counts.
+        The folds share a reference, so that this is a guide while the run goes on, no gold standard. It is nan if the
+        volume has no folds. With half sets, it is the resolution of their last comparison.
         """
         if len(self.fits) == 2:
             return self.resolution
@@ -223,12 +223,13 @@ class Reconstruction:
         return max(limit, fsc(first, second, fit.images.extent / len(first)).resolution(FSC_THRESHOLD))
 
     def compare_halves(self) -> dict[str, Any]:
-        """Measure the gold-standard resolution of the half sets as they stand, and take it over as the run's.
+        """Measure the gold-standard resolution of the half sets as they stand, and make it the resolution of the run.
 
         Returns
         -------
         dict
-            fsc: curves by name; half_sets_warning: what is wrong with the comparison. Empty without half sets.
+            fsc: curves by name; half_sets_warning: warning about the comparison, or empty. The dict is empty without
+            half sets.
         """
         if len(self.fits) < 2:
             return {}
@@ -238,7 +239,7 @@ class Reconstruction:
         return {"fsc": curves, "half_sets_warning": halves.warning}
 
     def epoch_metrics(self) -> dict[str, float]:
-        """Return means over the epoch that was just closed, and where the heads stand."""
+        """Return means over the epoch that was just closed, and the shares of the heads."""
         metrics = self.progress_made.means
         metrics["resolution"] = self.resolution
         entropies = torch.cat([fit.particles.entropy for fit in self.fits])
@@ -250,12 +251,12 @@ class Reconstruction:
         return metrics
 
     def switch_to_auto_decoding(self, reason: str) -> None:
-        """Make the best candidate of every particle its pose; from here on poses are refined directly.
+        """Switch to the second stage: the best candidate of every particle becomes its pose, which is then refined.
 
         Raises
         ------
         RefusedError
-            The switch was made already, or the method has none, or an epoch has not been seen yet.
+            The switch was made already, the method has no second stage, or no epoch has ended yet.
         """
         if self.switched_at is not None:
             raise RefusedError(f"the reconstruction switched already, after epoch {self.switched_at}")
@@ -281,20 +282,20 @@ class Reconstruction:
         return self.progress_made.advice
 
     def snapshot(self) -> Snapshot:
-        """Return the reconstruction as it stands, for those who watch."""
+        """Return a snapshot of the reconstruction as it stands."""
         return make_snapshot(self, self.switch_advice())
 
     def history(self) -> EpochRecord:
-        """Return what is kept of an epoch."""
+        """Return the record that is kept of an epoch."""
         return make_history(self)
 
     def results(self) -> Results:
-        """Make maps and poses; `Interrupted` changes nothing here."""
+        """Return the results as they stand. `Interrupted` leaves the reconstruction as it was."""
         with self._interruptible():
             return make_results(self)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that is needed to go on from here, as plain types and tensors."""
+        """Return the state from which a reconstruction can go on, as plain types and tensors."""
         return {
             "progress": self.progress_made.state_dict(),
             "generator": self.generator.get_state(),
@@ -312,7 +313,7 @@ class Reconstruction:
             The checkpoint is of other particles, other settings or another version.
         """
         self.progress_made.load_state_dict(state["progress"])
-        self.generator.set_state(state["generator"].cpu())  # shared with the fits
+        self.generator.set_state(state["generator"].cpu())  # The fits share this generator.
         _load_all(self.fits, state["fits"])
         if self.switched_at is not None:
             self.stages = [self.method.second_stage(fit) for fit in self.fits]

@@ -1,4 +1,4 @@
-"""How far a reconstruction is: what is saved of it beside its fits and stages."""
+"""Progress of a reconstruction, which is saved beside its fits and stages."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.engine.switching import SwitchAdvice
 
 NO_EPOCH_YET = SwitchAdvice(False, "not every particle has been looked at yet")
+"""Advice on the switch before the first epoch has ended."""
 
 
 @dataclass(eq=False)
 class RunProgress(KeptState):
-    """How far a reconstruction is.
+    """Progress of a reconstruction.
 
     Attributes
     ----------
     step, epoch : int
-        Steps done, epochs closed.
+        Number of steps that were made, and of epochs that were closed.
     switched_at : int, optional
         Epoch after which the second stage began.
     queue : list
-        Steps that are left of this epoch: which half, and which of its particles, `(b,)`.
+        Steps that are left of this epoch, each with its half, from 0, and the particles of that half, `(b,)`.
     sums, counts : dict
-        Of each metric in this epoch.
+        Sum, and number of values, of each metric in this epoch.
     resolution : float
-        Angstrom, when it was last measured.
+        Last measured resolution, Angstrom; nan: none was measured yet.
     advice : SwitchAdvice
-        On the switch, at the end of the last epoch.
+        Advice on the switch at the end of the last epoch.
     """
 
     step: int = 0
@@ -42,7 +43,7 @@ class RunProgress(KeptState):
     advice: SwitchAdvice = NO_EPOCH_YET
 
     def count(self, metrics: dict[str, float]) -> None:
-        """Add metrics of a step, or of the end of an epoch, to those of this epoch."""
+        """Add the metrics of a step, or of the end of an epoch, to those of this epoch."""
         for name, value in metrics.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
             self.counts[name] = self.counts.get(name, 0) + 1

@@ -1,10 +1,10 @@
-"""Poses from the grid posterior: coarse and wide while the volume is poor, finer as the band grows.
+"""Poses from the grid posterior, on a grid that is coarse while the volume is poor, and finer as the band grows.
 
-Where particles are off centre, shifts are first looked for in their whole range with few shells and coarse poses; then,
-with the fine grid, about what was found there and about the stored shift. Every visit of a particle is that wide: it
-would else stay for good with a wrong pose and shift that it settled at early, when the volume was poor.
+If particles are off centre, shifts are first searched in their whole range with few shells and coarse poses, and then,
+with the fine grid, about the shift found there and about the stored one. Every visit of a particle is that wide:
+otherwise a particle would keep a wrong pose and shift at which it settled early, when the volume was poor.
 
-Nothing here writes to the fit but the draws from its generator.
+Only the state of the fit's generator changes here.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ from napari_cryospin.models.volume import Volume
 from napari_cryospin.physics.fourier import band_size
 
 COARSE_GRID_BAND = 6
-"""Up to this many shells the coarse grid resolves all there is to see, and shifts are tried in their whole range."""
+"""Largest band, shells, that the coarse grid resolves, and with which shifts are tried in their whole range
+(docs/method.md, off-centre particles)."""
 CPU_HELD_LIKELIHOODS, HELD_LIKELIHOODS = 2**21, 2**27
-"""Log-likelihoods held at a time: on a CPU, what fits into its cache is several times faster."""
+"""Number of log-likelihoods held at a time. On a CPU, as many as fit into its cache are several times faster. Chosen by
+hand."""
 
 
 class FoundPoses(NamedTuple):
@@ -45,17 +47,17 @@ class FoundPoses(NamedTuple):
 
 @lru_cache(maxsize=4)
 def pose_grid(nside: int, in_plane: int) -> Tensor:
-    """Make a grid `(k, 3, 3)` on SO(3)."""
+    """Return a grid of rotations, `(k, 3, 3)`."""
     return grid_rotations(nside, in_plane).reshape(-1, 3, 3)
 
 
 def grid_size(band: int) -> tuple[int, int]:
-    """Return the HEALPix nside and the number of in-plane angles that a band asks for."""
+    """Return the HEALPix nside and the number of in-plane angles of the grid for a band."""
     return (2, 12) if band <= COARSE_GRID_BAND else (4, 24)
 
 
 def shift_step(fit: Fit, band: int) -> float:
-    """Return the distance of neighbouring trial shifts that a band asks for, Angstrom."""
+    """Return the spacing of the trial shifts for a band, Angstrom."""
     return fit.images.extent / (4 * band)
 
 
@@ -68,15 +70,15 @@ def trial_shifts(fit: Fit, band: int) -> tuple[Tensor, bool]:
 
 
 class PoseSearch:
-    """The whole grid of poses and shifts under the present volume: to draw poses from, or to find the best.
+    """A search of the whole grid of poses and shifts under the present volume, for a drawn or for the best pose.
 
     Parameters
     ----------
     fit : Fit
     turn : Tensor, optional
-        `(3, 3)` rotation of the whole grid.
+        `(3, 3)` rotation by which the whole grid is turned. Default: none.
     band : int, optional
-        Shells that are compared. Default: the fit's.
+        Shells that are compared. Default: those of the fit.
     """
 
     def __init__(self, fit: Fit[Volume], turn: Tensor | None = None, band: int | None = None) -> None:
@@ -111,7 +113,7 @@ class PoseSearch:
         return self._look_about(found.shifts, batch, draw)
 
     def _look_about(self, found: Tensor, batch: Batch, draw: bool) -> FoundPoses:
-        """Scan finely about the stored shifts and, where they are apart from these, about others `(b, 2)`."""
+        """Scan the fine grid about the stored shifts and, where they differ, about the found ones `(b, 2)`."""
         fit = self.fit
         _, stored = fit.poses(batch)
         apart = ((stored - found).norm(dim=-1) > 1.5 * shift_step(fit, COARSE_GRID_BAND)).cpu()
@@ -127,7 +129,7 @@ class PoseSearch:
         return FoundPoses(*(torch.cat(column)[order] for column in zip(*parts, strict=True)))
 
     def _scan(self, templates: Templates, batch: Batch, shifts: Tensor, draw: bool) -> FoundPoses:
-        """Choose a rotation and a shift of each particle, from all poses of a grid and shifts `(b, t, 2)`."""
+        """Choose a pose of each particle, from all rotations of a grid and shifts `(b, t, 2)`."""
         held = CPU_HELD_LIKELIHOODS if self.fit.device.type == "cpu" else HELD_LIKELIHOODS
         size = max(1, held // (shifts.shape[1] * len(templates.rotations)))
         found = []
@@ -142,19 +144,19 @@ class PoseSearch:
 
 
 def _drawn(values: Tensor, over_poses: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw the indices of a pose, from `(c, k)`, and then of a shift, from `(c, t, k)`, for each particle."""
+    """Draw for each particle the index of a rotation, from `(c, k)`, and then of a shift, from `(c, t, k)`."""
     pose = sample(over_poses, generator)
     return pose, sample(values[torch.arange(len(pose), device=pose.device), :, pose], generator)
 
 
 def _most_probable(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the indices of the most probable pose and shift of `(c, t, k)`."""
+    """Return the indices of the most probable rotation and shift in `(c, t, k)`."""
     best, count = values.flatten(1).argmax(-1), values.shape[-1]
     return best % count, best // count
 
 
 def _log_sum_exp(values: Tensor) -> Tensor:
-    """Sum over the shifts of logarithms `(c, t, k)`: `(c, k)`."""
+    """Return the logarithms of sums over shifts, `(c, k)`, of exponentials of `(c, t, k)` values."""
     most = values.amax(1, keepdim=True)
-    # On a CPU, the exponential is several times slower where it comes to almost nothing.
+    # On a CPU, an exponential that is almost 0 takes several times longer, hence the clamp.
     return (values - most).clamp_(min=-80).exp_().sum(1).log_().add_(most[:, 0])

@@ -1,4 +1,4 @@
-"""Whether the particles' shifts are looked for, and how far."""
+"""The range in which the particles' shifts are searched, if they are searched at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_SHIFT_RANGE = 0.16
 
 @dataclass(frozen=True)
 class ShiftRange:
-    """Range of the shifts that are looked for.
+    """Range of the shifts that are searched.
 
     Attributes
     ----------
@@ -34,16 +34,17 @@ class ShiftRange:
 
     @property
     def looked_for(self) -> bool:
+        """Whether shifts are searched."""
         return self.largest > 0
 
     def used(self, shifts: Tensor) -> Tensor | None:
-        """Return the shifts where they are looked for, else None: what the projector and the refinement take."""
+        """Return the shifts if shifts are searched, otherwise None, as projector and refinement expect them."""
         return shifts if self.looked_for else None
 
     def within(self, refined: Tensor | None, stored: Tensor) -> Tensor:
-        """Return refined shifts, no larger than the range; where none were refined, the stored ones."""
+        """Return the refined shifts, limited to the range; the stored shifts if none were refined."""
         return stored if refined is None else refined.clamp(-self.largest, self.largest)
 
     def phases(self, shifts: Tensor, points: Tensor, extent: float) -> Tensor | None:
-        """Return the phase ramps `(..., p)` of shifts `(..., 2)`; None where shifts are not looked for."""
+        """Return the phase ramps `(..., p)` of shifts `(..., 2)`; None if shifts are not searched."""
         return shift_phases(shifts, points, extent) if self.looked_for else None

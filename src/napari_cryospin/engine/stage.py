@@ -1,4 +1,4 @@
-"""What the two stages of a reconstruction have in common."""
+"""The interface that the two stages of a reconstruction have in common."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class Stage(Protocol):
         """Whether the fit has nothing more to gain in this stage."""
 
     def batch_size(self, wanted: int) -> int:
-        """Return how many particles to look at in a step, where the settings ask for `wanted`."""
+        """Return the number of particles in a step, given the `wanted` one of the settings."""
 
     def step(self, rows: Tensor) -> dict[str, float]:
         """Make one step on the particles `rows` `(b,)`, on the CPU. Return metrics, among them the loss."""
 
     def end_epoch(self) -> dict[str, float]:
-        """Do what belongs to the end of an epoch. Return metrics."""
+        """Carry out the tasks at the end of an epoch. Return metrics."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs beside the fit."""
+        """Return the state that `load_state_dict` needs beside the fit."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a state of the same stage."""

@@ -1,4 +1,4 @@
-"""When to switch from the first stage to the second: what is advised, and what the settings make of it."""
+"""The switch from the first stage to the second: the advice, and the policies that the settings name."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ SWITCH_ENTROPY = 0.5
 """Median entropy of the particles' posteriors, nats, below which the poses count as certain (docs/benchmarks.md, when
 to switch)."""
 NEAR_HEAD = 30.0
-"""A head agrees with the posterior where its pose is nearer than this, degrees."""
+"""Largest distance, degrees, at which a head's pose agrees with the particle's (docs/method.md, when to switch)."""
 HEADS_AGREE = 0.84
 """Share of particles whose nearest head must agree (docs/benchmarks.md, when to switch)."""
 PATIENT_EPOCHS, LEAST_GAIN = 4, 0.02
-"""The heads learn no more where so many epochs raised the share that agrees by no more than this."""
+"""Number of epochs, and gain of the share that agrees, with less than which in those epochs the heads learn no more
+(docs/method.md, when to switch)."""
 LEARNING_SHARE = 0.5
-"""Share of particles that must have agreed at some time before heads that stand still count as done."""
+"""Share of particles that must have agreed before heads that learn no more count as ready (docs/method.md, when to
+switch)."""
 ADVICE_PARTICLES, ADVICE_BAND = 500, 11
-"""Particles, and shells, that are looked at for the advice where the method itself computes no posterior."""
+"""Number of particles, and of shells, in the search for the advice if the method itself computes no posterior
+(docs/method.md, when to switch, has the particles)."""
 
 
 @dataclass(frozen=True)
 class SwitchAdvice:
-    """Whether the switch is advised now, and why; no reason where there is nothing to switch any more."""
+    """Advice on the switch: whether to switch now, and why. The reason is empty if no switch is possible any more."""
 
     ready: bool = False
     reason: str = ""
@@ -42,22 +45,22 @@ class SwitchAdvice:
 
 @dataclass(eq=False)
 class SwitchAdvisor(KeptState):
-    """Advises on the switch of one fit, and remembers how the heads have learned.
+    """An adviser on the switch of one fit, which keeps a record of how the heads have learned.
 
     Attributes
     ----------
     fit : Fit
     agreed : list of float
-        Share of particles that the heads agree on, epoch by epoch.
+        Share of particles with which the nearest head agrees, epoch by epoch.
     """
 
     fit: Fit[Volume] = field(metadata=CONSTANT)
     agreed: list[float] = field(default_factory=list)
 
     def advise(self) -> SwitchAdvice:
-        """Look at the fit, and say whether to switch now; to be called once at the end of each epoch.
+        """Return the advice on the switch. It must be called once at the end of each epoch.
 
-        Where the method computes no posterior, that of some particles is computed here, and their entropy recorded.
+        If the method computes no posterior, that of some particles is computed here, and their entropy is recorded.
         """
         fit = self.fit
         if fit.band.now < fit.band.encoding:
@@ -78,7 +81,7 @@ class SwitchAdvisor(KeptState):
         return SwitchAdvice(False, f"not yet: the heads still learn: {text}")
 
     def _known_posteriors(self) -> tuple[Tensor, Tensor]:
-        """Return particles whose posterior is known, `(b,)`, and their poses, `(b, 3, 3)`."""
+        """Return particles whose posterior is known, `(b,)`, and their rotations, `(b, 3, 3)`."""
         fit = self.fit
         if fit.settings.posterior.posterior_sample:
             return torch.arange(len(fit)), fit.particles.rotations
@@ -90,9 +93,9 @@ class SwitchAdvisor(KeptState):
 
 
 def agreement(fit: Fit[Volume], rows: Tensor, rotations: Tensor) -> float:
-    """Compute the share of particles one of whose heads lies near a pose, or near its mate under a near-symmetry.
+    """Compute the share of particles with a head near their pose, or near its mate under a near-symmetry.
 
-    Which of two mates a head proposes is not a matter of how much it has learned.
+    Mates count because which of two mates a head proposes does not depend on how much it has learned.
 
     Parameters
     ----------
@@ -100,7 +103,7 @@ def agreement(fit: Fit[Volume], rows: Tensor, rotations: Tensor) -> float:
     rows : Tensor
         `(b,)` particles, on the CPU.
     rotations : Tensor
-        `(b, 3, 3)` their poses.
+        `(b, 3, 3)` rotations of these particles.
     """
     mates = with_mates(rotations, fit.near_symmetries.rotations).cpu()
     apart = rotation_distance(fit.particles.candidates[rows, :, None], mates[:, None])
@@ -108,13 +111,13 @@ def agreement(fit: Fit[Volume], rows: Tensor, rotations: Tensor) -> float:
 
 
 def stands_still(agreed: Sequence[float]) -> bool:
-    """Say whether the last epochs brought nothing, once the heads agree with half of the particles at all."""
+    """Return whether the last epochs brought no gain, after the heads have agreed with half of the particles."""
     before, last = agreed[:-PATIENT_EPOCHS], agreed[-PATIENT_EPOCHS:]
     return bool(before) and max(before) > LEARNING_SHARE and max(last) < max(before) + LEAST_GAIN
 
 
 def advise_all(advisors: Sequence[SwitchAdvisor], epoch: int, schedule: ScheduleSettings) -> SwitchAdvice:
-    """Advise on the switch of all fits of a run: it is ready when each of them is, or when its time is over."""
+    """Return the advice for all fits of a run: ready if each fit is, or if the epochs of the first stage are over."""
     if epoch >= schedule.epochs - schedule.epochs_kept:
         return SwitchAdvice(True, "ready: the epochs planned for the encoder are over")
     answers = [advisor.advise() for advisor in advisors]
@@ -122,10 +125,10 @@ def advise_all(advisors: Sequence[SwitchAdvisor], epoch: int, schedule: Schedule
 
 
 class SwitchPolicy(Protocol):
-    """Decides on the switch at the end of an epoch of the first stage."""
+    """A rule that decides on the switch at the end of an epoch of the first stage."""
 
     def __call__(self, epoch: int, advice: SwitchAdvice) -> str | None:
-        """Return the reason to switch now, if there is one; `epoch` counts the epochs that are closed."""
+        """Return the reason to switch now; None: do not switch. `epoch` is the number of closed epochs."""
 
 
 def by_hand(epoch: int, advice: SwitchAdvice) -> None:
@@ -139,7 +142,7 @@ def automatic(epoch: int, advice: SwitchAdvice) -> str | None:
 
 @dataclass(frozen=True)
 class AfterEpochs:
-    """Switch after a number of epochs (the paper)."""
+    """Policy of a switch after a number of epochs (the paper)."""
 
     epochs: int
 
@@ -148,11 +151,11 @@ class AfterEpochs:
 
 
 POLICIES: dict[str, SwitchPolicy] = {"by-hand": by_hand, "automatic": automatic}
-"""By the words of the setting `switch`; a number is `AfterEpochs`."""
+"""Word of the setting `switch` -> policy; a number stands for `AfterEpochs`."""
 
 MakePolicy = Callable[[ScheduleSettings], SwitchPolicy]
 
 
 def policy_of(schedule: ScheduleSettings) -> SwitchPolicy:
-    """Make the policy that the settings ask for."""
+    """Return the policy that the settings name."""
     return AfterEpochs(schedule.switch) if isinstance(schedule.switch, int) else POLICIES[schedule.switch]

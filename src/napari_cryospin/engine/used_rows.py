@@ -1,4 +1,4 @@
-"""Which particles of the input a run uses, and in which half."""
+"""The particles of the input that a run uses, and their half sets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_cryospin.settings import Settings
 
 
 def choose_rows(particles: Particles, settings: Settings, generator: torch.Generator) -> list[Tensor]:
-    """Choose the rows to use: one tensor, or one for each half set (the input's own halves, where it names them)."""
+    """Choose the rows to use: one tensor, or one for each half set (the input's own halves, if it names them)."""
     count = len(particles)
     wanted = settings.preparation.subset
     rows = torch.arange(count)

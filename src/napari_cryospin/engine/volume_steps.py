@@ -1,6 +1,6 @@
-"""How a volume is learned: by gradients (paper, section 4.3), or in closed form as a running Wiener average.
+"""Steps of a volume: by gradients (paper, section 4.3), or in closed form as a running Wiener average.
 
-A new way is one class here, one entry in `VOLUME_STEPS`, and its volume in `engine.volumes`.
+A new step is one class here, one entry in `VOLUME_STEPS`, and its volume in `engine.volumes`.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.wiener_volume import WienerVolume
 
 FADING_STEPS = 30
-"""Steps during which the Wiener average forgets faster: what it learned from random poses must not last."""
+"""Number of first steps in which the Wiener average forgets faster, since poses are random then; chosen by hand."""
 FIRST_MEMORY, MEMORY = 0.8, 0.9
-"""Share of the running Wiener average that a step keeps, during the first `FADING_STEPS` and afterwards."""
+"""Share of the running Wiener average that a step keeps, in the first `FADING_STEPS` and afterwards; chosen by hand."""
 LEAST_STEPS_AN_EPOCH = 4
-"""Steps that a running average wants even in an epoch of few particles."""
+"""Smallest number of steps in an epoch, which a running average needs even with few particles; chosen by hand."""
 UNSEEN_DIRECTION = 0.01
-"""Share of a shift's weight that holds the map where it is along a direction that no image shows."""
+"""Weight that holds the map in its place along a direction that no image shows, as a share of the weight of the shifts;
+chosen by hand."""
 
 
 class VolumeStep(Learner):
-    """Changes the volume of a fit, given images and their poses.
+    """A step that changes the volume of a fit, given images and their poses.
 
     Attributes
     ----------
     by_gradients : bool
-        The volume learns from the graph of the loss, by `descend`; else from winning poses, by `average`.
+        Whether the volume learns from the graph of the loss, by `descend`; otherwise from winning poses, by `average`.
     """
 
     @property
@@ -41,22 +42,22 @@ class VolumeStep(Learner):
         return self.optimiser is not None
 
     def batch_size(self, wanted: int, particles: int) -> int:
-        """Return how many of the fit's particles to look at in a step."""
+        """Return the number of particles in a step, given the `wanted` one and the number of the fit's particles."""
         return wanted
 
     def part_size(self, batch: int, wanted: int) -> int:
-        """Return how many images of a batch the proposers learn from at a time."""
+        """Return the number of a batch's images from which the proposers learn at a time."""
         return batch
 
     def average(self, batch: Batch, rotations: Tensor, shifts: Tensor, step: int) -> None:
         """Learn from images at their winning poses `(b, 3, 3)`, `(b, 2)`, in a step of the first stage."""
 
     def centre(self) -> dict[str, float]:
-        """Move the map, and all shifts with it, to where the shifts are least. Return metrics."""
+        """Move the map, and all shifts with it, to where the shifts are smallest. Return metrics."""
         return {}
 
     def remake(self) -> None:
-        """Make the volume anew from all particles at their present poses, where it is a function of these."""
+        """Make the volume anew from all particles at their present poses, if it is a function of these."""
 
 
 class AdamStep(VolumeStep):
@@ -68,7 +69,7 @@ class AdamStep(VolumeStep):
 
 
 class WienerStep(VolumeStep):
-    """Adds images to the sums of a Wiener average, from which the volume is solved (not in the paper)."""
+    """A step that adds images to the sums of a Wiener average, and solves the volume from these (not in the paper)."""
 
     def __init__(self, fit: Fit[WienerVolume]) -> None:
         self.fit, self.volume = fit, fit.volume
@@ -81,7 +82,7 @@ class WienerStep(VolumeStep):
 
     @torch.no_grad()
     def average(self, batch: Batch, rotations: Tensor, shifts: Tensor, step: int) -> None:
-        """Add images to the running average. What the volume before leaves unexplained of them counts as noise."""
+        """Add images to the running average. What the volume before it leaves unexplained of them counts as noise."""
         self.fit.noise.observe(batch.where, batch.images, self.fit.project(batch, rotations, shifts))
         self.volume.forget(FIRST_MEMORY if step < FADING_STEPS else MEMORY)
         self.insert(batch, rotations, shifts)
@@ -89,7 +90,7 @@ class WienerStep(VolumeStep):
 
     @torch.no_grad()
     def insert(self, batch: Batch, rotations: Tensor, shifts: Tensor) -> None:
-        """Add images at poses `(b, 3, 3)`, `(b, 2)` to the sums. The volume itself stays until it is solved."""
+        """Add images at poses `(b, 3, 3)`, `(b, 2)` to the sums. The volume itself is unchanged until `solve`."""
         images = batch.images
         phases = self.fit.shift_range.phases(shifts, batch.points, batch.extent)
         if phases is not None:
@@ -99,7 +100,7 @@ class WienerStep(VolumeStep):
 
     @torch.no_grad()
     def remake(self, band: int | None = None) -> None:
-        """Make the volume anew from all particles at their present poses, in this band or in another."""
+        """Make the volume anew from all particles at their present poses, in this or in another band (shells)."""
         if band is not None:
             self.volume.set_band(band)
         self.volume.forget(0)
@@ -109,14 +110,14 @@ class WienerStep(VolumeStep):
 
     @torch.no_grad()
     def centre(self) -> dict[str, float]:
-        """Move the map to where the shifts are least: those of an eccentric map may lie out of range.
+        """Move the map to where the shifts are smallest, because those of a map off centre may lie out of range.
 
-        A map at `u` from there is explained by shifts that differ by `(A u)_xy`: least squares.
+        If the map is moved by `u`, each shift changes by `(A u)_xy`. The sum of squares of the shifts is minimised.
 
         Returns
         -------
         dict
-            centred: by how far, Angstrom; nothing where shifts are not looked for.
+            centred: distance moved, Angstrom. The dict is empty if shifts are not searched.
         """
         fit = self.fit
         if not fit.shift_range.looked_for:
@@ -131,9 +132,9 @@ class WienerStep(VolumeStep):
 
 
 VOLUME_STEPS: dict[str, Callable[[Fit[Any]], VolumeStep]] = {"adam": AdamStep, "wiener": WienerStep}
-"""By the setting `volume_update`."""
+"""Setting `volume_update` -> the class of its step."""
 
 
 def volume_step(fit: Fit) -> VolumeStep:
-    """Make the step that the settings of a fit ask for."""
+    """Make the volume step that the settings of a fit name."""
     return VOLUME_STEPS[fit.settings.volume.volume_update](fit)

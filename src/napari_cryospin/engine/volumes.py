@@ -1,4 +1,4 @@
-"""The volumes that a fit may have, by the setting `volume_update` that says how they are learned."""
+"""The volumes of a fit, by the setting `volume_update` that names how they are learned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_cryospin.models.volume import Volume
 from napari_cryospin.models.wiener_volume import WienerVolume
 
 MakeVolume = Callable[[PreparedImages, int, int, torch.Generator], Volume]
-"""From images, padding, first band and generator to a random volume on the images' device."""
+"""Function of images, padding, first band and generator that makes a random volume on the images' device."""
 
 
 def hartley_volume(images: PreparedImages, padding: int, first_band: int, generator: torch.Generator) -> HartleyVolume:
@@ -34,3 +34,4 @@ def wiener_volume(images: PreparedImages, padding: int, first_band: int, generat
 
 
 VOLUMES: dict[str, MakeVolume] = {"adam": hartley_volume, "wiener": wiener_volume}
+"""Setting `volume_update` -> function that makes its volume."""

@@ -1,1 +1,1 @@
-"""Quality of maps and poses: FSC, gold standard, alignment of maps, errors of poses."""
+"""The quality of maps and poses: FSC, gold standard, alignment of maps, errors of poses."""

@@ -1,1 +1,1 @@
-"""How do other programs read it? One module and one row of a table for each of them."""
+"""The writers of results for other programs. Each program has one module here, and one row of a table that names it."""

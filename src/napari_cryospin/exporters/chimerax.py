@@ -1,4 +1,4 @@
-"""Export of a run for ChimeraX: maps, distribution of view directions, a series of maps, and a script that shows them.
+"""Export of a run for ChimeraX: maps, distribution of view directions, a series of maps, and a script to show them.
 
 The script is meant for an empty ChimeraX session, in which models are numbered as they are opened.
 Every command in it is documented at https://www.cgl.ucsf.edu/chimerax/docs/user/commands/, on the page of its name.
@@ -26,24 +26,27 @@ from napari_cryospin.io.mrc import read_map, write_map
 from napari_cryospin.runs.folder import RunFolder
 
 HALF_MAP_COLOURS = ("#e8b96f", "#8fc7a3")
-"""Colours of half map 1 and half map 2, #rrggbb."""
+"""Colours of half map 1 and half map 2, #rrggbb. Chosen by hand."""
 DISTRIBUTION_NSIDE = 8
-"""HEALPix resolution of the distribution of view directions: 12 * 8**2 = 768 cells, about 7 degrees wide."""
+"""HEALPix resolution of the distribution of view directions, for 12 * 8**2 = 768 cells, each about 7 degrees wide.
+
+Chosen by hand.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChimeraXView:
-    """How a map is shown in ChimeraX, so that it looks as in this window.
+    """The contour, the colour and the view of a map, so that ChimeraX shows it as napari does.
 
     Attributes
     ----------
     enclosed
-        Share of the grid points inside the contour, which does not depend on the map's scale.
+        Share of the grid points inside the contour. Unlike a level, it does not depend on the scale of the map.
     colour
         Colour of the surface, #rrggbb.
     rotation
-        `(3, 3)` rotation of the particle that would show the map as it is seen: its rows point to the right, upwards,
-        towards the user.
+        `(3, 3)` rotation of a particle whose image would show the map in this view; its rows point to the right,
+        upwards, and towards the user.
     """
 
     enclosed: float = ExportOptions.contour
@@ -52,7 +55,7 @@ class ChimeraXView:
 
     @classmethod
     def of(cls, options: ExportOptions) -> ChimeraXView:
-        """Take contour, colour and view from the options of an export."""
+        """Return contour, colour and view from the options of an export."""
         return cls(enclosed=options.contour, colour=options.colour, rotation=rotation_from_euler(options.view))
 
 
@@ -62,14 +65,14 @@ def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progre
     Parameters
     ----------
     folder
-        A run with results, or a run that is going on, of which the newest map is taken.
+        Folder of a run with results, or of a run that is going on, whose newest map is taken.
     out
         Folder to write to.
     options
-        `contour`, `colour`, `view`, `flip_hand`, `primary`, `b_factor`, `low_pass` and `series` are heeded. View
-        directions are the same in both hands.
+        Options, of which `contour`, `colour`, `view`, `flip_hand`, `primary`, `b_factor`, `low_pass` and `series` are
+        used. View directions are the same in both hands.
     progress
-        Called with the share that is done, and what is being done.
+        Called with the share that is done, 0 to 1, and a text about the present work.
 
     Raises
     ------
@@ -99,7 +102,10 @@ def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progre
 
 
 def _maps(folder: RunFolder, options: ExportOptions) -> tuple[dict[str, NDArray[Any]], float, tuple[str, ...]]:
-    """Read the results' map and half maps, the map first, or the newest map of a live run; pixel size (A), notes."""
+    """Return the map and half maps of the results, or the newest map of a live run; with pixel size (A) and notes.
+
+    The map to show comes first.
+    """
     snapshot = None if folder.has_newest_results() else folder.newest_snapshot()
     if snapshot is None:
         found = read_run_maps(folder, options)
@@ -111,17 +117,17 @@ def _maps(folder: RunFolder, options: ExportOptions) -> tuple[dict[str, NDArray[
 
 
 def _directions(folder: RunFolder) -> NDArray[np.floating] | None:
-    """Read `(k, 3)` view directions of the run's particles in the map's frame; None where the run has none yet."""
+    """Return the view directions of the run's particles in the map's frame, `(k, 3)`; None if the run has none yet."""
     try:
         return open_results(folder).record.rotations[:, 2]
-    except ValueError:  # no epoch has ended yet
+    except ValueError:  # No epoch has ended yet.
         snapshot = folder.newest_snapshot()
-        # A second half has a frame of its own.
+        # Particles of the second half set are left out, because they are in another frame than the map.
         return None if snapshot is None else snapshot.particles.rotations[snapshot.particles.half_sets != 2, 2]
 
 
 def _series(folder: RunFolder, out: Path, options: ExportOptions, progress: Progress) -> list[Path]:
-    """Write the run's map of each epoch, numbered so that ChimeraX recognises their order (open.html, "vseries")."""
+    """Write the map of each epoch, numbered so that ChimeraX recognises their order (open.html, "vseries")."""
     count, written = len(folder.history_paths()), []
     for done, (epoch, density, pixel_size) in enumerate(read_series(folder, options)):
         progress(0.3 + 0.7 * done / count, f"map of epoch {epoch}")
@@ -132,7 +138,21 @@ def _series(folder: RunFolder, out: Path, options: ExportOptions, progress: Prog
 
 
 def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path], view: ChimeraXView) -> str:
-    """Write the script. Its paths are relative to its own folder, to which ChimeraX changes when it opens a script."""
+    """Return the text of the script.
+
+    Its paths are relative to its own folder, to which ChimeraX changes when it opens a script.
+
+    Parameters
+    ----------
+    maps
+        Map files, the map to show first, then half maps, all in the script's folder.
+    bild
+        File of the view directions, if there is one, in the script's folder.
+    series
+        Map files of the epochs, in a folder beneath the script's.
+    view
+        Contour, colour and view of the map.
+    """
     first, pixel_size = read_map(maps[0])
     lines = ["# A napari-cryospin run: open in an empty ChimeraX session."]
     for number, (path, colour) in enumerate(zip(maps, (view.colour, *HALF_MAP_COLOURS), strict=False), start=1):
@@ -159,13 +179,24 @@ def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path],
 
 
 def level_command(model: str, density: NDArray[Any], view: ChimeraXView) -> str:
-    """Write the command that sets the contour of a map (volume.html)."""
+    """Return the command that sets the contour and the colour of a map (volume.html)."""
     level = float(np.quantile(density, 1 - view.enclosed))
     return f"volume {model} style surface level {level:.6g} step 1 color {view.colour}"
 
 
 def camera_matrix(rotation: NDArray[Any] | None, box_size: int, pixel_size: float) -> str:
-    """Write the camera for `view matrix`: the rows of a 3 x 4 matrix with columns right, up, towards and position."""
+    """Return the camera as an argument of `view matrix`.
+
+    It consists of the rows of a 3 x 4 matrix, whose columns are the directions to the right, upwards and towards the
+    user, and the position of the camera.
+
+    Parameters
+    ----------
+    rotation
+        `(3, 3)` rotation, as in `ChimeraXView`. None: the identity.
+    box_size, pixel_size
+        Box (pixels) and pixel size (A) of the map.
+    """
     rotation = np.eye(3) if rotation is None else np.asarray(rotation)
     centre = box_size // 2 * pixel_size
     place = np.full(3, centre) + 3 * box_size * pixel_size * rotation[2]
@@ -174,7 +205,7 @@ def camera_matrix(rotation: NDArray[Any] | None, box_size: int, pixel_size: floa
 
 
 def quoted(path: str) -> str:
-    """Quote a path as the argument of a ChimeraX command.
+    """Return a path in quotation marks, as an argument of a ChimeraX command.
 
     Raises
     ------

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CHIMERAX_NAMES = ("chimerax", "ChimeraX", "chimerax-daily")
+"""Names of ChimeraX's program."""
 USUAL_FOLDERS = (
     "/usr/bin/chimerax*",
     "/usr/lib/ucsf-chimerax*/bin/ChimeraX",
@@ -24,11 +25,11 @@ USUAL_FOLDERS = (
     "~/Applications/ChimeraX*.app/Contents/bin/ChimeraX",
     "C:/Program Files/ChimeraX*/bin/ChimeraX.exe",
 )
-"""Patterns of the paths to which ChimeraX is installed on Linux, macOS and Windows."""
+"""Patterns of the paths at which ChimeraX is usually installed on Linux, macOS and Windows."""
 
 
 def find_chimerax() -> Path:
-    """Find the program of ChimeraX: by the variable CHIMERAX_PATH, then on PATH, then in the usual folders.
+    """Find the program of ChimeraX by the variable CHIMERAX_PATH or, if that is not set, on PATH or in usual folders.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def _in_folder(path: Path) -> Path | None:
 
 
 def _usual() -> Iterator[Path]:
-    """List programs in the usual folders; of several versions in one place, the newest first."""
+    """Yield the programs in the usual folders; of several versions in one place, the newest first."""
     for pattern in USUAL_FOLDERS:
         path = Path(pattern).expanduser()
         anchor = Path(path.anchor)

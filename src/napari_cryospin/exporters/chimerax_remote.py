@@ -1,8 +1,8 @@
 """Client of the REST remote control of a running ChimeraX, on this machine only.
 
-In ChimeraX: `remotecontrol rest start port 60958 json true`. Requests and replies are those of
-https://www.cgl.ucsf.edu/chimerax/docs/user/commands/remotecontrol.html: a GET of /run?command=..., answered by a JSON
-object with "python values", "json values", "log messages" and "error".
+The command `remotecontrol rest start port 60958 json true` starts the remote control in ChimeraX. Requests and replies
+are documented at https://www.cgl.ucsf.edu/chimerax/docs/user/commands/remotecontrol.html: a request is a GET of
+/run?command=..., and the reply is a JSON object with "python values", "json values", "log messages" and "error".
 """
 
 from __future__ import annotations
@@ -22,20 +22,24 @@ from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.mrc import write_map
 from napari_cryospin.runs.snapshot import Snapshot
 
-HOST = "127.0.0.1"  # Loopback: a command can run anything, so none may come from another machine.
+HOST = "127.0.0.1"
+"""Address of this machine. A command can run any program, so commands are never sent to another machine."""
 PORT = 60958
+"""Port of the remote control by default. Chosen by hand."""
 REMOTE_CONTROL_COMMAND = "remotecontrol rest start port {port} json true"
+"""Command that starts the remote control in ChimeraX."""
 LIVE_MODEL_NAME = "cryoSPIN live"
+"""Name of the model that follows a run."""
 LIVE_MODEL_ID = "#900"
-"""Number of the model that is updated, far from the numbers that ChimeraX assigns itself."""
+"""Number of the model that follows a run. Chosen by hand, far from the numbers that ChimeraX assigns itself."""
 
 
 class ChimeraXError(Exception):
-    """ChimeraX cannot be reached, does not answer, or refused a command; the message says which, and what to do."""
+    """A failure of ChimeraX to be reached, to answer or to obey a command; the message says which, and what to do."""
 
 
 class ChimeraXRemote:
-    """Client that sends commands to a running ChimeraX. Calls wait for the answer: make them in a worker thread.
+    """A client that sends commands to a running ChimeraX. Calls wait for the answer, so they belong in a worker thread.
 
     Parameters
     ----------
@@ -54,7 +58,7 @@ class ChimeraXRemote:
         Raises
         ------
         ChimeraXError
-            No answer, an answer that cannot be read, or a command that failed.
+            There was no answer, the answer cannot be read, or the command failed.
         """
         connection = http.client.HTTPConnection(HOST, self.port, timeout=self.timeout)
         try:
@@ -75,7 +79,10 @@ class ChimeraXRemote:
         return _values(response.status, text, command, self.port)
 
     def find_model(self, name: str) -> str | None:
-        """Find the number (#3, #1.2) of a model by its name in the list that `info models` (info.html) logs."""
+        """Return the number (such as #3 or #1.2) of a model with this name; None if there is no such model.
+
+        The number is looked for in the list that the command `info models` (info.html) logs.
+        """
         messages = self.run("info models")["log messages"]
         lines = "\n".join(str(line) for level in messages.values() for line in level).splitlines()
         numbers = [re.search(r"#[\d.]+", line) for line in lines if name in line]
@@ -83,7 +90,7 @@ class ChimeraXRemote:
 
 
 def _values(status: int, text: str, command: str, port: int) -> dict[str, Any]:
-    """Read a reply, and check that it has the documented form."""
+    """Return the values of a reply; raise an error if it lacks the documented form, or reports an error."""
     if status != 200:
         raise ChimeraXError(f"ChimeraX answered {command!r} with HTTP status {status}; expected 200")
     try:
@@ -101,18 +108,18 @@ def _values(status: int, text: str, command: str, port: int) -> dict[str, Any]:
 
 
 class LiveModel:
-    """One model in a running ChimeraX that follows a run and keeps the level and colour that the user sets there.
+    """A model in a running ChimeraX that follows a run and keeps the level and colour that the user sets there.
 
-    The first map is opened and set up anew; each later one replaces that model's values in place: `volume new` and
-    `volume add ... inPlace true` (volume.html) change the grid and leave the display alone. Later maps are scaled to
-    the standard deviation of the first, because the scale of a map grows in a run: so a level keeps its meaning.
+    The first map makes the model and sets its display (`volume new`, volume.html). Each later map replaces the values
+    of the model in place (`volume add ... inPlace true`), which leaves the display as it is. Later maps are scaled to
+    the standard deviation of the first, so that a level keeps its meaning although the scale of a map grows in a run.
 
     Parameters
     ----------
     remote
-        Connection to ChimeraX.
+        Client of ChimeraX.
     view
-        How the first map is shown.
+        Contour, colour and view of the first map.
     """
 
     def __init__(self, remote: ChimeraXRemote, view: ChimeraXView | None = None) -> None:

@@ -16,7 +16,23 @@ def export_cryodrgn(results: RunResults, out: Path, options: ExportOptions, prog
     """Write poses.pkl, ctf.pkl and ind.pkl into a folder.
 
     Poses and CTF have a row for every particle of the input, as cryoDRGN expects; ind.pkl lists the rows to use.
-    Particles without a pose are nan, so that cryoDRGN refuses them where ind.pkl is not given.
+    Particles without a pose have nan as their pose, so that cryoDRGN refuses them if ind.pkl is not given to it.
+
+    Parameters
+    ----------
+    results
+        Results for the selected particles.
+    out
+        Existing folder to write to.
+    options
+        Options of the export; none of them has an effect here.
+    progress
+        Called with the share that is done, 0 to 1, and a text about the present work.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The input cannot be read, or the images differ in box or pixel size, or the box is not known.
     """
     results = results.with_input(within(progress, 0.0, 0.8))
     particles = results.particles
@@ -46,7 +62,7 @@ def export_cryodrgn(results: RunResults, out: Path, options: ExportOptions, prog
 
 
 def _one_frame(results: RunResults) -> tuple[int, float]:
-    """Return box and pixel size (A) of all images; refuse mixed ones, which cryoDRGN does not read."""
+    """Return the box and the pixel size (A) of all images; raise an error if they differ, as cryoDRGN needs one box."""
     particles = results.particles
     box, pixel_size = int(particles.box_sizes[0]), float(particles.pixel_sizes[0])
     if box and (particles.box_sizes == box).all() and np.abs(particles.pixel_sizes - pixel_size).max() < 1e-6:

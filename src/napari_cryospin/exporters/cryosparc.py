@@ -16,8 +16,24 @@ from napari_cryospin.io.cryosparc.write import write_result_group
 def export_cryosparc(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:
     """Write particles.cs and particles.csg into a folder.
 
-    Particles of a .cs file keep their uid and all fields but those of the alignment, the images' sign and CTF among
-    them; others get uids of their own, and blob/sign and CTF as the run had them.
+    Particles of a .cs file keep their uid and all fields but those of the alignment, so also the sign and the CTF of
+    the images. Particles of other formats get new uids, and the sign and the CTF that the run used.
+
+    Parameters
+    ----------
+    results
+        Results for the selected particles.
+    out
+        Existing folder to write to.
+    options
+        Options of the export; none of them has an effect here.
+    progress
+        Called with the share that is done, 0 to 1, and a text about the present work.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The input cannot be read, or the box of a particle is not known.
     """
     results = results.with_input(within(progress, 0.0, 0.7))
     used, record, said = results.used, results.record, []

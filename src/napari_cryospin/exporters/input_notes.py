@@ -1,4 +1,4 @@
-"""Notes on the images and the CTF of an export: both stay those of the input, whatever the run did with them."""
+"""Notes on the images and the CTF of an export, which stay those of the input even if the run changed them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def shows_dark_protein(results: RunResults) -> bool:
 
 
 def kept_ctf_notes(results: RunResults, suffix: str) -> tuple[str, ...]:
-    """Say that CTF columns of an input of this type are kept, where the run used those of another file."""
+    """Return a note that CTF columns of an input with this suffix are kept, if the run used the CTF of another file."""
     source = results.folder.source
     if source.ctf is None or source.particles.suffix.lower() != suffix:
         return ()

@@ -19,12 +19,16 @@ from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.run_particles import open_run_particles
 
 RESULT_TABLES = ("fsc.csv", "fsc.star", "fsc.xml", "guinier.csv", "orientations.csv")
+"""Names of the tables in results/ that are copied."""
 REFERENCE = "reference.mrc"
+"""Name of the map at the particles' own box and pixel size, from which a refinement can start."""
 MAP_DESCRIPTIONS = {"map_filtered": "low-passed map", "map": "unfiltered map"}
+"""Name of a map -> what a note calls it."""
 GREY_SCALE = (
     f"{REFERENCE}: its grey values are not on RELION's absolute scale: tick 'ref. map is on absolute greyscale: no' "
     "(--firstiter_cc); cryoSPARC needs nothing"
 )
+"""Note on the grey values of the reference."""
 
 
 def export_maps(folder: RunFolder, out: Path, options: ExportOptions, progress: Progress) -> Exported:
@@ -33,14 +37,14 @@ def export_maps(folder: RunFolder, out: Path, options: ExportOptions, progress: 
     Parameters
     ----------
     folder
-        A run that has results.
+        Folder of a run that has results.
     out
-        Folder to write to: `map.mrc`, half maps, mask, sharpened map, `reference.mrc` (at the particles' own box and
-        pixel size, low-passed), tables, and `series/epoch_0001.mrc` and so on.
+        Folder to which these are written: `map.mrc`, half maps, mask, sharpened map, `reference.mrc` (at the particles'
+        own box and pixel size, low-passed), tables, and `series/epoch_0001.mrc` and so on.
     options
-        `flip_hand`, `b_factor`, `low_pass` and `series` are heeded.
+        Options, of which `flip_hand`, `b_factor`, `low_pass` and `series` are used.
     progress
-        Called with the share that is done, and what is being done.
+        Called with the share that is done, 0 to 1, and a text about the present work.
 
     Raises
     ------
@@ -73,10 +77,22 @@ def export_maps(folder: RunFolder, out: Path, options: ExportOptions, progress: 
 
 
 def export_emdb(folder: RunFolder, out: Path, options: ExportOptions, progress: Progress) -> Exported:
-    """Write what a deposition at EMDB asks for: `map.mrc`, unfiltered half maps, mask, `fsc.xml`; one box and frame.
+    """Write the files of a deposition at EMDB: `map.mrc`, unfiltered half maps, mask, `fsc.xml`.
 
-    The map is `options.primary`, by default the sharpened map; without half sets it is the low-passed map, and a note
-    names what is missing. The parameters are those of `export_maps`.
+    All maps have the same box and frame. `map.mrc` is the map that `options.primary` names, by default the sharpened
+    map. Without half sets, it is by default the low-passed map, and a note names what is missing.
+
+    Parameters
+    ----------
+    folder, out, progress
+        As in `export_maps`.
+    options
+        Options, of which `flip_hand`, `b_factor`, `low_pass` and `primary` are used.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The run has no results yet, or not the map that the options name.
     """
     found = read_run_maps(folder, options)
     primary = found.primary(options)
@@ -106,11 +122,11 @@ def original_box_map(
     Parameters
     ----------
     density
-        `(n, n, n)` at the run's working box.
+        `(n, n, n)` map at the run's working box.
     pixel_size, resolution
-        Pixel size of the map and resolution of the low-pass, A; nan: no low-pass.
+        Pixel size of the map, A, and resolution of the low-pass, A; a resolution of nan stands for no low-pass.
     particles
-        The run's input; of mixed optics the most frequent box and pixel size count.
+        Input of the run; if boxes or pixel sizes differ, the most frequent pair of them counts.
 
     Returns
     -------
@@ -120,7 +136,7 @@ def original_box_map(
     Raises
     ------
     ValueError
-        The map is not of these particles: it shows another field of view.
+        The map is not one of these particles, because its field of view is another one.
     """
     import torch
 
@@ -144,7 +160,7 @@ def _copy_tables(folder: RunFolder, out: Path, names: tuple[str, ...] = RESULT_T
 
 
 def _write_series(folder: RunFolder, out: Path, progress: Progress, options: ExportOptions) -> list[Path]:
-    """Write the maps of the run's epochs, all on one grid and in one frame (of half sets, that of the first)."""
+    """Write the maps of the run's epochs, all on one grid and in one frame; with half sets, those of the first."""
     out.mkdir(exist_ok=True)
     count, paths = len(folder.history_paths()), []
     for index, (epoch, density, pixel_size) in enumerate(read_series(folder, options)):

@@ -1,4 +1,4 @@
-"""Options, progress, result and cancellation, which all exports share."""
+"""Options, progress, result and cancellation of exports, which are the same for all programs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Literal
 from napari_cryospin.io.star.particles import StarForm
 
 Primary = Literal["sharpened", "filtered", "unfiltered"]
+"""A map of the results, by what was done to it."""
 Progress = Callable[[float, str], None]
-"""Called with the share that is done, 0 to 1, and what is being done."""
+"""Function that is called with the share that is done, 0 to 1, and a text about the present work."""
 
 
 class ExportCancelledError(Exception):
-    """An export was cancelled."""
+    """The cancellation of an export."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,25 +26,25 @@ class ExportOptions:
     """Options of an export."""
 
     star: StarForm = "same"
-    """Version of a STAR file: that of the input, or 3.1 (optics groups, shifts in Angstrom) where that was 3.0."""
+    """Form of a STAR file: that of the input, or that of RELION 3.1 (optics groups, shifts in Angstrom)."""
     statistics: bool = False
-    """Of a run that is not over, compute the posterior's figures from its newest checkpoint (reads all images)."""
+    """If a run is not over, compute the posterior's figures from its newest checkpoint (this reads all images)."""
     flip_hand: bool = False
-    """Write the other hand: of maps, half maps and poses alike."""
+    """Write maps, half maps and poses in the other hand."""
     b_factor: float | None = None
-    """B-factor of the sharpened map in A^2, negative to sharpen. Default: the one that the Guinier plot gave."""
+    """B-factor of the sharpened map in A^2, negative to sharpen. Default: that of the Guinier plot."""
     low_pass: float | None = None
-    """Resolution in A at which sharpened map and reference end. Default: the one that was reached."""
+    """Resolution in A at which the sharpened map and the reference end. Default: the resolution that was reached."""
     primary: Primary | None = None
-    """The map for ChimeraX and for EMDB. Default: the sharpened one, where there is none the low-passed one."""
+    """Map for ChimeraX and for EMDB. Default: the sharpened map or, if there is none, the low-passed map."""
     series: bool = True
     """Write the map of every epoch as well."""
     contour: float = 0.01
-    """ChimeraX: share of the grid points inside the contour; 0.01 is its own rule."""
+    """Share of the grid points inside the contour in ChimeraX; 0.01 is the rule of ChimeraX itself."""
     colour: str = "#a9bcd6"
-    """ChimeraX: of the map, as #rrggbb."""
+    """Colour of the map in ChimeraX, #rrggbb."""
     view: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """ChimeraX: rot, tilt, psi in degrees of an image that shows the map as ChimeraX first will."""
+    """Rot, tilt and psi, in degrees, of an image that shows the map as ChimeraX shows it first."""
 
     def __post_init__(self) -> None:
         if self.b_factor is not None and not math.isfinite(self.b_factor):
@@ -63,11 +64,11 @@ class Exported:
     """Files and notes of an export."""
 
     paths: tuple[Path, ...]
-    """Files written, the one to open first."""
+    """Files that were written; the first is the one to open."""
     notes: tuple[str, ...] = ()
-    """What the user should know."""
+    """Notes for the user."""
 
 
 def within(progress: Progress, start: float, end: float) -> Progress:
-    """Return the progress of a part, whose 0 to 1 is `start` to `end` of the whole."""
+    """Return a function for the progress of a part, whose shares 0 to 1 are `start` to `end` of the whole."""
     return lambda share, text: progress(start + share * (end - start), text)

@@ -16,13 +16,29 @@ from napari_cryospin.io.star.particles import POSTERIOR_COLUMNS, write_particles
 def export_relion(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:
     """Write a STAR file.
 
-    Rows are those of the run (all that it used, or the selection) in the input's order. Particles that the run left out
-    are left out here too, because RELION reads a row without a pose as rot, tilt, psi 0. Pixel size, box and optics
-    groups are those of the input, whatever box the run worked in.
+    Its rows are the selected particles, by default all that the run used, in the order of the input. Particles that the
+    run left out are left out here too, because RELION reads a row without a pose as rot, tilt, psi 0. Pixel size, box
+    and optics groups are those of the input, even if the working box of the run was another one.
+
+    Parameters
+    ----------
+    results
+        Results for the selected particles.
+    out
+        File to write.
+    options
+        Options, of which `star` and `statistics` are used.
+    progress
+        Called with the share that is done, 0 to 1, and a text about the present work.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The input cannot be read, or statistics are to be computed and there is no checkpoint yet.
     """
     notes: list[str] = []
     if results.record.max_probability is None and options.statistics:
-        from napari_cryospin.exporters.statistics import with_statistics  # torch
+        from napari_cryospin.exporters.statistics import with_statistics  # Imports torch.
 
         results = with_statistics(results, within(progress, 0.0, 0.4))
     results = results.with_input(within(progress, 0.4 if options.statistics else 0.0, 0.6))
@@ -46,7 +62,7 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
         record.shifts,
         columns,
         form=options.star,
-        dropped=tuple(POSTERIOR_COLUMNS.values()),  # of an earlier refinement, where they are not ours
+        dropped=tuple(POSTERIOR_COLUMNS.values()),  # Values in the input belong to an earlier refinement.
         progress=lambda share: progress(0.6 + 0.4 * share, f"writing {out.name}"),
     )
     return Exported(paths=(out,), notes=(*results.notes, *notes, *kept_ctf_notes(results, ".star")))

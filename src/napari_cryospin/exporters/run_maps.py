@@ -1,4 +1,4 @@
-"""Maps of a run as the options of an export ask for them: hand, sharpening, all in one frame."""
+"""Maps of a run in one frame, with the hand and the sharpening that the options of an export state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from napari_cryospin.runs.folder import RunFolder
 RESULT_MAPS = ("map", "map_filtered", "map_sharpened", "half_map_1", "half_map_2", "mask")
 """Names of maps in results/, without suffix."""
 PRIMARY_MAPS = {"sharpened": "map_sharpened", "filtered": "map_filtered", "unfiltered": "map"}
+"""Kind of a map -> its name in results/. By default, the first one that a run has is shown and deposited."""
 FIGURES = "postprocess.json"
+"""Name of the file in results/ with the figures of the maps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +31,16 @@ class RunMaps:
     """The maps of a run's results."""
 
     maps: dict[str, NDArray[np.float32]]
-    """Name -> `(z, y, x)`, those of `RESULT_MAPS` that the run has."""
-    pixel_size: float  # A
+    """Name -> `(z, y, x)` map, for those of `RESULT_MAPS` that the run has."""
+    pixel_size: float
+    """Pixel size of the maps, A."""
     figures: dict[str, Any]
     """Content of postprocess.json: resolution, B-factor and so on."""
     notes: tuple[str, ...]
+    """Notes for the user."""
 
     def primary(self, options: ExportOptions) -> str:
-        """Return the name of the map that is shown and deposited.
+        """Return the name of the map that is shown in ChimeraX and deposited at EMDB.
 
         Raises
         ------
@@ -67,7 +71,7 @@ def read_run_maps(folder: RunFolder, options: ExportOptions) -> RunMaps:
     folder
         Folder of the run.
     options
-        `flip_hand`, `b_factor` and `low_pass` are heeded.
+        Options, of which `flip_hand`, `b_factor` and `low_pass` are used.
 
     Raises
     ------
@@ -94,7 +98,7 @@ def read_run_maps(folder: RunFolder, options: ExportOptions) -> RunMaps:
 
 
 def read_series(folder: RunFolder, options: ExportOptions) -> Iterator[tuple[int, NDArray[np.float32], float]]:
-    """Read number, `(z, y, x)` map and pixel size (A) of each epoch; of half sets, the map of the first."""
+    """Yield the number, the `(z, y, x)` map (with half sets, the first one's) and the pixel size (A) of each epoch."""
     for number in sorted(folder.history_paths()):
         epoch = folder.history(number)
         density = epoch.maps()[0]
@@ -102,7 +106,7 @@ def read_series(folder: RunFolder, options: ExportOptions) -> Iterator[tuple[int
 
 
 def write_figures(path: Path, figures: dict[str, Any]) -> Path:
-    """Write figures of the maps as JSON."""
+    """Write figures of the maps as JSON, and return the path."""
     path.write_text(json.dumps(figures, indent=2))
     return path
 
@@ -110,10 +114,10 @@ def write_figures(path: Path, figures: dict[str, Any]) -> Path:
 def _sharpened_by_hand(
     maps: dict[str, NDArray[Any]], pixel_size: float, figures: dict[str, Any], options: ExportOptions
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Sharpen the map with the B-factor and low-pass of the options; return it with its figures."""
+    """Sharpen the map with the B-factor and the low-pass of the options, and return it with its figures."""
     first, second = maps.get("half_map_1", maps["map"]), maps.get("half_map_2")
     low_pass = options.low_pass
-    if second is None and low_pass is None:  # Beyond the resolution there is nothing but noise.
+    if second is None and low_pass is None:  # Beyond the resolution there is only noise.
         low_pass = figures["resolution_angstrom"]
     found = postprocess(
         first,

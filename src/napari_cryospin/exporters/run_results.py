@@ -1,4 +1,4 @@
-"""What a run knows of its particles, finished or still going on, ready to be written for other programs."""
+"""The particles of a run, finished or still going on, with all that is known of them, for export to other programs."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ SELECTION_COLUMNS = {
     "significant_samples": "samples that hold 99.9 % of the posterior",
     "log_likelihood": "of the image, all poses summed over",
 }
-"""What particles can be selected by: names of the particle record, and words for what is derived from it."""
+"""Name that a selection can use -> its meaning and unit. Most are names of arrays of the particle record."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RunResults:
-    """Particles of a run with what was found about them, in the order of the input's rows.
+    """The particles of a run with all that is known of them, in the order of the input's rows.
 
     Attributes
     ----------
     folder : RunFolder
-        The run.
+        Folder of the run.
     record : ParticleRecord
-        What is known of the particles; all poses are in one frame, in double precision.
+        Record of the particles; all poses are in one frame and in double precision.
     epoch, stage : int, str
-        When that was known.
+        Number of epochs finished and stage of the run when the record was made.
     live : bool
-        Whether it is of the history of a run that has no results yet.
+        Whether the record comes from the history of a run that has no results of its newest epoch.
     notes : tuple of str
-        How far this can be trusted.
+        Notes on how far the record can be trusted.
     opened : Particles, optional
-        The run's input, where it is open already.
+        Input of the run, if it is open already.
     """
 
     folder: RunFolder
@@ -85,13 +85,19 @@ class RunResults:
 
     @property
     def particles(self) -> Particles:
-        """The run's input, all of it."""
+        """All particles of the run's input, which must be open."""
         assert self.opened is not None, "with_input comes first"
         return self.opened
 
     @property
     def used(self) -> Particles:
-        """These particles, as the input has them."""
+        """The particles of the record, as they are in the input.
+
+        Raises
+        ------
+        ValueError
+            The input has fewer rows than the record needs.
+        """
         rows = self.record.rows
         if rows.max() >= len(self.particles):
             found, expected = len(self.particles), rows.max() + 1
@@ -99,26 +105,26 @@ class RunResults:
         return self.particles.select(rows)
 
     def select(self, positions: NDArray[np.int64]) -> RunResults:
-        """Take some of the particles, by their position."""
+        """Return the results for some of the particles, given by their positions."""
         return dataclasses.replace(self, record=self.record.select(positions))
 
     def in_other_hand(self) -> RunResults:
-        """Give the poses under the map's mirror image; view directions and shifts stay."""
+        """Return the results with the poses under the mirror image of the map; view directions and shifts stay."""
         record = dataclasses.replace(self.record, rotations=HAND_FLIP @ self.record.rotations)
         return dataclasses.replace(self, record=record)
 
     @cached_property
     def angles(self) -> NDArray[np.float64]:
-        """Degrees `(k, 3)`: rot, tilt, psi."""
+        """Rot, tilt and psi of each particle, `(k, 3)` degrees."""
         return euler_from_rotation(self.record.rotations)
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """`(k,)` values of one of `SELECTION_COLUMNS`; nan where a value is not known.
+        """Return the values of one of `SELECTION_COLUMNS`, `(k,)`; nan where a value is not known.
 
         Raises
         ------
         ValueError
-            The run does not know this.
+            The run knows none of these values.
         """
         if name in ("rot", "tilt", "psi"):
             return self.angles[:, ("rot", "tilt", "psi").index(name)]
@@ -134,14 +140,14 @@ class RunResults:
 
 
 def open_results(run: Path | RunFolder, particles: Particles | None = None) -> RunResults:
-    """Read what a run knows of its particles: its results or, while it goes on, the newest epoch of its history.
+    """Read the particles of a run from its results or, while it goes on, from the newest epoch of its history.
 
     Parameters
     ----------
     run
         Folder of the run.
     particles
-        Its input, where it is open already.
+        Input of the run, if it is open already.
 
     Raises
     ------
@@ -172,12 +178,12 @@ def _make_results(
 
 
 def _in_one_frame(epoch: EpochFile) -> tuple[ParticleRecord, tuple[str, ...]]:
-    """Record of an epoch with the poses of a second half in the frame of the first, and a warning if that failed."""
+    """Return the record of an epoch with all poses in the frame of the first half set, and a warning if that failed."""
     record = epoch.particles("best_head", "entropy", "error")
     second = record.half_sets == 2
     if not second.any():
         return record, ()
-    from napari_cryospin.engine.half_sets import align_halves, poses_in_frame  # torch
+    from napari_cryospin.engine.half_sets import align_halves, poses_in_frame  # Imports torch.
 
     first, other = epoch.maps()
     halves = align_halves(first, other, epoch.pixel_size, exact=False)

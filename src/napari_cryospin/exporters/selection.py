@@ -23,16 +23,18 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
+"""Comparison in the syntax tree of an expression -> function that evaluates it."""
 WORDS_OF_0_1 = {
     "head": "best_head",
     "half": "half_set",
     "probability": "max_probability",
     "samples": "significant_samples",
 }
-"""Word of a selection in version 0.1 -> its present one, which is the name in the particle record."""
+"""Name in selections of version 0.1 -> the present name."""
 SELECTION_GRAMMAR = (
     f"expected comparisons (< <= > >= == !=) of {', '.join(SELECTION_COLUMNS)} and numbers, joined by and, or, not"
 )
+"""Grammar of expressions, for messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class Selection:
     expression: str = ""
     """Comparisons joined by and, or, not, such as `entropy < 0.5 and best_head == 2`."""
     direction: tuple[float, float, float] | None = None
-    """Rot and tilt of a view direction and the largest angle to it, degrees."""
+    """Rot and tilt of a view direction, and the largest angle to it, all in degrees."""
     random: int | None = None
     """Number of particles to draw at random from those that all other conditions leave."""
     seed: int = 0
@@ -56,7 +58,7 @@ class Selection:
         return not self.expression and self.direction is None and self.random is None and self.rows is None
 
     def positions(self, results: RunResults) -> NDArray[np.int64]:
-        """Return `(j,)` positions of the selected particles among those of the run, ascending.
+        """Return the positions of the selected particles among those of the run, `(j,)`, ascending.
 
         Raises
         ------
@@ -88,7 +90,7 @@ class Selection:
         return np.sort(np.random.default_rng(self.seed).choice(found, self.random, replace=False))
 
     def _rows(self, results: RunResults) -> NDArray[np.int64]:
-        """Return the listed rows of the input, from 0; each must be a row that the run uses."""
+        """Return the listed rows of the input, from 0; raise an error if the run does not use one of them."""
         assert self.rows is not None
         rows = read_rows(self.rows) if isinstance(self.rows, Path) else np.asarray(self.rows, dtype=np.int64)
         unused = ~np.isin(rows, results.record.rows)
@@ -98,7 +100,20 @@ class Selection:
 
 
 def read_rows(path: Path) -> NDArray[np.int64]:
-    """Read `(k,)` rows, from 0, from a text file with numbers from 1, one a line."""
+    """Read rows of the input from a text file with their numbers from 1, one in each line.
+
+    Empty lines and lines that begin with # are skipped.
+
+    Returns
+    -------
+    ndarray
+        `(k,)` rows, from 0.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is no such file, a line is not such a number, or there is none.
+    """
     lines = [line.strip() for line in check_is_file(path).read_text().splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     bad = next((line for line in lines if not line.isdecimal() or int(line) < 1), None)
@@ -110,19 +125,34 @@ def read_rows(path: Path) -> NDArray[np.int64]:
 
 
 def near_direction(results: RunResults, rot: float, tilt: float, within: float) -> NDArray[np.bool_]:
-    """Return `(k,)` whether the view direction of each particle lies within so many degrees of a direction."""
+    """Return whether the view direction of each particle lies within an angle of a direction, `(k,)`.
+
+    Parameters
+    ----------
+    results
+        Results of the run.
+    rot, tilt
+        Direction, degrees.
+    within
+        Largest angle to that direction, degrees.
+
+    Raises
+    ------
+    ValueError
+        A number is not finite, or the angle is negative.
+    """
     if not np.isfinite([rot, tilt, within]).all() or within < 0:
         raise ValueError(
             f"selection: direction {rot:g} {tilt:g} {within:g}; expected rot, tilt and an angle of 0 or more"
         )
     turn, lean = np.radians([rot, tilt])
     towards = np.array([np.sin(lean) * np.cos(turn), np.sin(lean) * np.sin(turn), np.cos(lean)])
-    away = results.record.rotations[:, 2] - towards  # the chord is exact for small angles, where the cosine is not
+    away = results.record.rotations[:, 2] - towards  # For small angles, the chord is accurate and the cosine is not.
     return np.linalg.norm(away, axis=-1) <= 2 * np.sin(np.radians(min(within, 180.0)) / 2) + 1e-12
 
 
 def matching(expression: str, results: RunResults) -> NDArray[np.bool_]:
-    """Return `(k,)` whether an expression holds of each particle; a comparison with an unknown figure does not hold.
+    """Return whether an expression holds for each particle, `(k,)`; a comparison with an unknown value does not hold.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Figures of the posterior for a run that is not over, computed from its newest checkpoint."""
+"""Computation of the posterior's figures from the newest checkpoint of a run that is not over."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_cryospin.exporters.run_results import RunResults
 
 
 def with_statistics(results: RunResults, progress: Progress) -> RunResults:
-    """Results with the posterior's figures, under the map of the newest checkpoint.
+    """Return the results with the posterior's figures under the map of the newest checkpoint.
 
     Raises
     ------

@@ -21,27 +21,27 @@ from napari_cryospin.runs.folder import RunFolder
 
 @dataclass(frozen=True, kw_only=True)
 class Exporter:
-    """A row of the table: one program to write for."""
+    """A row of the table: one program for which a run can be exported."""
 
     label: str
-    """What is written, in a few words."""
+    """Short name of the files that are written, for lists and for the help."""
     detail: str
-    """Files that are written."""
+    """Description of the files that are written."""
     suffix: str
-    """Suffix of the file to write; empty: a folder is written."""
+    """Suffix of the file that is written; empty: a folder is written."""
     function: str
-    """`module:name` in this package, imported when it is called."""
+    """`module:name` of the function in this package, which is imported when it is called."""
     of: Literal["particles", "run"] = "particles"
-    """First argument of the function: the results of the selected particles, or the run's folder.
+    """First argument of the function: the results for the selected particles, or the folder of the run.
 
-    The others are out, options and progress.
+    The other arguments are the path to write to, the options and the progress.
     """
     together: bool = False
-    """Whether the files are of no use alone, so that they are put in place only when all of them are made."""
+    """Whether the files belong together, so that they are moved to their place only when all of them are complete."""
 
 
 SERIES_FOLDER = "series"
-"""Folder of the epochs' maps in an export."""
+"""Name of the folder with the epochs' maps in an export."""
 EXPORTERS = {
     "relion": Exporter(
         label="particles for RELION (.star)",
@@ -87,6 +87,7 @@ EXPORTERS = {
         together=True,
     ),
 }
+"""Name of a program or of a set of files -> its exporter."""
 
 
 def export_run(
@@ -107,15 +108,20 @@ def export_run(
     to
         One of `EXPORTERS`.
     out
-        File or folder to write, as the exporter has it; files of the same names are replaced.
+        File or folder to write, depending on the exporter; files of the same names are replaced.
     selection
         Particles to write.
     options
         Options of the export.
     progress
-        Called with the share that is done, 0 to 1, and what is being done.
+        Called with the share that is done, 0 to 1, and a text about the present work.
     stop
         Event that cancels the export when it is set; no file is left half-written.
+
+    Returns
+    -------
+    Exported
+        Files that were written, and notes for the user.
 
     Raises
     ------
@@ -157,7 +163,7 @@ def export_run(
 
 
 def _check_place(exporter: Exporter, folder: RunFolder, out: Path) -> None:
-    """Refuse a name of the wrong kind, and a place where the run's input or its own files are."""
+    """Raise an error if the name is of the wrong kind, or the place is that of the run's input or its own files."""
     if exporter.suffix and out.suffix.lower() != exporter.suffix:
         raise ValueError(f"{out}: found a name with {out.suffix!r} at its end, expected {exporter.suffix!r}")
     if not exporter.suffix and out.exists() and not out.is_dir():
@@ -173,7 +179,7 @@ def _check_place(exporter: Exporter, folder: RunFolder, out: Path) -> None:
 
 @contextlib.contextmanager
 def _all_or_nothing(out: Path) -> Iterator[Path]:
-    """Give a folder whose files are moved to `out` at the end, so that files of two exports are never mixed."""
+    """Yield a folder whose files are moved to `out` at the end, so that files of two exports are never mixed."""
     try:
         with tempfile.TemporaryDirectory(prefix=".part-", dir=out) as name:
             part = Path(name)
@@ -189,7 +195,13 @@ def _all_or_nothing(out: Path) -> Iterator[Path]:
 
 
 def find_exporter(name: str) -> Exporter:
-    """Find the exporter of a program by its name."""
+    """Return the exporter of a program by its name.
+
+    Raises
+    ------
+    ValueError
+        There is no exporter of that name.
+    """
     if name not in EXPORTERS:
         raise ValueError(f"export: nothing is written for {name!r}; expected one of {', '.join(EXPORTERS)}")
     return EXPORTERS[name]

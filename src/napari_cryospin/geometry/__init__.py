@@ -1,1 +1,1 @@
-"""Geometry of poses: rotations, angles, grids, HEALPix, hand, pictures of the sphere."""
+"""The geometry of poses: rotations, angles, grids, HEALPix, hand, pictures of the sphere."""

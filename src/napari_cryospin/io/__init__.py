@@ -1,1 +1,1 @@
-"""Which file? One format a module, reader and writer together."""
+"""The readers and writers of file formats. Each format has one module, with its reader and its writer together."""

@@ -1,4 +1,4 @@
-"""cryoDRGN's pickles of poses and CTF parameters; read without running any code that a pickle may hold."""
+"""Pickles of cryoDRGN with poses and CTF parameters, read without running any code that a pickle may hold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_cryospin.io.pickled_arrays import load_arrays
 from napari_cryospin.particles import CTF_PARAMETERS, CtfParameters
 
 CRYODRGN_CTF = tuple(name for name in CTF_PARAMETERS if name not in ("scale", "b_factor"))
-"""What follows box and pixel size in a row of CTF parameters; units are ours."""
+"""Names of the values that follow box and pixel size in a row of CTF parameters; units are those of `CtfParameters`."""
 
 
 def read_poses(path: Path | str, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
@@ -25,6 +25,11 @@ def read_poses(path: Path | str, count: int) -> tuple[NDArray[np.float64], NDArr
     -------
     tuple
         `(n, 3, 3)` rotations, and `(n, 2)` shifts as fractions of the box (None where the file has none).
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is no such file, or it does not hold rotations and shifts of so many particles.
     """
     arrays = load_arrays(path)
     rotations, shifts = arrays[0], arrays[1] if len(arrays) > 1 else None
@@ -50,8 +55,13 @@ def read_ctf(path: Path | str, count: int) -> tuple[CtfParameters, NDArray[np.fl
     Returns
     -------
     tuple
-        CTF parameters, and the boxes' sides in A `(n,)`: box times pixel size, which survives cropping in Fourier
-        space where neither of the two does.
+        CTF parameters, and `(n,)` sides of the boxes in A: box times pixel size. Cropping in Fourier space changes
+        box and pixel size, but not their product.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is no such file, or it does not hold CTF parameters of so many particles.
     """
     table = load_arrays(path)[0]
     _check_shape(path, "CTF parameters", table, (count, 2 + len(CRYODRGN_CTF)))
@@ -72,14 +82,14 @@ def write_poses(path: Path, rotations: NDArray[np.float64], fractions: NDArray[n
 
 
 def write_ctf(path: Path, ctf: CtfParameters, box: int, pixel_size: float) -> None:
-    """Write CTF parameters, of images of `box` pixels of `pixel_size` A."""
+    """Write the CTF parameters of images with a box of `box` pixels and a pixel size of `pixel_size` A."""
     count = len(ctf.voltage)
     columns = [np.full(count, box), np.full(count, pixel_size), *(getattr(ctf, name) for name in CRYODRGN_CTF)]
     _write(path, np.stack(columns, axis=-1).astype(np.float32))
 
 
 def write_indices(path: Path, rows: NDArray[np.int64]) -> None:
-    """Write `(k,)` rows to use, counted from 0."""
+    """Write the `(k,)` rows of the particles to use, counted from 0."""
     _write(path, rows)
 
 

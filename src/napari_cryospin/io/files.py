@@ -1,4 +1,4 @@
-"""Files in general: writing that leaves nothing half-written, and finding the stacks that a particle file names."""
+"""Files of any format: writing that leaves no half-written file, and the search for stacks that a file names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MissingStacksError(FileNotFoundError):
     source : Path
         The particle file.
     missing : tuple of str
-        All missing stacks, as the file names them.
+        All missing stacks, by their names in the particle file.
     """
 
     def __init__(self, source: Path, missing: Sequence[str]) -> None:
@@ -42,7 +42,12 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     Parameters
     ----------
     path
-        File to write; one of that name is replaced, or left as it was where anything fails.
+        File to write; an existing file of that name is replaced, or left as it was if anything fails.
+
+    Yields
+    ------
+    Path
+        The `.part` file, to write to.
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
@@ -58,9 +63,9 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Give the errors that the system raises without a file's name, such as that of a full disk, this one.
+    """Add the path to errors of the system that name no file, such as that of a full disk.
 
-    Also where a library makes something else of such an error, as torch does.
+    A `RuntimeError` that a library, such as torch, raised because of such an error is turned back into an `OSError`.
     """
     try:
         yield
@@ -72,12 +77,12 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def check_is_file(path: Path | str) -> Path:
-    """Return the path, if it is that of a file.
+    """Return the path if it is the path of a file.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        There is nothing of that name, or it is a folder.
+        There is no file of that name, or it is a folder.
     """
     path = Path(path)
     if path.is_dir():
@@ -88,19 +93,19 @@ def check_is_file(path: Path | str) -> Path:
 
 
 def find_by_name(name: str, source: Path, data_dir: Path | None = None) -> Path | None:
-    """Find where a stack lies that a particle file names; None where it is not found.
+    """Find a stack by its name in a particle file, and return its path, or None if there is no such file.
 
-    Names are relative to the project's folder, which is not known: tried are the name itself if absolute, the folder
-    of the particle file, its parents, and the data folder.
+    Names are relative to the folder of the project, which is not known. An absolute name is tried as it is. A relative
+    one is tried in the folder of the particle file, in the parents of that folder, and in the data folder.
 
     Parameters
     ----------
     name
-        As the particle file has it.
+        Name of the stack in the particle file.
     source
         The particle file.
     data_dir
-        A folder that the user names.
+        A further folder to look in, given by the user.
     """
     folders = [*source.absolute().parents, *([Path(data_dir)] if data_dir is not None else [])]
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
@@ -109,22 +114,22 @@ def find_by_name(name: str, source: Path, data_dir: Path | None = None) -> Path 
 def find_stacks(
     names: Sequence[str], source: Path, data_dir: Path | None = None, *, require_stacks: bool = True
 ) -> tuple[Path, ...]:
-    """Find where all stacks lie that a particle file names; `Path(name)` for those not found.
+    """Find all stacks that a particle file names, and return their paths; `Path(name)` for those not found.
 
-    A stack that is not found by its name is looked for by its last part, in the folder of the particle file and in
-    the data folder, unless two stacks differ in their folders alone.
+    A stack that is not found by its name is looked for by the last part of the name, in the folder of the particle
+    file and in the data folder, unless two stacks of the particle file have the same last part.
 
     Parameters
     ----------
     names, source, data_dir
         As in `find_by_name`.
     require_stacks
-        Refuse where one is missing.
+        Raise an error if a stack is missing.
 
     Raises
     ------
     MissingStacksError
-        Names all stacks that are missing.
+        Stacks are missing; the message names all of them.
     """
     last_parts = Counter(Path(name).name for name in names)
     found = []

@@ -1,4 +1,4 @@
-"""The formats of particle files. `io.open` has a reader for each; readers are slow to import, this table is not."""
+"""Table of the formats of particle files, apart from their readers in `io.open`, which are slow to import."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class ParticleFormat:
-    """A kind of file that names particles."""
+    """A format of particle files."""
 
     program: str
-    """Whose format it is."""
+    """Program that defines the format."""
     bare: bool = False
-    """A stack of images alone, which says neither pixel size nor CTF."""
+    """Whether it is a stack of images alone, without pixel size and CTF."""
     takes_passthrough: bool = False
-    """Further files with fields of the same particles may go with it."""
+    """Whether further files with fields of the same particles can be given beside it."""
 
 
 PARTICLE_FORMATS = {

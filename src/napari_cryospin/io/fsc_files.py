@@ -1,4 +1,4 @@
-"""Fourier shell correlation as files: text (CSV), STAR as RELION's postprocessing writes it, and EMDB's XML."""
+"""Files of Fourier shell correlation: CSV, STAR as RELION's postprocessing writes it, and EMDB's XML."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ RELION_COLUMNS = {
     "masked": "rlnFourierShellCorrelationMaskedMaps",
     "phase_randomised": "rlnCorrectedFourierShellCorrelationPhaseRandomizedMaskedMaps",
 }
-"""Curve -> column of RELION's `data_fsc` table."""
+"""Name of a curve -> its column in RELION's table `data_fsc`."""
 
 
 def write_fsc_csv(path: Path, curves: Mapping[str, NDArray]) -> None:
-    """Write curves as comma-separated text, one column each, `frequency` (1/A) first.
+    """Write curves as comma-separated text, one column for each, in the order in which they are given.
 
     Parameters
     ----------
     path
         File to write.
     curves
-        `frequency` and the curves' names -> `(shells,)`.
+        Name -> `(shells,)` values: `frequency` (1/A) and the curves.
     """
     with atomic_write(path) as part:
         pd.DataFrame(dict(curves)).to_csv(part, index=False, float_format="%.6f")
@@ -44,10 +44,11 @@ def write_fsc_star(path: Path, curves: Mapping[str, NDArray], resolution: float)
     path, curves
         As in `write_fsc_csv`.
     resolution
-        A; nan where it is not known.
+        Resolution in A; nan if it is not known.
     """
     frequency = np.asarray(curves["frequency"], dtype=np.float64)
-    angstrom = np.divide(1, frequency, out=np.full_like(frequency, 999.0), where=frequency > 0)  # as RELION has it
+    # RELION, too, writes 999 A for the shell of frequency 0.
+    angstrom = np.divide(1, frequency, out=np.full_like(frequency, 999.0), where=frequency > 0)
     table = {"rlnSpectralIndex": np.arange(len(frequency)), "rlnResolution": frequency}
     table |= {"rlnAngstromResolution": angstrom}
     table |= {column: curves[name] for name, column in RELION_COLUMNS.items() if name in curves}
@@ -56,21 +57,21 @@ def write_fsc_star(path: Path, curves: Mapping[str, NDArray], resolution: float)
 
 
 def write_fsc_xml(path: Path, frequency: NDArray, correlation: NDArray, title: str) -> None:
-    """Write one curve in EMDB's XML (element `fsc` with `coordinate`s), as its deposition takes it.
+    """Write one curve as XML in the form that a deposition at EMDB takes: an element `fsc` with `coordinate`s.
 
     Parameters
     ----------
     path
         File to write.
     frequency, correlation
-        `(shells,)`: 1/A, and -1..1.
+        `(shells,)` frequencies in 1/A, and `(shells,)` correlations from -1 to 1.
     title
-        What the curve is.
+        Title of the curve.
     """
     root = ElementTree.Element("fsc", title=title, xaxis="Resolution (A-1)", yaxis="Correlation Coefficient")
     for x, y in zip(frequency, correlation, strict=True):
         coordinate = ElementTree.SubElement(root, "coordinate")
-        # Decimal numbers of the schema know no exponent.
+        # The schema has decimal numbers, which must not be written with an exponent.
         ElementTree.SubElement(coordinate, "x").text = f"{x:.6f}"
         ElementTree.SubElement(coordinate, "y").text = f"{y:.6f}"
     ElementTree.indent(root)
@@ -79,7 +80,18 @@ def write_fsc_xml(path: Path, frequency: NDArray, correlation: NDArray, title: s
 
 
 def read_fsc_csv(path: Path) -> dict[str, NDArray[np.float64]]:
-    """Read curves as `write_fsc_csv` wrote them."""
+    """Read the curves that `write_fsc_csv` wrote.
+
+    Returns
+    -------
+    dict
+        Name -> `(shells,)` values: `frequency` (1/A) and the curves.
+
+    Raises
+    ------
+    ValueError
+        The file has no column `frequency`.
+    """
     table = pd.read_csv(path)
     if "frequency" not in table:
         raise ValueError(f"{path}: columns {', '.join(table.columns)}; expected frequency among them")

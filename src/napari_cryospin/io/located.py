@@ -1,4 +1,4 @@
-"""Steps that all particle readers share: finding the images, and checking what was found."""
+"""Steps that the readers of all particle formats share: the search for the images, and checks of values."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from napari_cryospin.io.files import find_stacks
 from napari_cryospin.io.mrc import stack_header
 
 SMALLEST_BOX = 16
+"""Smallest box that is read, pixels. Chosen by hand."""
 CTF_LIMITS = {
     "defocus_u": (-1e5, 1e6, "a defocus in A, at most 1000000 (100 um)"),
     "defocus_v": (-1e5, 1e6, "a defocus in A, at most 1000000 (100 um)"),
@@ -21,12 +22,15 @@ CTF_LIMITS = {
     "spherical_aberration": (-100.0, 100.0, "a spherical aberration in mm, at most 100"),
     "amplitude_contrast": (0.0, 1.0, "an amplitude contrast of 0 to 1, as a fraction"),
 }
-"""Least and largest value of CTF parameters that can be a microscope's, and how that is said."""
+"""Name of a CTF parameter -> its least value, its largest value, and what an error message says is expected.
+
+The limits were chosen by hand, wide enough for any microscope, so that a value beyond them is in a wrong unit.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocatedImages:
-    """Where every particle's image lies; fields as those of `Particles`."""
+    """Places of the particles' images: the fields of `Particles` of the same names."""
 
     stacks: tuple[Path, ...]
     stack_index: NDArray[np.int32]
@@ -44,30 +48,31 @@ def locate_images(
     data_dir: Path | None = None,
     require_stacks: bool = True,
 ) -> LocatedImages:
-    """Find the stacks, and check box and number of images of each against what the particle file says.
+    """Find the stacks, and check the box and the number of images of each against the particle file.
 
     Parameters
     ----------
     names
-        Stacks as named in the particle file.
+        Names of the stacks in the particle file.
     stack_index, slice_index
-        `(n,)` position in `names`, and 0-based position in the stack.
+        `(n,)` position of a particle's stack in `names`, and `(n,)` position of its image in the stack, from 0.
     source
         The particle file.
     stated_boxes
-        Pixels `(n,)`, where the file says so.
+        `(n,)` boxes in pixels, if the particle file states them.
     data_dir
-        A further folder to look in.
+        A further folder to look for stacks in.
     require_stacks
-        Refuse where a stack is missing.
+        Raise an error if a stack is missing.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        Stacks are missing (all are named), a position lies beyond a stack, or a box is odd, too small or not as stated.
+        Stacks are missing (the message names all of them), a position lies beyond the end of a stack, or a box is odd,
+        too small, or not the stated one.
     """
     stacks = find_stacks(names, source, data_dir, require_stacks=require_stacks)
-    # Stacks that are missing (and need not be there) have no count and no box.
+    # A missing stack that is not required has 0 as its number of images and as its box, which means: not known.
     sizes = [stack_header(path)[:2] if path.is_file() else (0, 0) for path in stacks]
     counts, boxes = np.array(sizes, dtype=np.int64).T[:, stack_index]
     beyond = (counts > 0) & (slice_index >= counts)
@@ -93,7 +98,7 @@ def locate_images(
 
 
 def _check_boxes(boxes: NDArray[Any], source: Path) -> None:
-    """Refuse odd and small boxes; 0 is a box that is not known."""
+    """Raise an error if a box is odd or too small; 0 stands for a box that is not known."""
     bad = (boxes != 0) & ((boxes % 2 != 0) | (boxes < SMALLEST_BOX))
     if bad.any():
         row = int(bad.argmax())
@@ -102,16 +107,28 @@ def _check_boxes(boxes: NDArray[Any], source: Path) -> None:
 
 
 def check_pixel_sizes(pixel_sizes: NDArray[np.float64], source: Path, field: str) -> NDArray[np.float64]:
-    """Return the pixel sizes (A), if all are above 0."""
+    """Return the `(n,)` pixel sizes (A) if all are above 0, else raise an error."""
     return check_column(pixel_sizes, pixel_sizes > 0, source, field, "a pixel size above 0 A")
 
 
 def check_ctf(
     values: Mapping[str, NDArray[np.float64]], source: Path | str, columns: Mapping[str, str] | None = None
 ) -> None:
-    """Refuse CTF parameters (by the names of `CtfParameters`) that are no microscope's, as in another unit.
+    """Check that CTF parameters lie within `CTF_LIMITS`.
 
-    `columns`: what the file calls them.
+    Parameters
+    ----------
+    values
+        Field of `CtfParameters` -> `(n,)` values.
+    source
+        File that the values come from, for messages.
+    columns
+        Field of `CtfParameters` -> its name in that file, for messages.
+
+    Raises
+    ------
+    ValueError
+        A value cannot be that of a microscope, for instance because it is in another unit.
     """
     for name, (low, high, expected) in CTF_LIMITS.items():
         column = values[name]
@@ -121,7 +138,24 @@ def check_ctf(
 def check_column(
     values: NDArray[Any], good: NDArray[np.bool_], source: Path | str, field: str, expected: str
 ) -> NDArray[Any]:
-    """Return a column, if all its values are good; else raise an error that names the first that is not."""
+    """Return a column if all of its values are good and finite.
+
+    Parameters
+    ----------
+    values
+        `(n,)` values of the column.
+    good
+        `(n,)` whether each value is good.
+    source, field
+        File and name of the column, for messages.
+    expected
+        What an error message says is expected.
+
+    Raises
+    ------
+    ValueError
+        A value is not good; the message names the first one.
+    """
     bad = ~(good & np.isfinite(values))
     if bad.any():
         row = int(bad.argmax())
@@ -130,5 +164,5 @@ def check_column(
 
 
 def both_half_sets(numbers: NDArray[Any]) -> NDArray[np.int8] | None:
-    """Return half sets `(n,)` as given, or None unless they are 1 and 2 and both occur."""
+    """Return the half sets, `(n,)`, as they are given, or None unless all of them are 1 or 2 and both occur."""
     return numbers.astype(np.int8) if set(np.unique(numbers)) == {1, 2} else None

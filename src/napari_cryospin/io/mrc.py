@@ -1,4 +1,4 @@
-"""MRC files: maps read and written, image stacks memory-mapped and written."""
+"""MRC files: maps and image stacks, read and written; stacks are mapped into memory."""
 
 from __future__ import annotations
 
@@ -20,33 +20,34 @@ from napari_cryospin.io.files import atomic_write, check_is_file
 logger = logging.getLogger(__name__)
 
 MODES = {0: "int8", 1: "int16", 2: "float32", 6: "uint16", 12: "float16"}
-"""Modes that are read; 3 and 4 are complex."""
+"""MRC mode -> type of the values, for all modes that are read. Modes 3 and 4 are complex, and not read."""
 IMOD_STAMP, IMOD_SIGNED_BYTES = 1146047817, 1
+"""Stamp by which IMOD marks its files, and the flag in them which says that bytes are signed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MrcHeader:
-    """What is needed to map the data of an MRC file into memory."""
+    """The part of an MRC header that is needed to map the data into memory."""
 
     path: Path
     shape: tuple[int, int, int]
-    """Sections, rows, columns."""
+    """Number of sections, rows and columns."""
     dtype: np.dtype[Any]
     offset: int
-    """Bytes before the data."""
+    """Number of bytes before the data."""
     voxel_size: tuple[float, float, float]
-    """A along x, y, z; 0 where the header does not say."""
+    """Size of a voxel along x, y and z, A; 0 where the header does not state it."""
     axes: tuple[int, int, int]
-    """Which axis (x 1, y 2, z 3) columns, rows and sections run along."""
+    """Axes along which columns, rows and sections run: 1 is x, 2 is y, 3 is z."""
 
 
 def mrc_header(path: Path | str) -> MrcHeader:
-    """Read the header of an MRC file, checked against the file's length.
+    """Read the header of an MRC file, and check it against the length of the file.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        No such file, no MRC file, a mode that is not read, or data shorter than the header promises.
+        There is no such file, it is no MRC file, its mode is not read, or its data are shorter than the header states.
     """
     path = check_is_file(path)
     status = path.stat()
@@ -55,13 +56,13 @@ def mrc_header(path: Path | str) -> MrcHeader:
 
 @lru_cache(maxsize=8192)
 def _mrc_header(path: Path, modified: int, length: int) -> MrcHeader:
-    """Read what `mrc_header` does, once for every state of the file."""
+    """Do the work of `mrc_header`; the result is kept for as long as the file does not change."""
     header, order = _read_header(path, length)
     shape = (int(header.nz), int(header.ny), int(header.nx))
     if min(shape) < 1:
         raise ValueError(f"{path}: header says {shape} sections, rows, columns; expected at least 1 each")
     dtype = np.dtype(MODES[int(header.mode)]).newbyteorder(order)
-    # IMOD's bytes are unsigned unless a flag says otherwise; the standard's are signed.
+    # Bytes are signed by the standard, but unsigned in files of IMOD unless a flag says otherwise.
     stamp, flags = np.frombuffer(bytes(header.extra2)[40:48], dtype=np.dtype("i4").newbyteorder(order))
     if header.mode == 0 and stamp == IMOD_STAMP and not flags & IMOD_SIGNED_BYTES:
         dtype = np.dtype("uint8")
@@ -77,7 +78,7 @@ def _mrc_header(path: Path, modified: int, length: int) -> MrcHeader:
 
 
 def _read_header(path: Path, length: int) -> tuple[Any, Literal["<", ">"]]:
-    """Read the header's fixed part (a record) and its byte order; its mode is one that is read."""
+    """Read the fixed part of the header (a record) and its byte order; raise an error if its mode is not read."""
     if length < HEADER_DTYPE.itemsize:
         raise ValueError(f"{path}: {length} bytes; expected an MRC header of {HEADER_DTYPE.itemsize}")
     raw = np.fromfile(path, HEADER_DTYPE, count=1)
@@ -87,10 +88,10 @@ def _read_header(path: Path, length: int) -> tuple[Any, Literal["<", ">"]]:
 
     try:
         order = byte_order_from_machine_stamp(raw["machst"][0])
-    except ValueError:  # old programs leave the stamp out
+    except ValueError:  # Old programs leave the stamp out.
         order = "<"
     swapped: Literal["<", ">"] = "<" if order == ">" else ">"
-    if mode_in(order) not in MODES and mode_in(swapped) in MODES:  # some write a wrong one
+    if mode_in(order) not in MODES and mode_in(swapped) in MODES:  # Some programs write a wrong stamp.
         order = swapped
     header = raw.view(HEADER_DTYPE.newbyteorder(order)).view(np.recarray)[0]
     if int(header.mode) not in MODES:
@@ -106,7 +107,7 @@ def stack_header(path: Path | str) -> tuple[int, int, int]:
     Raises
     ------
     FileNotFoundError, ValueError
-        As `mrc_header`, or images that are not square.
+        The header cannot be read (see `mrc_header`), or the images are not square.
     """
     header = mrc_header(path)
     count, rows, columns = header.shape
@@ -117,7 +118,13 @@ def stack_header(path: Path | str) -> tuple[int, int, int]:
 
 
 def open_stack(path: Path | str) -> NDArray[Any]:
-    """Open a stack as a read-only memory map `(images, box, box)`."""
+    """Open a stack as a read-only memory map, `(images, box, box)`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The header cannot be read (see `mrc_header`), or the images are not square.
+    """
     stack_header(path)
     header = mrc_header(path)
     return np.memmap(header.path, dtype=header.dtype, mode="r", offset=header.offset, shape=header.shape)
@@ -134,14 +141,19 @@ def read_map(path: Path | str) -> tuple[NDArray[np.float32], float]:
     Returns
     -------
     tuple
-        `(n, n, n)` map [z, y, x], and its pixel size in A as the header has it (0: it does not say).
+        `(n, n, n)` map [z, y, x], and the pixel size in A that the header states (0: it states none).
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The header cannot be read (see `mrc_header`), the map or its voxels are not cubic, or a value is not finite.
     """
     header = mrc_header(path)
     if len(set(header.shape)) > 1:
         raise ValueError(f"{path}: {header.shape} sections, rows, columns; expected a cube")
     values = np.memmap(header.path, dtype=header.dtype, mode="r", offset=header.offset, shape=header.shape)
     sections, rows, columns = header.axes[::-1]
-    if sorted(header.axes) == [1, 2, 3]:  # left at 0 by some programs: then they are in order
+    if sorted(header.axes) == [1, 2, 3]:  # Some programs leave the axes at 0; the data are then in the usual order.
         values = values.transpose([(sections, rows, columns).index(axis) for axis in (3, 2, 1)])
     density = np.array(values, dtype=np.float32, order="C")
     if not np.isfinite(density).all():
@@ -157,37 +169,37 @@ def read_map(path: Path | str) -> tuple[NDArray[np.float32], float]:
 
 
 def write_map(path: Path | str, density: NDArray[Any], pixel_size: float) -> None:
-    """Write a map as float32, its cell `n * pixel_size`, its origin 0.
+    """Write a map as float32, with a cell of `n * pixel_size` and the origin at 0.
 
     Parameters
     ----------
     path
         File to write.
     density
-        `(n, n, n)` [z, y, x].
+        `(n, n, n)` map [z, y, x].
     pixel_size
-        A.
+        Pixel size in A.
     """
     _write(path, density, pixel_size, is_stack=False)
 
 
 def write_stack(path: Path | str, images: NDArray[Any], pixel_size: float) -> None:
-    """Write images as a stack; float16 images as such (mode 12), all others as float32.
+    """Write images as a stack: float16 images in mode 12, all others as float32.
 
     Parameters
     ----------
     path
         File to write.
     images
-        `(k, n, n)`.
+        `(k, n, n)` images [y, x].
     pixel_size
-        A.
+        Pixel size in A.
     """
     _write(path, images, pixel_size, is_stack=True)
 
 
 def _write(path: Path | str, values: NDArray[Any], pixel_size: float, is_stack: bool) -> None:
-    """Write an MRC file with one label, or leave what was there."""
+    """Write an MRC file with one label; an existing file stays as it was if anything fails."""
     kept = is_stack and values.dtype == np.float16
     with atomic_write(path) as part, mrcfile.new(part, overwrite=True) as mrc:
         mrc.set_data(np.ascontiguousarray(values, dtype=np.float16 if kept else np.float32))

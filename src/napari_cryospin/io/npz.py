@@ -1,4 +1,4 @@
-"""Arrays of an .npz file, with errors that name it."""
+"""Files of arrays (.npz), with errors that name the file."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from numpy.lib.npyio import NpzFile
 from napari_cryospin.io.files import check_is_file
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError)
+"""Errors that numpy raises when a file is damaged or lacks an array."""
 
 
 @contextmanager
 def open_npz(path: Path) -> Iterator[NpzFile]:
-    """Open the arrays of a file, each of which is read when it is asked for.
+    """Open a file of arrays; each array is read when it is accessed.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        There is no such file, it is damaged, or an array that is asked for is not in it.
+        There is no such file, it is damaged, or it lacks an array that is accessed.
     """
     check_is_file(path)
     try:

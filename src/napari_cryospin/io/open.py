@@ -22,7 +22,10 @@ from napari_cryospin.io.star.text import Share, ignored
 from napari_cryospin.particles import Particles
 
 SAME_SIZE = 0.01
-"""Sizes that differ by less than this share are the same; files round them differently."""
+"""Sizes (pixel sizes, sides of boxes) that differ by less than this share count as the same.
+
+Programs round them differently. Chosen by hand.
+"""
 
 
 def open_particles(
@@ -41,24 +44,26 @@ def open_particles(
     Parameters
     ----------
     path
-        .star (RELION), .cs or .csg (cryoSPARC), .mrcs or .mrc (a bare stack).
+        Particle file: .star (RELION), .cs or .csg (cryoSPARC), .mrcs or .mrc (a bare stack).
     data_dir
         A further folder to look for stacks in.
     passthrough
-        cryoSPARC files with further fields, joined by uid. A .csg names those of its group itself.
+        cryoSPARC files with further fields, joined by uid. A .csg file names the files of its group itself.
     ctf, poses
-        cryoDRGN pickles, for a bare stack or in place of what `path` says.
+        Pickles of cryoDRGN with CTF parameters and poses, for a bare stack or in place of those in `path`.
     pixel_size
-        A; for a bare stack only, whose header often has it wrong.
+        Pixel size in A, for a bare stack only: the header of a stack often has a wrong one.
     require_stacks
-        Refuse where a stack is missing. Without, particles can be inspected, but not all their images read.
+        Raise an error if a stack is missing. Otherwise the particles can be inspected, but images of missing stacks
+        cannot be read.
     progress
-        Called now and then with the share of a STAR file that is read, 0 to 1.
+        Called now and then with the share of a STAR file that has been read, 0 to 1.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        Names file, row, field, what was found and what was expected. `MissingStacksError` lists all missing stacks.
+        The particles cannot be read. The message names file, row, field, what was found and what was expected;
+        that of a `MissingStacksError` lists all missing stacks.
     """
     path = check_is_file(path)
     if data_dir is not None and not Path(data_dir).is_dir():
@@ -92,7 +97,7 @@ def open_particles(
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What is given beside the particles' file; see `open_particles`."""
+    """Arguments of `open_particles` beside the particle file; see there."""
 
     data_dir: Path | None
     passthrough: tuple[Path, ...]
@@ -110,7 +115,7 @@ def _read_cryosparc(path: Path, given: Given, require_stacks: bool, progress: Sh
 
 
 def _read_stack(path: Path, given: Given, require_stacks: bool, progress: Share) -> Particles:
-    """Read a stack of images alone. Its pixel size is given, or said by the CTF parameters that go with it."""
+    """Read a stack of images alone. The pixel size is an argument, or comes from the CTF parameters of cryoDRGN."""
     count, box, _ = stack_header(path)
     slices = np.arange(count)
     located = locate_images([str(path.absolute())], np.zeros(count, np.int32), slices, source=path)
@@ -144,15 +149,18 @@ def _read_stack(path: Path, given: Given, require_stacks: bool, progress: Share)
 READERS: dict[str, Callable[[Path, Given, bool, Share], Particles]] = {
     ".star": _read_star,
     ".cs": _read_cryosparc,
-    ".csg": _read_cryosparc,  # of the .cs file that the group names
+    ".csg": _read_cryosparc,  # `open_particles` passes the .cs file that the group names.
     ".mrcs": _read_stack,
     ".mrc": _read_stack,
 }
-"""Suffix, as in `PARTICLE_FORMATS` -> reader of a file and of what is given beside it; see `open_particles`."""
+"""Suffix, as in `PARTICLE_FORMATS` -> function that reads the file.
+
+It takes the path, the arguments beside it, `require_stacks` and `progress`; see `open_particles`.
+"""
 
 
 def _with_ctf(particles: Particles, path: Path) -> Particles:
-    """Give the particles the CTF of a cryoDRGN pickle, made for boxes of the same side in A."""
+    """Return the particles with the CTF of a cryoDRGN pickle, whose boxes must have the same side in A."""
     parameters, sides = cryodrgn.read_ctf(path, len(particles))
     expected = particles.box_sizes * particles.pixel_sizes
     differs = (expected > 0) & (np.abs(sides - expected) > SAME_SIZE * expected)
@@ -165,7 +173,7 @@ def _with_ctf(particles: Particles, path: Path) -> Particles:
 
 
 def _with_poses(particles: Particles, path: Path) -> Particles:
-    """Give the particles the poses of a cryoDRGN pickle."""
+    """Return the particles with the poses of a cryoDRGN pickle."""
     rotations, fractions = cryodrgn.read_poses(path, len(particles))
     sides = particles.box_sizes * particles.pixel_sizes
     shifts = None if fractions is None else fractions * sides[:, None]

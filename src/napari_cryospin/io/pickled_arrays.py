@@ -1,6 +1,7 @@
-"""Arrays of numbers out of a pickle, without running code or trusting lengths and types that the pickle states.
+"""Arrays of numbers from a pickle, without running code or trusting lengths and types that the pickle states.
 
-Nothing of numpy's own is handed to the pickle: numpy believes what its pickles say, down to the address of an object.
+The pickle gets no object of numpy to work on, because numpy trusts the content of its pickles, even the address of an
+object in memory.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from numpy.typing import NDArray
 from napari_cryospin.io.files import check_is_file
 
 MALFORMED = (ValueError, TypeError, AttributeError)
-"""What the steps of a pickle raise where they do not fit each other."""
+"""Errors that occur while a pickle is read whose steps do not fit each other."""
 NDARRAY = object()
-"""Stands for the class `numpy.ndarray`, which pickles name and need not have."""
+"""Object that stands for the class `numpy.ndarray`, which pickles name but need not get."""
 
 
 class _NumberType:
-    """A type of numbers: what a pickle may make of `numpy.dtype`."""
+    """A type of numbers, which takes the place of `numpy.dtype` in a pickle."""
 
     def __init__(self, code: str, *_: Any) -> None:
         self.dtype = np.dtype(str(code))
@@ -37,7 +38,7 @@ class _NumberType:
 
 
 class _Array:
-    """An array that a pickle goes on to fill (protocols up to 4)."""
+    """An array, which a pickle of protocol 4 or older first makes and then fills."""
 
     def __init__(self, kind: object, *_: Any) -> None:
         if kind is not NDARRAY:
@@ -58,7 +59,7 @@ class _Array:
 def _from_bytes(
     content: bytes, kind: _NumberType, shape: tuple[int, ...], order: Any, axes: tuple[int, ...] | None = None
 ) -> _Array:
-    """Make an array of just the bytes that are there (as a whole in protocol 5)."""
+    """Make an array of exactly the bytes that are in the pickle. Protocol 5 stores an array in this one step."""
     if not (isinstance(content, bytes | bytearray) and isinstance(kind, _NumberType)):
         raise pickle.UnpicklingError(f"an array of {type(content).__name__}; only arrays of numbers are admitted")
     if len(content) != math.prod(shape) * kind.dtype.itemsize:
@@ -70,17 +71,17 @@ def _from_bytes(
 
 
 def _bytes_from_text(text: str, encoding: str) -> bytes:
-    """Read bytes as pickle protocol 2 and older write them."""
+    """Return bytes from the text as which pickle protocols 2 and older store them."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"bytes encoded as {encoding}")
     return text.encode("latin1")
 
 
 class NumpyUnpickler(pickle.Unpickler):
-    """Unpickler that builds containers, numbers, text and arrays of numbers, and refuses to look up anything else."""
+    """An unpickler that builds containers, numbers, text and arrays of numbers, and looks up nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give what an admitted global stands for; pickles of numpy 1 and 2 name the same things differently."""
+        """Return the object for an admitted global; pickles of numpy 1 and 2 have different names for the same ones."""
         if module.startswith("numpy.core."):
             module = module.replace("numpy.core.", "numpy._core.")
         match module, name:
@@ -98,12 +99,12 @@ class NumpyUnpickler(pickle.Unpickler):
 
 
 def load_arrays(path: Path | str) -> tuple[NDArray[np.float64], ...]:
-    """Read the arrays of a pickle that holds one, or a tuple or list of them: finite, not scalar.
+    """Read the arrays of a pickle that holds one array, or a tuple or list of arrays, of finite numbers, not scalar.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        No such file, or it holds anything but arrays of numbers.
+        There is no such file, or it holds anything but such arrays.
     """
     path = check_is_file(path)
     try:

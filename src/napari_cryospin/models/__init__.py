@@ -1,1 +1,1 @@
-"""The models that are learned, volumes and encoder, and the forward model."""
+"""The models that are learned (volumes and encoder), and the forward model."""

@@ -1,1 +1,1 @@
-"""Formation of images: functions of tensors, without state, that read no file."""
+"""The formation of images, as functions of tensors. They keep no state, and read no file."""

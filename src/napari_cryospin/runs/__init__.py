@@ -1,1 +1,1 @@
-"""Where does a run live? Its folder, its messages and records, and who drives or watches it."""
+"""The folder of a run, with its messages and records, and the programs that drive or watch it."""

@@ -12,7 +12,7 @@ from napari_cryospin.runs.snapshot import Snapshot
 
 
 class Channel(Protocol):
-    """Where a run's commands come from, and where all that it has to say goes."""
+    """Source of the commands to a run, and sink of everything that it publishes."""
 
     def commands(self) -> Iterable[Command]: ...
     def status(self, status: Status) -> None: ...

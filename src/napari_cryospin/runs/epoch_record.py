@@ -1,4 +1,4 @@
-"""What a run knows at the end of an epoch: its maps, their noise, and its particles."""
+"""The record of an epoch: maps, their noise, and the record of the particles."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from napari_cryospin.runs.particle_record import OPTIONAL_ARRAYS, ParticleRecord
 from napari_cryospin.runs.record_file import RecordFile, open_record, save_record
 
 MAP_VALUES = ("epoch", "stage", "pixel_size", "band", "max_shift")
-"""Numbers and text of an epoch's record."""
+"""Names of the numbers and texts in the record of an epoch."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EpochRecord:
-    """What a run knows after a number of epochs. Arrays are read-only, and never the engine's own.
+    """The record of a run after a number of epochs. Its arrays are read-only, and never those of the engine itself.
 
     Attributes
     ----------
@@ -29,20 +29,21 @@ class EpochRecord:
     stage : str
         auto-encoding or auto-decoding.
     map : ndarray
-        `(z, y, x)` float32, in standard deviations of the background noise in a pixel; of half sets the first one's.
+        `(z, y, x)` float32, in standard deviations of the background noise in a pixel; with half sets, the map of the
+        first.
     half_maps : tuple of ndarray
-        Two maps where half sets are reconstructed, each in a frame of its own.
+        Maps of the two half sets, each in a frame of its own; empty without half sets.
     pixel_size : float
         Angstrom.
     band : int
-        Fourier shells that images and map are compared in.
+        Number of Fourier shells in which images and map are compared.
     noise : ndarray
         `(maps, groups, shells)` float32: variance of a coefficient, as the likelihood has it, of each noise group
         (`ParticleRecord.noise_group`). Records of one group may be given, and were once written, as `(maps, shells)`.
     max_shift : float
-        Angstrom; 0: shifts are not looked for.
+        Largest shift that is searched, Angstrom; 0: shifts are not searched.
     particles : ParticleRecord
-        Poses, and what else is known of the particles.
+        Poses, and everything else that is known of the particles.
     """
 
     epoch: int
@@ -72,11 +73,11 @@ class EpochRecord:
         return self.noise[self.map_of(position), 0 if group is None else group[position]]
 
     def map_of(self, position: int) -> int:
-        """Tell which of `maps` belongs to a particle, by its position in the record."""
+        """Return the number, from 0, of the map in `maps` that belongs to the particle at a position in the record."""
         return max(0, int(self.particles.half_sets[position]) - 1)
 
     def save(self, file: Path | BinaryIO) -> None:
-        """Write the record to an .npz file, its maps in half precision."""
+        """Write the record to an .npz file, with its maps in half precision."""
         numbers = {name: getattr(self, name) for name in MAP_VALUES if name != "pixel_size"}
         halves = {"half_maps": np.stack(self.half_maps).astype(np.float16)} if self.half_maps else {}
         save_record(
@@ -91,29 +92,29 @@ class EpochRecord:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
+        """Read a record that `save` wrote.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            There is no such file, or it is no record of an epoch.
+            There is no such file, or it is not the record of an epoch.
         """
         with open_record(path) as file:
             return cls(**read_epoch_values(file))
 
 
 class EpochFile:
-    """The record of an epoch in a run's history. Every method reads what it is asked for, and no more.
+    """The record of an epoch in the history of a run, of which every method reads only the part that it returns.
 
     Parameters
     ----------
     path
-        The file.
+        File of the record.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        By whatever reads: there is no such file, or it is damaged.
+        There is no such file, or it is damaged. Methods and properties that read raise these, the constructor does not.
     """
 
     def __init__(self, path: Path) -> None:
@@ -126,38 +127,38 @@ class EpochFile:
 
     @property
     def epoch(self) -> int:
-        """Epochs finished."""
+        """Number of epochs finished."""
         return int(self._about["epoch"])
 
     @property
     def stage(self) -> Stage:
-        """auto-encoding or auto-decoding."""
+        """Stage of the run: auto-encoding or auto-decoding."""
         stage: Stage = self._about["stage"]
         return stage
 
     @property
     def pixel_size(self) -> float:
-        """Angstrom."""
+        """Pixel size of the maps, Angstrom."""
         return float(self._about["pixel_size"])
 
     def maps(self) -> tuple[NDArray[np.float32], ...]:
-        """Read the `(z, y, x)` map, or those of the two half sets."""
+        """Read the map, `(z, y, x)`, or the maps of the two half sets."""
         with open_record(self.path) as file:
             maps = file.array("half_maps") if "half_maps" in file else file.array("map")[None]
             return tuple(frozen_map(one) for one in maps)
 
     def particles(self, *optional: str) -> ParticleRecord:
-        """Read what is known of the particles: the arrays that every record has, and the `optional` ones."""
+        """Read the record of the particles: the arrays that every record has, and the `optional` ones."""
         with open_record(self.path) as file:
             return file.particles(*optional)
 
     def record(self) -> EpochRecord:
-        """Read everything."""
+        """Read the whole record."""
         return EpochRecord.load(self.path)
 
 
 def read_epoch_values(file: RecordFile) -> dict[str, Any]:
-    """Read the fields of an `EpochRecord`."""
+    """Read the fields of an `EpochRecord` from an open file."""
     values = {name: file.value(name) for name in MAP_VALUES}
     values |= {name: file.array(name) for name in ("map", "noise")}
     halves = tuple(file.array("half_maps")) if "half_maps" in file else ()
@@ -165,5 +166,5 @@ def read_epoch_values(file: RecordFile) -> dict[str, Any]:
 
 
 def frozen_map(values: ArrayLike) -> NDArray[np.float32]:
-    """Make a read-only float32 array: the same where it is one already."""
+    """Return the values as a read-only float32 array: the array itself if it is one already, else a copy."""
     return read_only(values, np.float32)

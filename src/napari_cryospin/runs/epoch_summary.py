@@ -1,4 +1,4 @@
-"""What is told of an epoch that has just ended, and what can be asked of the run then."""
+"""Summary of an epoch that has just ended, for scripts, with requests that they can make to the run."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ from napari_cryospin.runs.messages import Command, Event, Stage
 
 @dataclass(frozen=True, kw_only=True)
 class EpochSummary:
-    """An epoch that has just ended. Printed, it is one line."""
+    """An epoch that has just ended. Its text, for printing, is one line."""
 
     epoch: int
-    """Epochs finished."""
+    """Number of epochs finished."""
     epochs: int
-    """Epochs planned in all, as far as is known now."""
+    """Number of epochs planned in all, as far as is known now."""
     stage: Stage
+    """Stage of the run."""
     loss: float
-    """Mean error in units of the background's noise; 1 where only noise is left."""
+    """Mean error of the images in units of the background's noise; 1 if only noise is left."""
     resolution: float
-    """A; nan where it is not known."""
+    """Resolution in A; nan if it is not known."""
     entropy: float
-    """Mean entropy of the posteriors, nats; nan where it is not known."""
+    """Mean entropy of the posteriors, nats; nan if it is not known."""
     head_shares: tuple[float, ...]
     """Share of the particles for which each head is the best head."""
     switch_ready: bool
-    """The switch to auto-decoding is advised now."""
+    """Whether the switch to auto-decoding is advised now."""
     switch_reason: str
-    """Why it is advised, or not yet."""
+    """Reason why it is advised, or is not advised yet."""
     metrics: Mapping[str, Any] = field(repr=False)
-    """Everything that was measured, by name; the same as in metrics.jsonl."""
+    """Name -> value of everything that was measured, as in metrics.jsonl."""
     folder: RunFolder = field(repr=False)
-    """Of the run."""
+    """Folder of the run."""
 
     def switch(self, reason: str = "asked by a script") -> None:
-        """Ask the run to switch to auto-decoding, which it does after the present step."""
+        """Request the switch to auto-decoding, which the run makes after the present step."""
         self.folder.send(Command(kind="switch", reason=reason))
 
     def stop(self) -> None:
-        """Ask the run to stop after the present step, with checkpoint and results."""
+        """Request that the run stops after the present step, with checkpoint and results."""
         self.folder.send(Command(kind="stop", reason="asked by a script"))
 
     def __str__(self) -> str:
@@ -55,7 +56,7 @@ class EpochSummary:
 
 
 def summary_of(event: Event, folder: RunFolder) -> EpochSummary:
-    """Make the summary of an epoch from the event that closed it."""
+    """Make the summary of an epoch from the event at its end."""
     metrics = event.detail
     heads = sum(name.startswith("head_share_") for name in metrics)
     return EpochSummary(

@@ -1,4 +1,4 @@
-"""A run's folder: everything that a run leaves on disk, and the only way in which its watchers and it meet.
+"""The folder of a run, which holds all of its files; a run and its watchers communicate through this folder alone.
 
 ::
 
@@ -6,8 +6,9 @@
     snapshots/000001230.npz (newest few)    checkpoints/000001200.pt    history/epoch_0007.npz
     commands/<time>-<id>-switch.json (then commands/done/)              results/
 
-Every file but the .jsonl and the log is written under another name and renamed when it is whole; a .jsonl may end in a
-torn line after a crash, which readers leave out and the next driver cuts off.
+Every file but the .jsonl files and the log is written under another name, and renamed when it is complete. After a
+crash, a .jsonl file may end in a torn line; readers leave that line out, and the next process that drives the run cuts
+it off.
 """
 
 from __future__ import annotations
@@ -35,14 +36,22 @@ logger = logging.getLogger(__name__)
 Parsed = TypeVar("Parsed")
 
 PARTICLES_MARK = "particles.json"
-"""What a run remembers its particles by: how many, and which images in which order."""
+"""Name of the file by which a run recognises its particles: their number, and a hash of the images in their order."""
 KEPT_SNAPSHOTS = 3
+"""Number of newest snapshots that are kept. Chosen by hand."""
 KEPT_CHECKPOINTS = 2
+"""Number of newest checkpoints that are kept, so that one is left if the other is damaged. Chosen by hand."""
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+"""Format of a line in log.txt."""
 
 
 class RunFolder:
     """A folder that holds a run.
+
+    Parameters
+    ----------
+    path
+        The folder.
 
     Raises
     ------
@@ -59,10 +68,21 @@ class RunFolder:
     def create(cls, path: Path, source: RunInput, settings: Settings) -> RunFolder:
         """Make the folder of a new run.
 
+        A run in the folder that failed before its first checkpoint is replaced.
+
+        Parameters
+        ----------
+        path
+            Folder to make; it may exist if it is empty.
+        source
+            Input of the run.
+        settings
+            Settings of the run.
+
         Raises
         ------
         FileExistsError
-            The folder holds a run already, or other files. (A run that failed before its first checkpoint is replaced.)
+            The folder holds another run or other files, or the path is that of a file.
         """
         path = Path(path)
         if path.exists() and not path.is_dir():
@@ -80,21 +100,23 @@ class RunFolder:
             (path / name).write_text("")
         _write_text(path / "settings.json", settings.to_json())
         _write_text(path / "status.json", Status(state="starting", epochs=settings.schedule.epochs).to_json())
-        _write_text(path / "input.json", source.to_json())  # last: now it is a run
+        _write_text(path / "input.json", source.to_json())  # A folder counts as a run from this file on, so it is last.
         return cls(path)
 
-    # What the run was asked to do
+    # Input and settings of the run.
 
     @property
     def source(self) -> RunInput:
+        """Input of the run."""
         return self._read("input.json", RunInput.from_json)
 
     @property
     def settings(self) -> Settings:
+        """Settings of the run."""
         return self._read("settings.json", Settings.from_json)
 
     def move_input(self, source: RunInput) -> None:
-        """Note where the run's input is now."""
+        """Store the new place of the run's input."""
         _write_text(self.path / "input.json", source.to_json())
 
     def _read(self, name: str, parse: Callable[[str], Parsed]) -> Parsed:
@@ -104,11 +126,13 @@ class RunFolder:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{path}: not written by a run, or damaged ({error})") from error
 
-    # Who drives it
+    # The process that drives the run.
 
     @contextlib.contextmanager
     def driving(self) -> Iterator[None]:
-        """Hold the run for this process: one driver at a time. The system lets go of it even after kill -9.
+        """Lock the run for this process, so that no other process drives it at the same time.
+
+        The operating system releases the lock when the process ends, even if it is killed.
 
         Raises
         ------
@@ -125,7 +149,7 @@ class RunFolder:
             yield
 
     def is_driven(self) -> bool:
-        """Tell whether a process drives the run now."""
+        """Return whether a process drives the run now."""
         try:
             with FileLock(self.path / ".lock", timeout=0):
                 return False
@@ -134,7 +158,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def logging(self) -> Iterator[None]:
-        """Write what the package logs, from INFO on, to the run's log.txt too."""
+        """Write the package's log messages, from level INFO on, to the run's log.txt as well."""
         handler = logging.FileHandler(self.path / "log.txt", delay=True)
         handler.setFormatter(logging.Formatter(LOG_FORMAT))
         package = logging.getLogger("napari_cryospin")
@@ -148,115 +172,127 @@ class RunFolder:
             package.setLevel(before)
             handler.close()
 
-    # Status, events and metrics
+    # Status, events and metrics.
 
     def write_status(self, status: Status) -> None:
+        """Replace the status of the run."""
         _write_text(self.path / "status.json", status.to_json())
 
     def read_status(self) -> Status:
+        """Read the status of the run."""
         return self._read("status.json", lambda text: Status(**json.loads(text)))
 
     def append_event(self, event: Event) -> None:
+        """Append an event to events.jsonl."""
         append_line(self.path / "events.jsonl", event.to_json())
 
     def read_events(self) -> list[Event]:
+        """Read all events, the oldest first."""
         return [Event(**values) for values in read_lines(self.path / "events.jsonl")]
 
     def append_metrics(self, values: Mapping[str, Any]) -> None:
+        """Append a line of metrics to metrics.jsonl."""
         append_line(self.path / "metrics.jsonl", json.dumps(values))
 
     def read_metrics(self) -> list[dict[str, Any]]:
+        """Read all lines of metrics, the oldest first."""
         return list(read_lines(self.path / "metrics.jsonl"))
 
-    # Commands
+    # Commands.
 
     def send(self, command: Command) -> Path:
-        """Leave a command for the run; it is obeyed, or refused, between two of its steps."""
+        """Write a command into the folder, and return its file; the run obeys or refuses it between two steps."""
         path = self.path / "commands" / f"{command.time:017.6f}-{command.id}-{command.kind}.json"
         _write_text(path, command.to_json())
         return path
 
     def take_commands(self) -> Iterator[Command]:
-        """Take all commands that wait, in the order of their times; each is done when the next is asked for."""
+        """Yield all waiting commands in the order of their times; each counts as done when the next one is taken."""
         for path in sorted((self.path / "commands").glob("*.json")):
             try:
                 yield Command(**json.loads(path.read_text()))
-            except (ValueError, TypeError) as error:  # written by hand: it has no id to answer
+            except (ValueError, TypeError) as error:  # Without a readable id, no event can answer the command.
                 logger.warning("%s: not a command (%s)", path, error)
             finally:
                 path.replace(self.path / "commands" / "done" / path.name)
 
-    # Snapshots, history, checkpoints and results
+    # Snapshots, history, checkpoints and results.
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
+        """Write a snapshot, and delete all but the newest `KEPT_SNAPSHOTS`."""
         with atomic_write(self.path / "snapshots" / f"{snapshot.step:09d}.npz") as part, part.open("wb") as file:
             snapshot.save(file)
         _keep_newest(self.path / "snapshots", "*.npz", KEPT_SNAPSHOTS)
 
     def snapshot_mark(self) -> tuple[str, int, int] | None:
-        """Give a mark that changes whenever a snapshot was written: of a later step, or after a switch."""
+        """Return a mark of the newest snapshot, None if there is none.
+
+        The mark changes with every snapshot that is written, even one of the same step, such as that after a switch.
+        """
         for path in sorted((self.path / "snapshots").glob("*.npz"), reverse=True):
-            with contextlib.suppress(FileNotFoundError):  # superseded meanwhile
+            with contextlib.suppress(FileNotFoundError):  # The run may have deleted the file in the meantime.
                 about = path.stat()
                 return path.name, about.st_mtime_ns, about.st_ino
         return None
 
     def newest_snapshot(self) -> Snapshot | None:
-        """Read the newest snapshot, if there is one."""
+        """Read the newest snapshot; None if there is none."""
         for path in sorted((self.path / "snapshots").glob("*.npz"), reverse=True):
             try:
                 return Snapshot.load(path)
-            except FileNotFoundError:  # superseded meanwhile
+            except FileNotFoundError:  # The run may have deleted the file in the meantime.
                 continue
         return None
 
     def write_history(self, record: EpochRecord) -> None:
+        """Write the record of an epoch to the history."""
         with atomic_write(self._history_path(record.epoch)) as part, part.open("wb") as file:
             record.save(file)
 
     def history(self, epoch: int) -> EpochFile:
-        """Open the record of an epoch, whose arrays are read when they are asked for."""
+        """Return the record of an epoch; it reads its arrays when they are accessed."""
         return EpochFile(self._history_path(epoch))
 
     def _history_path(self, epoch: int) -> Path:
         return self.path / "history" / f"epoch_{epoch:04d}.npz"
 
     def history_paths(self) -> dict[int, Path]:
-        """List the files of map, poses and candidates, by number of the epoch."""
+        """Return the files of the history: number of the epoch -> path of its record."""
         paths = sorted((self.path / "history").glob("epoch_*.npz"))
         return {int(path.stem.removeprefix("epoch_")): path for path in paths}
 
     @property
     def results_path(self) -> Path:
-        """Folder of the results; empty until the run ends or is stopped for the first time."""
+        """Folder of the results, which is empty until the run ends or is stopped for the first time."""
         return self.path / "results"
 
     def results_record(self) -> ResultsRecord | None:
-        """Read the particles' record of the results; None: there are none, or the run has gone on since."""
-        # Results are written whenever a run stops; one that was resumed may have come further since.
+        """Read the particles of the results; None if there are no results, or the run has gone on since."""
+        # Results are written whenever a run stops, and a run that was resumed may have finished more epochs since.
         return ResultsRecord.load(self.results_path / PARTICLES_FILE) if self.has_newest_results() else None
 
     def has_newest_results(self) -> bool:
-        """Whether the run has results, and has not gone on since they were written."""
+        """Return whether the run has results, and has finished no further epoch since they were written."""
         path = self.results_path / PARTICLES_FILE
         return path.is_file() and epoch_of_results(path) >= max(self.history_paths(), default=0)
 
     @contextlib.contextmanager
     def writing_checkpoint(self, step: int) -> Iterator[Path]:
-        """Yield the path to write the checkpoint of a step to."""
+        """Yield a path for the checkpoint of a step; then delete all but the newest `KEPT_CHECKPOINTS`."""
         with atomic_write(self.path / "checkpoints" / f"{step:09d}.pt") as part:
             yield part
         _keep_newest(self.path / "checkpoints", "*.pt", KEPT_CHECKPOINTS)
 
     def checkpoints(self) -> list[Path]:
-        """List the checkpoints, newest first."""
+        """Return the paths of the checkpoints, the newest first."""
         return sorted((self.path / "checkpoints").glob("*.pt"), key=lambda path: int(path.stem), reverse=True)
 
     def newest_checkpoint(self) -> Path | None:
+        """Return the path of the newest checkpoint; None if there is none."""
         return next(iter(self.checkpoints()), None)
 
     def rewind(self, step: int, epoch: int) -> None:
-        """Forget metrics, snapshots and history later than the checkpoint from which the run goes on."""
+        """Delete metrics and snapshots after a step, and history after an epoch: those of the checkpoint to resume."""
         lines = [json.dumps(values) for values in self.read_metrics() if values["step"] <= step]
         _write_text(self.path / "metrics.jsonl", "".join(line + "\n" for line in lines))
         later = [path for path in (self.path / "snapshots").glob("*.npz") if int(path.stem) > step]

@@ -1,4 +1,7 @@
-"""Logs of one JSON record a line. A crash may leave the last line torn: readers skip it, the next writer cuts it."""
+"""Logs with one JSON object in each line.
+
+A crash may leave the last line torn. Readers skip it, and the next process that drives the run cuts it off.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,18 @@ from napari_cryospin.io.files import naming
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add one record."""
+    """Append one line of JSON."""
     with naming(path), path.open("a") as file:
         file.write(line + "\n")
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the records, but for a last line that has no end yet.
+    """Yield the object of each line, except for a last line without an end; none if there is no such file.
 
     Raises
     ------
     ValueError
-        Names file and line of what is no record.
+        A line is not JSON; the message names file and line.
     """
     text = path.read_text(errors="replace") if path.exists() else ""
     for number, line in enumerate(re.findall(r"(.*)\n", text), start=1):
@@ -35,7 +38,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def cut_torn_line(path: Path) -> None:
-    """Cut off what follows the last line end."""
+    """Remove everything after the last line end."""
     if path.exists():
         with path.open("rb+") as file:
             file.truncate(file.read().rfind(b"\n") + 1)

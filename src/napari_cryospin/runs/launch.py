@@ -1,6 +1,6 @@
-"""Ways to start what drives a run: in a thread of this process, in a process of its own, or as a Slurm job.
+"""Ways to drive a run: in a thread of this process, in a process of its own, or as a Slurm job.
 
-Which engine is used is the caller's business: a thread is handed a callable, the others run the command line.
+A thread calls a function of the caller; a process and a Slurm job run the command line.
 """
 
 from __future__ import annotations
@@ -19,24 +19,27 @@ from napari_cryospin.runs.folder import RunFolder
 logger = logging.getLogger(__name__)
 
 JOB_SCRIPT = "job.sh"
+"""Name of the job's script in the folder of the run."""
 JOB_NUMBER = "slurm_job.txt"
-GRACE = 120  # s before Slurm's time limit at which a run is told to save and stop
+"""Name of the file with the job's number in the folder of the run."""
+GRACE = 120
+"""Seconds before Slurm's time limit at which a run is told to save and stop. Chosen by hand."""
 
 
 class RunThread(threading.Thread):
-    """A thread that catches everything; closing a window does not end it, setting `stop` does.
+    """A thread that drives a run and catches every error. It ends when `stop` is set, not when a window is closed.
 
     Parameters
     ----------
     work
-        Called with the stop event; returns soon after that is set.
+        Function that is called with the stop event, and returns soon after that is set.
 
     Attributes
     ----------
     stop
-        Set it to end the run after a step.
+        Event that ends the run after a step when it is set.
     error
-        What `work` raised, once the thread has ended.
+        Error that `work` raised, if any, once the thread has ended.
     """
 
     def __init__(self, work: Callable[[threading.Event], None]) -> None:
@@ -54,7 +57,7 @@ class RunThread(threading.Thread):
 
 
 def start_process(folder: RunFolder) -> subprocess.Popen[bytes]:
-    """Drive a run, new or stopped, in a process that outlives this one. What it prints goes to output.txt."""
+    """Start a process that drives a run, new or stopped, and outlives this one; its output goes to output.txt."""
     with (folder.path / "output.txt").open("ab") as output:
         return subprocess.Popen(
             _command(folder), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
@@ -67,14 +70,14 @@ def write_job_script(folder: RunFolder, options: str = "") -> Path:
     Parameters
     ----------
     folder
-        The run, on a disk that the cluster's nodes see, as they must see the Python that runs now.
+        Folder of the run. It must be on a disk that the nodes of the cluster can read, and so must this Python.
     options
-        Further options of sbatch, one a line: `--gres=gpu:1`.
+        Further options of sbatch, one in each line, such as `--gres=gpu:1`.
 
     Raises
     ------
     ValueError
-        A line is no option.
+        A line is not an option.
     """
     lines = [line.strip() for line in options.splitlines() if line.strip()]
     for line in lines:
@@ -99,9 +102,9 @@ def submit(folder: RunFolder, options: str = "") -> str:
     Raises
     ------
     FileNotFoundError
-        There is no sbatch here; the script is written, to be submitted elsewhere.
+        There is no sbatch on this machine. The script has been written, and can be submitted on another machine.
     ValueError
-        sbatch refused the job, or a line is no option.
+        sbatch refused the job, or a line is not an option.
     """
     script = write_job_script(folder, options)
     if shutil.which("sbatch") is None:
@@ -115,7 +118,7 @@ def submit(folder: RunFolder, options: str = "") -> str:
 
 
 def job_of(folder: RunFolder) -> str | None:
-    """Find the number of a run's Slurm job; empty: script written, not submitted from here; None: no job."""
+    """Return the number of a run's Slurm job; empty if the script was not submitted from here; None without a job."""
     number = folder.path / JOB_NUMBER
     if number.is_file():
         return number.read_text().strip()

@@ -1,4 +1,4 @@
-"""What a run and those who watch it say to each other, in plain numbers and text: commands, events, status."""
+"""Messages between a run and its watchers, of plain numbers and text: commands, events and status."""
 
 from __future__ import annotations
 
@@ -13,35 +13,39 @@ from typing import Any, Literal
 Stage = Literal["auto-encoding", "auto-decoding"]
 State = Literal["starting", "running", "paused", "finished", "stopped", "failed"]
 LIVE_STATES: tuple[State, ...] = ("starting", "running", "paused")
-"""States of a run that a process drives."""
+"""States of a run that has not ended, and which a process therefore drives."""
 CommandKind = Literal["pause", "resume", "switch", "save", "stop"]
 EventKind = Literal[
-    "started",  # a new run
-    "continued",  # a run went on from its checkpoint
-    "epoch",  # an epoch was closed; detail: its metrics
+    "started",  # A new run began.
+    "continued",  # A run went on from its checkpoint.
+    "epoch",  # An epoch ended; the detail has its metrics.
     "paused",
-    "resumed",  # after a pause
-    "switched",  # auto-encoding -> auto-decoding; detail: reason
-    "saved",  # a checkpoint that was asked for
-    "refused",  # a command could not be obeyed; detail: command, reason
+    "resumed",  # The run went on after a pause.
+    "switched",  # The run switched from auto-encoding to auto-decoding; the detail has the reason.
+    "saved",  # A checkpoint was written by command.
+    "refused",  # A command could not be obeyed; the detail has the command and the reason.
     "stopped",
     "finished",
-    "failed",  # detail: error, traceback
+    "failed",  # The detail has the error and the traceback.
 ]
 
 
 class RefusedError(Exception):
-    """A command that cannot be obeyed now; the text says why. The run goes on."""
+    """A refusal of a command that cannot be obeyed now. The text gives the reason, and the run goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """Request to a run. The run obeys it, or refuses it with a reason, between two steps."""
+    """A request to a run, which obeys it, or refuses it with a reason, between two steps."""
 
     kind: CommandKind
+    """Kind of the request."""
     reason: str = "by hand"
+    """Reason for the request, which a switch repeats in its event."""
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
-    time: float = field(default_factory=time.time)  # s since 1970
+    """Identifier, which the event that answers the command repeats in its detail."""
+    time: float = field(default_factory=time.time)
+    """Time of the request, seconds since 1970."""
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -52,9 +56,13 @@ class Event:
     """Something that happened in a run, at a step."""
 
     kind: EventKind
+    """Kind of the event."""
     step: int
-    detail: Mapping[str, Any] = field(default_factory=dict)  # plain numbers and text
-    time: float = field(default_factory=time.time)  # s since 1970
+    """Number of steps done then."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """Name -> plain number or text; the names depend on the kind."""
+    time: float = field(default_factory=time.time)
+    """Time of the event, seconds since 1970."""
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -62,28 +70,44 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """How a run stands; the newest one replaces the one before."""
+    """The state and the progress of a run; a new status replaces the one before."""
 
     state: State
+    """Whether the run goes on, and if not, how it ended."""
     stage: Stage = "auto-encoding"
+    """Stage of the run."""
     step: int = 0
-    epoch: int = 0  # epochs finished
-    epochs: int = 0  # planned in all
-    progress: float = 0.0  # 0..1 of the whole run
-    elapsed: float = 0.0  # s, without the time between a stop and a resume
+    """Number of steps done."""
+    epoch: int = 0
+    """Number of epochs finished."""
+    epochs: int = 0
+    """Number of epochs planned in all."""
+    progress: float = 0.0
+    """Share of the whole run that is done, 0 to 1."""
+    elapsed: float = 0.0
+    """Seconds that the run took, without the time between a stop and a resume."""
     loss: float | None = None
-    resolution: float | None = None  # A
+    """Newest error of the images, in units of the background's noise; None: not known."""
+    resolution: float | None = None
+    """Newest resolution, A; None: not known."""
     switch_ready: bool = False
+    """Whether the switch to auto-decoding is advised now."""
     switch_reason: str = ""
-    message: str = ""  # why it failed or stopped
+    """Reason why the switch is advised, or is not advised yet."""
+    message: str = ""
+    """Reason why the run failed or stopped."""
     pid: int = 0
-    device: str = ""  # cpu, cuda:0, mps; empty: not known yet
-    memory: float | None = None  # GiB that the driving process holds on the device; None on a CPU
-    heartbeat: float = field(default_factory=time.time)  # s since 1970
+    """Identifier of the process that drives the run."""
+    device: str = ""
+    """Names of the devices, such as cpu, cuda:0 or mps; empty: not known yet."""
+    memory: float | None = None
+    """GiB that the driving process holds on its CUDA devices; None without one."""
+    heartbeat: float = field(default_factory=time.time)
+    """Time of the status, seconds since 1970."""
 
     @property
     def time_left(self) -> float | None:
-        """Seconds to the end at the pace so far; None while that says nothing yet."""
+        """Seconds to the end at the pace so far; None during the first 0.5 % of the run, when the pace is not known."""
         return self.elapsed * (1 - self.progress) / self.progress if self.progress > 0.005 else None
 
     def to_json(self) -> str:

@@ -1,4 +1,4 @@
-"""What a run knows of its particles: one record, with the same names in memory, in files and in selections."""
+"""The record of the particles of a run, whose arrays have the same names in memory, in files and in selections."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 PER_HEAD = -1
-"""Length of an array's axis that has one place for each head."""
+"""Stands in a shape for the number of heads."""
 
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """What an array of the record must be.
+    """Type, shape and unit of an array of the record.
 
     Attributes
     ----------
     dtypes
-        Types that are kept as they are; other values are converted to the first one.
+        Types that are kept as they are; values of other types are converted to the first one.
     shape
-        Of one particle's value; `PER_HEAD` stands for the number of heads.
+        Shape of one particle's value; `PER_HEAD` stands for the number of heads.
     unit
-        Of the values; empty: none.
+        Unit of the values; empty: they have none.
     """
 
     dtypes: tuple[type[np.generic], ...]
@@ -32,12 +32,21 @@ class ArraySpec:
     unit: str = ""
 
     def convert(self, name: str, value: ArrayLike, count: int) -> NDArray[Any]:
-        """Make a read-only array of the type and shape that are asked for.
+        """Return the values as a read-only array of the required type, and check its shape.
+
+        Parameters
+        ----------
+        name
+            Name of the array, for messages.
+        value
+            Values for all particles.
+        count
+            Number of particles.
 
         Raises
         ------
         ValueError
-            The shape is another one.
+            The shape is not the required one.
         """
         given = np.asarray(value)
         array = read_only(given, given.dtype if given.dtype in self.dtypes else self.dtypes[0])
@@ -52,7 +61,7 @@ class ArraySpec:
 
 
 def read_only(values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
-    """Return a read-only array: the array itself where it is read-only already, a copy otherwise."""
+    """Return a read-only array of a type: the array itself if it is one already, a copy otherwise."""
     given = np.asarray(values)
     array = given.astype(dtype, copy=given.flags.writeable)
     array.flags.writeable = False
@@ -60,12 +69,12 @@ def read_only(values: ArrayLike, dtype: DTypeLike) -> NDArray[Any]:
 
 
 SINGLE_OR_DOUBLE = (np.float64, np.float32)
-"""Types of poses: double precision in results, single precision while a run goes on."""
+"""Types of poses: double precision in results, and single precision in the records of a run that goes on."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ParticleRecord:
-    """What a run knows of its particles. All arrays are read-only and in the same order.
+    """The record of the particles of a run. All arrays are read-only, and have the particles in the same order.
 
     Attributes
     ----------
@@ -74,42 +83,43 @@ class ParticleRecord:
     half_sets : ndarray
         `(n,)` int8: half set, 1 or 2; 0: no half sets are reconstructed.
     rotations : ndarray
-        `(n, 3, 3)` float32, float64 in results: the particles' poses. Two half sets have a frame each, but for results.
+        `(n, 3, 3)` float32, float64 in results: rotations of the particles' poses. The two half sets have a frame each,
+        except in results, where all poses are in one frame.
     shifts : ndarray
-        `(n, 2)` float32, float64 in results: Angstrom.
+        `(n, 2)` float32, float64 in results: shifts of the particles' poses, Angstrom.
     winner : ndarray
-        `(n,)` int16: the candidate that won, 0..M-1 a head, M the posterior sample; -1: none yet.
+        `(n,)` int16: the candidate that won, 0..M-1 of a head, M the posterior sample; -1: none yet.
     best_head : ndarray, optional
         `(n,)` int16: the head nearest to the image, from 0; -1: none yet.
     candidates : ndarray, optional
-        `(n, M, 3, 3)` float16: rotations that the heads proposed, in half precision.
+        `(n, M, 3, 3)` float16: rotations of the heads' candidates, in half precision.
     candidate_shifts : ndarray, optional
-        `(n, M, 2)` float32: Angstrom.
+        `(n, M, 2)` float32: shifts of the heads' candidates, Angstrom.
     entropy : ndarray, optional
-        `(n,)` float32: nats, of the posterior over rotations; nan: not computed.
+        `(n,)` float32: entropy of the posterior over rotations, nats; nan: not computed.
     error : ndarray, optional
-        `(n,)` float32: squared error of the image at its pose, over that of the noise; nan: not looked at yet.
+        `(n,)` float32: squared error of the image at its pose, over that of the noise; nan: not computed yet.
     scale : ndarray, optional
         `(n,)` float32: scale of the signal in the image; their mean is 1.
     noise_group : ndarray, optional
         `(n,)` int32: which noise spectrum of the maps' record is the particle's, from 0.
     precision : ndarray, optional
-        `(n,)` float32: degrees, expected error of the rotation; nan: not known.
+        `(n,)` float32: expected error of the rotation, degrees; nan: not known.
     max_probability : ndarray, optional
         `(n,)` float32: largest probability of a sample of the posterior.
     significant_samples : ndarray, optional
-        `(n,)` int32: samples of the posterior that hold 99.9 % of it.
+        `(n,)` int32: number of samples of the posterior that hold 99.9 % of it.
     log_likelihood : ndarray, optional
-        `(n,)` float32: of the image, all poses summed over.
+        `(n,)` float32: log-likelihood of the image, with all poses summed over.
 
     Raises
     ------
     ValueError
-        An array's shape is another one.
+        The shape of an array is not the required one.
 
     Notes
     -----
-    An optional array is None where the run does not know it, or where it was not read.
+    An optional array is None if the run does not know it, or if it was not read.
     """
 
     rows: Annotated[NDArray[np.int64], ArraySpec((np.int64,))]
@@ -149,12 +159,12 @@ class ParticleRecord:
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Name -> array, of all that are known."""
+        """The arrays that are known: name -> array."""
         known = ((name, getattr(self, name)) for name in ARRAY_SPECS)
         return {name: value for name, value in known if value is not None}
 
     def position(self, row: int) -> int:
-        """Find a row of the input among the particles.
+        """Return the position in the record of the particle at a row of the input.
 
         Raises
         ------
@@ -168,24 +178,24 @@ class ParticleRecord:
         return int(found[0])
 
     def select(self, positions: NDArray[Any]) -> ParticleRecord:
-        """Take some of the particles, by position or by a mask."""
+        """Return the record of some of the particles, given by their positions or by a mask."""
         return ParticleRecord(**{name: array[positions] for name, array in self.arrays.items()})
 
     def of_half(self, half: int) -> ParticleRecord:
-        """Take the particles of half set 1 or 2; 0: all, where there are no half sets."""
+        """Return the record of the particles of half set 1 or 2; 0 returns all of them if there are no half sets."""
         return self.select(np.flatnonzero(self.half_sets == half))
 
     def in_order_of_rows(self) -> ParticleRecord:
-        """Put the particles in the order of the input."""
+        """Return the record with the particles in the order of the input."""
         return self.select(np.argsort(self.rows, kind="stable"))
 
     def head_share(self, heads: int) -> NDArray[np.float32]:
-        """Count who won; see the function `head_share`.
+        """Return the shares that the function `head_share` computes.
 
         Raises
         ------
         ValueError
-            The record does not know the best heads.
+            The record has no best heads.
         """
         if self.best_head is None:
             raise ValueError("particle record: best_head is not known; expected it for the shares of the heads")
@@ -195,7 +205,7 @@ class ParticleRecord:
 ARRAY_SPECS: dict[str, ArraySpec] = {
     name: hint.__metadata__[0] for name, hint in get_type_hints(ParticleRecord, include_extras=True).items()
 }
-"""Name of each array of the record -> what it must be."""
+"""Name of an array of the record -> its type, shape and unit."""
 REQUIRED_ARRAYS = tuple(one.name for one in dataclasses.fields(ParticleRecord) if one.default is dataclasses.MISSING)
 """Names of the arrays that every record has."""
 OPTIONAL_ARRAYS = tuple(name for name in ARRAY_SPECS if name not in REQUIRED_ARRAYS)
@@ -203,22 +213,22 @@ OPTIONAL_ARRAYS = tuple(name for name in ARRAY_SPECS if name not in REQUIRED_ARR
 
 
 def head_share(best_head: ArrayLike, winner: ArrayLike, heads: int) -> NDArray[np.float32]:
-    """Compute the share of the particles that each head won, and the posterior sample.
+    """Compute the share of the particles for which each head is the best one, and that of the posterior sample.
 
     Parameters
     ----------
     best_head
         `(n,)` head nearest to each image, from 0; -1: none yet.
     winner
-        `(n,)` candidate that won; `heads`: the posterior sample.
+        `(n,)` candidate that won; `heads` stands for the posterior sample.
     heads
         Number of heads, M.
 
     Returns
     -------
     ndarray
-        `(M + 1,)` from 0 to 1. The first M, of the particles that have a best head, sum to 1. The last is the share of
-        all particles for which the posterior sample beat every head.
+        `(M + 1,)` float32 shares, 0 to 1. The first M are shares of the particles that have a best head, and sum to 1.
+        The last is the share of all particles for which the posterior sample won against every head.
     """
     best = np.asarray(best_head, np.int64)
     seen = best[best >= 0]

@@ -1,4 +1,4 @@
-"""Files of records: .npz with a version, whose arrays are read one by one, under their present names."""
+"""Files of records: .npz files with a version, whose arrays are read one by one and by their present names."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from napari_cryospin.runs.particle_record import ARRAY_SPECS, REQUIRED_ARRAYS, P
 from napari_cryospin.runs.version_0_1 import NAMES_0_1, RECORD_VERSION_0_1
 
 RECORD_VERSION = 2
-"""Version that is written into records; 1: those of version 0.1 of the program, which have none in them."""
+"""Version that is written into records. Those of version 0.1 of the program have none in them, and count as 1."""
 
 
 class RecordFile:
-    """A record's file that is open.
+    """The open file of a record.
+
+    Parameters
+    ----------
+    file
+        The open .npz file.
 
     Raises
     ------
@@ -48,16 +53,22 @@ class RecordFile:
         return self.array(name).item()
 
     def particles(self, *optional: str) -> ParticleRecord:
-        """Read what is known of the particles.
+        """Read the record of the particles.
 
         Parameters
         ----------
         *optional
-            Which of `particle_record.OPTIONAL_ARRAYS` to read, where the file has them, beside those that every record
-            has; the others are None.
+            Names of `particle_record.OPTIONAL_ARRAYS` to read, if the file has them, beside the arrays that every
+            record has; the others are None.
+
+        Raises
+        ------
+        KeyError
+            The file lacks an array that every record has.
         """
         arrays = {name: self.array(name) for name in (*REQUIRED_ARRAYS, *optional) if name in self}
-        if self.version == RECORD_VERSION_0_1 and "half_sets" not in arrays:  # left out where there were none
+        # Version 0.1 left half sets out where there were none.
+        if self.version == RECORD_VERSION_0_1 and "half_sets" not in arrays:
             arrays["half_sets"] = np.zeros(len(arrays["rows"]), np.int8)
         missing = [name for name in REQUIRED_ARRAYS if name not in arrays]
         if missing:
@@ -70,12 +81,12 @@ class RecordFile:
 
 @contextmanager
 def open_record(path: Path) -> Iterator[RecordFile]:
-    """Open a record's file; each array is read when it is asked for.
+    """Open the file of a record; each array is read when it is accessed.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        There is no such file; it is damaged, of a later version, or lacks an array that is asked for.
+        There is no such file, or it is damaged, of a later version, or lacks an array that is accessed.
     """
     with open_npz(path) as file:
         try:
@@ -85,16 +96,21 @@ def open_record(path: Path) -> Iterator[RecordFile]:
 
 
 def save_record(file: Path | BinaryIO, particles: ParticleRecord, **values: Any) -> None:
-    """Write a record to an .npz file: arrays, numbers and text, nothing that is unpickled on reading.
+    """Write a record to an .npz file of arrays, numbers and texts, which can be read without unpickling.
 
     Parameters
     ----------
     file
-        Where to.
+        Path, or open file, to write to.
     particles
-        All arrays that it knows are written.
+        Record of the particles; all arrays that it knows are written.
     **values
-        What is written beside them.
+        Arrays, numbers and texts to write beside it.
+
+    Raises
+    ------
+    ValueError
+        A value has the name of an array of the record, or the name `version`.
     """
     clash = sorted({*values} & {*ARRAY_SPECS, "version"})
     if clash:

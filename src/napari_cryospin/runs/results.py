@@ -1,4 +1,4 @@
-"""What a run leaves behind: maps, and a record of its particles."""
+"""The results of a run: maps, and a record of the particles."""
 
 from __future__ import annotations
 
@@ -16,45 +16,46 @@ from napari_cryospin.runs.particle_record import OPTIONAL_ARRAYS, ParticleRecord
 from napari_cryospin.runs.record_file import open_record, save_record
 
 PARTICLES_FILE = "particles.npz"
-"""In results/: poses and all else that a run knows of its particles, in the order of the input."""
+"""Name of the file in results/ with the record of the particles, in the order of the input."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Results:
-    """What a run leaves behind: maps in real space, and one pose for each particle that was used.
+    """The results of a run: maps in real space, and one pose for each particle that was used.
 
     Attributes
     ----------
     map : ndarray
-        `(z, y, x)` float32, unfiltered; of half sets the mean.
+        `(z, y, x)` float32, unfiltered; with half sets, the mean of the two maps.
     filtered_map : ndarray
-        `(z, y, x)` float32, low-passed at the resolution reached.
+        `(z, y, x)` float32, low-passed at the resolution that was reached.
     half_maps : tuple of ndarray
-        Two maps in one frame where half sets were reconstructed.
+        Maps of the two half sets in one frame; empty without half sets.
     sharpened_map : ndarray, optional
-        `(z, y, x)` float32, with half sets.
+        `(z, y, x)` float32; only with half sets.
     mask : ndarray, optional
-        `(z, y, x)` float32, 0 to 1: of the FSC.
+        `(z, y, x)` float32, 0 to 1: mask of the FSC.
     pixel_size : float
         Angstrom.
     resolution : float
         Angstrom; nan: it could not be estimated.
     error_over_noise : float
-        1: the map explains all but the noise; nan: the run is not over.
+        Mean error of the images over that of the noise; 1: the map explains all but the noise; nan: the run is not
+        over.
     fsc : mapping, optional
-        `(shells,)` arrays: frequency in 1/A, unmasked, ..., corrected.
+        Name -> `(shells,)` values: frequency in 1/A, unmasked, ..., corrected.
     guinier : mapping, optional
-        `(shells,)` arrays: square in 1/A^2, log_amplitude.
+        Name -> `(shells,)` values: square in 1/A^2, log_amplitude.
     b_factor : float
-        A^2, of the sharpened map; negative sharpens.
+        B-factor of the sharpened map, A^2; negative sharpens.
     band : int, optional
-        Fourier shells that the half maps were made of.
+        Number of Fourier shells of which the half maps were made.
     notes : tuple of str
-        How far these can be trusted.
+        Notes on how far the results can be trusted.
     particles : ParticleRecord
-        Of the particles that were looked at, all in one frame.
+        Record of the particles that were used, with all poses in one frame.
     epoch : int
-        Epochs finished.
+        Number of epochs finished.
     stage : str
         auto-encoding or auto-decoding.
     """
@@ -85,16 +86,16 @@ class Results:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ResultsRecord:
-    """What results/particles.npz holds: a record of the particles, and when it was made.
+    """The content of results/particles.npz: the record of the particles, and the epoch and stage when it was made.
 
     Attributes
     ----------
     epoch : int
-        Epochs finished.
+        Number of epochs finished.
     stage : str
         auto-encoding or auto-decoding.
     particles : ParticleRecord
-        In the order of the input.
+        Record of the particles, in the order of the input.
     """
 
     epoch: int
@@ -107,12 +108,12 @@ class ResultsRecord:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
+        """Read a record that `save` wrote.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            There is no such file, or it is no record.
+            There is no such file, or it is not such a record.
         """
         with open_record(path) as file:
             particles = file.particles(*OPTIONAL_ARRAYS)
@@ -120,6 +121,6 @@ class ResultsRecord:
 
 
 def epoch_of_results(path: Path) -> int:
-    """Read after how many epochs results/particles.npz was written, and nothing else of it."""
+    """Read the number of epochs after which results/particles.npz was written, and nothing else of it."""
     with open_record(path) as file:
         return int(file.value("epoch"))

@@ -1,4 +1,4 @@
-"""The particles of a run, opened again: the same ones, or none."""
+"""Opening of the particles of a run, with a check that they are those with which the run began."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ from napari_cryospin.runs.folder import PARTICLES_MARK, RunFolder
 
 
 def open_run_particles(folder: RunFolder, **options: Any) -> Particles:
-    """Open the run's input, with `options` of `open_particles` beside the run's own.
+    """Open the input of a run.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+    **options
+        Further options of `open_particles`, beside those of the run.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        It cannot be read, or its rows are no longer those that the run began with.
+        The input cannot be read, or its rows are no longer those with which the run began.
     """
     source = folder.source
     particles = open_particles(source.particles, **source.options, **options)
@@ -29,12 +36,12 @@ def open_run_particles(folder: RunFolder, **options: Any) -> Particles:
 
 
 def remember(folder: RunFolder, particles: Particles) -> None:
-    """Note what the run's particles are; where that was done before, check it.
+    """Store a mark of the run's particles in its folder, or compare them with the mark that is stored already.
 
     Raises
     ------
     ValueError
-        They are others than those that the run began with.
+        The particles are not those with which the run began.
     """
     if (folder.path / PARTICLES_MARK).exists():
         _check(folder, particles)
@@ -45,7 +52,7 @@ def remember(folder: RunFolder, particles: Particles) -> None:
 
 def _check(folder: RunFolder, particles: Particles) -> None:
     path = folder.path / PARTICLES_MARK
-    if not path.exists():  # the run has not begun
+    if not path.exists():  # The run has not begun.
         return
     try:
         known = json.loads(path.read_text())
@@ -66,7 +73,10 @@ def _check(folder: RunFolder, particles: Particles) -> None:
 
 
 def _mark(particles: Particles) -> dict[str, Any]:
-    """Name the stacks without their folders, which may move, and the image in its stack, row by row."""
+    """Return the number of particles, and a hash of each row's stack and position in it.
+
+    Stacks count by their names without folders, because folders may be moved.
+    """
     names = [hashlib.sha256(stack.name.encode()).digest()[:8] for stack in particles.stacks]
     stacks = np.frombuffer(b"".join(names), np.int64)[particles.stack_index]
     rows = np.stack((stacks, particles.slice_index.astype(np.int64)))

@@ -1,4 +1,4 @@
-"""A run at one step, for those who watch it."""
+"""The snapshot of a run at one step, for its watchers."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from napari_cryospin.runs.epoch_record import MAP_VALUES, EpochRecord, frozen_ma
 from napari_cryospin.runs.record_file import open_record, save_record
 
 STEP_VALUES = ("step", "loss", "resolution", "switch_ready", "switch_reason")
-"""Numbers and text that a snapshot has beside those of an epoch's record."""
+"""Names of the numbers and texts that a snapshot has beside those in the record of an epoch."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Snapshot(EpochRecord):
-    """A run at one step: the record of an epoch that goes on, and where the run stands.
+    """A run at one step: the record of the present epoch, and the progress of the run.
 
     Attributes
     ----------
     step : int
-        Steps done.
+        Number of steps done.
     head_share : ndarray
-        `(M + 1,)` float32: share of the particles that each head won; last, the posterior sample.
+        `(M + 1,)` float32: share of the particles for which each head is the best one; last, that of the posterior
+        sample.
     loss : float
         Error of the images, in units of that of noise alone.
     resolution : float
         Angstrom; nan: not known yet.
     switch_ready, switch_reason : bool, str
-        Whether to switch to auto-decoding now, and why.
+        Whether the switch to auto-decoding is advised now, and the reason for that.
     """
 
     step: int
@@ -46,7 +47,7 @@ class Snapshot(EpochRecord):
         object.__setattr__(self, "head_share", frozen_map(self.head_share))
 
     def save(self, file: Path | BinaryIO) -> None:
-        """Write the snapshot to an .npz file, its maps in single precision."""
+        """Write the snapshot to an .npz file, with its maps in single precision."""
         numbers = {name: getattr(self, name) for name in (*MAP_VALUES, *STEP_VALUES)}
         halves = {"half_maps": np.stack(self.half_maps)} if self.half_maps else {}
         arrays = {"map": self.map, "noise": self.noise, "head_share": self.head_share}
@@ -54,12 +55,12 @@ class Snapshot(EpochRecord):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
+        """Read a snapshot that `save` wrote.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            There is no such file, it is no snapshot, or it is torn.
+            There is no such file, it is not a snapshot, or it is damaged.
         """
         with open_record(path) as file:
             numbers = {name: file.value(name) for name in STEP_VALUES}

@@ -1,4 +1,4 @@
-"""Which files a run reads."""
+"""The input of a run: the particle file, and the files and values given beside it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class InputOptions:
-    """What is needed beside the particles' file itself."""
+    """Files and values that are given beside the particle file."""
 
     data_dir: Path | None = None
     """Folder in which image stacks are looked for as well."""
@@ -27,23 +27,24 @@ class InputOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunInput(InputOptions):
-    """All that is needed to open a run's particles again."""
+    """The particle file and everything else that is needed to open the particles of a run again."""
 
     particles: Path
     """Particles: .star, .cs, .csg, .mrcs or .mrc."""
 
     @property
     def options(self) -> dict[str, Any]:
-        """What goes with the particles' file, by name."""
+        """The values of `InputOptions`, by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(InputOptions)}
 
     def to_json(self) -> str:
-        """Write JSON with absolute paths, so that it holds from any working directory."""
+        """Return JSON with absolute paths, which is valid in any working directory."""
         values = self.options | {"particles": self.particles}
         return json.dumps(values, indent=2, default=lambda path: str(path.absolute()))
 
     @classmethod
     def from_json(cls, text: str) -> RunInput:
+        """Read JSON that `to_json` returned."""
         values = json.loads(text)
         paths = {name: Path(values[name]) for name in ("particles", "data_dir", "ctf", "poses") if values[name]}
         passthrough = tuple(Path(path) for path in values["passthrough"])

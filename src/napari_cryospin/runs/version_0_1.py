@@ -1,7 +1,7 @@
-"""Reading what version 0.1 of the program wrote into a run's folder: the only place that knows its names.
+"""Names in the files that version 0.1 of the program wrote into a run's folder; no other module contains them.
 
-Files of version 0.1 hold no `version`. Its history, snapshots and results/particles.npz named some arrays otherwise
-than they are named now, and left out those of which a run knew nothing.
+Files of version 0.1 hold no `version`. In its history, snapshots and results/particles.npz, some arrays have other
+names than now, and arrays of which a run knew nothing are left out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 RECORD_VERSION_0_1 = 1
-"""Version of records in whose files no version is written."""
+"""Version of records whose files hold no version."""
 NAMES_0_1: Mapping[str, str] = MappingProxyType(
     {
         "rows": "indices",

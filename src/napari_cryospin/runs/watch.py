@@ -1,4 +1,4 @@
-"""Following a run's folder: what is new since the last look, at next to no cost."""
+"""Watcher of a run's folder, which reads only what is new since the last time."""
 
 from __future__ import annotations
 
@@ -15,26 +15,32 @@ from napari_cryospin.runs.snapshot import Snapshot
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """What is new in a run's folder."""
+    """Everything that is new in a run's folder."""
 
-    restarted: bool = False  # The run went back to a checkpoint: earlier news is void, and all news comes again.
+    restarted: bool = False
+    """Whether the run went back to a checkpoint: earlier news is void, and everything counts as new."""
     status: Status | None = None
+    """New status; None: it is as before."""
     events: tuple[Event, ...] = ()
+    """New events, the oldest first."""
     metrics: tuple[dict[str, Any], ...] = ()
+    """New lines of metrics, the oldest first."""
     snapshot: Snapshot | None = None
-    epochs: tuple[int, ...] | None = None  # all that have a history, ascending; None: as before
+    """New snapshot; None: there is none."""
+    epochs: tuple[int, ...] | None = None
+    """All epochs that have a history, ascending; None: they are as before."""
 
     def __bool__(self) -> bool:
         return any((self.restarted, self.status, self.events, self.metrics, self.snapshot, self.epochs is not None))
 
 
 class FolderWatch:
-    """Watcher of changes in a run's folder. Several can watch the same folder, from any process.
+    """A watcher of changes in a run's folder. Several can watch the same folder, from any process.
 
     Parameters
     ----------
     folder
-        The run.
+        Folder of the run.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -51,7 +57,7 @@ class FolderWatch:
         )
 
     def look(self) -> News:
-        """Read what is new since the last look; everything, at the first."""
+        """Read what is new since the last call; the first call reads everything."""
         restarted = self._events.was_cut() or self._metrics.was_cut()
         if restarted:
             self._forget()
@@ -78,7 +84,7 @@ class FolderWatch:
 
 
 class _Tail:
-    """The records of a .jsonl that were appended since the last reading."""
+    """A reader of the lines that were appended to a .jsonl file since the last reading."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.offset = path, 0
@@ -92,7 +98,7 @@ class _Tail:
         with self.path.open("rb") as file:
             file.seek(self.offset)
             text = file.read()
-        end = text.rfind(b"\n") + 1  # the last record may still be being written
+        end = text.rfind(b"\n") + 1  # The last line may not be complete yet.
         self.offset += end
         for line in text[:end].splitlines():
             yield json.loads(line)

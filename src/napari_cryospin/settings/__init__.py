@@ -1,6 +1,7 @@
-"""Every setting of a run, grouped: flags, forms, settings.json and docs/settings.md are made from these classes.
+"""The settings of a run, in groups. Flags, forms, settings.json and docs/settings.md are made from these classes.
 
-A preset is a full set of settings (`PRESETS`); what the user gives on top of it overrides (`dataclasses.replace`).
+A preset is a full set of settings (`PRESETS`). What the user sets in addition replaces values of the preset
+(`dataclasses.replace`).
 """
 
 from napari_cryospin.settings.fields import SettingsField, Unit, fields_of

@@ -1,1 +1,1 @@
-"""What would images look like? Particles with known poses, in memory and as files."""
+"""The simulation of particles with known poses, in memory and as files."""

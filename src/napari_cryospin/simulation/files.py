@@ -1,4 +1,4 @@
-"""Simulated particles with a known truth, as files."""
+"""Files of simulated particles, with their true poses."""
 
 from __future__ import annotations
 
@@ -27,24 +27,25 @@ from napari_cryospin.physics.map_crop import fourier_crop_map
 from napari_cryospin.simulation.images import Projections, SimulationSettings, draw_ctf, draw_rotations, noise_images
 
 PIXELS_AT_A_TIME = 2**22
-"""Pixels of images that are simulated at a time: 16 MiB of float32."""
+"""Number of pixels of the images that are simulated at a time: 16 MiB of float32. Chosen by hand."""
 SIMULATED_SUFFIXES = (".mrcs", ".star", "_truth.star")
-"""Ends of the names of the stack, the particles and their truth."""
+"""Ends of the names of the stack, of the particles, and of the particles with their true poses."""
 
 
 @dataclass(frozen=True)
 class SimulatedFiles:
-    """What `write_simulation` wrote."""
+    """Files that `write_simulation` wrote."""
 
     stack: Path
-    """`.mrcs`."""
+    """Images, `.mrcs`."""
     particles: Path
-    """`.star` without poses."""
+    """Particles without poses, `.star`."""
     truth: Path
-    """`.star` with poses."""
+    """Particles with their true poses, `.star`."""
     pixel_size: float
-    """Angstrom."""
+    """Pixel size of the images, Angstrom."""
     noise_variance: float
+    """Variance of the noise in a pixel; 0: no noise."""
 
 
 def write_simulation(
@@ -54,23 +55,24 @@ def write_simulation(
     *,
     pixel_size: float | None = None,
 ) -> SimulatedFiles:
-    """Simulate particles from a map: OUT.mrcs, OUT.star (no poses) and OUT_truth.star.
+    """Simulate particles from a map, and write OUT.mrcs, OUT.star (without poses) and OUT_truth.star.
 
     Parameters
     ----------
     source : path or ndarray
-        MRC file, or an `(n, n, n)` map `[z, y, x]`, protein positive, background 0.
+        MRC file, or an `(n, n, n)` map `[z, y, x]`, with positive protein and background 0.
     out : path
-        Where to write, without suffix.
+        Path of the files without suffix.
     settings : SimulationSettings, optional
-        What to simulate.
+        Settings of the simulation. Default: those of `SimulationSettings()`.
     pixel_size : float, optional
-        Of the map, Angstrom. Default: the file's header.
+        Pixel size of the map, Angstrom. Default: that in the header of the file.
 
     Raises
     ------
-    ValueError
-        The map is no even cube, smaller than the box, or without a pixel size; a table is none.
+    FileNotFoundError, ValueError
+        A file cannot be read, the map is not a cube with an even number of pixels, is smaller than the box or has no
+        pixel size, or a table of the settings has the wrong form.
     """
     settings, out = settings or SimulationSettings(), Path(out)
     density, pixel_size = _map_at_box(source, pixel_size, settings.box)
@@ -93,7 +95,7 @@ def write_simulation(
 def _map_at_box(
     source: Path | str | NDArray[Any], pixel_size: float | None, box: int | None
 ) -> tuple[torch.Tensor, float]:
-    """Take a map at the box asked for, and its pixel size."""
+    """Return the map, Fourier-cropped to the box, and its pixel size there (A)."""
     name = "map"
     if isinstance(source, str | Path):
         name = str(source)
@@ -113,7 +115,7 @@ def _map_at_box(
 
 
 def _read_ctf_table(path: Path) -> NDArray[np.float64]:
-    """Read defocus u, v, angle, voltage, Cs, amplitude contrast and phase of nine columns: `(k, 7)`."""
+    """Read the last seven of nine columns: defocus u, v and angle, voltage, Cs, amplitude contrast, phase; `(k, 7)`."""
     try:
         with open_npz(path) as file:
             table = file["ctf"]
@@ -127,7 +129,7 @@ def _read_ctf_table(path: Path) -> NDArray[np.float64]:
 
 
 def _read_orientations(path: Path) -> NDArray[np.float64]:
-    """Read `(k, 3, 3)` rotations of particles, whose images need not be there."""
+    """Read the rotations of particles, `(k, 3, 3)`; their stacks may be missing."""
     rotations = open_particles(path, require_stacks=False).rotations
     if rotations is None:
         found = f"{path}: has no poses; expected particles with angles to draw from"
@@ -151,7 +153,7 @@ def _write_clean(
 ) -> float:
     """Write the clean images, and return the variance of all their pixels.
 
-    The images are written as bytes, not through a memory map: a full disk is then an error that can be caught.
+    The images are written as bytes and not through a memory map, so that a full disk is an error that can be caught.
     """
     count, box = len(rotations), projections.box
     with mrcfile.new_mmap(path, (count, box, box), mrc_mode=2, overwrite=True) as mrc:

@@ -1,4 +1,4 @@
-"""Simulated images of a map: poses and CTFs drawn at random, projections, noise."""
+"""Simulation of images of a map: random poses and CTFs, projections, noise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from napari_cryospin.settings import Unit, settings_class
 
 @settings_class
 class SimulationSettings:
-    """What to simulate from a map."""
+    """Settings of a simulation of particles from a map."""
 
     count: Annotated[StrictInt, Interval(ge=1, le=10**8)] = 5000
     """Number of images."""
@@ -67,19 +67,35 @@ class SimulationSettings:
 
 
 def draw_rows(count: int, rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draw `(count,)` of so many rows of a table, each at most once where there are enough."""
+    """Draw `count` of the `rows` rows of a table, each at most once if there are enough; return them, `(count,)`."""
     return rng.choice(rows, count, replace=count > rows)
 
 
 def draw_rotations(
     settings: SimulationSettings, rng: np.random.Generator, table: NDArray[Any] | None = None
 ) -> NDArray[np.float64]:
-    """Draw `(n, 3, 3)` rotations A: rows of a table `(k, 3, 3)`, or from the distribution of the settings."""
+    """Draw rotations from a table or from the distribution of the settings.
+
+    Parameters
+    ----------
+    settings
+        Settings of the simulation.
+    rng
+        Source of random numbers.
+    table
+        `(k, 3, 3)` rotations to draw from. None: view directions have the distribution of the settings.
+
+    Returns
+    -------
+    ndarray
+        `(n, 3, 3)` rotations A.
+    """
     if table is not None:
         return table[draw_rows(settings.count, len(table), rng)].astype(np.float64)
     share, rot, psi = rng.random((3, settings.count))
     cos_tilt = 2 * share - 1
-    if settings.orientations == "preferred":  # inverse of the distribution function of von Mises-Fisher on the sphere
+    if settings.orientations == "preferred":
+        # This is the inverse of the cumulative distribution of cos(tilt) under von Mises-Fisher on the sphere.
         kappa = settings.concentration
         cos_tilt = 1 + np.log(share + (1 - share) * np.exp(-2 * kappa)) / kappa
     angles = (2 * np.pi * rot, np.arccos(cos_tilt.clip(-1, 1)), 2 * np.pi * psi)
@@ -89,7 +105,23 @@ def draw_rotations(
 def draw_ctf(
     settings: SimulationSettings, rng: np.random.Generator, table: NDArray[Any] | None
 ) -> CtfParameters | None:
-    """Draw CTFs of `n` particles: rows of a table `(k, 7)` as cryoDRGN's from `dfU` on, or a range of defocus."""
+    """Draw the CTFs of the particles from a table or from the range of defocus in the settings.
+
+    Parameters
+    ----------
+    settings
+        Settings of the simulation.
+    rng
+        Source of random numbers.
+    table
+        `(k, 7)` CTFs to draw from, with the columns of cryoDRGN from `dfU` on. None: the mean defocus is uniform in the
+        range of the settings.
+
+    Returns
+    -------
+    CtfParameters or None
+        CTFs of `n` particles; None if the settings turn the CTF off.
+    """
     if not settings.ctf:
         return None
     n = settings.count
@@ -105,20 +137,21 @@ def draw_ctf(
 
 
 class Projections:
-    """Clean images of a map.
+    """A function that computes clean images of a map.
 
     Parameters
     ----------
     density : Tensor
-        `(n, n, n)` map `[z, y, x]`, protein positive, background 0.
+        `(n, n, n)` map `[z, y, x]`, with positive protein and background 0.
     pixel_size : float
-        Angstrom.
+        Pixel size of the map and of the images, Angstrom.
     """
 
     def __init__(self, density: Tensor, pixel_size: float) -> None:
         self.box = density.shape[-1]
         self.extent = self.box * pixel_size
-        self.padding = 3 if self.box <= 96 else 2  # relative error of a slice: 0.6 %; 1.3 % in a third of the memory
+        # The relative error of a slice is 0.6 % with padding 3, and 1.3 % with padding 2 in a third of the memory.
+        self.padding = 3 if self.box <= 96 else 2
         self.hartley = fourier.map_to_hartley(density.float(), self.padding)
         self.total = float(density.double().sum())
         self.points = fourier.half_plane(self.box)
@@ -127,10 +160,26 @@ class Projections:
     def __call__(
         self, rotations: NDArray[Any], shifts: NDArray[Any], ctf_parameters: CtfParameters | None = None
     ) -> Tensor:
-        """Make `(b, n, n)` images at rotations `(b, 3, 3)` and shifts `(b, 2)` in Angstrom; ctf None: without CTF."""
+        """Compute the images at given poses.
+
+        Parameters
+        ----------
+        rotations
+            `(b, 3, 3)` rotations.
+        shifts
+            `(b, 2)` shifts in Angstrom, (x, y).
+        ctf_parameters
+            CTFs of the `b` images. None: the images are not filtered by a CTF.
+
+        Returns
+        -------
+        Tensor
+            `(b, n, n)` images.
+        """
         coefficients = central_slices(self.hartley, torch.from_numpy(rotations).float(), self.points, self.padding)
         coefficients *= shift_phases(torch.from_numpy(shifts).float(), self.points, self.extent)
-        mean = torch.full((len(rotations), 1), self.total / self.box**2)  # what the half plane leaves out
+        # The half plane leaves out the origin, so the mean of the image is computed apart.
+        mean = torch.full((len(rotations), 1), self.total / self.box**2)
         if ctf_parameters is not None:
             parameters = torch.from_numpy(np.stack([getattr(ctf_parameters, name) for name in CTF_PARAMETERS], axis=-1))
             coefficients *= ctf(parameters.float(), self.points, self.extent)
@@ -139,11 +188,29 @@ class Projections:
 
 
 def noise_images(count: int, box: int, variance: float, rng: np.random.Generator, *, coloured: bool) -> Tensor:
-    """Draw `(count, box, box)` Gaussian noise whose pixels have this variance."""
+    """Draw images of Gaussian noise.
+
+    Parameters
+    ----------
+    count, box
+        Number of images, and their box in pixels.
+    variance
+        Variance of a pixel.
+    rng
+        Source of random numbers.
+    coloured
+        Whether the noise has more power at low frequencies; otherwise it is white.
+
+    Returns
+    -------
+    Tensor
+        `(count, box, box)` images, float32.
+    """
     images = torch.from_numpy(rng.standard_normal((count, box, box), dtype=np.float32))
     if coloured:
         line, half = torch.fft.fftfreq(box)[:, None], torch.fft.fftfreq(box).abs()
-        power = 1 + 4 / (1 + (line**2 + half**2) * 64)  # half of the excess at 1/4 of Nyquist
+        # The excess over white noise has fallen to one half at a quarter of Nyquist.
+        power = 1 + 4 / (1 + (line**2 + half**2) * 64)
         filters = (power / power.mean()).sqrt()[:, : box // 2 + 1]
         images = torch.fft.irfft2(torch.fft.rfft2(images) * filters, s=(box, box))
     return images * variance**0.5

@@ -1,1 +1,1 @@
-"""What can be asked of a run? Everything, live or finished, without Qt."""
+"""The views of a run, live or finished: all that is known of it, without Qt."""

@@ -1,4 +1,4 @@
-"""The amplitudes of a run's map against resolution, and what a B-factor and a low-pass make of them."""
+"""The amplitudes of a run's map against resolution, and the effect of a B-factor and a low-pass filter on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_cryospin.evaluation.map_filter import b_factor_factors, low_pass_fac
 from napari_cryospin.io.mrc import read_map
 
 FAINT_AMPLITUDE = 1e-4
-"""Amplitudes of which a filter leaves a smaller share than this count as gone."""
+"""If a filter keeps a smaller share of an amplitude than this, the amplitude is not drawn; chosen by hand."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,13 +29,13 @@ class MapAmplitudes:
     log_amplitude : ndarray
         `(shells,)` logarithm of the mean amplitude.
     box_size : int
-        Pixels.
+        Box of the map, pixels.
     pixel_size : float
         Angstrom.
     fsc : DataFrame, optional
         Frequency in 1/A and the curves of the half maps; None: there are no half sets.
     b_factor : float, optional
-        A^2, the automatic one; None: the map was not sharpened.
+        A^2, the one that the results were sharpened with; None: the map was not sharpened.
     resolution : float, optional
         Angstrom; None: not known.
     gold_standard : bool
@@ -53,7 +53,7 @@ class MapAmplitudes:
 
     @property
     def line(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """The Guinier fit's line over the shells that it was made from; None: there are too few."""
+        """Line of the Guinier fit over the shells that were fitted; None: there are too few of them."""
         end = self.resolution or np.inf
         fitted = (self.square >= 1 / FROM**2) & (self.square <= 1 / end**2)
         if self.b_factor is None or np.count_nonzero(fitted) < LEAST_SHELLS:
@@ -62,7 +62,15 @@ class MapAmplitudes:
         return x, y.mean() + self.b_factor / 4 * (x - x.mean())
 
     def sharpened(self, b_factor: float, low_pass: float) -> NDArray[np.float64]:
-        """Give the `(shells,)` logarithm of the amplitudes with a B-factor (A^2) and a low-pass (A); nan beyond it."""
+        """Return the logarithm of the amplitudes after filtering, `(shells,)`; nan beyond the low-pass.
+
+        Parameters
+        ----------
+        b_factor
+            A^2.
+        low_pass
+            Resolution of the low-pass filter, Angstrom.
+        """
         factors = b_factor_factors(self.box_size, self.pixel_size, b_factor)
         passed = low_pass_factors(self.box_size, self.pixel_size, low_pass)
         with np.errstate(divide="ignore"):

@@ -1,4 +1,4 @@
-"""What a run's lines of metrics say, as curves: over epochs, steps or time. No Qt."""
+"""The metrics of a run as curves over epochs, steps or time, without Qt."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Lines = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class MetricCurve:
-    """A metric of a run, and where on the axis each of its values was measured.
+    """The values of a metric of a run, and the place on the axis where each was measured.
 
     Attributes
     ----------
     x, y : ndarray
-        `(k,)` each: epochs, steps or minutes; and the values.
+        `(k,)` each: places in epochs, steps or minutes, and the values there.
     """
 
     x: NDArray[np.float64]
@@ -30,7 +30,7 @@ class MetricCurve:
 
 
 WHEREABOUTS = ("time", "elapsed", "step", "epoch")
-"""Numbers in a line of metrics that say when it was written."""
+"""Names of the numbers in a line of metrics that say when it was written; they are no metrics."""
 
 
 def metric_curves(metrics: Lines, status: Status | None, along: Along) -> dict[str, MetricCurve]:
@@ -45,26 +45,26 @@ def _is_number(value: Any) -> bool:
 
 
 def series(metrics: Lines, name: str, along: Along, clock: Clock) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Give x and value of every line that has a number under a name."""
+    """Return place and value, `(k,)` each, of every line that has a value under a name."""
     lines = [line for line in metrics if line.get(name) is not None]
     steps, elapsed = _numbers(lines, "step"), _numbers(lines, "elapsed")
     return clock.along(along, steps, elapsed), _numbers(lines, name)
 
 
 def share_names(metrics: Lines) -> list[str]:
-    """List the names under which the heads' shares are kept, by head."""
+    """Return the names of the heads' shares in the metrics, in the order of the heads."""
     names = {name for line in metrics for name in line if name.startswith("head_share_")}
     return sorted(names, key=lambda name: int(name.rpartition("_")[2]))
 
 
 def newest(metrics: Lines, name: str, epoch: int | None = None) -> Any:
-    """Find the last value under a name, up to the end of an epoch or at all; None: there is none."""
+    """Return the last value under a name, of all lines or of those up to the end of an epoch; None: there is none."""
     line = newest_line(metrics, name, epoch)
     return None if line is None else line[name]
 
 
 def newest_line(metrics: Lines, name: str, epoch: int | None = None) -> Mapping[str, Any] | None:
-    """Find the last line with a value under a name, up to the end of an epoch or at all."""
+    """Return the last line with a value under a name, of all lines or of those up to the end of an epoch."""
     known = (line for line in reversed(metrics) if line.get(name) is not None)
     return next((line for line in known if epoch is None or line.get("epoch", 0) <= epoch), None)
 
@@ -77,7 +77,7 @@ class Clock:
     metrics
         Lines of metrics.jsonl.
     status
-        Tells how long an epoch is before the first one has ended.
+        Status of the run, from which the length of an epoch is estimated before the first one has ended.
     """
 
     def __init__(self, metrics: Lines, status: Status | None) -> None:
@@ -86,7 +86,7 @@ class Clock:
         self._epochs = np.concatenate([[0.0], _numbers(ends, "epoch")])
         timed = [line for line in metrics if line.get("elapsed") is not None]
         self._timed_steps, self._elapsed = _numbers(timed, "step"), _numbers(timed, "elapsed")
-        self._pace = self._newest_pace(status)  # epochs a step
+        self._pace = self._newest_pace(status)  # epochs per step
 
     def _newest_pace(self, status: Status | None) -> float:
         if len(self._steps) > 1:
@@ -96,7 +96,7 @@ class Clock:
         return 0.0
 
     def along(self, along: Along, steps: NDArray[Any], elapsed: NDArray[Any] | None = None) -> NDArray[Any]:
-        """`(n,)` places along the axis, of `(n,)` steps: parts of an epoch, steps, or minutes."""
+        """Convert `(n,)` steps to places on the axis, `(n,)`: epochs and parts of them, steps, or minutes."""
         if along == "step":
             return steps
         if along == "time":
@@ -106,18 +106,18 @@ class Clock:
         return np.where(steps > self._steps[-1], self._epochs[-1] + (steps - self._steps[-1]) * self._pace, epochs)
 
     def switches(self, events: Sequence[Event], along: Along) -> list[float]:
-        """Where on the axis the run switched to auto-decoding."""
+        """Return the places on the axis where the run switched to auto-decoding."""
         steps = np.array([event.step for event in events if event.kind == "switched"], dtype=np.float64)
         if along == "time" and not len(self._timed_steps):
             return []
         return [float(place) for place in self.along(along, steps)]
 
     def last(self, along: Along) -> float:
-        """End of the axis: where the run is now."""
+        """Return the end of the axis, which is where the run is now."""
         return float(max(self.along(along, self._timed_steps[-1:]).max(initial=0.0), 1e-3))
 
     def end_of(self, epoch: int, along: Along) -> float | None:
-        """Where on the axis an epoch ended; None: it has not."""
+        """Return the place on the axis where an epoch ended; None: it has not ended yet."""
         found = np.flatnonzero(self._epochs == epoch)
         return float(self.along(along, self._steps[found[:1]])[0]) if len(found) else None
 

@@ -1,4 +1,4 @@
-"""Pictures of a run, drawn without a screen: map slices, FSC, convergence, one particle's posterior."""
+"""Figures of a run, drawn without a screen: map slices, FSC, convergence, one particle's posterior."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ if TYPE_CHECKING:
     from napari_cryospin.evaluation.against_truth import MapComparison
 
 COLOURS = matplotlib.colormaps["tab10"].colors  # type: ignore[attr-defined]
+"""Colours of the heads, by number."""
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure; the suffix says the format (.png, .svg, .pdf)."""
+    """Write a figure in the format that the suffix names (.png, .svg, .pdf)."""
     figure.savefig(path, dpi=120)
     return path
 
 
 def slices_figure(maps: Mapping[str, NDArray[Any]], pixel_size: float) -> Figure:
-    """Central slices along z, y and x of each map, all with the same grey levels within a map.
+    """Draw the central slices of each map along z, y and x, with the same grey levels within a map.
 
     Parameters
     ----------
     maps
-        Title -> `(z, y, x)`.
+        Title -> `(z, y, x)` map.
     pixel_size
         Angstrom.
     """
@@ -55,14 +56,14 @@ def slices_figure(maps: Mapping[str, NDArray[Any]], pixel_size: float) -> Figure
 
 
 def fsc_figure(curves: Mapping[str, tuple[NDArray[Any], NDArray[Any]]], threshold: float) -> Figure:
-    """Fourier shell correlations.
+    """Draw Fourier shell correlations.
 
     Parameters
     ----------
     curves
         Label -> frequencies `(shells,)` in 1/A, correlation `(shells,)`.
     threshold
-        Drawn as a line.
+        Correlation at which a horizontal line is drawn.
     """
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
@@ -82,7 +83,7 @@ def fsc_figure(curves: Mapping[str, tuple[NDArray[Any], NDArray[Any]]], threshol
 def guinier_figure(
     square: NDArray[Any], log_amplitude: NDArray[Any], b_factor: float | None, resolution: float | None
 ) -> Figure:
-    """Guinier plot of a map, with the B-factor that was applied.
+    """Draw the Guinier plot of a map, with the B-factor that was applied.
 
     Parameters
     ----------
@@ -102,14 +103,15 @@ def guinier_figure(
 
 
 def directions_figure(against_even: NDArray[Any], precision: NDArray[Any], efficiency: float, sampled: float) -> Figure:
-    """View directions on the sphere: how often each was seen, and how precisely the poses there are known.
+    """Draw on the sphere how many particles are seen from each direction, and how precisely their poses are known.
 
     Parameters
     ----------
     against_even, precision
-        `(cells,)` of a HEALPix grid, ring order: particles over those of an even spread; degrees, nan for unknown.
+        `(cells,)` of a HEALPix grid in ring order: number of particles over that of an even spread; and expected error
+        of the poses in degrees, nan where it is not known.
     efficiency, sampled
-        0..1, of the whole.
+        Efficiency of the distribution, and share of Fourier space that is sampled, both from 0 to 1.
     """
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     panels = {
@@ -125,7 +127,7 @@ def directions_figure(against_even: NDArray[Any], precision: NDArray[Any], effic
 
 
 def truth_figures(compared: MapComparison) -> dict[str, Figure]:
-    """Draw how a map compares with the true one: FSC and slices, by name."""
+    """Draw the comparison of a map with the true one: figures of FSC and slices, by name."""
     from napari_cryospin.evaluation.against_truth import TRUTH_THRESHOLD  # loads torch
 
     curves = {label: (curve.frequency, curve.values) for label, curve in compared.curves.items()}
@@ -137,7 +139,7 @@ def truth_figures(compared: MapComparison) -> dict[str, Figure]:
 
 
 def results_figures(results: Path) -> dict[str, Figure]:
-    """Draw, by name, what a run's results/ says of resolution, sharpening and view directions."""
+    """Draw the figures of a results folder, by name: resolution, sharpening and view directions."""
     figures: dict[str, Figure] = {}
     facts = json.loads((results / "postprocess.json").read_text())
     if (results / "fsc.csv").is_file():
@@ -161,17 +163,18 @@ CURVE_LABELS = {
     "pose_change": "pose change (degrees)",
     "entropy": "entropy (nats)",
 }
+"""Metric -> label of its axis, in the order of the panels."""
 
 
 def convergence_figure(metrics: Sequence[Mapping[str, Any]], events: Sequence[Event]) -> Figure:
-    """Curves over the steps of a run, with a line where it switched to auto-decoding.
+    """Draw metrics over the steps of a run, with a line where it switched to auto-decoding.
 
     Parameters
     ----------
     metrics
         Lines of metrics.jsonl.
     events
-        Of the same run.
+        Events of the same run.
     """
     shares = share_names(metrics)
     panels = [name for name in CURVE_LABELS if _curve(metrics, name)[0].size]
@@ -212,22 +215,22 @@ def posterior_figure(
     truth: NDArray[Any] | None = None,
     title: str = "",
 ) -> Figure:
-    """One particle's posterior of the view direction, with numbered candidates.
+    """Draw one particle's posterior over view directions, with numbered candidates.
 
     Parameters
     ----------
     log_posterior
-        `(pixels,)` log posterior of a HEALPix grid's directions, ring order, in-plane angles summed over.
+        `(pixels,)` log posterior of the directions of a HEALPix grid in ring order, summed over in-plane angles.
     candidates
-        `(m, 3, 3)` rotations, one a head; may be empty.
+        `(m, 3, 3)` rotations, one for each head; may be empty.
     winner
-        Index of the candidate that won, ringed; another number: none of them.
+        Index of the candidate that won, which is ringed; any other number: none of them won.
     pose
-        `(3, 3)` the particle's rotation now, drawn as a star.
+        `(3, 3)` present rotation of the particle, drawn as a star.
     truth
         `(3, 3)` true rotation in the same frame, drawn as a cross.
     title
-        Above the figure.
+        Title above the figure.
     """
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()

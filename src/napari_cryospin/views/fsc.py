@@ -26,9 +26,9 @@ class HalfMapFsc:
     resolution : float, optional
         Angstrom, where the corrected curve falls below 0.143; None: not known.
     epoch : int, optional
-        Epoch at whose end the halves were compared; None: of the results.
+        Epoch at whose end the halves were compared; None: the curves are those of the results.
     notes : tuple of str
-        How far this can be trusted.
+        Warnings about how far the curves can be trusted.
     """
 
     curves: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class HalfMapFsc:
 
 
 def results_fsc(results: Path) -> HalfMapFsc:
-    """Read FSC and resolution of a results folder; what it has not is not known."""
+    """Read FSC and resolution from a results folder; what the folder lacks is left empty."""
     curves, figures = results / "fsc.csv", results / "postprocess.json"
     known = json.loads(figures.read_text()) if figures.exists() else {}
     return HalfMapFsc(
@@ -49,7 +49,7 @@ def results_fsc(results: Path) -> HalfMapFsc:
 
 
 def epoch_fsc(metrics: Lines, epoch: int | None = None) -> HalfMapFsc:
-    """Find the newest FSC in a run's metrics, up to the end of an epoch or at all."""
+    """Return the newest FSC of a run's metrics, of all lines or of those up to the end of an epoch."""
     line = newest_line(metrics, "fsc", epoch)
     if line is None:
         return HalfMapFsc()

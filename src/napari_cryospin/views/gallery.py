@@ -1,4 +1,4 @@
-"""A few particles for the eye: raw, low-passed, and with their phases flipped."""
+"""Images of a few particles, to be shown: raw, low-passed, and with their phases flipped."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from napari_cryospin.particles import Particles
 from napari_cryospin.physics import fourier
 from napari_cryospin.settings import PreparationSettings
 
-GALLERY_EDGE = 2.0  # shells over which the low-pass falls
+GALLERY_EDGE = 2.0
+"""Shells over which the low-pass filter falls from 1 to 0; chosen by hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """Images of some particles, background of zero mean and unit variance before they were filtered."""
+    """Images of some particles, whose background had zero mean and unit variance before they were filtered."""
 
     raw: NDArray[np.float32]  # (k, n, n)
     low_passed: NDArray[np.float32]  # (k, n, n)
-    phase_flipped: NDArray[np.float32]  # (k, n, n) with the sign of the CTF, low-passed likewise
+    phase_flipped: NDArray[np.float32]  # (k, n, n) times the sign of the CTF, low-passed in the same way
     pixel_size: float  # A
 
 
 @torch.no_grad()
 def gallery_images(particles: Particles, rows: ArrayLike, resolution: float = 20.0) -> Gallery:
-    """Images of some particles at their own box; where boxes differ, all at the common one.
+    """Prepare images of some particles at their own box; if boxes differ, all at the common one.
 
     Parameters
     ----------
@@ -36,12 +37,12 @@ def gallery_images(particles: Particles, rows: ArrayLike, resolution: float = 20
     rows : array_like
         `(k,)` rows of the particles.
     resolution : float
-        Angstrom: the low-pass leaves out what is finer.
+        Resolution of the low-pass filter, Angstrom.
 
     Raises
     ------
     ValueError
-        An image cannot be read, or does not vary; it is named.
+        An image cannot be read, or has no variance; the message names it.
     """
     chosen = torch.from_numpy(np.asarray(rows, dtype=np.int64))
     settings = PreparationSettings(box=particles.common_frame()[0])
@@ -52,7 +53,7 @@ def gallery_images(particles: Particles, rows: ArrayLike, resolution: float = 20
     kept = fourier.to_half_plane(raw, prepared.points) * (
         0.5 + 0.5 * torch.cos(torch.pi * (beyond / GALLERY_EDGE).clamp(0, 1))
     )
-    # Where phases were flipped, or the CTF multiplied, before, its sign is +1 throughout.
+    # If the input's phases are flipped already, or the CTF is multiplied in, its sign is +1 everywhere.
     pictures = [kept, kept * prepared.ctf(every).sign()]
     low_passed, flipped = (fourier.from_half_plane(part, prepared.points, prepared.box_size) for part in pictures)
     return Gallery(

@@ -1,4 +1,4 @@
-"""How many particles each head won in an epoch, where on the sphere, and how far it is off."""
+"""The share of an epoch's particles that each head won, over the sphere, and the heads' errors."""
 
 from __future__ import annotations
 
@@ -14,30 +14,32 @@ from napari_cryospin.views.sphere_pictures import prepare_sphere_map
 from napari_cryospin.views.truth import TOO_FEW_AGREE, true_rotations
 
 NO_TRUTH = "the true poses of these particles are not known"
+"""Note of maps of errors for which no truth is known."""
 NO_ENCODER = "this method has no encoder"
+"""Note of maps for a method without an encoder."""
 FINEST_HEAD_MAPS = 4
-"""HEALPix nside of the maps of heads at most: 192 cells."""
+"""Largest HEALPix nside of the maps of heads, 192 cells; chosen by hand."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeadMaps:
-    """What the heads win, or how far they are off, over the sphere of view directions.
+    """Shares that the heads win, or their errors, over the sphere of view directions.
 
     Attributes
     ----------
     epoch : int
-        Epoch at whose end this was.
+        Epoch at whose end the values were computed.
     errors : bool
         Whether the values are errors.
     half : int
-        Half set that is looked at, 1 or 2; 0: there are none.
+        Half set of the particles, 1 or 2; 0: there are no half sets.
     values : ndarray
-        `(M, cells)` in HEALPix cells, ring order: per cent of a cell's particles that each head wins, or its mean
-        rotation error in degrees; nan: no particles there. M = 0: not known, see the note.
+        `(M, cells)` of HEALPix cells in ring order: per cent of a cell's particles that each head wins, or its mean
+        rotation error in degrees; nan: no particles there. M = 0: the values are not known, and `note` says why.
     share : ndarray
-        `(M + 1,)` per cent of the particles that each head won; last, the posterior sample.
+        `(M + 1,)` per cent of the particles that each head won; the last value is that of the posterior sample.
     note : str
-        Why there are no values.
+        Reason why there are no values; empty if there are.
     """
 
     epoch: int
@@ -49,20 +51,22 @@ class HeadMaps:
 
 
 def head_maps(folder: RunFolder, epoch: int, errors: bool, half: int, truth: Path | None) -> HeadMaps:
-    """Make the maps of one epoch's heads. Takes a while: a window asks a worker's thread.
+    """Make the maps of one epoch's heads.
+
+    This takes a while, so that a window calls it in a worker's thread.
 
     Parameters
     ----------
     folder
         The run.
     epoch
-        One that has a history.
+        Epoch that has a history.
     errors
-        How far each head is off, where the truth is known; else what each head wins.
+        Whether to return the heads' errors, for which the truth must be known, instead of the shares that they win.
     half
-        Half set that is looked at, 1 or 2; 0: there are none.
+        Half set of the particles, 1 or 2; 0: there are no half sets.
     truth
-        File with true poses.
+        File with true poses; None: the truth is not known.
 
     Raises
     ------

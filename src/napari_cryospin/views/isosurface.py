@@ -1,4 +1,4 @@
-"""A map's numbers and its shaded surface, for drawing: no Qt, no napari."""
+"""A map's statistics and its shaded surface, as arrays, without Qt or napari."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 CONTOUR_ENCLOSES = 0.01
 """Share of the voxels that the first contour encloses (ChimeraX's rule)."""
 _LIGHT = np.array([0.53, 0.74, -0.42], np.float32)
-"""Unit vector `(z, y, x)` towards the light, fixed to the map: above, to the left, in front of its first view."""
+"""Unit vector `(z, y, x)` towards the light, fixed to the map: above, left and in front in the map's first view; chosen
+by hand."""
 _SKY = 0.65
-"""Share of the brightness that comes from all around; the rest comes from the light."""
+"""Share of the brightness that comes from all sides; the rest comes from the light. Chosen by hand."""
 _NEAR, _FAR = 1.5 / 64, 4 / 64
-"""Share of the box that is looked over for what keeps the sky away: widths of two Gaussians."""
+"""Widths of two Gaussians, as shares of the box, over which the density around a vertex darkens it; chosen by hand."""
 
 
 @dataclass(frozen=True)
 class MapStatistics:
-    """Of all voxels of a map, in the map's units."""
+    """Statistics of all voxels of a map, in the map's units."""
 
     mean: float
     deviation: float
@@ -29,13 +30,13 @@ class MapStatistics:
     lowest: float
     highest: float
     low_level: float
-    """Encloses 10 % of the voxels: a contour further down shows noise."""
+    """Level that encloses 10 % of the voxels; a lower contour shows noise."""
     start_level: float
-    """Encloses 1 % of the voxels."""
+    """Level of the first contour, which encloses 1 % of the voxels."""
 
     @classmethod
     def of(cls, density: NDArray[Any]) -> MapStatistics:
-        """Measure a `(z, y, x)` map."""
+        """Compute the statistics of a `(z, y, x)` map."""
         low, start = (float(one) for one in np.quantile(density, [0.9, 1 - CONTOUR_ENCLOSES]))
         mean, deviation = float(density.mean()), float(density.std())
         return cls(mean, deviation or 1.0, float(density.min()), float(density.max()), low, start)
@@ -54,19 +55,19 @@ class Mesh:
     """A shaded surface."""
 
     vertices: NDArray[np.float32]
-    """`(n, 3)` voxels, `(z, y, x)`."""
+    """`(n, 3)` positions in voxels, `(z, y, x)`."""
     faces: NDArray[np.int32]
-    """`(m, 3)` rows of `vertices`."""
+    """`(m, 3)` triangles, as rows of `vertices`."""
     brightness: NDArray[np.float32]
     """`(n,)` from 0 to 1."""
 
 
 def isosurface(density: NDArray[Any], level: float) -> Mesh:
-    """Surface of a `(z, y, x)` map at a level.
+    """Compute the surface of a `(z, y, x)` map at a level.
 
-    It brings its own shading: napari's light shines from behind the map in every orientation of the axes that shows the
-    right hand. Where the level meets nothing it is one triangle without extent at the centre, for napari has no empty
-    surfaces.
+    The surface has its own shading, because napari's light shines from behind the map in every orientation of the axes
+    that shows the right hand. If no part of the map is at the level, the surface is one triangle without extent at the
+    centre, because napari has no empty surfaces.
     """
     from skimage.measure import marching_cubes
 
@@ -80,16 +81,16 @@ def isosurface(density: NDArray[Any], level: float) -> Mesh:
 
 
 def open_sky(inside: NDArray[Any], vertices: NDArray[Any]) -> NDArray[np.float32]:
-    """`(n,)` how open the surroundings of each vertex are, from 0 (in a cleft) to 1 (on a tip).
+    """Return how open the surroundings of each vertex are, `(n,)` from 0 (in a cleft) to 1 (on a tip).
 
     Parameters
     ----------
     inside
-        `(z, y, x)` whether a voxel is enclosed.
+        `(z, y, x)` whether a voxel is inside the surface.
     vertices
-        `(n, 3)` voxels, `(z, y, x)`.
+        `(n, 3)` positions in voxels, `(z, y, x)`.
     """
-    step = 1 + inside.shape[0] // 80  # what is blurred anyway can be looked at coarsely
+    step = 1 + inside.shape[0] // 80  # A coarse grid is enough, since it is blurred below.
     coarse = inside[::step, ::step, ::step].astype(np.float32)
     where = vertices.T / step
     shade = np.zeros(len(vertices), np.float32)

@@ -19,53 +19,55 @@ if TYPE_CHECKING:
     from napari_cryospin.evaluation.map_alignment import MapAlignment
 
 EPOCHS_IN_MEMORY = 6
-"""Epochs whose maps are kept in memory: of 128 px 8 MB each, three times that with half maps."""
+"""Number of epochs whose maps are kept in memory; chosen by hand. A map of 128 px takes 8 MB, with half maps three
+times that."""
 
 
 @dataclass(frozen=True)
 class MapSource:
-    """Which map is meant: that of the newest snapshot, or that at the end of an epoch."""
+    """Source of a map: the newest snapshot, or the end of an epoch."""
 
     snapshot: Snapshot | None = None
     folder: RunFolder | None = None
     epoch: int | None = None
-    """Of the folder's history; None: the newest."""
+    """Epoch in the folder's history; None: the newest."""
 
 
 @dataclass(frozen=True)
 class MapDisplay:
-    """How the user wants to see a map; it outlives every map."""
+    """The user's choice of how maps are shown; it stays the same as maps change."""
 
     level: float | None = None
-    """Contour, in standard deviations above the map's mean, so that it stays as the map's scale grows; None: 1 %."""
+    """Contour in standard deviations above the map's mean, which stay valid as the map's scale grows; None: the contour
+    that encloses 1 % of the voxels."""
     rendering: str = "surface"
-    """`surface`, or how napari renders a volume: `iso`, `attenuated_mip`, `mip`."""
+    """`surface`, or one of napari's renderings of a volume: `iso`, `attenuated_mip`, `mip`."""
     half: int = 1
-    """Where half sets run: 1 or 2, a half's map in the frame that this half found; 0: the mean of both."""
+    """With half sets, the half whose map is shown, in its own frame, 1 or 2; 0: the mean of both."""
     flipped: bool = False
-    """The other hand."""
+    """Whether the other hand is shown."""
 
 
 @dataclass(frozen=True)
 class MapPicture:
-    """All that is drawn of a map."""
+    """A map as it is drawn."""
 
     source: MapSource
     display: MapDisplay
     density: NDArray[np.float32]
-    """`(z, y, x)`, read-only; flipped where the display says so."""
+    """`(z, y, x)`, read-only; of the other hand if the display asks for it."""
     pixel_size: float  # A
     halves: int
-    """How many half maps there are: 0 or 2."""
+    """Number of half maps, 0 or 2."""
     statistics: MapStatistics
     mesh: Mesh | None = None
-    """None where no surface is drawn."""
+    """Surface at the contour; None: no surface is drawn."""
     note: str = ""
-    """What the user has to know of this map."""
+    """Note for the user about this map."""
 
     @property
     def level(self) -> float:
-        """Contour in the map's units."""
+        """Contour level in the map's units."""
         chosen = self.display.level
         return self.statistics.start_level if chosen is None else self.statistics.value(chosen)
 
@@ -85,7 +87,7 @@ class _Measured:
 
 
 class MapReader:
-    """Makes pictures; used by one thread. Keeps the maps of a few epochs, and the last map's numbers."""
+    """A maker of map pictures, for one thread. It keeps the maps of a few epochs, and the last map's statistics."""
 
     def __init__(self) -> None:
         self._epochs: OrderedDict[Path, _Maps] = OrderedDict()
@@ -93,14 +95,14 @@ class MapReader:
         self._alignment: MapAlignment | None = None
 
     def picture(self, source: MapSource, display: MapDisplay, surface: bool) -> MapPicture:
-        """Make what is to be drawn.
+        """Make the picture of a map.
 
         Parameters
         ----------
         source, display
-            Which map, and how.
+            The map, and how it is shown.
         surface
-            Whether its surface is wanted.
+            Whether to compute its surface.
         """
         maps = self._maps(source)
         halves = len(maps.maps) if len(maps.maps) == 2 else 0
@@ -119,8 +121,8 @@ class MapReader:
         return self._last
 
     def _mean(self, maps: _Maps) -> tuple[NDArray[np.float32], str]:
-        """Give the mean of the two halves in the frame of the first; the first alone, and why, if they disagree."""
-        from napari_cryospin.engine.half_sets import align_halves  # imports torch
+        """Return the mean of the halves in the first's frame, and a note; if they disagree, the first half alone."""
+        from napari_cryospin.engine.half_sets import align_halves  # This imports torch.
 
         first, second = maps.maps
         halves = align_halves(first, second, maps.pixel_size, self._alignment, exact=False)

@@ -1,4 +1,4 @@
-"""One moment of a run: what a question about its maps and poses refers to."""
+"""One moment of a run, to which a question about its maps and poses refers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Moment:
     Attributes
     ----------
     epoch : int
-        Epochs that were finished.
+        Number of epochs that were finished.
     snapshot : Snapshot, optional
-        The snapshot that is meant; None: the end of the epoch, as the history has it.
+        The snapshot at this moment; None: the moment is the end of the epoch, which is in the history.
     """
 
     epoch: int

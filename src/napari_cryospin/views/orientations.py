@@ -1,4 +1,4 @@
-"""From where the particles of a run are seen, and how well that samples Fourier space."""
+"""The directions from which a run's particles are seen, and how well they sample Fourier space."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.sphere_pictures import prepare_sphere_map
 
 JUDGED_PARTICLES = 20_000
-"""Particles, drawn at random, by which the sampling of Fourier space is judged; more would only take longer."""
+"""Largest number of particles, drawn at random, from which the sampling of Fourier space is computed; chosen by hand,
+to save time."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,7 +24,7 @@ class Orientations:
     Attributes
     ----------
     epoch : int
-        Epochs that were finished.
+        Number of epochs that were finished.
     rows : ndarray
         `(n,)` rows of the input.
     directions : ndarray
@@ -31,9 +32,9 @@ class Orientations:
     counts : ndarray
         `(cells,)` particles in each cell of a HEALPix grid, ring order.
     efficiency : float
-        0 to 1: by this factor fewer evenly spread particles would do as well.
+        0 to 1: this share of the particles would do as well, were they evenly spread.
     sampled : float
-        0 to 1: share of the shell's points that some particle's slice passes.
+        0 to 1: share of the shell's points within half a Fourier pixel of some particle's slice.
     angstrom : float
         Resolution of that shell.
     """
@@ -50,23 +51,25 @@ class Orientations:
 def orientations_at(
     folder: RunFolder, moment: Moment, half: int | None = None, resolution: float | None = None
 ) -> Orientations:
-    """Count view directions, and judge how they sample Fourier space. Takes a while: a window asks a worker's thread.
+    """Count view directions, and compute how well they sample Fourier space.
+
+    This takes a while, so that a window calls it in a worker's thread.
 
     Parameters
     ----------
     folder, moment
-        Of which run, and when.
+        The run, and the moment.
     half
-        Half set, 1 or 2. Default: the first, where there are any.
+        Half set, 1 or 2. Default: the first, if there are half sets.
     resolution
-        A: shell of Fourier space that is judged. Default: half of Nyquist.
+        Angstrom: the shell of Fourier space at which the sampling is computed. Default: half of Nyquist.
 
     Raises
     ------
     FileNotFoundError, ValueError
         The run has no history of the epoch.
     """
-    # Here: healpy takes a second to import, which no window should wait for.
+    # Imported here because healpy takes a second to import, for which no window should wait.
     from napari_cryospin.evaluation.orientation_distribution import orientation_distribution
 
     snapshot, file = moment.snapshot, folder.history(moment.epoch)

@@ -1,4 +1,4 @@
-"""Where a particle's pose has been: its view direction at the end of every epoch that has a history."""
+"""The path of a particle's pose: its view direction at the end of every epoch that has a history."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_cryospin.runs.folder import RunFolder
 
 @dataclass(frozen=True, eq=False)
 class PosePath:
-    """View directions of one particle over the epochs, ascending."""
+    """View directions of one particle, by ascending epoch."""
 
     epochs: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # (e,)
     directions: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 3), dtype=np.float32))  # (e, 3)
@@ -21,7 +21,7 @@ class PosePath:
 
     @property
     def switch(self) -> int | None:
-        """Position of the last epoch before the switch to auto-decoding; None where the path does not cross it."""
+        """Index of the last epoch before the switch to auto-decoding; None: not all of it is on the path."""
         after = np.flatnonzero(self.decoding)
         return int(after[0]) - 1 if len(after) and after[0] > 0 else None
 
@@ -31,7 +31,7 @@ class PosePath:
         return PosePath(self.epochs[kept], self.directions[kept], self.decoding[kept])
 
     def and_then(self, epoch: int, direction: NDArray[Any], decoding: bool) -> PosePath:
-        """Return the path with the present pose added, after so many epochs."""
+        """Return the path with the present view direction added, at a number of finished epochs."""
         return PosePath(
             np.append(self.epochs, epoch),
             np.concatenate([self.directions, np.asarray(direction, dtype=np.float32)[None]]),
@@ -40,7 +40,7 @@ class PosePath:
 
 
 class PathBook:
-    """View directions of all particles of a run, an epoch at a time; each history is read once.
+    """View directions of all particles of a run, epoch by epoch. The history of each epoch is read once.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class PathBook:
         self._pages: dict[int, tuple[NDArray[np.float32], bool]] = {}
 
     def of(self, row: int) -> PosePath:
-        """Path of the particle at a position of the run's arrays."""
+        """Return the path of the particle at a position in the run's arrays."""
         for epoch in self._folder.history_paths():
             if epoch not in self._pages:
                 file = self._folder.history(epoch)

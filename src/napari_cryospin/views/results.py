@@ -16,7 +16,7 @@ from napari_cryospin.runs.results import PARTICLES_FILE, Results, ResultsRecord
 
 
 def read_results(folder: Path) -> Results:
-    """Read what a run left in its results/.
+    """Read the results of a run.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A map of a run, as it is handed out."""
+"""A map of a run with what is needed to use it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class RunMap:
     pixel_size : float
         Angstrom.
     epoch : int
-        Epochs that were finished.
+        Number of epochs that were finished.
     note : str
-        What must be known of this map: that it is one half's alone, say.
+        What the user must know about this map, for example that it is the map of one half only.
     """
 
     density: NDArray[np.float32]

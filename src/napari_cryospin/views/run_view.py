@@ -1,4 +1,4 @@
-"""Everything that can be asked of a run, whether it is over, goes on here or elsewhere, or stopped half-way."""
+"""Access to all that is known of a run, whether it is over, goes on here or elsewhere, or stopped half-way."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 
 class RunView:
-    """What can be asked of a run. It reads the run's folder, and never writes to it unless it is told to.
+    """Access to all that is known of a run. It reads the run's folder, and writes to it only when asked to.
 
     Parameters
     ----------
     run
         Folder of the run.
     truth
-        File with true poses of its particles (.star), where there is one.
+        File with true poses of its particles (.star), if there is one.
 
     Raises
     ------
@@ -52,8 +52,8 @@ class RunView:
 
     Notes
     -----
-    `epoch` is the number of epochs that were finished. Where it is left out, the newest state is meant: the newest
-    snapshot, or the newest epoch of the history where there is no snapshot. Not all epochs are kept; see `epochs`.
+    `epoch` is the number of epochs that were finished. Its default is the newest state of the run: the newest
+    snapshot, or the newest epoch of the history if there is no snapshot. Not all epochs are kept; see `epochs`.
     """
 
     def __init__(self, run: RunFolder | Path | str, truth: Path | str | None = None) -> None:
@@ -67,12 +67,12 @@ class RunView:
 
     @property
     def status(self) -> Status:
-        """How the run stands: state, stage, step, epoch, time."""
+        """Present status of the run: state, stage, step, epoch, time."""
         return self.folder.read_status()
 
     @property
     def epochs(self) -> tuple[int, ...]:
-        """Epochs that have a history, ascending."""
+        """Numbers of the epochs that have a history, ascending."""
         return tuple(sorted(self.folder.history_paths()))
 
     @property
@@ -82,19 +82,19 @@ class RunView:
 
     @cached_property
     def input(self) -> Particles:
-        """The run's input, all of it.
+        """All particles of the run's input.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            It cannot be read, or is no longer what the run began with.
+            The input cannot be read, or is no longer what the run began with.
         """
         from napari_cryospin.runs.run_particles import open_run_particles
 
         return open_run_particles(self.folder)
 
     def record(self, epoch: int | None = None) -> EpochRecord:
-        """Give what the run knew at one moment: maps, noise and particles.
+        """Return the run's record at one moment: maps, noise and particles.
 
         Parameters
         ----------
@@ -110,12 +110,12 @@ class RunView:
         return moment.snapshot or self.folder.history(moment.epoch).record()
 
     def particles(self, epoch: int | None = None) -> ParticleRecord:
-        """Give what the run knew of its particles at one moment; parameters and errors as in `record`.
+        """Return the record of the run's particles at one moment; parameters and errors as in `record`.
 
         Returns
         -------
         ParticleRecord
-            Poses, winners and, of an epoch of the history, candidates, entropy and error. Two half sets have a frame
+            Poses, winners and, for an epoch of the history, candidates, entropy and error. Two half sets have a frame
             each; `results.particles` has them all in one.
         """
         return self.record(epoch).particles
@@ -134,7 +134,7 @@ class RunView:
 
     @cached_property
     def posteriors(self) -> RunPosteriors:
-        """Posteriors in two steps that can be given up, as a window needs them; `posterior` does both."""
+        """Posteriors in two steps that can be cancelled, as a window needs them; `posterior` does both steps."""
         return RunPosteriors(self.folder, self.truth)
 
     def posterior(self, particle: int, epoch: int | None = None, *, detail: bool = True) -> ParticlePosterior:
@@ -152,7 +152,7 @@ class RunView:
         Returns
         -------
         ParticlePosterior
-            With `save` and `plot`.
+            The posterior, with methods `save` and `plot`.
 
         Raises
         ------
@@ -162,11 +162,12 @@ class RunView:
         found = self.posteriors.of(particle, self._moment(epoch))
         if not detail:
             return found
-        self.posteriors.true_rotations(found.record)  # a truth that cannot be read is an error here
+        # Unlike `with_detail`, this call raises an error if the truth cannot be read.
+        self.posteriors.true_rotations(found.record)
         return self.posteriors.with_detail(found)
 
     def pose_path(self, particle: int) -> PosePath:
-        """Give the view direction of a particle at the end of each epoch that has a history.
+        """Return the view direction of a particle at the end of each epoch that has a history.
 
         Parameters
         ----------
@@ -181,14 +182,14 @@ class RunView:
         return self.posteriors.path(particle)
 
     def gallery(self, rows: ArrayLike, resolution: float = 20.0) -> Gallery:
-        """Give the images of some particles: raw, low-passed, and with their phases flipped.
+        """Return the images of some particles: raw, low-passed, and with their phases flipped.
 
         Parameters
         ----------
         rows
             `(k,)` rows of the input, from 0.
         resolution
-            A: the low-pass leaves out what is finer.
+            Resolution of the low-pass filter, Angstrom.
 
         Raises
         ------
@@ -202,16 +203,17 @@ class RunView:
     # Maps
 
     def map(self, epoch: int | None = None, half: int | None = None, *, flipped: bool = False) -> RunMap:
-        """Give the run's map.
+        """Return the run's map.
 
         Parameters
         ----------
         epoch
             One of `epochs`. Default: the newest state.
         half
-            Of half sets: 1 or 2, a half's map in its own frame. Default: their mean in the frame of the first.
+            With half sets, 1 or 2: the half whose map is returned, in its own frame. Default: the mean of both, in the
+            frame of the first.
         flipped
-            Whether to give the other hand.
+            Whether to return the map of the other hand.
 
         Raises
         ------
@@ -230,22 +232,23 @@ class RunView:
         return MapReader()
 
     def maps(self, epoch: int | None = None) -> tuple[RunMap, ...]:
-        """Give the run's map, or those of its two half sets, each in its own frame; parameters as in `map`."""
+        """Return the run's map, or those of its two half sets, each in its own frame; parameters as in `map`."""
         record = self.record(epoch)
         return tuple(RunMap(density, record.pixel_size, record.epoch) for density in record.maps)
 
     def fsc(self, epoch: int | None = None) -> HalfMapFsc:
-        """Give the Fourier shell correlation of the half maps.
+        """Return the Fourier shell correlation of the half maps.
 
         Parameters
         ----------
         epoch
-            Up to the end of which epoch. Default: of the results, or the newest where there are none.
+            The newest curves up to the end of this epoch. Default: those of the results, or the newest ones if there
+            are no results.
 
         Returns
         -------
         HalfMapFsc
-            Without curves where there are no half sets, or they were not compared yet.
+            It has no curves if there are no half sets, or if they were not compared yet.
         """
         found = results_fsc(self.folder.results_path) if epoch is None else HalfMapFsc()
         return found if found.curves else epoch_fsc(self.folder.read_metrics(), epoch)
@@ -253,16 +256,17 @@ class RunView:
     # Heads and view directions
 
     def heads(self, epoch: int | None = None, *, errors: bool = False, half: int | None = None) -> HeadMaps:
-        """Give what each head wins, or how far it is off, over the sphere of view directions.
+        """Return the shares that each head wins, or its errors, over the sphere of view directions.
 
         Parameters
         ----------
         epoch
             One of `epochs`. Default: the newest of them.
         errors
-            Mean rotation errors in degrees, where the truth is known; else per cent of a cell's particles won.
+            Whether to return mean rotation errors in degrees, for which the truth must be known, instead of the per
+            cent of a cell's particles that each head won.
         half
-            Half set, 1 or 2; each has an encoder of its own. Default: the first, where there are any.
+            Half set, 1 or 2; each has an encoder of its own. Default: the first, if there are half sets.
 
         Raises
         ------
@@ -277,7 +281,7 @@ class RunView:
         return head_maps(self.folder, epoch, errors, half, self.truth)
 
     def head_shares(self, epoch: int | None = None) -> NDArray[np.float32]:
-        """Give the share of the particles that each head won.
+        """Return the share of the particles that each head won.
 
         Parameters
         ----------
@@ -287,7 +291,7 @@ class RunView:
         Returns
         -------
         ndarray
-            `(M + 1,)` from 0 to 1; last, the posterior sample.
+            `(M + 1,)` from 0 to 1; the last one is that of the posterior sample.
         """
         moment = self._moment(epoch)
         if moment.snapshot is not None:
@@ -297,14 +301,14 @@ class RunView:
         return record.head_share(heads)
 
     def orientations(self, epoch: int | None = None, *, half: int | None = None) -> Orientations:
-        """Count the particles' view directions, and judge how they sample Fourier space.
+        """Count the particles' view directions, and compute how well they sample Fourier space.
 
         Parameters
         ----------
         epoch
             One of `epochs`. Default: the newest state.
         half
-            Half set, 1 or 2; each has a frame of its own. Default: the first, where there are any.
+            Half set, 1 or 2; each has a frame of its own. Default: the first, if there are half sets.
 
         Raises
         ------
@@ -317,24 +321,24 @@ class RunView:
     # The run as a whole
 
     def curves(self, along: Along = "epoch") -> dict[str, MetricCurve]:
-        """Give the run's metrics as curves.
+        """Return the run's metrics as curves.
 
         Parameters
         ----------
         along
-            What they go over: `epoch` (parts of epochs too), `step` or `time` (minutes).
+            Axis of the curves: `epoch` (parts of epochs too), `step` or `time` (minutes).
 
         Returns
         -------
         dict
-            Name -> curve: `loss` (1: noise alone), `resolution` (A), `band` (shells), `pose_change` (degrees),
-            `entropy` (nats), `head_share_0`, ..., `sample_share` and others, as far as the run has them.
+            Name -> curve: `loss` (1 for noise alone), `resolution` (A), `band` (shells), `pose_change` (degrees),
+            `entropy` (nats), `head_share_0`, ..., `sample_share` and others, as far as the run measures them.
         """
         return metric_curves(self.folder.read_metrics(), self.folder.read_status(), along)
 
     @property
     def results(self) -> Results:
-        """Maps, resolution and poses that the run left behind; written whenever it ends or is stopped.
+        """Results of the run, with maps, resolution and poses; they are written when it ends or is stopped.
 
         Raises
         ------
@@ -351,7 +355,7 @@ class RunView:
         Parameters
         ----------
         truth
-            Particles with true poses (.star). Default: the one that the view was given.
+            File of particles with true poses (.star). Default: the one that the view was given.
         reference
             True map (.mrc).
         symmetry
@@ -373,7 +377,7 @@ class RunView:
         Parameters
         ----------
         report
-            Comparison with the truth, as `evaluate` gives it: draws its FSC and slices too.
+            Comparison with the truth, as returned by `evaluate`, whose FSC and slices are drawn too.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Make the tables that pictures of the sphere are drawn from, before the window needs them."""
+"""Tables from which pictures of the sphere are drawn; they are made before the window needs them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SPHERE_MAP_ROWS = 200
 
 
 def prepare_flat_map() -> None:
-    """Make the tables of a posterior's flat map: in a worker's thread, as it takes a while the first time."""
+    """Make the tables of a posterior's flat map. The first time takes a while, so that a worker's thread calls this."""
     healpix_cells(CELLS_NSIDE)
     mollweide_pixels(CELLS_NSIDE, FLAT_MAP_ROWS)
 
 
 def prepare_sphere_map(nside: int) -> None:
-    """Make the tables of a small map of `12 nside^2` cells: in a worker's thread, as `prepare_flat_map`."""
+    """Make the tables of a small map of `12 nside^2` cells, in a worker's thread like `prepare_flat_map`."""
     mollweide_pixels(nside, SPHERE_MAP_ROWS)
     healpix_cells(nside)

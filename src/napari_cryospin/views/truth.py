@@ -1,4 +1,4 @@
-"""The true poses of a run's particles, in the frame in which the run sees its map."""
+"""The true poses of a run's particles, in the frame of the run's map."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.particle_record import ParticleRecord
 
 TOO_FEW_AGREE = "too few poses agree with the truth yet"
-"""Why a truth that is known cannot be compared with."""
+"""Reason why poses cannot be compared with a truth that is known."""
 
 
 def true_rotations(folder: RunFolder, record: ParticleRecord, truth: Path) -> NDArray[np.float64] | None:
-    """Turn the true poses into the frame, and the hand, of a record's poses. Takes a while, and loads torch.
+    """Transform the true poses to the frame and hand of a record's poses. This takes a while, and loads torch.
 
     Parameters
     ----------
     folder
         The run.
     record
-        Poses of its particles.
+        Record with the poses of its particles.
     truth
         File of the same images with true poses, in any order.
 
     Returns
     -------
     ndarray or None
-        `(n, 3, 3)`; None: too few poses agree with the truth yet, in whatever frame.
+        `(n, 3, 3)` true rotations; None: too few poses agree with the truth yet, whatever the frame.
 
     Raises
     ------

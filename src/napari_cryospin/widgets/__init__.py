@@ -1,1 +1,1 @@
-"""What does the user see? Qt, napari and vispy live here and nowhere else."""
+"""The docks in napari. Only this room imports Qt, napari and vispy."""

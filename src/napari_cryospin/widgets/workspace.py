@@ -249,7 +249,7 @@ class Workspace(PanelTabs):
 
 
 def _share_height(window: QMainWindow, upper: QDockWidget, lower: QDockWidget) -> None:
-    """Give the posterior the larger part, so that sphere and candidates are visible without scrolling."""
+    """Make the posterior's dock the larger one, so that sphere and candidates are visible without scrolling."""
     height = window.height()
     first = round(UPPER_SHARE * height)
     window.resizeDocks([upper, lower], [first, height - first], Qt.Orientation.Vertical)

@@ -1,1 +1,1 @@
-"""cryoSPARC's files: .cs tables and .csg groups."""
+"""The files of cryoSPARC: .cs tables and .csg groups."""

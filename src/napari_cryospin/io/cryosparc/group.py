@@ -1,4 +1,4 @@
-"""The sheet of a cryoSPARC result group (.csg): which .cs files hold its particles."""
+"""The sheet of a cryoSPARC result group (.csg), which names the .cs files that hold the particles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import yaml
 from napari_cryospin.io.files import check_is_file, find_by_name
 
 IMAGES = "blob"
-"""The result that says where the images are; the file that holds it is not passed through."""
+"""Name of the result with the places of the images. The file that holds it is the main one, not a passthrough file."""
 
 
 def group_files(path: Path | str) -> tuple[Path, tuple[Path, ...]]:
@@ -18,12 +18,17 @@ def group_files(path: Path | str) -> tuple[Path, tuple[Path, ...]]:
     Parameters
     ----------
     path
-        .csg, as cryoSPARC keeps it in a job's folder and exports it.
+        .csg file, from the folder of a cryoSPARC job or from an export.
+
+    Returns
+    -------
+    tuple
+        The .cs file with the images, and the other .cs files.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        The sheet is none of particles, or files that it names are missing: all of them are listed.
+        The sheet is not one of particles, or files that it names are missing; the message lists all of them.
     """
     path = check_is_file(path)
     try:

@@ -1,4 +1,4 @@
-"""cryoSPARC particle sets (.cs): numpy structured arrays, with passthrough files joined by uid."""
+"""Particle sets of cryoSPARC (.cs): structured arrays of numpy, with passthrough files joined by uid."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from napari_cryospin.io.mrc import open_stack
 from napari_cryospin.particles import CtfParameters, Particles
 
 DEGREE = np.pi / 180
+"""One degree in radians."""
 CTF_FIELDS = {
     "defocus_u": ("ctf/df1_A", 1.0, None),
     "defocus_v": ("ctf/df2_A", 1.0, None),
@@ -28,18 +29,18 @@ CTF_FIELDS = {
     "amplitude_contrast": ("ctf/amp_contrast", 1.0, None),
     "phase_shift": ("ctf/phase_shift_rad", DEGREE, 0.0),
 }
-"""Field, its unit in ours, and its default (None: it must be there) of each CTF parameter."""
+"""CTF parameter -> field, factor from our unit to that of the field, and default (None: the field must be there)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CsTable:
-    """Fields of a .cs file and its passthrough files; the first that has a field counts."""
+    """The fields of a .cs file and of its passthrough files; the first file that has a field counts."""
 
     path: Path
     parts: tuple[NDArray[Any], ...]
-    """Structured arrays `(n,)`, in the order of the first."""
+    """Structured arrays, `(n,)` each, all with the particles in the order of the first one."""
     further: tuple[Path, ...] = ()
-    """Files of the parts after the first."""
+    """Passthrough files, from which all parts but the first were read."""
 
     def __len__(self) -> int:
         return len(self.parts[0])
@@ -48,18 +49,37 @@ class CsTable:
         return dataclasses.replace(self, parts=tuple(part[rows] for part in self.parts))
 
     def has(self, field: str) -> bool:
-        """Tell whether any of the files has the field."""
+        """Return whether any of the files has the field."""
         return any(field in _fields(part) for part in self.parts)
 
     def column(self, field: str) -> NDArray[Any]:
-        """Take the `(n, ...)` values of a field as stored."""
+        """Return the values of a field as they are stored, `(n, ...)`.
+
+        Raises
+        ------
+        ValueError
+            None of the files has the field.
+        """
         for part in self.parts:
             if field in _fields(part):
                 return part[field]
         raise ValueError(Advice(f"{self.path}: no field {field}; a passthrough file may have it", "passthrough"))
 
     def numbers(self, field: str, default: float | None = None) -> NDArray[np.float64]:
-        """Take the `(n, ...)` finite numbers of a field; `default` where no file has it (None: one must)."""
+        """Return the numbers of a field, `(n, ...)` float64.
+
+        Parameters
+        ----------
+        field
+            Name of the field, such as ctf/df1_A.
+        default
+            Value if no file has the field. None: a file must have it.
+
+        Raises
+        ------
+        ValueError
+            The field is missing, or a value is not finite; the message names file, field and row or uid.
+        """
         if default is not None and not self.has(field):
             return np.full(len(self), default)
         values = self.column(field).astype(np.float64)
@@ -87,18 +107,18 @@ def read_cryosparc_particles(
     Parameters
     ----------
     path
-        Structured array in the layout of .npy.
+        .cs file: a structured array in the layout of .npy.
     data_dir
         A further folder to look for stacks in.
     passthrough
         Files with further fields of the same particles.
     require_stacks
-        Refuse where a stack is missing.
+        Raise an error if a stack is missing.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        Names file, row, field, what was found and what was expected.
+        The particles cannot be read. The message names file, row, field, what was found and what was expected.
     """
     table = _read_table(Path(path), passthrough)
     stored_names, stack_index = np.unique(table.column("blob/path"), return_inverse=True)
@@ -139,7 +159,7 @@ def _fields(part: NDArray[Any]) -> tuple[str, ...]:
 
 
 def _load(path: Path) -> NDArray[Any]:
-    """Read a structured array with uids, each of which occurs once."""
+    """Read a structured array with the field uid, in which each uid must occur once."""
     check_is_file(path)
     try:
         with path.open("rb") as file:
@@ -157,7 +177,7 @@ def _load(path: Path) -> NDArray[Any]:
 
 
 def _read_table(path: Path, passthrough: Sequence[Path]) -> CsTable:
-    """Read the particles, and the passthrough files' rows of the same uids."""
+    """Read the particles, and the rows of the passthrough files with the same uids."""
     main = _load(path)
     parts = [main]
     for other in map(Path, passthrough):
@@ -176,7 +196,7 @@ def _read_table(path: Path, passthrough: Sequence[Path]) -> CsTable:
 
 
 def _boxes(table: CsTable) -> NDArray[Any] | None:
-    """Read the stated boxes, pixels `(n,)`; images must be square."""
+    """Return the stated boxes, `(n,)` pixels, of images that must be square; None if no file states them."""
     if not table.has("blob/shape"):
         return None
     shapes = table.column("blob/shape").astype(np.int64)
@@ -188,7 +208,7 @@ def _boxes(table: CsTable) -> NDArray[Any] | None:
 
 
 def _ctf(table: CsTable) -> tuple[CtfParameters | None, tuple[str, ...]]:
-    """Read the CTF parameters (None without a defocus), and what the user should know about them."""
+    """Return the CTF parameters (None if no file has a defocus), and notes for the user about them."""
     if not table.has("ctf/df1_A"):
         return None, (Advice("CTF is off: no file has ctf/ fields; a passthrough file may", "passthrough"),)
     values = {name: table.numbers(field, default) / unit for name, (field, unit, default) in CTF_FIELDS.items()}
@@ -210,7 +230,10 @@ def _rotations(table: CsTable) -> NDArray[np.float64] | None:
 
 
 def _shifts(table: CsTable, pixel_sizes: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Read shifts, A `(n, 2)`; stored in pixels of the alignment, which may have been made at another scale."""
+    """Return the shifts, `(n, 2)` A.
+
+    They are stored in pixels of the alignment, whose pixel size may differ from that of the images.
+    """
     if not table.has("alignments3D/shift"):
         return None
     unit = table.numbers("alignments3D/psize_A") if table.has("alignments3D/psize_A") else pixel_sizes

@@ -1,7 +1,7 @@
-"""cryoSPARC result groups: particles (.cs) and the sheet that says what is in them (.csg).
+"""Result groups of cryoSPARC: particles (.cs), and the sheet that lists the results in them (.csg).
 
-The fields are those of cryoSPARC's own exports; results that a job connects by (blob, ctf, alignments3D, ...) are the
-parts of the fields' names before the slash.
+The fields are those of cryoSPARC's own exports. The part of a field's name before the slash (blob, ctf, alignments3D,
+...) is the result to which the field belongs, and by which cryoSPARC connects jobs.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from napari_cryospin.io.files import atomic_write
 from napari_cryospin.particles import Particles
 
 SHEET_VERSION = "v4.4.1"
-"""Of cryoSPARC, whose form the sheet has."""
+"""Version of cryoSPARC in whose form the sheet is written."""
 BESIDE = ">"
-"""Before a path: relative to the file that it stands in, not to the project."""
+"""Mark before a path that is relative to the file in which it stands, and not to the project."""
 LINKS = "stacks"
-"""Folder of links to stacks that lie outside cryoSPARC's project."""
+"""Name of the folder with links to stacks, which lie outside of cryoSPARC's project."""
 CTF_NEUTRAL = {"shift_A": 2, "tilt_A": 2, "trefoil_A": 2, "tetra_A": 4, "anisomag": 4}
-"""Further fields of a CTF, and how many numbers they have: 0 each."""
+"""Further field of a CTF -> number of its values; all are written as 0, which is neutral."""
 UNKNOWN_FIELDS = ("resid_pow", "slice_pow", "image_pow", "cross_cor", "weight", "pose_ess", "shift_ess")
-"""Fields of an alignment that jobs look for and that only cryoSPARC itself can fill: 0."""
+"""Fields of an alignment that jobs look for, but that only cryoSPARC can compute; they are written as 0."""
 
 
 def write_result_group(
@@ -46,20 +46,25 @@ def write_result_group(
     Parameters
     ----------
     folder
-        Exists; particles.csg and particles.cs are written there.
+        Existing folder, to which particles.csg and particles.cs are written.
     particles
-        Of a .cs file: all its fields but alignments3D are kept. Of another: fields are made.
+        Particles of any format. Those of a .cs file keep all fields but alignments3D; for others, fields are made.
     rotations, shifts
-        `(n, 3, 3)`, and A `(n, 2)`.
+        `(n, 3, 3)` rotations, and `(n, 2)` shifts in A, (x, y).
     errors
-        `(n,)` of the images at these poses.
+        `(n,)` errors of the images at these poses.
     half_sets
-        `(n,)` 1 or 2; 0: as the input has it, or all in the first.
+        `(n,)` half sets, 1 or 2. If all are 0, those of the input are written or, if it has none, 1 for all.
 
     Returns
     -------
     tuple
-        The two files, and what the user should know.
+        The two files (particles.csg, particles.cs), and notes for the user.
+
+    Raises
+    ------
+    ValueError
+        The box of a particle that does not come from a .cs file is not known.
     """
     notes: list[str] = []
     fields = _kept(particles, folder) if isinstance(particles.table, CsTable) else _made(particles, folder, notes)
@@ -68,7 +73,8 @@ def write_result_group(
     for name, values in fields.items():
         table[name] = values
     sheet, data = folder / "particles.csg", folder / "particles.cs"
-    with atomic_write(sheet) as part, atomic_write(data) as data_part:  # both are complete before either is there
+    # Neither file gets its name before both are complete.
+    with atomic_write(sheet) as part, atomic_write(data) as data_part:
         part.write_text(_sheet(fields, len(particles), data.name))
         with data_part.open("wb") as file:
             np.lib.format.write_array(file, table, allow_pickle=False)
@@ -76,7 +82,7 @@ def write_result_group(
 
 
 def _kept(particles: Particles, folder: Path) -> dict[str, NDArray[Any]]:
-    """Take over the fields of the input, the first file's before those of passthrough files."""
+    """Return the fields of the input but alignments3D; those of the first file go before those of passthrough files."""
     fields: dict[str, NDArray[Any]] = {}
     for part in reversed(particles.table.parts):
         fields |= {name: part[name] for name in part.dtype.names if not name.startswith("alignments3D/")}
@@ -84,13 +90,13 @@ def _kept(particles: Particles, folder: Path) -> dict[str, NDArray[Any]]:
     fields = {name: fields[name] for name in dict.fromkeys([*first, *fields])}
     paths = fields["blob/path"].astype(bytes)
     beside = np.char.startswith(paths, BESIDE.encode())
-    if beside.any():  # relative to the input, from which the new file lies apart
+    if beside.any():  # These paths are relative to the input, and the new file lies in another folder.
         fields["blob/path"] = np.where(beside, _linked(particles.stacks, folder)[particles.stack_index], paths)
     return fields
 
 
 def _made(particles: Particles, folder: Path, notes: list[str]) -> dict[str, NDArray[Any]]:
-    """Make the fields of particles that cryoSPARC has never seen."""
+    """Make the fields of particles that do not come from a .cs file, and append notes for the user to `notes`."""
     links = _linked(particles.stacks, folder)
     fields: dict[str, NDArray[Any]] = {
         "uid": make_uids(particles),
@@ -146,19 +152,24 @@ def _alignments(
 
 
 def make_uids(particles: Particles) -> NDArray[np.uint64]:
-    """Make `(n,)` uids of stack and position in it: the same image has the same uid in every export."""
+    """Make the uids of the particles, `(n,)`, from the stack and the position of the image in it.
+
+    The same image therefore has the same uid in every export. If an image occurs more than once among the particles,
+    each of them has a uid of its own.
+    """
     seeds = [
         int.from_bytes(hashlib.blake2b(str(stack.absolute()).encode(), digest_size=8).digest(), "little")
         for stack in particles.stacks
     ]
     uids = _mixed(np.array(seeds, dtype=np.uint64)[particles.stack_index] + particles.slice_index.astype(np.uint64))
     while len(again := np.setdiff1d(np.arange(len(uids)), np.unique(uids, return_index=True)[1])):
-        uids[again] = _mixed(uids[again] + np.uint64(1))  # an image that is in the set more than once
+        # An image that occurs more than once needs a new uid for each further time.
+        uids[again] = _mixed(uids[again] + np.uint64(1))
     return uids
 
 
 def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Spread each number over all 64 bits, no two to the same (the finaliser of SplitMix64)."""
+    """Return the numbers spread over all 64 bits, without collisions (the finaliser of SplitMix64)."""
     with np.errstate(over="ignore"):
         numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -166,13 +177,16 @@ def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _linked(stacks: Sequence[Path], folder: Path) -> NDArray[np.bytes_]:
-    """Name stacks as a .cs file in `folder` has them: links beside it; missing ones keep their old name."""
+    """Link the stacks into a folder beside the .cs file, and return their names for that file.
+
+    A missing stack keeps its name; one that cannot be linked is named by its absolute path.
+    """
     names: list[str] = []
     for number, stack in enumerate(stacks):
         if not stack.is_file():
             names.append(str(stack))
             continue
-        name = f"{BESIDE}{LINKS}/{stack.stem}.mrc"  # cryoSPARC's suffix for stacks
+        name = f"{BESIDE}{LINKS}/{stack.stem}.mrc"  # The suffix .mrc is the one that cryoSPARC uses for stacks.
         if name in names:
             name = f"{BESIDE}{LINKS}/{number}_{stack.stem}.mrc"
         names.append(name if _link(folder / name.removeprefix(BESIDE), stack) else str(stack.absolute()))
@@ -180,19 +194,19 @@ def _linked(stacks: Sequence[Path], folder: Path) -> NDArray[np.bytes_]:
 
 
 def _link(link: Path, stack: Path) -> bool:
-    """Make a link to a stack, and tell whether that could be done; it replaces an older link, but no file."""
+    """Make a link to a stack, and return whether that was possible. It replaces an older link, but no file."""
     try:
         link.parent.mkdir(exist_ok=True)
         if link.is_symlink():
             link.unlink()
         link.symlink_to(stack.absolute())
-    except OSError:  # a file is there, or the file system has no links
+    except OSError:  # There is a file of that name, or the file system has no links.
         return False
     return True
 
 
 def _sheet(fields: dict[str, NDArray[Any]], count: int, data: str) -> str:
-    """Write the YAML of a result group."""
+    """Return the YAML text of the sheet of a result group."""
     results = dict.fromkeys(name.split("/")[0] for name in fields if "/" in name)
     lines = [
         f"created: {datetime.now():%Y-%m-%d %H:%M:%S.%f}",

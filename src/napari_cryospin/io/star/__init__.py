@@ -1,1 +1,1 @@
-"""RELION's STAR files: text, tables, optics groups, particles."""
+"""The STAR files of RELION: text, tables, optics groups, particles."""

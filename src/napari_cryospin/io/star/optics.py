@@ -1,4 +1,4 @@
-"""Tables in the form of RELION 3.1 and later, which keep what all particles of an optics group share apart."""
+"""Tables in the form of RELION 3.1 and later, in which optics groups have a table of their own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CTF_COLUMNS = {
     "scale": ("rlnCtfScalefactor", 1.0),
     "b_factor": ("rlnCtfBfactor", 0.0),
 }
-"""Column and RELION's default (None: it must be there) of each CTF parameter."""
+"""CTF parameter -> column, and RELION's default (None: the column must be there)."""
 SHARED = (
     "rlnVoltage",
     "rlnSphericalAberration",
@@ -40,15 +40,20 @@ SHARED = (
     "rlnBeamTiltY",
     *(f"rlnMagMat{row}{column}" for row in (0, 1) for column in (0, 1)),
 )
-"""Columns of the particles in 3.0 that are columns of the optics groups in 3.1."""
+"""Columns of the particles in RELION 3.0 that are columns of the optics groups in 3.1."""
 OLD = ("rlnDetectorPixelSize", "rlnMagnification", PIXEL_SIZE, BOX, GROUP, GROUP_NAME, "rlnOriginX", "rlnOriginY")
-"""Columns of the particles in 3.0 that 3.1 has elsewhere, or under another name."""
+"""Columns of the particles in RELION 3.0 that 3.1 has in another table, or under another name."""
 
 
 def with_optics(table: StarTable, particles: Particles) -> StarTable:
-    """Bring a table of RELION 3.0 to the form of 3.1; one that has optics groups stays as it is.
+    """Convert a table of RELION 3.0 to the form of 3.1; a table with optics groups is returned as it is.
 
-    Origins in pixels are left out: poses are set later.
+    Origins in pixels are left out, because the caller sets the poses later.
+
+    Raises
+    ------
+    ValueError
+        The box of a particle is not known.
     """
     if table.optics is not None:
         return table
@@ -61,15 +66,21 @@ def with_optics(table: StarTable, particles: Particles) -> StarTable:
 
 
 def new_table(particles: Particles, names: Sequence[str], target: Path) -> StarTable:
-    """Make a table of particles that did not come from a STAR file; poses are set later.
+    """Make a table of particles that do not come from a STAR file, without poses, which the caller sets later.
 
     Parameters
     ----------
     particles
+        Particles of another format, or simulated ones.
     names
-        Of the stacks, as the table is to have them.
+        Names of the stacks for the table.
     target
-        File that it will be, for messages.
+        File to which the table will be written, for messages.
+
+    Raises
+    ------
+    ValueError
+        The box of a particle is not known.
     """
     shared: dict[str, Any] = {GROUP: particles.optics_groups} | _frame(particles)
     single: dict[str, Any] = {}
@@ -90,7 +101,7 @@ def new_table(particles: Particles, names: Sequence[str], target: Path) -> StarT
 
 
 def _frame(particles: Particles) -> dict[str, Any]:
-    """Give pixel size and box of every particle, without which there is no optics group."""
+    """Return the columns of pixel sizes and boxes, which every optics group needs."""
     if (particles.box_sizes == 0).any():
         row = int((particles.box_sizes == 0).argmax())
         stack = particles.stacks[particles.stack_index[row]]
@@ -99,7 +110,7 @@ def _frame(particles: Particles) -> dict[str, Any]:
 
 
 def _groups(keys: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[Any]]:
-    """Make optics groups of `(n,)` rows of what they share, and number each row's group from 1."""
+    """Make one optics group for each different row of `keys`, and return the groups and each row's group, from 1."""
     groups = keys.groupby(list(keys.columns), sort=True, dropna=False).ngroup().to_numpy()
     optics = keys.iloc[np.unique(groups, return_index=True)[1]].reset_index(drop=True)
     optics = optics.drop(columns=GROUP, errors="ignore")

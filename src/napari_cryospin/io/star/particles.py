@@ -1,4 +1,4 @@
-"""RELION particle STAR files: 3.0 (flat, shifts in pixels) and 3.1, 4, 5 (optics groups, shifts in Angstrom)."""
+"""Particle STAR files of RELION: 3.0 (one table, shifts in pixels) and 3.1, 4, 5 (optics groups, shifts in A)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ POSTERIOR_COLUMNS = {
     "significant_samples": "rlnNrOfSignificantSamples",
     "log_likelihood": "rlnLogLikeliContribution",
 }
-"""Columns that say how well a pose is known, by our name."""
+"""Array of the particle record -> column, for the figures of a particle's posterior."""
 ABERRATIONS = {
     "rlnBeamTiltX": 0.0,
     "rlnBeamTiltY": 0.0,
@@ -38,9 +38,9 @@ ABERRATIONS = {
     "rlnMagMat10": 0.0,
     "rlnMagMat11": 1.0,
 }
-"""Columns of what RELION reckons with and a run does not, and the value that means: none."""
+"""Column of an aberration or distortion that RELION corrects and a run ignores -> its value where there is none."""
 StarForm = Literal["same", "3.1"]
-"""Version of RELION to write for: that of the input, or 3.1 and later (optics groups, shifts in Angstrom)."""
+"""Form of a STAR file to write: that of the input, or that of RELION 3.1 and later."""
 
 
 def read_star_particles(
@@ -55,14 +55,14 @@ def read_star_particles(
     data_dir
         A further folder to look for stacks in.
     require_stacks
-        Refuse where a stack is missing.
+        Raise an error if a stack is missing.
     progress
-        Called now and then with the share that is read, 0 to 1.
+        Called now and then with the share of the file that has been read, 0 to 1.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        Names file, row, column, what was found and what was expected.
+        The particles cannot be read. The message names file, row, column, what was found and what was expected.
     """
     table = read_star(path, progress)
     names, stack_index, slice_index = table.image_names()
@@ -108,30 +108,37 @@ def write_particles(
     dropped: Sequence[str] = (),
     progress: Share = ignored,
 ) -> None:
-    """Write particles with new poses: same rows, all other columns as they were read.
+    """Write particles with new poses: the same rows, with all other columns as they were read.
 
-    Poses are those of the particles' own boxes and pixel sizes, whatever they were cropped to on the way. Stacks that
-    could not be found from the new file's place by their old name get absolute paths. rlnRandomSubset is left out
-    where the rows are of one half set, and those of the file of two.
+    Poses belong to the particles' own boxes and pixel sizes, even if a run cropped the images. A stack that cannot be
+    found by its old name from the folder of the new file is renamed: relative to that folder if it lies beneath it,
+    else by its absolute path. The column rlnRandomSubset is left out if the input has two half sets, but all rows
+    that are written belong to one of them.
 
     Parameters
     ----------
     path
         File to write.
     particles
-        Read by any of the readers.
+        Particles from any of the readers.
     rotations
-        `(n, 3, 3)`.
+        `(n, 3, 3)` rotations.
     shifts
-        A `(n, 2)`, (x, y).
+        `(n, 2)` shifts in A, (x, y).
     extra_columns
-        Further columns, or new values of old ones, `(n,)` each.
+        Name -> `(n,)` values: further columns, or new values of existing ones.
     form
-        What was read from a STAR file keeps its version, or is brought to 3.1; all else is written as RELION 3.1.
+        Whether particles of a STAR file keep the form of that file, or are converted to that of RELION 3.1. Particles
+        of other formats are written in the form of RELION 3.1.
     dropped
-        Columns that say something about other poses than these.
+        Columns to leave out unless they are in `extra_columns`, because they belong to earlier poses.
     progress
-        Called now and then with the share that is written, 0 to 1.
+        Called now and then with the share of the rows that has been written, 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        A new table of optics groups is needed, and the box of a particle is not known.
     """
     path = Path(path)
     if isinstance(particles.table, StarTable):
@@ -147,29 +154,29 @@ def write_particles(
     if not flat or table.has(*ORIGINS_ANGST):
         columns |= dict(zip(ORIGINS_ANGST, origins.T, strict=True))
     columns |= dict(extra_columns or {})
-    # RELION takes every shift as 0 where origins in pixels stand beside optics groups.
+    # RELION takes every shift as 0 if a file has optics groups and origins in pixels.
     unwanted = [name for name in dropped if name not in columns] + ([] if flat else list(ORIGINS_PX))
     rows = table.particles.drop(columns=unwanted, errors="ignore").assign(**columns)
-    # RELION makes half sets of its own where there are none, and stops at a file that has one of them only.
+    # RELION makes its own half sets if a file has none, but stops at a file that has only one of the two.
     if particles.half_sets is not None and SUBSET in rows and both_half_sets(column_floats(rows[SUBSET])) is None:
         rows = rows.drop(columns=SUBSET)
     dataclasses.replace(table, particles=rows).write(path, progress)
 
 
 def _pixel_sizes(table: StarTable) -> NDArray[np.float64]:
-    """Read pixel sizes, A `(n,)`: as stated, or of the detector divided by the magnification."""
+    """Return the pixel sizes, `(n,)` A: as stated, or pixel size of the detector divided by the magnification."""
     if table.has("rlnImagePixelSize"):
         return check_pixel_sizes(table.numbers("rlnImagePixelSize"), table.path, "rlnImagePixelSize")
     if not table.has("rlnDetectorPixelSize"):
         raise ValueError(f"{table.path}: no pixel size: no column rlnImagePixelSize, nor rlnDetectorPixelSize")
     magnification = table.numbers("rlnMagnification", 10000.0)
     check_column(magnification, magnification > 0, table.path, "rlnMagnification", "a number above 0")
-    detector = table.numbers("rlnDetectorPixelSize")  # micrometre
+    detector = table.numbers("rlnDetectorPixelSize")  # Micrometres.
     return check_pixel_sizes(1e4 * detector / magnification, table.path, "rlnDetectorPixelSize / rlnMagnification")
 
 
 def _ctf(table: StarTable) -> CtfParameters | None:
-    """Read CTF parameters; None where the table says nothing of a defocus."""
+    """Return the CTF parameters; None if the table has no column of a defocus."""
     if not (table.has("rlnDefocusU") or table.has("rlnDefocusV")):
         return None
     values = {name: table.numbers(column, default) for name, (column, default) in CTF_COLUMNS.items()}
@@ -184,7 +191,7 @@ def _rotations(table: StarTable) -> NDArray[np.float64] | None:
 
 
 def _shifts(table: StarTable, pixel_sizes: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Read shifts, A `(n, 2)`; None where the table has no origins."""
+    """Return the shifts, `(n, 2)` A; None if the table has no origins."""
     for names, unit in ((ORIGINS_ANGST, np.ones_like(pixel_sizes)), (ORIGINS_PX, pixel_sizes)):
         if any(table.has(name) for name in names):
             return np.stack([table.numbers(name) for name in names], axis=-1) * unit[:, None]
@@ -192,7 +199,7 @@ def _shifts(table: StarTable, pixel_sizes: NDArray[np.float64]) -> NDArray[np.fl
 
 
 def _flag(table: StarTable, field: str) -> bool:
-    """Read a yes or no that must be the same for all particles."""
+    """Return the value of a column of 0 or 1, which must be the same for all particles."""
     values = np.unique(table.numbers(field, 0.0))
     if len(values) > 1 or values[0] not in (0, 1):
         raise ValueError(f"{table.path}: {field}: found {values.tolist()}, expected 0 or 1, the same for all particles")
@@ -214,7 +221,7 @@ def _notes(table: StarTable, ctf: CtfParameters | None) -> tuple[str, ...]:
 
 
 def _valid_name(stack: Path, target: Path) -> str:
-    """Name a stack for a STAR file at `target`: relative where it lies beneath that folder, else absolute."""
+    """Return the name of a stack for a STAR file at `target`: relative if it lies beneath its folder, else absolute."""
     if not stack.is_file():
         return str(stack)
     absolute, folder = stack.absolute(), target.absolute().parent
@@ -223,7 +230,7 @@ def _valid_name(stack: Path, target: Path) -> str:
 
 
 def _with_valid_paths(table: StarTable, particles: Particles, target: Path) -> StarTable:
-    """Rename those stacks of a table that would not be found from the place of the new file."""
+    """Return the table with new names for the stacks that would not be found from the folder of the new file."""
     names, stack_index, _ = table.image_names()
     first_rows = np.unique(stack_index, return_index=True)[1]
     renamed = {}

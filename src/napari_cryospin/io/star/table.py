@@ -1,4 +1,4 @@
-"""The columns of a particle STAR file: particles first, then their optics group, then a default."""
+"""Tables of a particle STAR file. A column is looked for in the particles first, and then in their optics groups."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from napari_cryospin.io.star.text import Block, Share, column_floats, ignored, r
 GROUP = "rlnOpticsGroup"
 IMAGE = "rlnImageName"
 STACK_FORMAT = ":mrcs"
-"""What tells RELION that a file of another suffix is a stack."""
+"""Ending of a stack's name, by which RELION reads a file of another suffix than .mrcs as a stack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,21 +30,21 @@ class StarTable:
 
     path: Path
     blocks: dict[str, Block]
-    """All blocks by name, in the file's order; that of the particles is empty here."""
+    """All blocks by name, in the order of the file; the block of the particles is empty here."""
     name: str
     """Name of the particles' block."""
     particles: pd.DataFrame
     age: str | None = None
-    """RELION's version comment."""
+    """Version in RELION's version comment."""
 
     def __len__(self) -> int:
         return len(self.particles)
 
     def __getitem__(self, rows: NDArray[Any]) -> StarTable:
-        """Select some of the particles; their index stays that of the file."""
+        """Select some of the particles; the index of the table stays that of the file."""
         rows = np.asarray(rows)
         if rows.dtype.kind in "iu" and np.array_equal(rows, np.arange(len(self))):
-            return self  # a million rows are not copied for nothing
+            return self  # A table may have a million rows, so it is not copied without need.
         return dataclasses.replace(self, particles=self.particles.iloc[rows])
 
     @property
@@ -54,7 +54,7 @@ class StarTable:
 
     @cached_property
     def optics_rows(self) -> NDArray[np.int32]:
-        """Find the row of `optics` that each particle belongs to, `(n,)`."""
+        """The row of `optics` that each particle belongs to, `(n,)`."""
         optics = self.optics
         if optics is None or (GROUP not in self.particles and len(optics) == 1):
             return np.zeros(len(self), dtype=np.int32)
@@ -72,24 +72,24 @@ class StarTable:
         return rows.astype(np.int32)
 
     def has(self, *fields: str) -> bool:
-        """Tell whether the particles or the optics groups have all these columns."""
+        """Return whether each of these columns is in the table of the particles or in that of the optics groups."""
         optics = self.optics
         return all(field in self.particles or (optics is not None and field in optics) for field in fields)
 
     def numbers(self, field: str, default: float | None = None) -> NDArray[np.float64]:
-        """Take the `(n,)` numbers of a column.
+        """Return the numbers of a column, `(n,)` float64, one for each particle.
 
         Parameters
         ----------
         field
-            Column, such as rlnDefocusU.
+            Name of the column, such as rlnDefocusU.
         default
-            Value where neither table has the column; None: it must be there.
+            Value if neither table has the column. None: one of them must have it.
 
         Raises
         ------
         ValueError
-            The column is missing, or a value is no finite number; names file, row and column.
+            The column is missing, or a value is not a finite number; the message names file, row and column.
         """
         if field in self.particles:
             return _numbers(self.particles[field], self.path, "row")
@@ -105,7 +105,18 @@ class StarTable:
         return pd.factorize(self.particles[field])[0].astype(np.int32) if field in self.particles else None
 
     def image_names(self) -> tuple[list[str], NDArray[np.int32], NDArray[np.int64]]:
-        """List stacks as the file names them, and each particle's place in that list and 0-based slice, `(n,)`."""
+        """Return the names of the stacks, and for each particle the position of its stack and of its image in that.
+
+        Returns
+        -------
+        tuple
+            Names of the stacks in the file, `(n,)` positions in that list, and `(n,)` positions in the stack, from 0.
+
+        Raises
+        ------
+        ValueError
+            A value of rlnImageName does not have the form NUMBER@STACK.
+        """
         parts = pc.extract_regex(self._images(), r"^(?P<number>\d{1,18})@(?P<stack>.+)$")
         numbers, stacks = (pc.struct_field(parts, name) for name in ("number", "stack"))
         slices = np.asarray(pc.fill_null(numbers.cast(pa.int64()), 0)) - 1
@@ -117,7 +128,7 @@ class StarTable:
         return coded.dictionary.to_pylist(), np.asarray(coded.indices, dtype=np.int32), slices
 
     def with_stacks(self, renamed: Mapping[str, str]) -> StarTable:
-        """Put some stacks under another name."""
+        """Return the table with new names for some stacks; `renamed` maps old names to new ones."""
         names, stack_index, _ = self.image_names()
         new = pa.array([renamed.get(name, name) for name in names])
         numbers = pc.struct_field(pc.extract_regex(self._images(), "^(?P<number>[^@]*)@"), "number")
@@ -126,27 +137,34 @@ class StarTable:
         return dataclasses.replace(self, particles=self.particles.assign(**{IMAGE: column}))
 
     def write(self, path: Path | str, progress: Share = ignored) -> None:
-        """Write all blocks in the file's order; text stays as it is, floats get six decimals."""
+        """Write all blocks in the order of the file; text stays as it is, floats get six decimals."""
         blocks = {name: self.particles if name == self.name else block for name, block in self.blocks.items()}
         write_blocks(path, blocks, self.age, progress)
 
     def _images(self) -> pa.Array:
-        """Take the column rlnImageName, `(n,)`."""
+        """Return the column rlnImageName, `(n,)`."""
         column = pa.array(self.particles[IMAGE].astype(pd.StringDtype("pyarrow")), pa.string())
         return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
     def _row(self, position: int) -> str:
-        """Name a particle's row for messages."""
+        """Return the name of a particle's row in the file, for messages."""
         return f"{self.path}: row {int(self.particles.index[position]) + 1}"
 
 
 def read_star(path: Path | str, progress: Share = ignored) -> StarTable:
-    """Read a particle STAR file of any RELION version; `progress` is called with the share that is read.
+    """Read a particle STAR file of any RELION version.
+
+    Parameters
+    ----------
+    path
+        STAR file.
+    progress
+        Called now and then with the share of the file that has been read, 0 to 1.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        No such file, no particles in it, or a table that cannot be read.
+        There is no such file, it has no particles, or a table in it cannot be read.
     """
     path = check_is_file(path)
     try:
@@ -165,12 +183,12 @@ def read_star(path: Path | str, progress: Share = ignored) -> StarTable:
 
 
 def as_table(block: Block) -> pd.DataFrame:
-    """Make a block a table; single values are a table of one row."""
+    """Return a block as a table; single values become a table of one row."""
     return pd.DataFrame([block]) if isinstance(block, dict) else block
 
 
 def _numbers(column: pd.Series, path: Path, row: str) -> NDArray[np.float64]:
-    """Read a column of text as finite numbers."""
+    """Return a column of text as finite numbers; raise an error that names the first value that is none."""
     values = column_floats(column)
     bad = ~np.isfinite(values)
     if bad.any():

@@ -1,6 +1,7 @@
-"""STAR text: blocks read and written row by row, so that a million particles take little more memory than their text.
+"""Text of STAR files, read and written in chunks of rows, so that the memory is little more than that of the text.
 
-Every value is kept as the text that was read, so that a file written again differs in nothing but what was set.
+Every value is kept as the text that was read, so that a file that is written again differs only in the values that were
+set.
 """
 
 from __future__ import annotations
@@ -18,25 +19,32 @@ import pyarrow as pa
 from napari_cryospin.io.files import atomic_write
 
 LINES_AT_A_TIME = 10_000
-"""Lines read or written at a time: few, so that other threads, a window's among them, do not wait long."""
+"""Number of lines that are read or written at a time.
+
+Chosen by hand, so small that other threads, for example that of a window, do not wait long.
+"""
 QUOTED = re.compile(r"\"(.*?)\"(?=\s|$)|'(.*?)'(?=\s|$)|(\S+)")
+"""A value in a row: in double quotes, in single quotes, or without spaces."""
 VERSION = "# version "
-"""Comment by which RELION tells the age of a file."""
+"""Start of the comment that states for which version of RELION a file was written."""
 
 Block = pd.DataFrame | dict[str, str]
-"""A table, or the single values of a block without a loop."""
+"""A block: a table, or label -> value of a block without a loop."""
 
 
 Share = Callable[[float], None]
-"""Called with the share of a file that is read or written, 0 to 1; what it raises breaks off."""
+"""Function that is called with the share of a file that has been read or written, 0 to 1.
+
+An error that it raises ends the reading or writing.
+"""
 
 
 def ignored(share: float) -> None:
-    """Do nothing with the share that is done."""
+    """Do nothing with the share."""
 
 
 class _Reader:
-    """Gathers the lines of one block."""
+    """Reader of one block, which collects its lines."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
@@ -48,7 +56,7 @@ class _Reader:
         self.count = 0
 
     def add(self, line: str) -> None:
-        """Take a line of the block that is neither empty nor a comment."""
+        """Add a line of the block, which must be neither empty nor a comment."""
         if line[0] == "_" and not self.lines and not self.parts:
             self._add_label(line)
         elif self.columns:
@@ -70,7 +78,7 @@ class _Reader:
             self.single[values[0][1:]] = values[1]
 
     def _flush(self) -> None:
-        """Turn the lines gathered so far into columns."""
+        """Convert the lines collected so far to columns."""
         rows = [split_values(line) for line in self.lines]
         width = len(self.columns)
         for number, row in enumerate(rows, start=self.count + 1):
@@ -83,7 +91,7 @@ class _Reader:
         self.lines.clear()
 
     def finish(self) -> Block | None:
-        """Return the block; None where it holds nothing."""
+        """Return the block; None if it has neither a loop nor values."""
         if not self.is_loop:
             return self.single or None
         if len(set(self.columns)) < len(self.columns):
@@ -98,30 +106,36 @@ class _Reader:
 
 
 def split_values(line: str) -> list[str]:
-    """Split a line into its values; one with spaces in it stands in single or double quotes."""
+    """Split a line into its values; a value with spaces stands in single or double quotes."""
     if '"' in line or "'" in line:
         return [match[match.lastindex or 0] for match in QUOTED.finditer(line)]
     return line.split()
 
 
 def read_blocks(path: Path, progress: Share = ignored) -> tuple[dict[str, Block], str | None]:
-    """Read all blocks by name, in the file's order, and RELION's version comment where there is one.
+    """Read all blocks of a STAR file, except for those that have neither a loop nor values.
 
     Parameters
     ----------
     path
         STAR file.
     progress
-        Called now and then with the share that is read, 0 to 1.
+        Called now and then with the share of the file that has been read, 0 to 1.
+
+    Returns
+    -------
+    tuple
+        Name -> block, in the order of the file, and the version in RELION's version comment (None: it has none).
 
     Raises
     ------
     ValueError
-        A row has too many values or too few, or something stands where no value may; names file, block and row.
+        A row has too many or too few values, a column occurs twice, or a line is neither label, value nor loop; the
+        message names file, block and, for a row, its number.
     """
     readers: list[_Reader] = []
     age, done, size = None, 0, path.stat().st_size
-    with path.open(encoding="utf-8-sig") as file:  # some editors on Windows put a mark in front
+    with path.open(encoding="utf-8-sig") as file:  # Some editors on Windows write a byte order mark first.
         for number, text in enumerate(file):
             done += len(text)
             if number % LINES_AT_A_TIME == 0:
@@ -148,13 +162,13 @@ def write_blocks(
     Parameters
     ----------
     path
-        File to write; what was there stays where anything fails.
+        File to write; an existing file stays as it was if anything fails.
     blocks
-        Tables and single values by name.
+        Name -> table or single values.
     age
-        RELION's version, for the comment that it looks for.
+        Version of RELION for the version comment, which RELION looks for. None: no comment is written.
     progress
-        Called now and then with the share that is written, 0 to 1.
+        Called now and then with the share of the rows that has been written, 0 to 1.
     """
     total, done = sum(len(block) for block in blocks.values()), 0
     with atomic_write(path) as part, part.open("w", encoding="utf-8") as file:
@@ -174,7 +188,7 @@ def write_blocks(
 
 
 def _write_rows(file: IO[str], table: pd.DataFrame) -> Iterator[int]:
-    """Write the rows of a table, and yield how many after each chunk."""
+    """Write the rows of a table in chunks, and yield the number of rows of each chunk once it is written."""
     for start in range(0, len(table), LINES_AT_A_TIME):
         rows = table.iloc[start : start + LINES_AT_A_TIME]
         columns = [_texts(rows.iloc[:, number]) for number in range(rows.shape[1])]
@@ -183,10 +197,10 @@ def _write_rows(file: IO[str], table: pd.DataFrame) -> Iterator[int]:
 
 
 def _texts(column: pd.Series) -> Sequence[str]:
-    """Write out each value of a column as it stands in the file."""
+    """Return the text of each value of a column as it stands in the file."""
     values: list[Any] = column.tolist()
     if column.dtype.kind == "f":
-        return ["%.6f" % value for value in values]  # noqa: UP031 (twice as fast as format)
+        return ["%.6f" % value for value in values]  # noqa: UP031 (This is twice as fast as format.)
     if column.dtype.kind in "iub":
         return list(map(str, map(int, values)))
     texts = list(map(str, values))
@@ -196,17 +210,17 @@ def _texts(column: pd.Series) -> Sequence[str]:
 
 
 def _quote(text: str) -> str:
-    """Quote a value where that is needed for it to stand in a row."""
+    """Return a value as it can stand in a row: in quotes if it needs them, else as it is."""
     if text and not re.search(r"\s", text) and text[0] not in "\"'#_" and not text.startswith("data_"):
         return text
     return f"'{text}'" if '"' in text else f'"{text}"'
 
 
 def column_floats(column: pd.Series) -> np.ndarray:
-    """Read `(n,)` float64 of a column of text or numbers; nan where a text is no number."""
+    """Return a column of text or numbers as `(n,)` float64; nan where a text is not a number."""
     if column.dtype.kind in "iuf":
         return column.to_numpy(dtype=np.float64)
     try:
         return np.asarray(pa.chunked_array(pa.array(column, pa.string())).cast(pa.float64()))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError):  # some text is no number: slowly, to find out which
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError):  # Some text is not a number; the slow way finds which.
         return np.asarray(pd.to_numeric(column.astype(object), errors="coerce"), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Giving up a computation whose answer is not wanted any more."""
+"""Cancelling of a computation whose answer is no longer needed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from concurrent.futures import CancelledError
 
 
 def raise_if_cancelled(cancelled: threading.Event | None) -> None:
-    """Raise `CancelledError` if the answer is not wanted any more."""
+    """Raise `CancelledError` if the answer is no longer needed, that is, if the event is set."""
     if cancelled is not None and cancelled.is_set():
         raise CancelledError

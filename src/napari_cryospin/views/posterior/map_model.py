@@ -1,4 +1,4 @@
-"""One map of a run, ready to be compared with images: its lattice, and its slices over the whole sphere."""
+"""A model of one of a run's maps for the comparison with images: its lattice, and its slices over the whole sphere."""
 
 from __future__ import annotations
 
@@ -17,23 +17,28 @@ from napari_cryospin.views.posterior.cancelling import raise_if_cancelled
 from napari_cryospin.views.posterior.direction_grid import COARSE_NSIDE, directions
 
 SPHERE_BAND, ZOOM_BAND, DETAIL_BAND = 18, 24, 32
-"""Shells compared at most: on the whole sphere, in the zoom, and for candidates."""
+"""Largest numbers of shells that are compared: on the whole sphere, in the zoom, and at the candidates.
+
+The first goes with the spacing of the coarse grid (see `REFINED_WITHIN` in `views/posterior/sphere.py`); the others are
+chosen by hand.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MapModel:
-    """A map as its slices.
+    """A map that can be sliced at any rotation.
 
     Attributes
     ----------
     lattice : Tensor
-        `(g, g, g)`, as far as `DETAIL_BAND` reads it, in units of the prepared images' transform.
+        `(g, g, g)` Hartley lattice out to the shells that are read (`DETAIL_BAND` at most), in units of the prepared
+        images' transform.
     padding : int
         Oversampling of the lattice.
     points : Tensor
-        `(p, 2)` half-plane points of the whole box.
+        `(p, 2)` half-plane points of the whole box, innermost first.
     band : int
-        Shells that the run looks at.
+        Shells that the run compares with the images.
     sphere : Templates
         Slices at the coarse directions of the whole sphere, in-plane angle 0.
     """
@@ -45,24 +50,39 @@ class MapModel:
     sphere: Templates
 
     def slices(self, rotations: Tensor, band: int) -> Templates:
-        """Slices at `(k, 3, 3)` rotations, as far as a band goes."""
+        """Slice the map at `(k, 3, 3)` rotations, up to a band (shells)."""
         return make_templates(self.lattice, rotations.to(self.lattice.device), band_of(self.points, band), self.padding)
 
 
 def band_of(points: Tensor, band: int) -> Tensor:
-    """`(p, 2)` points up to a band."""
+    """Return those of `(p, 2)` half-plane points that lie within a band (shells)."""
     return points[: fourier.band_size(points, band)]
 
 
 def make_model(
     record: EpochRecord, half: int, points: Tensor, box: int, padding: int, cancelled: threading.Event | None
 ) -> MapModel:
-    """Model of one of a record's maps.
+    """Make the model of one of a record's maps.
+
+    Parameters
+    ----------
+    record : EpochRecord
+        The run's record that holds the map.
+    half : int
+        Index of the map, from 0.
+    points : Tensor
+        `(p, 2)` half-plane points of the whole box, innermost first; the model is made on their device.
+    box : int
+        Box of the prepared images, px.
+    padding : int
+        Oversampling of the lattice.
+    cancelled : threading.Event, optional
+        Setting it makes the call raise `CancelledError` soon.
 
     Raises
     ------
     ValueError
-        The map's box is not the images'.
+        The map's box is not that of the images.
     CancelledError
         `cancelled` was set.
     """

@@ -1,4 +1,4 @@
-"""One particle's image, to be compared with slices of a map at all in-plane angles."""
+"""One particle's image, for the comparison with slices of a map at all in-plane angles."""
 
 from __future__ import annotations
 
@@ -14,40 +14,42 @@ from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.views.posterior.turned_image import soft_edge, turned_coefficients, turned_points
 
 KEPT_BEYOND_BAND = 8
-"""Shells beyond the band that an image keeps, so that between lattice points nothing wraps around."""
+"""Shells beyond the band that the cropped image keeps, so that no value read between lattice points has wrapped around;
+chosen by hand."""
 
 
 class ParticleImage:
-    """One particle's image, prepared as the run prepares it, and the noise that the run reckons with.
+    """One particle's image, prepared as the run prepares it, and the noise that the run assumes.
 
     Parameters
     ----------
     images : PreparedImages
-        Of all particles of the input.
+        Images of all particles of the input.
     particle : int
         Row of the input.
     record : EpochRecord
-        Which says how much noise there is, and whether shifts are looked for.
+        The run's record, with the noise variance, the pose, and whether shifts are looked for.
 
     Attributes
     ----------
     picture : Tensor
-        `(n, n)` masked, background of unit variance.
+        `(n, n)` masked image, whose background has unit variance.
     coefficients : Tensor
-        `(points,)` complex, as the run has them.
+        `(points,)` complex, as the run compares them.
     scale : float
-        Of the signal in the image, as the run has it.
+        Scale of the signal in the image, as the run has estimated it.
     noise_seen : float
-        Share of the noise that the mask leaves in a coefficient.
+        Share of the noise variance that is left in a coefficient after masking.
     pose_shift : Tensor
-        `(2,)` A: the shift of the run's pose.
+        `(2,)` Angstrom, shift of the pose that the run has found.
     """
 
     def __init__(self, images: PreparedImages, particle: int, record: EpochRecord) -> None:
         row = record.particles.position(particle)
         self.images, self.rows = images, torch.tensor([particle])
         self.points, self.box_size, self.extent = images.points.to(images.device), images.box_size, images.extent
-        # Read between lattice points, an image shows its zero frequency as well, which its coefficients leave out.
+        # Between lattice points, the transform also depends on the zero frequency, which the coefficients leave out.
+        # The picture is therefore kept in real space.
         self.picture = (images.normalised(self.rows)[0] * images.mask).to(images.device)
         self.coefficients = fourier.to_half_plane(self.picture, self.points) / self.box_size
         self.noise = torch.from_numpy(np.array(record.noise_of(row))).to(images.device)
@@ -59,18 +61,18 @@ class ParticleImage:
         self.pose_shift = torch.from_numpy(np.array(record.particles.shifts[row], dtype=np.float32))
 
     def weights(self, count: int) -> Tensor:
-        """`(p,)` inverse noise variance of the first points."""
+        """Return the inverse noise variance of the first `count` points, `(count,)`."""
         return 1 / self.noise[self.shell[:count]]
 
     def shifts_about(self, shift: Tensor, band: int) -> Tensor:
-        """`(t, 2)` A: shifts to try about one; none but 0 where the run looks for no shifts."""
+        """Return the shifts to try about a `(2,)` shift, `(t, 2)` Angstrom; only 0 if the run looks for no shifts."""
         if not self.moves:
             return torch.zeros(1, 2)
         step = self.extent / (4 * band)
         return shift + shift_grid(1.5 * step, step)
 
     def compare(self, templates: Templates, angles: Tensor, band: int, shifts: Tensor) -> Tensor:
-        """Log-likelihoods at all combinations of in-plane angles, shifts and slices.
+        """Compute the log-likelihoods at all combinations of in-plane angles, shifts and slices.
 
         Parameters
         ----------
@@ -79,14 +81,14 @@ class ParticleImage:
         angles : Tensor
             `(j,)` in-plane angles to add to those of the slices, radian.
         band : int
-            Shells of the slices; the last few count less.
+            Shells of the slices; the outermost ones have a smaller weight (`soft_edge`).
         shifts : Tensor
-            `(t, 2)` A.
+            `(t, 2)` Angstrom.
 
         Returns
         -------
         Tensor
-            `(j, t, k)`.
+            `(j, t, k)` nats, up to a constant of the image.
         """
         points, angles = templates.points, angles.to(templates.points.device)
         box = min(self.box_size, 2 * (band + KEPT_BEYOND_BAND))

@@ -1,4 +1,4 @@
-"""The pose posterior of one particle, with all that the run and the truth say of its pose."""
+"""The posterior of one particle's pose, with what the run and the truth say about that pose."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MODE_RADIUS = 6.0
-"""Degrees from the centre of the most probable cell within which a pose belongs to it: a cell is 7.3 degrees wide."""
+"""Largest distance of a direction in the mode from the centre of the most probable cell, degrees; chosen by hand. A
+cell is 7.3 degrees wide."""
 POSTERIOR_FILE_VERSION = 1
 """Version that is written into the files of posteriors."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PosteriorDetail:
-    """What takes longer to compute than the posterior itself.
+    """The part of a particle's posterior that takes longer to compute than the posterior over the sphere.
 
     Attributes
     ----------
     zoom : Zoom
         The posterior about its mode, on a finer grid.
     shown : tuple of ShownPose
-        The poses that are compared: heads, the posterior's best, the run's, the truth.
+        Poses whose projections are compared: of the heads, the posterior's best, the run's, the true one.
     comparison : ProjectionComparison
         The particle beside the map's projections at these poses, in the same order.
     truth : ndarray, optional
-        `(3, 3)` true rotation in the frame of the run's map; None: not known.
+        `(3, 3)` true rotation, in the frame of the run's map; None: not known.
     truth_note : str
         Why the truth is not known, where one was given.
     seconds : float
-        Time that it took.
+        Computing time.
     """
 
     zoom: Zoom
@@ -56,7 +57,7 @@ class PosteriorDetail:
 
     @property
     def best(self) -> NDArray[np.floating]:
-        """`(3, 3)` the posterior's best rotation."""
+        """Best rotation of the posterior, `(3, 3)`."""
         return next(one.rotation for one in self.shown if one.kind == "best")
 
 
@@ -75,21 +76,21 @@ class ParticlePosterior:
     rotation, shift : ndarray
         `(3, 3)`, and `(2,)` Angstrom: the run's pose.
     winner : int
-        The candidate that won: a head, from 0, or M, the posterior sample; -1: none yet.
+        Number of the candidate that won: a head, from 0, or M for the posterior sample; -1: none yet.
     sampled : bool
         Whether the posterior sample won.
     candidates, candidate_shifts : ndarray
-        `(m, 3, 3)`, and `(m, 2)` Angstrom: what the heads proposed; m = 0: not known.
+        `(m, 3, 3)`, and `(m, 2)` Angstrom: candidates of the heads; m = 0: not known.
     candidate_epoch : int
         Epoch in which the encoder proposed them; -1: they are not known.
     path : PosePath
-        Where the pose has been, epoch by epoch.
+        View direction of the particle at the end of each epoch.
     rows : ndarray
         `(n,)` rows of the input that the run uses.
     entropies : ndarray, optional
-        `(n,)` nats, of all particles at the end of the last epoch; None: not known.
+        `(n,)` nats, entropies of all particles at the end of the last epoch; None: not known.
     seconds : float
-        Time that it took.
+        Computing time.
     detail : PosteriorDetail, optional
         Zoom, projections at the candidates, and the truth; None: not computed yet.
     """
@@ -112,12 +113,12 @@ class ParticlePosterior:
 
     @property
     def epoch(self) -> int:
-        """Epochs that were finished."""
+        """Number of epochs that were finished."""
         return self.record.epoch
 
     @property
     def stage(self) -> Stage:
-        """auto-encoding or auto-decoding."""
+        """Stage of the run, auto-encoding or auto-decoding."""
         return self.record.stage
 
     @property
@@ -127,27 +128,30 @@ class ParticlePosterior:
 
     @property
     def entropy(self) -> float:
-        """Nats, of the view direction."""
+        """Entropy of the posterior over view directions, nats."""
         return self.directions.entropy
 
     @property
     def mode(self) -> NDArray[np.float64]:
-        """`(3,)` centre of the most probable cell."""
+        """Centre of the most probable cell, `(3,)`."""
         return np.asarray(healpix_cells(self.directions.nside).centres[self.directions.pixel])
 
     @property
     def mode_elsewhere(self) -> NDArray[np.float64] | None:
-        """The mode, where the best single pose lies outside of it: many poses can outweigh one. Else None."""
+        """The mode, `(3,)`, if the best single pose lies outside of it; else None.
+
+        The two can differ because many poses in one cell can outweigh a better pose in another.
+        """
         outside = self.mode @ self.directions.rotation[2] < np.cos(np.radians(MODE_RADIUS))
         return self.mode if outside else None
 
     @property
     def frozen(self) -> bool:
-        """Whether the candidates are the encoder's last ones: after the switch heads no longer move."""
+        """Whether the candidates are the last ones of the encoder, which does not change after the switch."""
         return self.stage == "auto-decoding" and len(self.candidates) > 0
 
     def shown_poses(self, zoom: Zoom, truth: NDArray[np.float64] | None) -> tuple[ShownPose, ...]:
-        """Choose the poses whose projections are shown: heads, the posterior's best, the run's, the truth."""
+        """Return the poses whose projections are shown: of the heads, the posterior's best, the run's, the true one."""
         heads = [
             ShownPose("head", rotation, shift, head, head == self.winner)
             for head, (rotation, shift) in enumerate(zip(self.candidates, self.candidate_shifts, strict=True))
@@ -157,32 +161,34 @@ class ParticlePosterior:
             best = (self.directions.rotation, self.directions.shift)
         others = [ShownPose("best", *best), ShownPose("pose", self.rotation, self.shift)]
         if truth is not None:
-            # Only the directions are compared with the truth: the shift is the run's.
+            # Only the rotation comes from the truth, so that the projection is shown at the run's shift.
             others.append(ShownPose("truth", truth, self.shift))
         return (*heads, *others)
 
     def save(self, path: Path | str) -> Path:
-        """Write the numbers to an .npz file: the same ones from the command line and the window.
+        """Write the posterior to an .npz file.
 
         Parameters
         ----------
         path
-            File to write; one of that name is replaced.
+            File to write; an existing file is replaced.
 
         Returns
         -------
         Path
-            The file.
+            The file that was written.
 
         Notes
         -----
-        Arrays: `particle`, `epoch`, `stage`; `log_posterior` (768,) of the cells of view directions, in HEALPix ring
-        order, whose exponentials sum to 1, and its `entropy`; `rotation`, `shift`, `winner` of the run; `candidates`,
-        `candidate_shifts` of the heads; `path_epochs`, `path_directions`, `path_after_switch`. Where the detail is
-        known also `zoom_log_posterior` (v, u), `zoom_degrees` of its columns and rows, `zoom_centre`, `zoom_axes`;
-        `best_rotation`; of the poses whose projections are shown, titles `shown`, `shown_rotations`, `shown_shifts`,
-        `angles` (rot, tilt, psi), `error`, `log_likelihood`, `probability`, `projections`; `particle_image`; and
-        `true_rotation` where it is known.
+        The command line and the window write the same arrays: `particle`, `epoch`, `stage`; `log_posterior` (768,) of
+        the cells of view directions, in HEALPix ring order, whose exponentials sum to 1, and its `entropy`; `rotation`,
+        `shift`, `winner` of the run; `candidates`, `candidate_shifts` of the heads; `path_epochs`, `path_directions`,
+        `path_after_switch`.
+
+        If the detail is known, also `zoom_log_posterior` (v, u), `zoom_degrees` of its columns and rows, `zoom_centre`,
+        `zoom_axes`; `best_rotation`; `true_rotation` if it is known; `particle_image`; and of the poses whose
+        projections are shown, their titles `shown`, and `shown_rotations`, `shown_shifts`, `angles` (rot, tilt, psi),
+        `error`, `log_likelihood`, `probability`, `projections`.
         """
         path = Path(path)
         with atomic_write(path) as part, part.open("wb") as file:
@@ -214,7 +220,7 @@ class ParticlePosterior:
         Returns
         -------
         matplotlib.figure.Figure
-            In a notebook it shows itself; `savefig` writes it.
+            A notebook displays it; `savefig` writes it to a file.
         """
         from napari_cryospin.views.figures import posterior_figure
 
@@ -226,7 +232,7 @@ class ParticlePosterior:
 
 
 def detail_numbers(detail: PosteriorDetail) -> dict[str, Any]:
-    """Collect what a posterior's file holds of the detail."""
+    """Collect the arrays that a posterior's file holds about the detail."""
     zoom, comparison = detail.zoom, detail.comparison
     numbers: dict[str, Any] = {
         "zoom_log_posterior": zoom.log_posterior,

@@ -1,7 +1,7 @@
-"""One particle under a run's map, for the eye: posterior of its view direction, zoom on a mode, candidates.
+"""One particle under a run's map, to be shown: posterior of its view direction, zoom on a mode, candidates.
 
-Nothing but a map, its noise and the particle's own image is needed: any particle of a run that goes on here or
-elsewhere, or that has ended, can be looked at.
+This needs nothing but a map, its noise and the particle's own image. It works for every particle of a run, whether the
+run goes on here or elsewhere, or has ended.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ from napari_cryospin.views.posterior.turned_image import soft_edge
 from napari_cryospin.views.sphere_pictures import CELLS_NSIDE
 
 ZOOM_IN_PLANE, ZOOM_STEP = 31, 0.75
-"""In-plane angles of the zoom, about the mode's, and their distance in degrees."""
+"""Number of in-plane angles of the zoom, centred on the mode's, and their spacing in degrees; chosen by hand."""
 
 
 class ParticleView:
-    """View of single particles of a run. It is thread safe, and stores what belongs to the newest record only.
+    """View of single particles of a run. It is thread-safe, and keeps the slices of the newest record only.
 
     Parameters
     ----------
     particles : Particles
         The run's input, all of it.
     settings : Settings
-        The run's.
+        Settings of the run.
     device : str
-        Where to compute. The CPU leaves the run its GPU.
+        Device to compute on. The default leaves the GPU to the run.
     """
 
     def __init__(self, particles: Particles, settings: Settings, *, device: str = "cpu") -> None:
@@ -67,17 +67,17 @@ class ParticleView:
 
     @classmethod
     def of_run(cls, folder: RunFolder, *, device: str = "cpu") -> ParticleView:
-        """View of a run that is known by its folder; its input is opened."""
+        """Make the view of the run in a folder, and open its input."""
         return cls(open_run_particles(folder), folder.settings, device=device)
 
     @torch.no_grad()
     def prepare(self, record: EpochRecord, half: int = 0, cancelled: threading.Event | None = None) -> MapModel:
-        """Slice one map of a record. The other methods call it themselves.
+        """Make the slices of one map of a record. The other methods call this one where they need it.
 
         Raises
         ------
         ValueError
-            The map is not of these particles.
+            The map's box is not that of these particles.
         CancelledError
             `cancelled` was set; nothing is kept.
         """
@@ -93,14 +93,14 @@ class ParticleView:
     def posterior(
         self, particle: int, record: EpochRecord, cancelled: threading.Event | None = None
     ) -> DirectionPosterior:
-        """Compute the posterior of the view direction; in-plane angles, and shifts about the run's, are summed over.
+        """Compute the posterior of the view direction, summed over in-plane angles and shifts about the run's.
 
         Parameters
         ----------
         particle : int
             Row of the input, from 0.
         record : EpochRecord
-            Maps and poses to look at it with: its own half's map, where halves are reconstructed.
+            Record with the maps and poses to use; of two half sets, the map of the particle's own half is used.
         cancelled : threading.Event, optional
             Setting it makes the call raise `CancelledError` soon.
 
@@ -132,14 +132,14 @@ class ParticleView:
         direction: ArrayLike | None = None,
         cancelled: threading.Event | None = None,
     ) -> Zoom:
-        """Compute a gnomonic view of the posterior, on a local grid; in-plane angles near the mode's are summed over.
+        """Compute the posterior on a local, gnomonic grid of directions, summed over in-plane angles near the mode's.
 
         Parameters
         ----------
         particle, record, cancelled
             As in `posterior`.
         direction : array_like, optional
-            `(3,)` view direction to look at. Default: that of the posterior's best pose.
+            `(3,)` view direction at the centre. Default: that of the posterior's best pose.
         """
         found = self.posterior(particle, record, cancelled)
         model, image = self._model_and_image(particle, record, cancelled)
@@ -179,14 +179,14 @@ class ParticleView:
         shifts: ArrayLike,
         cancelled: threading.Event | None = None,
     ) -> ProjectionComparison:
-        """Put the particle beside the map's projections at some poses, and tell how well each explains it.
+        """Compare the particle's image with the map's projections at some poses.
 
         Parameters
         ----------
         particle, record, cancelled
             As in `posterior`.
         rotations, shifts : array_like
-            `(k, 3, 3)`, and `(k, 2)` Angstrom; shifts count only where the run looks for them.
+            `(k, 3, 3)`, and `(k, 2)` Angstrom; shifts are used only if the run looks for shifts.
         """
         posterior = self.posterior(particle, record, cancelled)
         model, image = self._model_and_image(particle, record, cancelled)
@@ -217,13 +217,13 @@ class ParticleView:
     def _model_and_image(
         self, particle: int, record: EpochRecord, cancelled: threading.Event | None
     ) -> tuple[MapModel, ParticleImage]:
-        """Give the model of the map, and the image."""
+        """Return the model of the map, and the particle's image."""
         model = self.prepare(record, record.map_of(record.particles.position(particle)), cancelled)
         raise_if_cancelled(cancelled)
         return model, ParticleImage(self.images, particle, record)
 
     def _best_at(self, image: ParticleImage, model: MapModel, direction: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the best in-plane angle and shift at a `(3,)` view direction: rotation `(3, 3)` and shift `(2,)`."""
+        """Return the best rotation `(3, 3)` and shift `(2,)` among those with a `(3,)` view direction."""
         x, y, z = direction / direction.norm()
         rotation = rotation_from_angles(torch.atan2(y, x), torch.acos(z), torch.zeros_like(z)).float()[None]
         band, angles = min(model.band, SPHERE_BAND), in_plane_angles()

@@ -1,4 +1,4 @@
-"""Posteriors of a run's particles, one after another: for the window, the command line and Python alike."""
+"""Posteriors of a run's particles, for the window, the command line and Python alike."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     from napari_cryospin.views.posterior.particle_view import ParticleView
 
 TRUTH_UNKNOWN = "Truth: unknown, too few poses agree with it yet."
-"""Said of a posterior where a truth was given."""
+"""Note of a posterior where a truth was given, but cannot be used yet."""
 ROTATION_TOLERANCE = 0.05
-"""By how much the determinant of a candidate, which is kept in half precision, may differ from 1."""
+"""Largest difference of a candidate's determinant from 1; candidates are kept in half precision. Chosen by hand."""
 
 
 @dataclass(eq=False)
 class RunPosteriors:
-    """Answers for one run. Its methods load torch on first use: a window calls them in a worker's thread.
+    """Source of the posteriors of one run's particles.
+
+    Its methods load torch on first use, so that a window has to call them in a worker's thread.
 
     Parameters
     ----------
@@ -54,14 +56,14 @@ class RunPosteriors:
         self._book = PathBook(self.folder)
 
     def of(self, particle: int, moment: Moment, cancelled: threading.Event | None = None) -> ParticlePosterior:
-        """Compute the posterior of a particle under the map of a moment, without its detail.
+        """Compute the posterior of a particle under the map of one moment, without its detail.
 
         Parameters
         ----------
         particle
             Row of the input, from 0.
         moment
-            Under which map.
+            Moment of the run whose map is used.
         cancelled
             Setting it makes the call raise `CancelledError` soon.
 
@@ -100,7 +102,7 @@ class RunPosteriors:
     def with_detail(self, posterior: ParticlePosterior, cancelled: threading.Event | None = None) -> ParticlePosterior:
         """Add the zoom on the best mode, the projections at all candidates, and the truth where it can be known.
 
-        A truth that cannot be read is said in `detail.truth_note`.
+        If the truth cannot be read, `detail.truth_note` says why.
         """
         began = time.perf_counter()
         particle, record = posterior.particle, posterior.record
@@ -121,7 +123,7 @@ class RunPosteriors:
         return dataclasses.replace(posterior, detail=detail)
 
     def true_rotations(self, record: EpochRecord) -> NDArray[np.float64] | None:
-        """Give the `(n, 3, 3)` true rotations in the frame of a record's poses; None: not known, or too few agree.
+        """Return the true rotations in the frame of a record's poses, `(n, 3, 3)`; None: not known, or too few agree.
 
         Raises
         ------
@@ -135,7 +137,7 @@ class RunPosteriors:
         return self._true[1]
 
     def path(self, particle: int) -> PosePath:
-        """Give the view direction of a particle at the end of each epoch that has a history."""
+        """Return the view direction of a particle at the end of each epoch that has a history."""
         epochs = self.folder.history_paths()
         if not epochs:
             return PosePath()
@@ -143,7 +145,7 @@ class RunPosteriors:
 
     @property
     def view(self) -> ParticleView:
-        """What compares the images with the maps; the run's input is opened once."""
+        """View that compares the images with the maps; it is made, and the run's input opened, on first use."""
         if self._view is None:
             from napari_cryospin.views.posterior.particle_view import ParticleView
 
@@ -160,7 +162,7 @@ class RunPosteriors:
         return record
 
     def _newest_history(self, epoch: int) -> EpochRecord | None:
-        """Record of the newest epoch in the history that is not later than an epoch; the last one is kept."""
+        """Return the record of the newest epoch in the history up to a given one. The last record is kept in memory."""
         known = [number for number in self.folder.history_paths() if number <= epoch]
         if not known:
             return None
@@ -169,7 +171,7 @@ class RunPosteriors:
         return self._history[1]
 
     def _last_encoding(self, history: EpochRecord) -> int:
-        """Epoch in which the candidates of a record were proposed: the last one before the switch."""
+        """Return the epoch in which a record's candidates were proposed: its own, or the last one before the switch."""
         if history.stage == "auto-encoding":
             return history.epoch
         path = self._book.of(0)
@@ -193,14 +195,14 @@ class RunPosteriors:
 
 
 def candidates_of(history: EpochRecord | None, record: EpochRecord, position: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Give what the heads proposed for a particle, as far as it is known.
+    """Return the candidates that the heads proposed for a particle, as far as they are known.
 
     Parameters
     ----------
     history
-        Record of an epoch that may hold candidates; of the same particles in the same order, or it counts for nothing.
+        Record of an epoch that may hold candidates; it is used only if it has the same particles in the same order.
     record, position
-        The run at the moment that is looked at, and the particle's position in it.
+        The run's record at the moment in question, and the particle's position in it.
 
     Returns
     -------
@@ -222,7 +224,7 @@ def candidates_of(history: EpochRecord | None, record: EpochRecord, position: in
 
 
 def heads_of(record: EpochRecord) -> int | None:
-    """Tell how many heads the run has; None: the record does not know it."""
+    """Return the number of the run's heads; None: the record does not hold it."""
     if isinstance(record, Snapshot):
         return len(record.head_share) - 1
     candidates = record.particles.candidates

@@ -17,11 +17,11 @@ class ShownPose:
     kind : str
         "head", "best", "pose" or "truth".
     rotation, shift : ndarray
-        `(3, 3)`, and `(2,)` Angstrom.
+        `(3, 3)`, and `(2,)` Angstrom, of the pose.
     head : int
-        From 0, of a head.
+        Number of the head, from 0; -1: not a head's pose.
     winner : bool
-        Whether the run took this one.
+        Whether this candidate won in the run.
     """
 
     kind: str
@@ -32,6 +32,6 @@ class ShownPose:
 
     @property
     def title(self) -> str:
-        """What the pose is, in a word or two."""
+        """Name of the pose in a word or two."""
         names = {"best": "best on grid", "pose": "run's pose", "truth": "truth"}
         return names.get(self.kind) or (f"{self.head + 1}  winner" if self.winner else f"{self.head + 1}")

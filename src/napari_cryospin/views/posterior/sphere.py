@@ -1,4 +1,4 @@
-"""Posterior over the cells of the sphere of view directions: on a grid, and on a finer one where the posterior is."""
+"""The posterior over the cells of the sphere of view directions: on a coarse grid, then on a fine one at its modes."""
 
 from __future__ import annotations
 
@@ -13,35 +13,46 @@ from napari_cryospin.views.posterior.turned_image import in_plane
 from napari_cryospin.views.sphere_pictures import CELLS_NSIDE
 
 IN_PLANE_ANGLES, FINE_PER_ANGLE = 72, 4
-"""In-plane angles of the coarse grid, and into how many each is divided on the fine one."""
+"""Number of in-plane angles of the coarse grid, and number of parts into which the fine grid divides each of them."""
 REFINED_WITHIN, MOST_REFINED = 60.0, 64
-"""Coarse directions that are refined: those within so many nats of the best, and at most so many.
+"""A coarse direction is refined if its value lies within the first number, nats, of the best; the second is the largest
+number of directions that are refined.
 
-A particle fills some 0.4 of the box: at 18 shells its likelihood swings no faster than in 9 degrees. The coarse grid,
-of 3.7 and 5 degrees, misses no mode then. But where there is little noise it misses the tops, each by some ten nats.
+A particle fills about 0.4 of the box. At 18 shells its likelihood therefore varies over no less than 9 degrees, and the
+coarse grid, with directions 3.7 and in-plane angles 5 degrees apart, misses no mode. Where there is little noise it
+misses the tops of the modes, by about ten nats each. The two numbers themselves are chosen by hand.
 """
 
 
 def in_plane_angles() -> Tensor:
-    """`(j,)` radian, of the coarse grid."""
+    """Return the in-plane angles of the coarse grid, `(j,)` radian."""
     return torch.arange(IN_PLANE_ANGLES) * (2 * torch.pi / IN_PLANE_ANGLES)
 
 
 def best_pose(values: Tensor, angles: Tensor, shifts: Tensor, rotations: Tensor) -> tuple[Tensor, Tensor]:
-    """Rotation `(3, 3)` and shift `(2,)` of the largest of `(j, t, k)` values."""
+    """Return the rotation `(3, 3)` and the shift `(2,)` at the largest of `(j, t, k)` values."""
     j, t, k = np.unravel_index(int(values.argmax()), values.shape)
     return in_plane(angles)[j] @ rotations[k], shifts[t]
 
 
 def sphere_posterior(image: ParticleImage, model: MapModel, band: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Posterior of the view direction, in-plane angles and shifts summed over.
+    """Compute the posterior over view directions, summed over in-plane angles and shifts.
+
+    Parameters
+    ----------
+    image : ParticleImage
+        The particle.
+    model : MapModel
+        The map.
+    band : int
+        Shells that are compared.
 
     Returns
     -------
     log_posterior : Tensor
-        `(pixels,)` of the cells that are shown, ring order.
+        `(pixels,)` of the cells that are shown, in ring order; exp sums to 1.
     rotation, shift : Tensor
-        `(3, 3)` and `(2,)` A: the best pose of the fine grid.
+        `(3, 3)`, and `(2,)` Angstrom: the best pose of the fine grid.
     """
     angles = in_plane_angles()
     # The coarse pass uses the stored shift only; the fine pass below tries the shifts around it.

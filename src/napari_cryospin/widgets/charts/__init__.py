@@ -1,1 +1,1 @@
-"""Panels of curves and bars: convergence, heads, orientations."""
+"""The panels of curves and bars: convergence, heads, orientations."""

@@ -1,4 +1,4 @@
-"""How far the run has come: loss, resolution, pose changes, entropy, FSC, with a line at the switch."""
+"""Panel with a run's curves of loss, resolution, pose changes, entropy and FSC, and a line at the switch."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ NO_HALVES = "only with half sets: see the settings of a run"
 
 
 class ConvergencePanel(Panel):
-    """How far the run has come.
+    """Panel that shows the convergence of a run.
 
     Parameters
     ----------
     napari_viewer
-        Given by napari.
+        The viewer, which napari passes.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -63,7 +63,7 @@ class ConvergencePanel(Panel):
         self.entropy = CurvePlot("Entropy (nats)", from_zero=True)
         self.fsc = CurvePlot(FSC, resolution=("bottom",), legend=(1, -1))
         self.fsc.getAxis("left").setTicks([[(one, f"{one:g}") for one in (0, GOLD, HALF, 1)]])
-        self._explain()
+        self._set_tooltips()
         self.plots = (self.loss, self.resolution, self.pose_change, self.entropy, self.fsc)
         names = ("Loss", "Resolution", "Pose change", "Entropy", "FSC")
         self.multiples = Multiples(self.plots, names, widths=(4, 4, 4, 4, 5))
@@ -71,7 +71,8 @@ class ConvergencePanel(Panel):
         self.along.addItems([*ALONG])
         self.along.setToolTip("What the curves are drawn over")
         self.caption = QLabel()
-        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # never widens the panel
+        # A long text must not widen the panel.
+        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row = QHBoxLayout()
         row.addWidget(QLabel("Over"))
         row.addWidget(self.along)
@@ -82,13 +83,13 @@ class ConvergencePanel(Panel):
         self.content.addWidget(self.multiples, 1)
         self.redraw = Redraw(self, self.draw)
         self.results = HalfMapFsc()
-        self._read_of: tuple[Path, str] | None = None  # run and its state when the results were read
+        self._read_of: tuple[Path, str] | None = None  # folder and state of the run when the results were read
         self._worker = Worker("cryospin-fsc", self)
         self._connect()
-        self._paint()
-        self._tell()
+        self._apply_theme()
+        self._on_news()
 
-    def _explain(self) -> None:
+    def _set_tooltips(self) -> None:
         self.loss.setToolTip("Error of the images in units of that of noise alone: near 1 where all else is explained.")
         self.resolution.setToolTip(
             "FSC 0.143: of half sets where they run (gold standard), else between two folds of the particles that "
@@ -102,27 +103,27 @@ class ConvergencePanel(Panel):
 
     def _connect(self) -> None:
         session = self.session
-        self.along.currentIndexChanged.connect(self._ask)
-        self.multiples.arranged.connect(self._ask)
+        self.along.currentIndexChanged.connect(self._request_drawing)
+        self.multiples.arranged.connect(self._request_drawing)
         for plot in self.plots:
-            plot.whole_wanted.connect(self._ask)
-        session.theme_changed.connect(self._paint)
-        session.metrics_arrived.connect(self._tell)
-        session.events_arrived.connect(self._tell)
-        session.status_changed.connect(self._tell)
-        session.epoch_shown.connect(self._ask)
-        session.run_changed.connect(self._forget)
+            plot.whole_wanted.connect(self._request_drawing)
+        session.theme_changed.connect(self._apply_theme)
+        session.metrics_arrived.connect(self._on_news)
+        session.events_arrived.connect(self._on_news)
+        session.status_changed.connect(self._on_news)
+        session.epoch_shown.connect(self._request_drawing)
+        session.run_changed.connect(self._run_changed)
         session.closing.connect(self._worker.end)
 
-    def _ask(self, _: Any = None) -> None:
+    def _request_drawing(self, _: Any = None) -> None:
         self.redraw.request()
 
-    def _forget(self) -> None:
+    def _run_changed(self) -> None:
         self.results, self._read_of = HalfMapFsc(), None
-        self._tell()
+        self._on_news()
 
-    def _tell(self, _: Any = None) -> None:
-        """Something is new: draw it soon, and read the results of a run that has ended."""
+    def _on_news(self, _: Any = None) -> None:
+        """Request a drawing because of news, and read the results of a run that has ended."""
         if self.session.folder is None or not self.session.metrics:
             self.show_empty()
             return
@@ -147,16 +148,16 @@ class ConvergencePanel(Panel):
     def _reading_failed(self, error: Exception) -> None:
         show_warning(f"The FSC of the results cannot be read: {error}")
 
-    def _paint(self) -> None:
+    def _apply_theme(self) -> None:
         theme = theme_of(self.viewer)
         for plot in self.plots:
             plot.set_theme(theme)
-        self._ask()
+        self._request_drawing()
 
     # Drawing
 
     def draw(self) -> None:
-        """Draw the plots that are seen."""
+        """Draw the plots that are visible."""
         session, (along, x_name) = self.session, ALONG[self.along.currentText()]
         clock = Clock(session.metrics, session.status)
         marks = [Mark(place, "switch") for place in clock.switches(session.events, along)]
@@ -175,7 +176,7 @@ class ConvergencePanel(Panel):
         self.caption.setToolTip(more)
 
     def _histories(self, along: Along, clock: Clock) -> Iterator[tuple[CurvePlot, list[Curve], str]]:
-        """Return the visible plots, but for the FSC, with their curves and the text that stands for missing ones."""
+        """Return the visible plots other than the FSC, with their curves and the text to show if there are none."""
         later = "after the first epoch" if newest(self.session.metrics, "epoch_ended") is None else ""
         for plot, name, header, note in (
             (self.loss, "loss", "loss (1: noise)", "soon"),
@@ -189,7 +190,7 @@ class ConvergencePanel(Panel):
             yield self.resolution, self._resolutions(along, clock), later or "not known to this method"
 
     def _resolutions(self, along: Along, clock: Clock) -> list[Curve]:
-        """Drawn as spatial frequencies: better is higher."""
+        """Return the curves of resolution as spatial frequencies, so that a better resolution is higher."""
         curves, snapshot = [], self.session.snapshot
         x, y = series(self.session.metrics, "resolution", along, clock)
         if len(x):
@@ -216,7 +217,7 @@ class ConvergencePanel(Panel):
         self.fsc.set_range(x=(0, float(frequency[-1])), y=(-0.1, 1.05))
 
     def _fsc(self) -> HalfMapFsc:
-        """FSC of the results, or of an epoch."""
+        """Return the FSC of the results, or that of the shown or newest epoch."""
         shown = self.session.shown_epoch
         return self.results if shown is None and self.results.curves else epoch_fsc(self.session.metrics, shown)
 
@@ -225,7 +226,7 @@ class ConvergencePanel(Panel):
         return snapshot is not None and len(snapshot.half_maps) == 2
 
     def _caption(self) -> tuple[str, str]:
-        """Describe the newest figures in words, with the notes that belong to them."""
+        """Return the caption with the newest figures, and its tooltip with the notes that belong to them."""
         shown, notes = self.session.shown_epoch, list(self.results.notes)
         resolution = newest(self.session.metrics, "resolution", shown)
         kind = "half sets, gold standard" if self._has_halves() else "two folds, a guide only"
@@ -241,7 +242,10 @@ class ConvergencePanel(Panel):
 
 
 def bulk_of(curves: list[Curve]) -> tuple[float, float] | None:
-    """From 0 to the largest value, but for the few of the first steps that would make all others look flat."""
+    """Return the range of a plot's y axis, from 0 to the largest value; None: there are no curves.
+
+    Values of the first steps that are far above the others are cut off, because they would make the others look flat.
+    """
     if not curves:
         return None
     values = curves[0].y

@@ -1,4 +1,4 @@
-"""Which half set is looked at, where two are reconstructed: each has a frame, and an encoder, of its own."""
+"""Choice between two half sets, which have a frame and an encoder each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QComboBox
 
 
 class HalfChoice(QComboBox):
-    """Half 1 or half 2; not to be seen where there are none."""
+    """Box with half 1 and half 2, which is hidden if there are no half sets."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -18,16 +18,30 @@ class HalfChoice(QComboBox):
         self._offered = False
 
     def offer(self, half_sets: NDArray) -> None:
-        """Be seen where `(n,)` 1 / 2 or 0 tells of half sets."""
+        """Show the box if there are half sets; hide it otherwise.
+
+        Parameters
+        ----------
+        half_sets
+            `(n,)` half set of each particle, 1 or 2; 0: there are none.
+        """
         self._offered = bool(np.any(half_sets))
         self.setVisible(self._offered)
 
     @property
     def half(self) -> int:
-        """1 or 2; 0 where there are no half sets."""
+        """Chosen half set, 1 or 2; 0: there are none."""
         return self.currentIndex() + 1 if self._offered else 0
 
     def show_half_of(self, place: int, half_sets: NDArray) -> None:
-        """Go to the half that a particle belongs to."""
+        """Choose the half set of a particle.
+
+        Parameters
+        ----------
+        place
+            Position of the particle in `half_sets`.
+        half_sets
+            `(n,)` half set of each particle.
+        """
         if self._offered:
             self.setCurrentIndex(int(half_sets[place]) - 1)

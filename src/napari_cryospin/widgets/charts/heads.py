@@ -1,4 +1,4 @@
-"""What each head of the encoder wins: how many particles, and where on the sphere; and how far it is off."""
+"""Panel with the share of particles that each head of the encoder wins, also over the sphere, and the heads' errors."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from napari_cryospin.widgets.sphere.sphere_map import SphereMaps
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-WON, OVER, BOTH = "Particles won (%)", "Over the epochs (%)", "Both halves (%)"  # longer ones would widen the plots
+WON, OVER, BOTH = "Particles won (%)", "Over the epochs (%)", "Both halves (%)"  # Longer titles would widen the plots.
 WINS, ERRORS = "Where each head wins (% of the particles seen from there)", "Mean rotation error of each head (°)"
 AFTER_SWITCH, IN_FULL = "as at the switch", "After the switch the heads stay as the encoder left them."
-WORST = 90.0  # degrees: end of the colour scale of errors
+WORST = 90.0  # degrees, end of the colour scale of errors
 
 
 class HeadsPanel(Panel):
-    """What each head of the encoder wins.
+    """Panel that shows what each head of the encoder wins.
 
     Parameters
     ----------
     napari_viewer
-        Given by napari.
+        The viewer, which napari passes.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -55,7 +55,8 @@ class HeadsPanel(Panel):
         self.kind.setToolTip("What the spheres show. Errors need particles whose true poses are known.")
         self.half = HalfChoice()
         self.caption = QLabel()
-        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # never widens the panel
+        # A long text must not widen the panel.
+        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row = QHBoxLayout()
         row.addWidget(QLabel("Spheres"))
         row.addWidget(self.kind)
@@ -70,37 +71,37 @@ class HeadsPanel(Panel):
         self.redraw = Redraw(self, self.draw, every=1000)
         self._worker = Worker("cryospin-heads", self)
         self._connect()
-        self._paint()
-        self._tell()
+        self._apply_theme()
+        self._request_drawing()
 
     def _connect(self) -> None:
         session = self.session
-        self.kind.currentIndexChanged.connect(self._tell)
-        self.half.currentIndexChanged.connect(self._tell)
-        self.multiples.arranged.connect(self._tell)
-        session.theme_changed.connect(self._paint)
+        self.kind.currentIndexChanged.connect(self._request_drawing)
+        self.half.currentIndexChanged.connect(self._request_drawing)
+        self.multiples.arranged.connect(self._request_drawing)
+        session.theme_changed.connect(self._apply_theme)
         for signal in (session.snapshot_arrived, session.metrics_arrived, session.epochs_changed, session.epoch_shown):
-            signal.connect(self._hear)
-        session.particles_changed.connect(self._tell)
-        session.run_changed.connect(self._forget)
+            signal.connect(self._on_news)
+        session.particles_changed.connect(self._request_drawing)
+        session.run_changed.connect(self._run_changed)
         session.closing.connect(self._worker.end)
 
-    def _paint(self) -> None:
+    def _apply_theme(self) -> None:
         theme = theme_of(self.viewer)
         for plot in self.plots:
             plot.set_theme(theme)
 
-    def _forget(self) -> None:
+    def _run_changed(self) -> None:
         self.maps, self._asked = None, None
-        self._tell()
+        self._request_drawing()
 
-    def _tell(self, _: Any = None) -> None:
-        """Something else is wanted: draw it soon."""
+    def _request_drawing(self, _: Any = None) -> None:
+        """Request a drawing after a choice of the user."""
         if self._has_content():
             self.redraw.request()
 
-    def _hear(self, _: Any = None) -> None:
-        """Something is new."""
+    def _on_news(self, _: Any = None) -> None:
+        """Request a drawing because of news; those of a run that goes on are drawn less often."""
         if self._has_content():
             if self.session.live and self.session.shown_epoch is None:
                 self.redraw.request_for_news()
@@ -117,7 +118,10 @@ class HeadsPanel(Panel):
     # What is known
 
     def _share(self) -> NDArray[np.float64] | None:
-        """`(M + 1,)` %: of each head, and of the posterior sample; of the shown epoch or the newest snapshot."""
+        """Return the per cent that each head and the posterior sample won, `(M + 1,)`; None: not known.
+
+        They are those of the shown epoch, or of the newest snapshot.
+        """
         session, metrics = self.session, self.session.metrics
         if session.shown_epoch is None and session.snapshot is not None:
             return 100 * np.asarray(session.snapshot.head_share, dtype=np.float64)
@@ -126,7 +130,7 @@ class HeadsPanel(Panel):
         return None if not names or None in found else 100 * np.array(found, dtype=np.float64)
 
     def _shown_share(self) -> NDArray[np.float64] | None:
-        """As `_share`, of the half that is looked at as soon as its epoch is read: each half has heads of its own."""
+        """Return the shares of the chosen half set as soon as its epoch is read; before, those of `_share`."""
         maps, half = self.maps, self.half.half
         return maps.share if half and maps is not None and maps.half == half else self._share()
 
@@ -148,7 +152,7 @@ class HeadsPanel(Panel):
     # Drawing
 
     def draw(self) -> None:
-        """Draw the plots that are seen."""
+        """Draw the plots that are visible."""
         if self._share() is None:
             return
         if self.session.snapshot is not None:
@@ -168,7 +172,7 @@ class HeadsPanel(Panel):
     def _draw_bars(self) -> None:
         share = self._shown_share()
         assert share is not None
-        heads, sampled = len(share) - 1, share[-1] > 0  # a bar of its own where the method draws samples
+        heads, sampled = len(share) - 1, share[-1] > 0  # Samples have a bar if the method draws any.
         names = [str(head + 1) for head in range(heads)] + (["sample"] if sampled else [])
         colours = [head_colour(head) for head in range(heads)] + [SAMPLE_COLOUR]
         self.bars.set_bars(names, share[: len(names)], colours[: len(names)], apart=int(sampled))
@@ -194,7 +198,7 @@ class HeadsPanel(Panel):
         self.over.set_marks(marks)
 
     def _ask_maps(self) -> None:
-        """Have the maps of the shown epoch made, unless they are or will be."""
+        """Request the maps of the shown epoch, unless they were requested before."""
         session = self.session
         if session.folder is None or not session.epochs:
             return
@@ -206,11 +210,11 @@ class HeadsPanel(Panel):
             self._asked = wanted
             self._worker.ask(
                 lambda: (view.folder.path, view.heads(epoch, errors=errors, half=half)),
-                then=self._take,
+                then=self._take_maps,
                 failed=self._reading_failed,
             )
 
-    def _take(self, answer: tuple[Path, HeadMaps]) -> None:
+    def _take_maps(self, answer: tuple[Path, HeadMaps]) -> None:
         path, maps = answer
         if self.session.folder is not None and self.session.folder.path == path:
             self.maps = maps
@@ -238,6 +242,6 @@ class HeadsPanel(Panel):
 
 
 def retitle(plot: Plot, title: str) -> None:
-    """Give a plot a title, where it has another one: that costs a layout."""
+    """Set the title of a plot if it has another one, because each change costs a layout."""
     if plot.title != title:
         plot.set_title(title)

@@ -1,4 +1,4 @@
-"""From where the particles are seen: how many in each direction; click a direction to look along it."""
+"""Panel with the number of particles seen from each direction; a click turns the map to a direction."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from napari_cryospin.widgets.sphere.sphere_map import SphereMaps
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-EVERY, NEWS_EVERY = 1000, 5000  # ms between two countings: when something is asked for, and of a run that goes on
+EVERY, NEWS_EVERY = 1000, 5000  # ms between two countings: after a choice of the user, and after news of a run
 NAME = "Particles seen from each direction"
 
 
 class OrientationsPanel(Panel):
-    """From where the particles are seen.
+    """Panel that shows from which directions the particles are seen.
 
     Parameters
     ----------
     napari_viewer
-        Given by napari.
+        The viewer, which napari passes.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -48,7 +48,8 @@ class OrientationsPanel(Panel):
             "Efficiency: 1 where directions are even; 0.5: half the particles, spread evenly, would do as well. "
             "Fourier space: share of the points on a shell that some particle's slice passes."
         )
-        self.figures.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # never widens the panel
+        # A long text must not widen the panel.
+        self.figures.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.figures.setAlignment(Qt.AlignmentFlag.AlignVCenter)
         row = QHBoxLayout()
         row.addWidget(self.log)
@@ -63,35 +64,35 @@ class OrientationsPanel(Panel):
         self.redraw = Redraw(self, self.draw, every=EVERY, news_every=NEWS_EVERY)
         self._worker = Worker("cryospin-orientations", self)
         self._connect()
-        self._paint()
-        self._tell()
+        self._apply_theme()
+        self._request_drawing()
 
     def _connect(self) -> None:
         session = self.session
         self.log.toggled.connect(self._show)
-        self.half.currentIndexChanged.connect(self._tell)
-        session.theme_changed.connect(self._paint)
-        session.snapshot_arrived.connect(self._hear)
-        session.epoch_shown.connect(self._tell)
-        session.epochs_changed.connect(self._hear)
-        session.particle_chosen.connect(self._follow)
-        session.run_changed.connect(self._forget)
+        self.half.currentIndexChanged.connect(self._request_drawing)
+        session.theme_changed.connect(self._apply_theme)
+        session.snapshot_arrived.connect(self._on_news)
+        session.epoch_shown.connect(self._request_drawing)
+        session.epochs_changed.connect(self._on_news)
+        session.particle_chosen.connect(self._particle_chosen)
+        session.run_changed.connect(self._run_changed)
         session.closing.connect(self._worker.end)
 
-    def _paint(self) -> None:
+    def _apply_theme(self) -> None:
         self.sphere.set_theme(theme_of(self.viewer))
 
-    def _forget(self) -> None:
+    def _run_changed(self) -> None:
         self.found, self._asked = None, None
-        self._tell()
+        self._request_drawing()
 
-    def _tell(self, _: Any = None) -> None:
-        """Something else is wanted: count and draw it soon."""
+    def _request_drawing(self, _: Any = None) -> None:
+        """Request a drawing after a choice of the user."""
         if self._has_content():
             self.redraw.request()
 
-    def _hear(self, _: Any = None) -> None:
-        """Something is new."""
+    def _on_news(self, _: Any = None) -> None:
+        """Request a drawing because of news; those of a run that goes on are drawn less often."""
         if self._has_content():
             if self.session.live:
                 self.redraw.request_for_news()
@@ -106,7 +107,7 @@ class OrientationsPanel(Panel):
         return True
 
     def draw(self) -> None:
-        """Have the directions counted that are to be seen, unless they are."""
+        """Request the directions of the chosen moment and half set, unless that was done before."""
         session, snapshot = self.session, self.session.snapshot
         if snapshot is None or session.folder is None:
             return
@@ -119,11 +120,11 @@ class OrientationsPanel(Panel):
             self._asked = wanted
             self._worker.ask(
                 lambda: (wanted, orientations_at(folder, moment, half, resolution)),
-                then=self._take,
+                then=self._take_orientations,
                 failed=self._reading_failed,
             )
 
-    def _take(self, answer: tuple[object, Orientations]) -> None:
+    def _take_orientations(self, answer: tuple[object, Orientations]) -> None:
         wanted, found = answer
         if wanted == self._asked:
             self.found = found
@@ -139,24 +140,24 @@ class OrientationsPanel(Panel):
             return
         self.sphere.set_maps([""], found.counts[None], log=self.log.isChecked())
         self.figures.setText(words_of(found))
-        self._mark()
+        self._mark_particle()
 
-    def _mark(self, _: Any = None) -> None:
-        """Ring the direction of the chosen particle."""
+    def _mark_particle(self, _: Any = None) -> None:
+        """Mark the direction of the chosen particle with a ring."""
         found = self.found
         row = np.flatnonzero(np.zeros(0) if found is None else found.rows == self.session.particle)
         self.sphere.set_marker(found.directions[row[0]] if found is not None and len(row) else None)
 
-    def _follow(self, particle: int) -> None:
-        """Go to the half that the chosen particle belongs to, and ring it."""
+    def _particle_chosen(self, particle: int) -> None:
+        """Choose the half set of the chosen particle, and mark its direction."""
         snapshot = self.session.snapshot
         if snapshot is not None:
             for place in np.flatnonzero(snapshot.particles.rows == particle):
                 self.half.show_half_of(int(place), snapshot.particles.half_sets)
-        self._mark()
+        self._mark_particle()
 
     def _choose(self, direction: NDArray) -> None:
-        """Look along a direction, and at the particle that is seen from the nearest one."""
+        """Choose a view direction, and the particle whose direction is nearest to it."""
         self.session.choose_direction(direction)
         if self.found is not None:
             nearest = int((self.found.directions @ direction).argmax())
@@ -164,7 +165,7 @@ class OrientationsPanel(Panel):
 
 
 def words_of(found: Orientations) -> str:
-    """Write the figures in one line."""
+    """Write the figures of the view directions in one line."""
     empty = float((found.counts == 0).mean())
     parts = [f"{found.counts.sum():,} particles", f"empty cells {empty:.0%}", f"efficiency {found.efficiency:.2f}"]
     parts += [f"Fourier space {found.sampled:.0%} at {found.angstrom:.1f} Å", f"epoch {found.epoch}"]

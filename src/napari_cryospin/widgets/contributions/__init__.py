@@ -1,1 +1,1 @@
-"""What napari finds by the manifest: readers, writers, sample data."""
+"""The contributions that napari finds by the manifest: readers, writers, sample data."""

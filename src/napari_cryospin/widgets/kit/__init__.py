@@ -1,1 +1,1 @@
-"""Parts that all panels are made of: plots, forms, worker threads, colours."""
+"""The parts that all panels are made of: plots, forms, worker threads, colours."""

@@ -184,7 +184,7 @@ class BarPlot(Plot):
     x_name
         Name of what the bars stand for.
     tip
-        Gives the text that is shown under the mouse, by the position of a bar.
+        Returns the text that is shown under the mouse, by the position of a bar.
     """
 
     def __init__(self, title: str, x_name: str, tip: Callable[[int], str] = lambda _: "") -> None:

@@ -1,4 +1,4 @@
-"""Where the window has what a message advises: the field or the button of an option, and its panel."""
+"""Places of options in the window: the field or button of an option that a message advises, and its panel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLACES_OF_OPTIONS = {
 
 
 def place_of(option: str) -> str | None:
-    """Give the field or button of an option, and its panel; None: the window has none."""
+    """Return the field or button of an option, and its panel; None: the window has none."""
     found = PLACES_OF_OPTIONS.get(option)
     return None if found is None else f"{found[0]}, in the {found[1]} panel"
 

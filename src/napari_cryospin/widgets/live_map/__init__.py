@@ -1,1 +1,1 @@
-"""The map as it grows, in napari's canvas and its strip."""
+"""The live map in napari's canvas, and the panel with its controls."""

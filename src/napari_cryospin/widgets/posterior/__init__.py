@@ -1,1 +1,1 @@
-"""The panel of one particle's posterior."""
+"""The panel of one particle's pose posterior."""

@@ -1,4 +1,4 @@
-"""The particle, and beside it the map's projection at every candidate: what each head saw in it."""
+"""Strip of pictures: the particle's image, and beside it the map's projection at every candidate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_cryospin.widgets.kit.colours import POSE_COLOUR, SAMPLE_COLOUR, TRUT
 if TYPE_CHECKING:
     from napari_cryospin.views.posterior.answers import ProjectionComparison
 
-SIDE, BAR, LINE, PAD = 88, 18, 14, 4  # px: picture, colour bar, line of text, around
+SIDE, BAR, LINE, PAD = 88, 18, 14, 4  # px: side of a picture, colour bar, line of text, margin
 ROWS = ("error", "p (cell)", "rot", "tilt", "psi", "shift (Å)")
 TIPS = (
     "error: squared difference over the noise, a Fourier coefficient; 1 where only noise is left",
@@ -24,7 +24,7 @@ TIPS = (
     "rot, tilt, psi: RELION's angles, degrees; shift: x, y, the translation that centres the image",
 )
 LIMIT = 3.0
-"""Contrast: this many standard deviations of the particle, for all pictures alike."""
+"""Grey range of all pictures to either side of 0, in standard deviations of the particle's image; chosen by hand."""
 
 
 def colour_of(candidate: ShownPose) -> str:
@@ -34,7 +34,7 @@ def colour_of(candidate: ShownPose) -> str:
 
 
 class Card(QWidget):
-    """A picture with a colour bar above and numbers below."""
+    """Picture of a pose, with a colour bar above and numbers below."""
 
     clicked = Signal()
 
@@ -85,7 +85,7 @@ class Card(QWidget):
 
 
 class CandidateStrip(QWidget):
-    """The particle stays; the candidates scroll beside it, the one with the least error first."""
+    """Strip with the particle's card, beside which the cards of the candidates scroll, by ascending error."""
 
     clicked = Signal(object)  # ShownPose
 
@@ -116,14 +116,14 @@ class CandidateStrip(QWidget):
         self.clear()
 
     def clear(self) -> None:
-        """Show that nothing is known yet."""
+        """Remove the pictures, because nothing is known yet."""
         self.shown = ()
         self.particle.show_card("particle", "", None, ROWS, False)
         for card in self.cards:
             card.hide()
 
     def show_poses(self, shown: tuple[ShownPose, ...], candidates: ProjectionComparison) -> None:
-        """Show a particle with projections at `(k,)` poses, the one that explains it best first."""
+        """Show a particle with its projections at `(k,)` poses, by ascending error."""
         order = np.argsort(candidates.error, kind="stable")
         self.shown = tuple(shown[number] for number in order)
         limit = LIMIT * float(candidates.particle.std())
@@ -145,7 +145,7 @@ class CandidateStrip(QWidget):
         self._row.insertWidget(number, card, 0, Qt.AlignmentFlag.AlignTop)
 
     def picture(self) -> QImage:
-        """Particle and all candidates, scrolled out of sight or not."""
+        """Draw the particle and all candidates, including those out of sight."""
         cards = [self.particle, *(card for card in self.cards if not card.isHidden())]
         width, height = self.particle.width(), self.particle.height()
         image = QImage((width + 2) * len(cards), height, QImage.Format.Format_ARGB32_Premultiplied)
@@ -158,7 +158,7 @@ class CandidateStrip(QWidget):
 
 
 def grey(picture: NDArray, limit: float) -> QImage:
-    """Grey picture of `(y, x)` values between -limit and limit; y upwards, as ChimeraX and IMOD show images."""
+    """Make a grey picture of `(y, x)` values between -limit and limit, y upwards as in ChimeraX and IMOD."""
     levels = np.clip(127.5 * (1 + picture[::-1] / max(limit, 1e-12)), 0, 255).astype(np.uint8)
     rows, columns = levels.shape
     return QImage(levels.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8).copy()

@@ -1,4 +1,4 @@
-"""What the colours and the markers of the posterior mean."""
+"""Legend of the colours and markers of a particle's posterior."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR
 from napari_cryospin.widgets.sphere.scene import DirectionScene, Marker, MarkerKind, colour_table, image_of
 from napari_cryospin.widgets.sphere.view import paint_marker, small_font
 
-BAR_WIDTH, BAR_HEIGHT, ROW, GAP = 150, 9, 22, 12  # px
+BAR_WIDTH, BAR_HEIGHT, ROW, GAP = 150, 9, 22, 12  # px: colour bar, row of symbols, space between symbols
 NAMES = {
     "head": "head",
     "winner": "winner",
@@ -25,23 +25,23 @@ NAMES = {
 
 
 class PosteriorLegend(QWidget):
-    """Colour bar in nats below the maximum, and the symbols; wraps where it is narrow."""
+    """Legend with a colour bar in nats below the maximum, and the symbols, which wrap if it is narrow."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.scene: DirectionScene | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip("Colours: log posterior of the view direction, in-plane angles (and shifts) summed over")
-        self._fit()
+        self._fit_height()
 
     def show_scene(self, scene: DirectionScene | None) -> None:
         self.scene = scene
-        self._fit()
+        self._fit_height()
         self.update()
 
     @property
     def items(self) -> list[str]:
-        """Symbols that occur, in the order in which they are explained."""
+        """Names of the symbols that occur in the scene, in the order of the legend."""
         if self.scene is None:
             return []
         kinds = {marker.kind for marker in self.scene.markers}
@@ -53,25 +53,25 @@ class PosteriorLegend(QWidget):
         return [name for name in NAMES if name in shown]
 
     def places(self) -> list[tuple[str, QRectF]]:
-        """Where each symbol and its name stand."""
+        """Return the names of the symbols with the rectangles in which symbol and name are painted."""
         metrics, result = QFontMetricsF(small_font(self.font())), []
         x, y = BAR_WIDTH + 2 * GAP + 8.0, 0.0
         for name in self.items:
             width = 30 + metrics.horizontalAdvance(NAMES[name])
             if x + width > self.width():
-                # The second row begins beneath the first symbol; the bar is as tall as two.
+                # The second row begins beneath the first symbol, because the bar is as tall as two rows.
                 y += ROW
                 x = BAR_WIDTH + 2 * GAP + 8.0 if y < 2 * ROW else 4.0
             result.append((name, QRectF(x, y, width, ROW)))
             x += width + GAP / 2
         return result
 
-    def _fit(self) -> None:
+    def _fit_height(self) -> None:
         places = self.places()
         self.setFixedHeight(int(max([2 * ROW, *(box.bottom() for _, box in places)])))
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        self._fit()
+        self._fit_height()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         if self.scene is None:

@@ -1,4 +1,4 @@
-"""Pose posterior of one particle: globe, flat map, zoom, and what every head saw in it."""
+"""Panel of one particle's pose posterior: globe, flat map, zoom, and the map's projection at every candidate."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ if TYPE_CHECKING:
 
     from napari_cryospin.runs.messages import Status
 
-FOLLOW_EVERY, FOLLOW_AT_LEAST = 3.0, 15.0  # s between two posteriors of a run that goes on: at the least, at the most
-PAINTING = 30  # ms that painting the posterior has before its details are computed
-FOLLOWING_SHARE = 0.02  # of the time that following the run may take
+FOLLOW_EVERY, FOLLOW_AT_LEAST = 3.0, 15.0  # s, shortest and longest time between two posteriors of a run that goes on
+PAINTING = 30  # ms from the posterior's arrival, for its painting, until its detail is computed
+FOLLOWING_SHARE = 0.02  # share of the time that following the run may take
 
 
 class PosteriorPanel(Panel):
-    """Pose posterior of one particle.
+    """Panel that shows the pose posterior of one particle.
 
     Parameters
     ----------
     napari_viewer
-        Given by napari.
+        The viewer, which napari passes.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -63,11 +63,11 @@ class PosteriorPanel(Panel):
         self._build()
         self._worker = Worker("cryospin-posterior", self)
         self._timer, self._paint_first = QTimer(self), QTimer(self)
-        for timer, do in ((self._timer, self._follow), (self._paint_first, self._ask_detail)):
+        for timer, do in ((self._timer, self._follow_run), (self._paint_first, self._ask_detail)):
             timer.setSingleShot(True)
             timer.timeout.connect(do)
-        self._listen()
-        self._retheme()
+        self._connect()
+        self._apply_theme()
         self._run_changed()
 
     def _build(self) -> None:
@@ -96,21 +96,21 @@ class PosteriorPanel(Panel):
         self.content.addWidget(self.note)
         self.content.addWidget(self.strip)
 
-    def _listen(self) -> None:
+    def _connect(self) -> None:
         session = self.session
         session.run_changed.connect(self._run_changed)
-        session.snapshot_arrived.connect(self._news)
+        session.snapshot_arrived.connect(self._on_news)
         session.status_changed.connect(self._status_changed)
-        session.epochs_changed.connect(self._news)
+        session.epochs_changed.connect(self._on_news)
         session.epoch_shown.connect(self._epoch_shown)
         session.particle_chosen.connect(self._particle_chosen)
         session.view_turned.connect(self._map_turned)
-        session.theme_changed.connect(self._retheme)
-        session.closing.connect(self._end)
+        session.theme_changed.connect(self._apply_theme)
+        session.closing.connect(self._stop)
         self.picker.chosen.connect(session.choose_particle)
         self.views.sphere.turned.connect(self._sphere_turned)
-        self.link.toggled.connect(self._linked)
-        self.face.clicked.connect(self._face)
+        self.link.toggled.connect(self._link_toggled)
+        self.face.clicked.connect(self._face_mode)
         self.strip.clicked.connect(self._card_clicked)
         for signal in (self.views.sphere.clicked, self.views.flat.clicked, self.views.close_up.clicked):
             signal.connect(session.choose_direction)
@@ -128,10 +128,10 @@ class PosteriorPanel(Panel):
         self.strip.clear()
         self.picker.set_entropy(None)
         self.show_empty(waiting_for(session))
-        self._news()
+        self._on_news()
 
-    def _news(self, _: object = None) -> None:
-        """Compute the posterior under a new map when it is time, and only where the panel is visible."""
+    def _on_news(self, _: object = None) -> None:
+        """Schedule the posterior under a new map, if the panel is visible and follows the run."""
         if self.session.snapshot is not None and self._moment is None:
             self.picker.set_rows(self.session.snapshot.particles.rows)
             self.picker.show_particle(self.session.particle)
@@ -144,11 +144,11 @@ class PosteriorPanel(Panel):
             self._timer.start(max(0, int(1000 * wait)))
 
     def _status_changed(self, status: Status) -> None:
-        """Look at the newest map of a run that rests: this takes no time from the run."""
+        """Show the newest map of a run that does not go on; its computation takes no time from the run."""
         if self.is_empty:
             self.show_empty(waiting_for(self.session))
         if self._stale and status.state != "running":
-            self._follow()
+            self._follow_run()
 
     def _epoch_shown(self, _: object) -> None:
         self._moment = None
@@ -158,8 +158,8 @@ class PosteriorPanel(Panel):
         self.picker.show_particle(particle)
         self.ask()
 
-    def _follow(self) -> None:
-        """Go on to the newest map."""
+    def _follow_run(self) -> None:
+        """Show the posterior under the newest map."""
         if self.isVisible() and self._stale and self.session.shown_epoch is None:
             self._moment = None
             self.ask(following=self.posterior is not None)
@@ -177,8 +177,8 @@ class PosteriorPanel(Panel):
 
     # Questions and answers
 
-    def _now(self) -> Moment | None:
-        """Return the moment that is looked at: an epoch's, or the newest; it stays while particles are chosen."""
+    def _present_moment(self) -> Moment | None:
+        """Return the moment that is shown, of an epoch or the newest; it stays while the user chooses particles."""
         session = self.session
         if self._moment is None:
             if session.shown_epoch is not None:
@@ -188,8 +188,14 @@ class PosteriorPanel(Panel):
         return self._moment
 
     def ask(self, following: bool = False) -> None:
-        """Request the posterior of the chosen particle, with details at once where no user waits; cancel the last."""
-        moment, view, particle = self._now(), self.view_of_run, self.session.particle
+        """Request the posterior of the chosen particle, and cancel the request before it.
+
+        Parameters
+        ----------
+        following
+            Whether the panel follows the run, so that no user waits: then the detail is computed at once.
+        """
+        moment, view, particle = self._present_moment(), self.view_of_run, self.session.particle
         if not self.isVisible() or moment is None or view is None:
             self._stale = True
             return
@@ -203,7 +209,7 @@ class PosteriorPanel(Panel):
             found = view.posteriors.of(particle, moment, cancelled)
             return cancelled, view.posteriors.with_detail(found, cancelled) if following else found
 
-        self._worker.ask(compute, then=self._take_posterior, failed=self._failed)
+        self._worker.ask(compute, then=self._take_posterior, failed=self._show_failure)
 
     def _take_posterior(self, answer: tuple[threading.Event, ParticlePosterior]) -> None:
         cancelled, found = answer
@@ -225,14 +231,15 @@ class PosteriorPanel(Panel):
             self._worker.ask(
                 lambda: (cancelled, view.posteriors.with_detail(posterior, cancelled)),
                 then=self._take_detail,
-                failed=self._failed,
+                failed=self._show_failure,
             )
 
     def _take_detail(self, answer: tuple[threading.Event, ParticlePosterior]) -> None:
-        # A method of its own, because a waiting detail must not replace a waiting posterior.
+        # This is a separate method, because the worker drops a waiting call with the same receiver, and a detail must
+        # not replace a waiting posterior.
         self._take_posterior(answer)
 
-    def _failed(self, error: Exception) -> None:
+    def _show_failure(self, error: Exception) -> None:
         if not isinstance(error, CancelledError):
             self.note.setText(with_fields(error))
             if self.posterior is None or self.posterior.particle != self.session.particle:
@@ -274,18 +281,18 @@ class PosteriorPanel(Panel):
     # Turning
 
     def _show_front(self, posterior: ParticlePosterior) -> None:
-        """Turn the best mode of a particle that was not shown before to the side that is seen."""
+        """Turn the globe until the best mode of a newly shown particle is visible."""
         best = posterior.mode
         if self._faced < 0 or self.views.sphere.rotation[2] @ best < 0.3:
             self.views.sphere.face(best, upright=True)
         self._faced = posterior.particle
 
-    def _face(self) -> None:
+    def _face_mode(self) -> None:
         if self.posterior is not None:
             self.views.sphere.face(self.posterior.mode, upright=True)
             self._sphere_turned(self.views.sphere.rotation)
 
-    def _linked(self, linked: bool) -> None:
+    def _link_toggled(self, linked: bool) -> None:
         if linked:
             self.views.sphere.turn(self.session.view)
 
@@ -303,7 +310,7 @@ class PosteriorPanel(Panel):
             self.views.sphere.face(pose.rotation[2])
 
     def _write(self, path: Path) -> None:
-        """Write a picture or numbers, as the path's suffix says; nothing where there is no posterior yet."""
+        """Write a picture or numbers, as the path's suffix says; write nothing if there is no posterior yet."""
         if self.posterior is None:
             return
         if path.suffix == ".png":
@@ -312,16 +319,16 @@ class PosteriorPanel(Panel):
             self.posterior.save(path)
 
     def picture(self) -> QImage:
-        """Text, the three maps, legend and candidates beneath each other, however little of them is in sight."""
+        """Draw text, maps, legend and candidates beneath each other, including parts that are out of sight."""
         background = theme_of(self.viewer).background
         labels = [grab(label) for label in (self.title, self.legend, self.note)]
         return stacked(
             [labels[0], self.views.picture(background), labels[1], labels[2], self.strip.picture()], background
         )
 
-    def _retheme(self) -> None:
+    def _apply_theme(self) -> None:
         self.views.sphere.set_background(theme_of(self.viewer).background)
 
-    def _end(self) -> None:
+    def _stop(self) -> None:
         self._cancelled.set()
         self._worker.end()

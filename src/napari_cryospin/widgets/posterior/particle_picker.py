@@ -1,4 +1,4 @@
-"""Choosing a particle: by slider, by number, the most uncertain, the next, any."""
+"""Widget in which the user chooses a particle: by slider, by number, the most uncertain, the next, or at random."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNKNOWN = "Not known: this run computes no entropies (it does where a posterior 
 
 
 class ParticlePicker(QWidget):
-    """Tells which particle is chosen, as a row of the input."""
+    """Choice of a particle, which is a row of the input."""
 
     chosen = Signal(int)
 
@@ -24,23 +24,23 @@ class ParticlePicker(QWidget):
         self.rows: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
         self.entropy: NDArray[np.floating] | None = None
         self.particle = 0
-        self._rank = -1  # of the uncertain ones, the last that was chosen
+        self._rank = -1  # position of the last choice among the most uncertain particles
         self._random = np.random.default_rng()
         self.number = QSpinBox()
         self.number.setToolTip("Particle: row of the input file, from 0")
         self.number.setKeyboardTracking(False)
-        self.number.valueChanged.connect(self._typed)
+        self.number.valueChanged.connect(self._number_typed)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setToolTip("All particles of the run, in the order of the input")
-        self.slider.valueChanged.connect(self._slid)
+        self.slider.valueChanged.connect(self._slider_moved)
         self.before = self._button("◀", "The particle before", lambda: self._step(-1))
         self.next = self._button("▶", "The next particle", lambda: self._step(1))
         self.uncertain = self._button(
             "Most uncertain",
             UNCERTAIN,
-            self._most_uncertain,
+            self._choose_most_uncertain,
         )
-        self.random = self._button("Random", "Any particle", self._any)
+        self.random = self._button("Random", "Any particle", self._choose_random)
         first, second = QHBoxLayout(), QHBoxLayout()
         for widget in (self.before, self.number, self.next):
             first.addWidget(widget)
@@ -65,14 +65,14 @@ class ParticlePicker(QWidget):
         return button
 
     def set_rows(self, rows: NDArray[np.integer]) -> None:
-        """Rows of the input that the run uses, in any order."""
+        """Set the rows of the input that the run uses, in any order."""
         ordered = np.sort(np.asarray(rows, dtype=np.int64))
         if len(ordered) and not np.array_equal(ordered, self.rows):
             self.rows = ordered
             self.show_particle(self.particle)
 
     def set_entropy(self, entropy: NDArray[np.floating] | None, rows: NDArray[np.integer] | None = None) -> None:
-        """Posterior entropy `(n,)` of the particles at `(n,)` `rows`; None: not known yet."""
+        """Set the posterior entropies `(n,)` of the particles at `(n,)` `rows`; None: not known yet."""
         known = entropy is not None and rows is not None and bool(np.isfinite(entropy).any())
         self.uncertain.setEnabled(known)
         self.uncertain.setToolTip(UNCERTAIN if known else NOT_YET if entropy is None else UNKNOWN)
@@ -99,8 +99,8 @@ class ParticlePicker(QWidget):
             self.show_particle(particle)
             self.chosen.emit(particle)
 
-    def _typed(self, number: int) -> None:
-        # The nearest row that the run uses.
+    def _number_typed(self, number: int) -> None:
+        # A row that the run does not use is replaced by the nearest one that it uses.
         near = min(int(np.searchsorted(self.rows, number)), len(self.rows) - 1)
         if near and self.rows[near] - number > number - self.rows[near - 1]:
             near -= 1
@@ -108,17 +108,17 @@ class ParticlePicker(QWidget):
             self.show_particle(self.particle)
         self._choose(int(self.rows[near]))
 
-    def _slid(self, position: int) -> None:
+    def _slider_moved(self, position: int) -> None:
         self._choose(int(self.rows[position]))
 
     def _step(self, step: int) -> None:
         position = int(np.searchsorted(self.rows, self.particle)) + step
         self._choose(int(self.rows[position % len(self.rows)]))
 
-    def _any(self) -> None:
+    def _choose_random(self) -> None:
         self._choose(int(self._random.choice(self.rows)))
 
-    def _most_uncertain(self) -> None:
+    def _choose_most_uncertain(self) -> None:
         if len(self._by_entropy):
             rank = (self._rank + 1) % len(self._by_entropy)
             self._rank = rank

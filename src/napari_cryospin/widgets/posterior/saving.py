@@ -1,4 +1,4 @@
-"""Save what the posterior panel shows: as a picture, or as numbers."""
+"""Saving of the posterior panel's content as a picture or as numbers."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
 from napari_cryospin.io.files import atomic_write
 
-SAVED_MARGIN = 12  # px, around and between the parts of a saved picture
+SAVED_MARGIN = 12  # px around and between the parts of a saved picture
 
 
 class SaveButton(QPushButton):
-    """Ask for a file, and save there what a panel shows.
+    """Button that asks for a file, and saves a panel's content there.
 
     Parameters
     ----------
     propose
-        Gives the name, without suffix, of the file that is proposed.
+        Returns the proposed name of the file, without suffix.
     write
-        Writes a picture (.png) or numbers (.npz), as the suffix of its path says; raises OSError where it cannot.
+        Writes a picture (.png) or numbers (.npz), as the suffix of its path says; raises OSError if it cannot.
     """
 
     def __init__(self, propose: Callable[[], str], write: Callable[[Path], None]) -> None:
         super().__init__("Save")
         self._propose, self._write = propose, write
         menu = QMenu(self)
-        menu.addAction("Picture (PNG) …", lambda: self._ask("Picture (*.png)", ".png"))
-        menu.addAction("Numbers (npz) …", lambda: self._ask("NumPy (*.npz)", ".npz"))
+        menu.addAction("Picture (PNG) …", lambda: self._ask_file("Picture (*.png)", ".png"))
+        menu.addAction("Numbers (npz) …", lambda: self._ask_file("NumPy (*.npz)", ".npz"))
         self.setMenu(menu)
 
-    def _ask(self, kind: str, suffix: str) -> None:
+    def _ask_file(self, kind: str, suffix: str) -> None:
         chosen, _ = QFileDialog.getSaveFileName(self.window(), "Save the posterior", self._propose() + suffix, kind)
         if chosen:
             self.save(Path(chosen).with_suffix(suffix))
@@ -47,7 +47,7 @@ class SaveButton(QPushButton):
 
 
 def grab(widget: QWidget) -> QImage:
-    """Take a picture of a widget, however little of it is in sight."""
+    """Take a picture of a whole widget, including parts that are out of sight."""
     return widget.grab().toImage()
 
 

@@ -1,4 +1,4 @@
-"""A particle's posterior in words, and as markers on the maps of view directions."""
+"""Texts about a particle's posterior, and its markers on the maps of view directions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EMPTY = (
 
 
 def waiting_for(session: Session) -> str:
-    """Why there is no posterior yet."""
+    """Return the text that says why there is no posterior yet."""
     if session.folder is None:
         return EMPTY
     if session.snapshot is not None:
@@ -31,14 +31,14 @@ def waiting_for(session: Session) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a probability as people read it."""
+    """Write a probability in per cent."""
     if share < 1e-4:
         return "less than 0.01 %"
     return f"{100 * share:.{2 if share < 0.01 else 1 if share < 0.9995 else 0}f} %"
 
 
 def scene_of(posterior: ParticlePosterior) -> DirectionScene:
-    """Make what the pictures draw of a particle."""
+    """Make the scene that the maps of view directions draw of a particle."""
     detail = posterior.detail
     markers = [
         Marker(unit(head[2]), "head", f"head {number + 1}", number, number == posterior.winner)
@@ -53,13 +53,13 @@ def scene_of(posterior: ParticlePosterior) -> DirectionScene:
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
-    """Normalise a vector: candidates are kept in half precision."""
+    """Normalise a vector; candidates need this because they are kept in half precision."""
     vector = np.asarray(vector, dtype=np.float64)
     return vector / np.linalg.norm(vector)
 
 
 def title_of(posterior: ParticlePosterior) -> str:
-    """Say how uncertain a particle is, and who won it, under which map."""
+    """Write the uncertainty of a particle's pose, the winning candidate, and the map's stage, epoch and step."""
     scene, log_posterior = scene_of(posterior), posterior.directions.log_posterior
     cells = len(log_posterior)
     if posterior.sampled:
@@ -76,7 +76,7 @@ def title_of(posterior: ParticlePosterior) -> str:
 
 
 def note_of(posterior: ParticlePosterior) -> str:
-    """Say what must be known of the candidates and of the truth."""
+    """Write the note on the candidates and on the truth."""
     epoch = posterior.candidate_epoch
     if not len(posterior.candidates):
         text = "No candidates: no epoch's history has them yet."

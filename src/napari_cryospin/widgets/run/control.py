@@ -36,7 +36,7 @@ class RunControl(QObject):
 
     changed = Signal()
     progressed = Signal()  # a new status, with the standing unchanged
-    refused = Signal(str)  # why a request was refused
+    refused = Signal(str)  # reason why a request was refused
 
     def __init__(self, session: Session, parent: QObject) -> None:
         super().__init__(parent)
@@ -59,7 +59,7 @@ class RunControl(QObject):
 
     @property
     def standing(self) -> Standing:
-        """How the watched run stands."""
+        """Standing of the watched run."""
         status = self.session.status
         if self.session.folder is None:
             return "none"

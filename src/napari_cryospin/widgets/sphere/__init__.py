@@ -1,1 +1,1 @@
-"""Pictures of the sphere of view directions: globe, flat map, zoom, small maps."""
+"""The pictures of the sphere of view directions: globe, flat map, zoom, small maps."""

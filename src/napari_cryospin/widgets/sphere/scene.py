@@ -61,7 +61,7 @@ class DirectionScene:
 
     @cached_property
     def region(self) -> NDArray[np.bool_]:
-        """`(cells,)` whether a cell belongs to the smallest region that holds 90 % of the probability."""
+        """Whether each cell belongs to the smallest region that holds 90 % of the probability, `(cells,)`."""
         return credible_cells(self.log_posterior, REGION_SHARE)
 
 

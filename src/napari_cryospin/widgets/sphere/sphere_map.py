@@ -29,7 +29,7 @@ class SphereMaps(Plot):
     title
         Name of the values, with unit.
     describe
-        Gives the text for a value, which is shown under the mouse.
+        Returns the text for a value, which is shown under the mouse.
     """
 
     direction_clicked = Signal(object)  # (3,) unit view direction
