@@ -62,7 +62,7 @@ class GradientDecoding:
 
     def end_epoch(self) -> dict[str, float]:
         """Estimate the scales anew. Return no metrics."""
-        self.fit.update_scales()
+        self.fit.update_scales(particles_differ=True)
         return {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class ClosedFormDecoding:
         elif task is Task.TEST_MATES and self.mates is not None:
             metrics |= self.mates.run()
         fit.volume.solve()
-        fit.update_scales()
+        fit.update_scales(particles_differ=True)
         report = EpochReport(
             turn=sum(state.turned) / len(state.turned),
             changed=changed,

@@ -83,8 +83,6 @@ class Fit(Generic[AnyVolume]):
         self.scale_levels = scale_levels(images.particles, images.rows)
         if settings.volume.scales != "none":
             self.particles.scale = first_scales(images, self.scale_levels).to(self.device)
-        if settings.volume.scales == "particle":
-            self.scale_levels.append(torch.arange(len(images)))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -179,12 +177,21 @@ class Fit(Generic[AnyVolume]):
         power = ((models.real.square() + models.imag.square()) * batch.weights).sum(-1)
         self.particles.record_overlap(batch.rows, overlap / scale, power / scale.square())
 
-    def update_scales(self) -> None:
-        """Estimate the scales of all images anew, where the settings ask for it."""
+    def update_scales(self, *, particles_differ: bool) -> None:
+        """Estimate the scales of all images anew, where the settings ask for it.
+
+        Parameters
+        ----------
+        particles_differ : bool
+            Whether each image may have a scale of its own; else all images of a micrograph or optics group share one.
+            While poses are uncertain, the overlap of one image with its best model says more of chance than of scale.
+        """
         if self.settings.volume.scales == "none":
             return
-        particles = self.particles
-        found = estimate_scales(particles.overlap, particles.power, self.scale_levels)
+        particles, levels = self.particles, self.scale_levels
+        if particles_differ and self.settings.volume.scales == "particle":
+            levels = [*levels, torch.arange(len(self))]
+        found = estimate_scales(particles.overlap, particles.power, levels)
         if found is not None:
             particles.scale = found.to(particles.scale)
 
