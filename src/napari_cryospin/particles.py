@@ -54,7 +54,7 @@ CTF_PARAMETERS = tuple(field.name for field in dataclasses.fields(CtfParameters)
 
 @dataclass(frozen=True, kw_only=True)
 class Picks:
-    """Where the particles were picked; a run needs none of it, other programs do."""
+    """Where the particles were picked; a run needs only which of them share a micrograph, other programs need all."""
 
     micrographs: tuple[str, ...]
     """Names, as the particles' file has them."""

@@ -78,7 +78,7 @@ def test_the_true_pose_lies_in_the_90_percent_region(noise, snr, spliceosome, si
 def log_ratios(images: PreparedImages, density: Tensor, particles, shifted: bool) -> Tensor:
     """`(n,)` twice the log-ratio of the likelihoods at the best pose and at the true one."""
     lattices = WienerVolume(BOX, PADDING, first_band=BOX // 2 - 1, mask_radius=0.48).gradient_lattices(density)
-    rows, weights = torch.arange(len(images)), 1 / images.noise[images.shell]
+    rows, weights = torch.arange(len(images)), 1 / images.noise[images.noise_group][:, images.shell]
     truth = torch.from_numpy(particles.rotations).float()
     shifts = torch.from_numpy(particles.shifts).float() if shifted else None
     batch = Batch(

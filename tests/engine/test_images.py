@@ -88,13 +88,13 @@ def test_noise_is_measured_as_it_was_simulated(coloured, make_phantom, simulate)
     noise = noise_images(600, 32, 30.0, np.random.default_rng(1), coloured=coloured).numpy()
     noise += clean.read_images(np.arange(600))
     particles = dataclasses.replace(clean, open_stack=lambda path: noise)
-    measured = prepare(particles).noise
+    measured = prepare(particles).noise[0]
     expected = expected_noise(32) if coloured else torch.ones(15)
     assert measured.shape == (16,)
     # The window's edge mixes neighbouring shells; the innermost also lose what the mean took away.
     torch.testing.assert_close(measured[4:], expected[3:], rtol=0.08, atol=0)
     torch.testing.assert_close(measured[1:4], expected[:3], rtol=0.35, atol=0)
-    one = prepare(particles, noise="white").noise
+    one = prepare(particles, noise="white").noise[0]
     assert len(one.unique()) == 1
     assert float(one[0]) == pytest.approx(float(measured[prepare(particles).shell].mean()), rel=0.02)
 
@@ -108,7 +108,7 @@ def test_noise_of_cropped_images_is_right_up_to_the_last_shell(make_phantom, sim
     cropped = fourier_crop(noise, 32)
     truth = float(to_half_plane(cropped, prepared.points).abs().square().mean()) / 32**2 / float(cropped.var())
     assert truth == pytest.approx(32**2 / (2 * len(prepared.points) + 1), rel=0.01)
-    torch.testing.assert_close(prepared.noise[4:], torch.full((12,), truth), rtol=0.06, atol=0)
+    torch.testing.assert_close(prepared.noise[0, 4:], torch.full((12,), truth), rtol=0.06, atol=0)
 
 
 def test_prepared_projections_are_the_models(make_phantom, simulate):

@@ -48,9 +48,10 @@ def progress(seed: int) -> RunProgress:
 
 
 TESTING = DecodingStanding(Phase.TESTING_MATES, 14, 20, 5, True)
+NOISE = torch.ones(2, 4), torch.zeros(9), torch.zeros(5, dtype=torch.long)
 STATES = {
     "Band": (Band(7, 11, 15), Band(4, 11, 15)),
-    "Noise": (Noise(torch.ones(4), torch.zeros(9), torch.rand(4)), Noise.of(torch.ones(4), torch.zeros(9))),
+    "Noise": (Noise(*NOISE, torch.rand(2, 4)), Noise.of(*NOISE)),
     "NearSymmetries": (NearSymmetries(torch.rand(2, 3, 3)), NearSymmetries.none()),
     "ParticleState": (particles(1), particles(2)),
     "PoseMoments": (moments(1), PoseMoments.none(COUNT)),

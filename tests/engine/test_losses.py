@@ -18,13 +18,13 @@ def test_errors_are_the_sums_of_equation_3():
     generator = torch.Generator().manual_seed(0)
     predicted = torch.randn(3, 2, 5, generator=generator, dtype=torch.complex64)
     images = torch.randn(3, 5, generator=generator, dtype=torch.complex64)
-    weights = torch.rand(5, generator=generator) + 0.5
+    weights = torch.rand(3, 5, generator=generator) + 0.5
     squared = image_errors(predicted, images, weights)
     absolute = image_errors(predicted, images, weights, "absolute")
     for b, m in ((0, 0), (1, 1), (2, 0)):
         difference = (predicted[b, m] - images[b]).abs()
-        torch.testing.assert_close(squared[b, m], (weights * difference.square()).sum())
-        torch.testing.assert_close(absolute[b, m], (weights.sqrt() * difference).mean())
+        torch.testing.assert_close(squared[b, m], (weights[b] * difference.square()).sum())
+        torch.testing.assert_close(absolute[b, m], (weights[b].sqrt() * difference).mean())
     best, winner = winner_takes_all(squared)
     assert torch.equal(best, squared.min(1).values)
     assert torch.equal(take(squared, winner), best)
@@ -34,7 +34,7 @@ def test_errors_are_the_sums_of_equation_3():
 def test_derivative_is_finite_where_the_image_is_met(kind):
     images = torch.randn(2, 4, dtype=torch.complex64)
     predicted = images[:, None].clone().requires_grad_()
-    image_errors(predicted, images, torch.ones(4), kind).sum().backward()
+    image_errors(predicted, images, torch.ones(2, 4), kind).sum().backward()
     assert bool(predicted.grad.isfinite().all())
 
 

@@ -74,9 +74,8 @@ def unexplained(reconstruction: Reconstruction) -> float:
     fit = reconstruction.fits[0]
     batch = fit.batch(torch.arange(len(fit)), 4)
     model = fit.project(batch, *fit.poses(batch))
-    return float(
-        ((batch.images - model).abs().square() / fit.noise.background[fit.noise.shell[: len(batch.points)]]).mean()
-    )
+    weights = fit.noise.background_weights(batch.where, len(batch.points))
+    return float(((batch.images - model).abs().square() * weights).mean())
 
 
 def test_poses_are_refined_at_the_full_band_before_a_run_ends(particles, monkeypatch):

@@ -61,7 +61,8 @@ class GradientDecoding:
         return {"loss": fit.mean_error(rows), "pose_change": float(rotation_distance(before, rotations).mean())}
 
     def end_epoch(self) -> dict[str, float]:
-        """Do nothing: this stage makes the same steps in all epochs."""
+        """Estimate the scales anew. Return no metrics."""
+        self.fit.update_scales(particles_differ=True)
         return {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -143,7 +144,7 @@ class ClosedFormDecoding:
         fit.particles.record_poses(batch.where, rotations, shifts)
         model = fit.project(batch, rotations, shifts)
         fit.record_errors(batch, model)
-        fit.noise.observe(batch.images, model)
+        fit.noise.observe(batch.where, batch.images, model)
         self.volume_step.insert(wide, rotations, shifts)
         state.turned.append(float(rotation_distance(before, rotations).mean()))
         return {"loss": fit.mean_error(rows), "pose_change": state.turned[-1], "band": float(fit.band.now)}
@@ -160,6 +161,7 @@ class ClosedFormDecoding:
         elif task is Task.TEST_MATES and self.mates is not None:
             metrics |= self.mates.run()
         fit.volume.solve()
+        fit.update_scales(particles_differ=True)
         report = EpochReport(
             turn=sum(state.turned) / len(state.turned),
             changed=changed,

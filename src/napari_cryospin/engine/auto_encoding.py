@@ -114,6 +114,7 @@ class AutoEncoding:
         Near-symmetries are searched only once the band is at its largest in this stage.
         """
         fit = self.fit
+        fit.update_scales(particles_differ=False)
         metrics = self.volume_step.centre()
         if self.learners and fit.band.encoding_reached:
             lattice = fit.volume.hartley(fit.band.now).detach()

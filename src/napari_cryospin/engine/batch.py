@@ -23,7 +23,7 @@ class Batch:
     points : Tensor
         `(p, 2)` half-plane points, innermost first.
     weights : Tensor
-        `(p,)` inverse noise variance of a coefficient.
+        `(b, p)` inverse noise variance of each coefficient.
     extent : float
         Side of the box, Angstrom.
     """
@@ -46,7 +46,9 @@ class Batch:
     def part(self, chosen: slice | Tensor) -> Batch:
         """Take some of the images: a slice, or positions `(k,)` on the CPU."""
         where = chosen if isinstance(chosen, slice) else chosen.to(self.images.device)
-        return replace(self, rows=self.rows[chosen], images=self.images[where], ctf=self.ctf[where])
+        return replace(
+            self, rows=self.rows[chosen], images=self.images[where], ctf=self.ctf[where], weights=self.weights[where]
+        )
 
     def inner(self, count: int) -> Batch:
         """Take the first `count` points of all images."""
@@ -55,5 +57,5 @@ class Batch:
             images=self.images[:, :count],
             ctf=self.ctf[:, :count],
             points=self.points[:count],
-            weights=self.weights[:count],
+            weights=self.weights[:, :count],
         )

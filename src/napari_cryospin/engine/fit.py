@@ -16,6 +16,8 @@ from napari_cryospin.engine.near_symmetry import NearSymmetries
 from napari_cryospin.engine.noise import Noise
 from napari_cryospin.engine.particle_state import ParticleState
 from napari_cryospin.engine.shift_range import ShiftRange
+from napari_cryospin.engine.signal_groups import scale_levels
+from napari_cryospin.engine.signal_scales import estimate_scales, first_scales
 from napari_cryospin.engine.volumes import VOLUMES
 from napari_cryospin.geometry.so3 import random_rotations
 from napari_cryospin.models.encoder import Encoder
@@ -64,7 +66,7 @@ class Fit(Generic[AnyVolume]):
         self.images, self.settings, self.generator = images, settings, generator
         self.device = images.device
         self.band = Band.of(settings.volume, images.box_size)
-        self.noise = Noise.of(images.noise.to(self.device), images.shell.to(self.device))
+        self.noise = Noise.of(*(each.to(self.device) for each in (images.noise, images.shell, images.noise_group)))
         self.shift_range = ShiftRange.of(settings.encoder, images.extent)
         padding = settings.volume.padding
         self.projector = Projector(points=images.points, extent=images.extent, padding=padding).to(self.device)
@@ -78,6 +80,9 @@ class Fit(Generic[AnyVolume]):
         folds = (torch.randperm(len(images), generator=generator) % 2).to(self.device)
         self.particles = ParticleState.of(rotations, folds, self.heads)
         self.near_symmetries = NearSymmetries.none(self.device)
+        self.scale_levels = scale_levels(images.particles, images.rows)
+        if settings.volume.scales != "none":
+            self.particles.scale = first_scales(images, self.scale_levels).to(self.device)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -108,9 +113,9 @@ class Fit(Generic[AnyVolume]):
         return Batch(
             rows=rows,
             images=self.images.coefficients(rows, count),
-            ctf=self.images.ctf(rows, count),
+            ctf=self.images.ctf(rows, count) * self.particles.scale[rows.to(self.device), None],
             points=self.projector.points[:count],
-            weights=self.noise.weights(count),
+            weights=self.noise.weights(rows.to(self.device), count),
             extent=self.images.extent,
         )
 
@@ -164,9 +169,31 @@ class Fit(Generic[AnyVolume]):
 
         The residual raises the noise variance by which images are weighted; errors in units of that would hide it.
         """
-        weights = self.noise.background_weights(len(batch.points))
+        weights = self.noise.background_weights(batch.where, len(batch.points))
         errors = image_errors(models[:, None], batch.images, weights, self.settings.volume.loss)[:, 0]
         self.particles.record_errors(batch.rows, errors / self.noise_error(len(batch.points)))
+        scale = self.particles.scale[batch.where]
+        overlap = ((batch.images * models.conj()).real * batch.weights).sum(-1)
+        power = ((models.real.square() + models.imag.square()) * batch.weights).sum(-1)
+        self.particles.record_overlap(batch.rows, overlap / scale, power / scale.square())
+
+    def update_scales(self, *, particles_differ: bool) -> None:
+        """Estimate the scales of all images anew, where the settings ask for it.
+
+        Parameters
+        ----------
+        particles_differ : bool
+            Whether each image may have a scale of its own; else all images of a micrograph or optics group share one.
+            While poses are uncertain, the overlap of one image with its best model says more of chance than of scale.
+        """
+        if self.settings.volume.scales == "none":
+            return
+        particles, levels = self.particles, self.scale_levels
+        if particles_differ and self.settings.volume.scales == "particle":
+            levels = [*levels, torch.arange(len(self))]
+        found = estimate_scales(particles.overlap, particles.power, levels)
+        if found is not None:
+            particles.scale = found.to(particles.scale)
 
     def mean_error(self, rows: Tensor) -> float:
         """Return the mean error of the particles `rows`: the loss of a step, in units of the error of noise."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.engine.defaults import DEFAULT_MASK_RADIUS, working_box
+from napari_cryospin.engine.signal_groups import noise_groups
 from napari_cryospin.particles import CTF_PARAMETERS, Particles
 from napari_cryospin.physics import fourier
 from napari_cryospin.physics.ctf import ctf
@@ -64,7 +65,9 @@ class PreparedImages:
     points : Tensor
         `(points, 2)` half-plane points.
     noise : Tensor
-        `(shells,)` variance of a noise coefficient in each shell.
+        `(groups, shells)` variance of a noise coefficient in each shell, of each noise group.
+    noise_group : Tensor
+        `(n,)` int64, group of each image (`engine.signal_groups`).
     """
 
     def __init__(
@@ -96,7 +99,9 @@ class PreparedImages:
         if particles.ctf is not None:
             columns = [np.asarray(getattr(particles.ctf, name))[rows.numpy()] for name in CTF_PARAMETERS]
             self.ctf_parameters = torch.from_numpy(np.stack(columns, axis=-1)).float()
-        self.noise = torch.ones(self.box_size // 2)
+        groups = noise_groups(particles)
+        self.noise_group = torch.from_numpy(groups)[rows]
+        self.noise = torch.ones(int(groups.max()) + 1, self.box_size // 2)
         self._cache: Tensor | None = None
         if measure:
             with self.interruptions_allowed():
@@ -110,26 +115,30 @@ class PreparedImages:
         keeps = len(self) * len(self.points) * 8 <= self.settings.cache * 2**30
         count = len(self) if keeps else min(len(self), 5000)
         chosen = torch.arange(count) if keeps else torch.linspace(0, len(self) - 1, count).round().long()
-        power, weight = torch.zeros(self.box_size // 2), torch.zeros(self.box_size // 2)
+        power, weight = torch.zeros_like(self.noise), torch.zeros_like(self.noise)
         cache = torch.empty(len(self), len(self.points), dtype=torch.complex64) if keeps else None
         caught = self._caught()
         for part in chosen.split(self.chunk):
             self.check()
             images, outside = self.normalised(part), self._background(part)
-            spectrum = fourier.to_half_plane(images * outside, self.points).abs().square().sum(0)
-            power.index_add_(0, self.shell, spectrum)
-            window = outside.square().sum() * (len(part) / len(outside))
-            weight.index_add_(0, self.shell, window * caught)
+            group = self.noise_group[part]
+            spectrum = fourier.to_half_plane(images * outside, self.points).abs().square()
+            window = outside.square().sum((1, 2)).expand(len(part))
+            for sums, values in ((power, spectrum), (weight, window[:, None] * caught)):
+                by_group = values.new_zeros(len(sums), len(self.points)).index_add_(0, group, values)
+                sums.index_add_(1, self.shell, by_group)
             if cache is not None:
                 cache[part] = fourier.to_half_plane(images * self.mask, self.points) / self.box_size
         # The spectrum of windowed noise over the window's power is the variance of the unmasked noise. The likelihood
         # needs that; the smaller variance of masked coefficients makes posteriors too sharp (docs/benchmarks.md, The
         # grid posterior).
-        noise = power[1:] / weight[1:]
+        unseen = weight[:, -1] == 0  # no image of the group is in the sample: all images stand in for it
+        power[unseen], weight[unseen] = power.sum(0), weight.sum(0)
+        noise = power[:, 1:] / weight[:, 1:]
         if self.settings.noise == "white":
-            noise = (power[1:].sum() / weight[1:].sum()).expand_as(noise)
-        self.noise[1:] = noise
-        self.noise[0] = noise[0]
+            noise = (power[:, 1:].sum(1) / weight[:, 1:].sum(1))[:, None].expand_as(noise)
+        self.noise[:, 1:] = noise
+        self.noise[:, 0] = noise[:, 0]
         self._cache = cache
         if not keeps:
             log.info("images are not kept in memory: prepared anew in every epoch")

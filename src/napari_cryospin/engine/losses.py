@@ -24,7 +24,7 @@ def image_errors(predicted: Tensor, images: Tensor, weights: Tensor, loss: Loss 
     images : Tensor
         `(b, p)` complex.
     weights : Tensor
-        `(p,)` inverse noise variance of each half-plane point.
+        `(b, p)` inverse noise variance of each half-plane point.
     loss : str
         "squared": the negative log-likelihood up to a constant (Eq. 3): over the half plane each point stands for
         itself and its mate, so `sum |difference|^2 / N`. "absolute": mean absolute difference, scaled by the noise.
@@ -37,9 +37,9 @@ def image_errors(predicted: Tensor, images: Tensor, weights: Tensor, loss: Loss 
     difference = predicted - images[:, None]
     square = difference.real.square() + difference.imag.square()
     if loss == "squared":
-        return square @ weights
+        return (square @ weights[..., None])[..., 0]
     # The small constant keeps the derivative of the root finite where the difference is 0.
-    return ((square * weights) + 1e-12).sqrt().mean(-1)
+    return ((square * weights[:, None]) + 1e-12).sqrt().mean(-1)
 
 
 def winner_takes_all(errors: Tensor) -> tuple[Tensor, Tensor]:

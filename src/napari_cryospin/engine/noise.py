@@ -15,50 +15,56 @@ RESIDUAL_RATE = 0.3
 
 @dataclass
 class Noise(KeptState):
-    """Noise variance of a Fourier coefficient, shell by shell.
+    """Noise variance of a Fourier coefficient, shell by shell, of each noise group (`engine.signal_groups`).
 
     Attributes
     ----------
     background : Tensor
-        `(shells,)` variance of the background.
+        `(groups, shells)` variance of the background.
     shell : Tensor
         `(points,)` int64, shell of each half-plane point.
+    group : Tensor
+        `(n,)` int64, group of each particle.
     residual : Tensor
-        `(shells,)` variance that the volume leaves unexplained; 0 where no image was observed yet.
+        `(groups, shells)` variance that the volume leaves unexplained; 0 where no image was observed yet.
     """
 
     background: Tensor = field(metadata=CONSTANT)
     shell: Tensor = field(metadata=CONSTANT)
+    group: Tensor = field(metadata=CONSTANT)
     residual: Tensor
 
     @classmethod
-    def of(cls, background: Tensor, shell: Tensor) -> Noise:
+    def of(cls, background: Tensor, shell: Tensor, group: Tensor) -> Noise:
         """Start with the background alone."""
-        return cls(background, shell, torch.zeros_like(background))
+        return cls(background, shell, group, torch.zeros_like(background))
 
     @property
     def variance(self) -> Tensor:
-        """Variance `(shells,)` by which images are weighted: the background's or, where larger, the residual.
+        """Variance `(groups, shells)` by which images are weighted: the background's or, where larger, the residual.
 
         A large residual flattens the posteriors while the volume is poor (docs/method.md, Why it is fast).
         """
         return torch.maximum(self.background, self.residual)
 
-    def weights(self, count: int) -> Tensor:
-        """Return the inverse variance `(count,)` of the first half-plane points."""
-        return 1 / self.variance[self.shell[:count]]
+    def weights(self, where: Tensor, count: int) -> Tensor:
+        """Return the inverse variance `(b, count)` of the first half-plane points of the particles `where`."""
+        return (1 / self.variance[:, self.shell[:count]])[self.group[where]]
 
-    def background_weights(self, count: int) -> Tensor:
-        """Return the inverse variance `(count,)` of the background alone."""
-        return 1 / self.background[self.shell[:count]]
+    def background_weights(self, where: Tensor, count: int) -> Tensor:
+        """Return the inverse variance `(b, count)` of the background alone."""
+        return (1 / self.background[:, self.shell[:count]])[self.group[where]]
 
-    def observe(self, images: Tensor, models: Tensor) -> None:
-        """Update the residual from images `(b, p)` and their best models `(b, p)`."""
-        power = (images - models).abs().square().mean(0)
-        shell = self.shell[: len(power)]
-        sums = torch.zeros_like(self.residual).index_add_(0, shell, power)
-        counts = torch.zeros_like(self.residual).index_add_(0, shell, torch.ones_like(power))
-        mean = sums / counts.clamp(min=1)
-        fresh = (self.residual == 0) & (counts > 0)
-        blended = torch.where(counts > 0, self.residual.lerp(mean, RESIDUAL_RATE), self.residual)
-        self.residual = torch.where(fresh, mean, blended)
+    def observe(self, where: Tensor, images: Tensor, models: Tensor) -> None:
+        """Update the residual from images `(b, p)` of the particles `where` and their best models `(b, p)`."""
+        group, power = self.group[where], (images - models).abs().square()
+        shell = self.shell[: power.shape[1]]
+        number = power.new_zeros(len(self.residual)).index_add_(0, group, torch.ones_like(power[:, 0]))
+        sums = power.new_zeros(len(self.residual), power.shape[1]).index_add_(0, group, power)
+        mean = sums / number[:, None].clamp(min=1)
+        total = torch.zeros_like(self.residual).index_add_(1, shell, mean)
+        points = total.new_zeros(total.shape[1]).index_add_(0, shell, torch.ones_like(mean[0]))
+        mean = total / points.clamp(min=1)
+        seen = (number > 0)[:, None] & (points > 0)
+        blended = torch.where(seen, self.residual.lerp(mean, RESIDUAL_RATE), self.residual)
+        self.residual = torch.where(seen & (self.residual == 0), mean, blended)

@@ -93,8 +93,13 @@ def _particles(reconstruction: Standing, *optional: str) -> ParticleRecord:
         rotations=rotations,
         shifts=shifts,
         winner=_joined(fits, "winner").numpy(),
-        **{name: _joined(fits, name).numpy() for name in optional},
+        noise_group=_noise_group(fits),
+        **{name: _joined(fits, name).numpy() for name in ("scale", *optional)},
     )
+
+
+def _noise_group(fits: list[Fit]) -> np.ndarray:
+    return torch.cat([fit.noise.group.cpu() for fit in fits]).numpy().astype(np.int32)
 
 
 def make_head_share(fits: list[Fit]) -> np.ndarray:
@@ -192,7 +197,7 @@ def _unexplained(error: float) -> str:
 def _posterior(reconstruction: Standing) -> dict[str, np.ndarray]:
     """Return best head, error and entropy of every particle and, once the run is over, figures of its posterior."""
     fits = reconstruction.fits
-    known = {name: _joined(fits, name).numpy() for name in ("best_head", "error", "entropy")}
+    known = {name: _joined(fits, name).numpy() for name in ("best_head", "error", "entropy", "scale")}
     return known | (posterior_statistics(fits) if reconstruction.finished else {})
 
 

@@ -37,6 +37,10 @@ class ParticleState(KeptState):
         is left); nan: the particle was in no step yet.
     entropy : Tensor
         `(n,)` nats, of the grid posterior over rotations when it was last computed; nan: never.
+    scale : Tensor
+        `(n,)` scale of the signal in the image, mean 1, on the device; see `engine.signal_scales`.
+    overlap, power : Tensor
+        `(n,)` of the image with its model of scale 1, and of that model, when it was last compared; nan: not yet.
     candidates, candidate_shifts : Tensor
         `(n, heads, 3, 3)` and `(n, heads, 2)` Angstrom: last candidates of the heads.
     """
@@ -48,6 +52,9 @@ class ParticleState(KeptState):
     best_head: Tensor
     error: Tensor
     entropy: Tensor
+    scale: Tensor
+    overlap: Tensor
+    power: Tensor
     candidates: Tensor
     candidate_shifts: Tensor
 
@@ -73,6 +80,9 @@ class ParticleState(KeptState):
             best_head=torch.full((n,), NO_CANDIDATE, dtype=torch.int16),
             error=torch.full((n,), torch.nan),
             entropy=torch.full((n,), torch.nan),
+            scale=torch.ones(n, device=rotations.device),
+            overlap=torch.full((n,), torch.nan),
+            power=torch.full((n,), torch.nan),
             candidates=torch.eye(3).repeat(n, heads, 1, 1),
             candidate_shifts=torch.zeros(n, heads, 2),
         )
@@ -130,6 +140,11 @@ class ParticleState(KeptState):
     def record_entropy(self, rows: Tensor, entropy: Tensor) -> None:
         """Replace the entropies `(b,)` of the particles `rows`, on the CPU."""
         self.entropy[rows] = entropy.to(self.entropy)
+
+    def record_overlap(self, rows: Tensor, overlap: Tensor, power: Tensor) -> None:
+        """Replace overlap and power `(b,)` of the particles `rows`, on the CPU."""
+        both = torch.stack((overlap, power)).to(self.overlap)
+        self.overlap[rows], self.power[rows] = both[0], both[1]
 
     def recentre(self, offset: Tensor) -> None:
         """Change all shifts to fit a map that is moved by `-offset`.

@@ -91,7 +91,7 @@ def log_likelihoods(
     images, ctf : Tensor
         `(b, p)` each, complex and real.
     weights : Tensor
-        `(p,)` inverse noise variance of a coefficient.
+        `(p,)`, or `(b, p)`: inverse noise variance of a coefficient.
     phases : Tensor, optional
         Phase ramps of the shifts to try, `(t, p)`, or `(b, t, p)` if the shifts differ between images.
 

@@ -47,7 +47,7 @@ def _model(
 def _normal_equations(residual: Tensor, derivatives: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Compute matrix `(b, q, q)` and right side `(b, q)` of a step in q = 3 or 5 parameters, and the error `(b,)`."""
     root = weights.sqrt()
-    jacobian = torch.view_as_real(derivatives * root).flatten(-2)
+    jacobian = torch.view_as_real(derivatives * root[:, None]).flatten(-2)
     difference = torch.view_as_real(residual * root).flatten(-2)
     return jacobian @ jacobian.mT, (jacobian @ difference[..., None])[..., 0], difference.square().sum(-1)
 
@@ -106,7 +106,7 @@ def _refine_part(
     for index in range(steps):
         seen = (batch.ctf[active], batch.points, padding, batch.extent)
         model, derivatives = _model(lattices, rotations, shifts, *seen)
-        matrix, side, now = _normal_equations(batch.images[active] - model, derivatives, batch.weights)
+        matrix, side, now = _normal_equations(batch.images[active] - model, derivatives, batch.weights[active])
         if normal is None or slope is None:
             normal, slope = torch.zeros_like(matrix), torch.zeros_like(side)
         improved = now < error[active]
@@ -149,5 +149,5 @@ def pose_information(
         `(b, 3, 3)` in 1/radian^2, or `(b, 5, 5)` with the rows and columns of the shifts, per Angstrom, last.
     """
     _, derivatives = _model(lattices, rotations, shifts, batch.ctf, batch.points, padding, batch.extent)
-    jacobian = torch.view_as_real(derivatives * batch.weights.sqrt()).flatten(-2)
+    jacobian = torch.view_as_real(derivatives * batch.weights.sqrt()[:, None]).flatten(-2)
     return 2 * jacobian @ jacobian.mT

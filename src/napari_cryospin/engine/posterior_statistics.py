@@ -64,7 +64,7 @@ def _statistics(fit: Fit) -> dict[str, Tensor]:
         turned = probability.sum(1)  # (b, k)
         found["entropy"][rows] = -torch.xlogy(turned, turned).sum(-1).cpu()
         # The log-likelihoods leave out |image|^2 / N and the constant of the normal distribution, which are added here.
-        own = (batch.weights / math.pi).log().sum() - batch.images.abs().square() @ batch.weights
+        own = ((batch.weights / math.pi).log() - batch.images.abs().square() * batch.weights).sum(-1)
         mean = (total.log() + peak).flatten() - math.log(values[0].numel())
         found["log_likelihood"][rows] = (mean + own).cpu()
         probability = probability.flatten(1)

@@ -83,7 +83,7 @@ class WienerStep(VolumeStep):
     @torch.no_grad()
     def average(self, batch: Batch, rotations: Tensor, shifts: Tensor, step: int) -> None:
         """Add images to the running average. What the volume before it leaves unexplained of them counts as noise."""
-        self.fit.noise.observe(batch.images, self.fit.project(batch, rotations, shifts))
+        self.fit.noise.observe(batch.where, batch.images, self.fit.project(batch, rotations, shifts))
         self.volume.forget(FIRST_MEMORY if step < FADING_STEPS else MEMORY)
         self.insert(batch, rotations, shifts)
         self.volume.solve()

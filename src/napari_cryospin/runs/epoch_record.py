@@ -38,7 +38,8 @@ class EpochRecord:
     band : int
         Number of Fourier shells in which images and map are compared.
     noise : ndarray
-        `(maps, shells)` float32: variance of a coefficient in the likelihood.
+        `(maps, groups, shells)` float32: variance of a coefficient, as the likelihood has it, of each noise group
+        (`ParticleRecord.noise_group`). Records of one group may be given, and were once written, as `(maps, shells)`.
     max_shift : float
         Largest shift that is searched, Angstrom; 0: shifts are not searched.
     particles : ParticleRecord
@@ -57,13 +58,20 @@ class EpochRecord:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "half_maps", tuple(frozen_map(one) for one in self.half_maps))
-        for name in ("map", "noise"):
-            object.__setattr__(self, name, frozen_map(getattr(self, name)))
+        object.__setattr__(self, "map", frozen_map(self.map))
+        noise = np.asarray(self.noise)
+        object.__setattr__(self, "noise", frozen_map(noise[:, None] if noise.ndim == 2 else noise))
 
     @property
     def maps(self) -> tuple[NDArray[np.float32], ...]:
         """The maps that images are compared with: one, or one for each half set."""
         return self.half_maps or (self.map,)
+
+    def noise_of(self, position: int) -> NDArray[np.float32]:
+        """Return the noise variance `(shells,)` of a particle's images, by its position in the record."""
+        group = self.particles.noise_group
+        spectra: NDArray[np.float32] = self.noise[self.map_of(position)]
+        return spectra[0 if group is None else int(group[position])]
 
     def map_of(self, position: int) -> int:
         """Return the number, from 0, of the map in `maps` that belongs to the particle at a position in the record."""

@@ -74,6 +74,8 @@ class VolumeSettings:
     """Adam step of the volume while auto-encoding."""
     volume_learning_rate_after_switch: Annotated[StrictFloat, Interval(ge=0, le=1)] = 0.02
     """Adam step of the volume while auto-decoding."""
+    scales: Literal["none", "group", "particle"] = "none"
+    """Scale of the signal in the images: the same for all (the paper), one a micrograph, or one a particle."""
     padding: Annotated[StrictInt, Interval(ge=1, le=2)] = 1
     """Oversampling of the Fourier lattice (the paper: 1)."""
     loss: Literal["squared", "absolute"] = "squared"

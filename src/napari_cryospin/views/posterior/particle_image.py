@@ -36,6 +36,8 @@ class ParticleImage:
         `(n, n)` masked image, whose background has unit variance.
     coefficients : Tensor
         `(points,)` complex, as the run compares them.
+    scale : float
+        Scale of the signal in the image, as the run has estimated it.
     noise_seen : float
         Share of the noise variance that is left in a coefficient after masking.
     pose_shift : Tensor
@@ -50,7 +52,9 @@ class ParticleImage:
         # The picture is therefore kept in real space.
         self.picture = (images.normalised(self.rows)[0] * images.mask).to(images.device)
         self.coefficients = fourier.to_half_plane(self.picture, self.points) / self.box_size
-        self.noise = torch.from_numpy(np.array(record.noise[record.map_of(row)])).to(images.device)
+        self.noise = torch.from_numpy(np.array(record.noise_of(row))).to(images.device)
+        scale = record.particles.scale
+        self.scale = 1.0 if scale is None else float(scale[row])
         self.shell = images.shell.to(images.device)
         self.noise_seen = float(images.mask.square().mean())
         self.moves = record.max_shift > 0
@@ -90,7 +94,7 @@ class ParticleImage:
         box = min(self.box_size, 2 * (band + KEPT_BEYOND_BAND))
         image = fourier.fourier_crop(self.picture, box) * (self.box_size / box**2)
         turned, where = turned_coefficients(image, points, angles), turned_points(points, angles)  # (j, p), (j, p, 2)
-        ctf = self.images.ctf_at(self.rows.expand(len(angles)), where)
+        ctf = self.images.ctf_at(self.rows.expand(len(angles)), where) * self.scale
         weights = self.weights(len(points)) * soft_edge(points, band)
         if not self.moves:
             return log_likelihoods(templates, turned, ctf, weights)

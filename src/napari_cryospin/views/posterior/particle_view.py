@@ -195,7 +195,7 @@ class ParticleView:
         points, seen = image.points[:count], image.coefficients[None, :count]
         turns, moves = (torch.tensor(np.asarray(values, dtype=np.float32)) for values in (rotations, shifts))
         models = central_slices(model.lattice, turns.to(device), points, self.padding)
-        models = models * self.images.ctf(image.rows, count)
+        models = models * self.images.ctf(image.rows, count) * image.scale
         if image.moves:
             models = models * shift_phases(moves.to(device), points, image.extent)
         squares = ((seen - models).abs().square() * image.weights(count)).sum(-1).cpu()
