@@ -40,9 +40,9 @@ def export_command(
     to
         Program to write for.
     select
-        Particles for which this holds: comparisons of entropy (nats), error, best_head (from 0), winner, half_set, row,
-        rot, tilt, psi (degrees), shift (A), precision (degrees), max_probability, significant_samples, log_likelihood;
-        joined by and, or, not.
+        Particles for which this holds: comparisons of entropy (nats), error, belongs (0 to 1), scale,
+        best_head (from 0), winner, half_set, row, rot, tilt, psi (degrees), shift (A), precision (degrees),
+        max_probability, significant_samples, log_likelihood; joined by and, or, not.
     direction
         Particles seen from near a direction: rot, tilt, and within how many degrees.
     random

@@ -14,7 +14,7 @@ from napari_cryospin.evaluation.orientation_distribution import OrientationDistr
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.fsc_files import write_fsc_csv, write_fsc_star, write_fsc_xml
 from napari_cryospin.io.mrc import write_map
-from napari_cryospin.io.star.particles import POSTERIOR_COLUMNS, write_particles
+from napari_cryospin.io.star.particles import IMAGE_COLUMNS, POSTERIOR_COLUMNS, write_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.results import PARTICLES_FILE, Results, ResultsRecord
 
@@ -54,7 +54,8 @@ def write_particle_files(folder: Path, results: Results, particles: Particles) -
     record = results.particles.in_order_of_rows()
     with atomic_write(folder / PARTICLES_FILE) as part, part.open("wb") as file:
         ResultsRecord(epoch=results.epoch, stage=results.stage, particles=record).save(file)
-    columns = {column: record.arrays[name] for name, column in POSTERIOR_COLUMNS.items() if name in record.arrays}
+    known, names = record.arrays, POSTERIOR_COLUMNS | IMAGE_COLUMNS
+    columns = {column: known[name] for name, column in names.items() if name in known}
     if record.has_halves:
         columns["rlnRandomSubset"] = record.half_sets
     write_particles(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from napari_cryospin.engine.belonging import slice_power
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.engine.mates import MateTest
@@ -145,6 +146,10 @@ class ClosedFormDecoding:
         model = fit.project(batch, rotations, shifts)
         fit.record_errors(batch, model)
         fit.noise.observe(batch.where, batch.images, model)
+        if fit.settings.posterior.junk:
+            shell = fit.noise.shell[: len(batch.points)]
+            power = slice_power(state.lattices[0], fit.volume.padding, batch.points, shell)
+            fit.record_odds(batch, model, power)
         self.volume_step.insert(wide, rotations, shifts)
         state.turned.append(float(rotation_distance(before, rotations).mean()))
         return {"loss": fit.mean_error(rows), "pose_change": state.turned[-1], "band": float(fit.band.now)}
@@ -162,6 +167,8 @@ class ClosedFormDecoding:
             metrics |= self.mates.run()
         fit.volume.solve()
         fit.update_scales(particles_differ=True)
+        if fit.settings.posterior.junk:
+            fit.update_belonging()
         report = EpochReport(
             turn=sum(state.turned) / len(state.turned),
             changed=changed,

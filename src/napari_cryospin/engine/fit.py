@@ -10,6 +10,7 @@ from torch import Tensor
 
 from napari_cryospin.engine.bands import Band
 from napari_cryospin.engine.batch import Batch
+from napari_cryospin.engine.belonging import belonging, hypothesis_odds
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.losses import image_errors
 from napari_cryospin.engine.near_symmetry import NearSymmetries
@@ -194,6 +195,18 @@ class Fit(Generic[AnyVolume]):
         found = estimate_scales(particles.overlap, particles.power, levels)
         if found is not None:
             particles.scale = found.to(particles.scale)
+
+    def record_odds(self, batch: Batch, models: Tensor, power: Tensor) -> None:
+        """Record the odds of what a batch's images show, from their models `(b, p)` and the slices' power `(p,)`."""
+        kept = float(self.images.mask.square().mean())
+        odds = hypothesis_odds(batch.images, models, batch.ctf, batch.weights, power, kept)
+        self.particles.record_odds(batch.rows, odds)
+
+    def update_belonging(self) -> None:
+        """Estimate anew for all particles with what probability their images show the particle."""
+        known = (~self.particles.odds[:, 0].isnan()).nonzero()[:, 0]
+        if len(known):
+            self.particles.record_belonging(known, belonging(self.particles.odds[known]))
 
     def mean_error(self, rows: Tensor) -> float:
         """Return the mean error of the particles `rows`: the loss of a step, in units of the error of noise."""

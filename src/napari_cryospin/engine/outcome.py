@@ -94,7 +94,7 @@ def _particles(reconstruction: Standing, *optional: str) -> ParticleRecord:
         shifts=shifts,
         winner=_joined(fits, "winner").numpy(),
         noise_group=_noise_group(fits),
-        **{name: _joined(fits, name).numpy() for name in ("scale", *optional)},
+        **{name: _joined(fits, name).numpy() for name in ("scale", "belongs", *optional)},
     )
 
 
@@ -197,7 +197,7 @@ def _unexplained(error: float) -> str:
 def _posterior(reconstruction: Standing) -> dict[str, np.ndarray]:
     """Return best head, error and entropy of every particle and, once the run is over, figures of its posterior."""
     fits = reconstruction.fits
-    known = {name: _joined(fits, name).numpy() for name in ("best_head", "error", "entropy", "scale")}
+    known = {name: _joined(fits, name).numpy() for name in ("best_head", "error", "entropy", "scale", "belongs")}
     return known | (posterior_statistics(fits) if reconstruction.finished else {})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from napari_cryospin.engine.belonging import HYPOTHESES, LEAST_TRUSTED
 from napari_cryospin.engine.kept_state import KeptState
 
 NO_CANDIDATE = -1
@@ -39,6 +40,12 @@ class ParticleState(KeptState):
         `(n,)` nats, of the grid posterior over rotations when it was last computed; nan: never.
     scale : Tensor
         `(n,)` scale of the signal in the image, mean 1, on the device; see `engine.signal_scales`.
+    belongs : Tensor
+        `(n,)` probability that the image shows the particle, on the device; see `engine.belonging`. At first 1.
+    trust : Tensor
+        `(n,)` weight of the image in the volume, on the device: `belongs`, or 1 where that is not trusted itself.
+    odds : Tensor
+        `(n, hypotheses)` logarithms of the odds of what the image may show (`engine.belonging`); nan: not computed yet.
     overlap, power : Tensor
         `(n,)` of the image with its model of scale 1, and of that model, when it was last compared; nan: not yet.
     candidates, candidate_shifts : Tensor
@@ -53,6 +60,9 @@ class ParticleState(KeptState):
     error: Tensor
     entropy: Tensor
     scale: Tensor
+    belongs: Tensor
+    trust: Tensor
+    odds: Tensor
     overlap: Tensor
     power: Tensor
     candidates: Tensor
@@ -81,6 +91,9 @@ class ParticleState(KeptState):
             error=torch.full((n,), torch.nan),
             entropy=torch.full((n,), torch.nan),
             scale=torch.ones(n, device=rotations.device),
+            belongs=torch.ones(n, device=rotations.device),
+            trust=torch.ones(n, device=rotations.device),
+            odds=torch.full((n, HYPOTHESES), torch.nan),
             overlap=torch.full((n,), torch.nan),
             power=torch.full((n,), torch.nan),
             candidates=torch.eye(3).repeat(n, heads, 1, 1),
@@ -145,6 +158,16 @@ class ParticleState(KeptState):
         """Replace overlap and power `(b,)` of the particles `rows`, on the CPU."""
         both = torch.stack((overlap, power)).to(self.overlap)
         self.overlap[rows], self.power[rows] = both[0], both[1]
+
+    def record_odds(self, rows: Tensor, odds: Tensor) -> None:
+        """Replace the odds `(b, hypotheses)` of the particles `rows`, on the CPU."""
+        self.odds[rows] = odds.to(self.odds)
+
+    def record_belonging(self, rows: Tensor, belongs: Tensor) -> None:
+        """Replace the probabilities of belonging `(b,)` of the particles `rows`, and the trust that follows from them."""
+        self.belongs[rows.to(self.belongs.device)] = belongs.to(self.belongs)
+        trusted = float(self.belongs.mean()) >= LEAST_TRUSTED
+        self.trust = self.belongs.clone() if trusted else torch.ones_like(self.belongs)
 
     def recentre(self, offset: Tensor) -> None:
         """Change all shifts to fit a map that is moved by `-offset`.

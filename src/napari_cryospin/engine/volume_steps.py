@@ -95,7 +95,8 @@ class WienerStep(VolumeStep):
         phases = self.fit.shift_range.phases(shifts, batch.points, batch.extent)
         if phases is not None:
             images = images * phases.conj()
-        values, weights = images * (batch.ctf * batch.weights), batch.ctf.square() * batch.weights
+        trusted = batch.weights * self.fit.particles.trust[batch.where, None]
+        values, weights = images * (batch.ctf * trusted), batch.ctf.square() * trusted
         self.volume.insert(rotations, batch.points, values, weights, self.fit.particles.folds[batch.where])
 
     @torch.no_grad()

@@ -52,5 +52,7 @@ def export_cryosparc(results: RunResults, out: Path, options: ExportOptions, pro
         record.shifts,
         errors=np.zeros(len(record)) if record.error is None else np.nan_to_num(record.error),
         half_sets=record.half_sets,
+        scales=record.scale,
+        belongs=record.belongs,
     )
     return Exported(paths=paths, notes=(*results.notes, *notes, *said, *kept_ctf_notes(results, ".cs")))

@@ -10,7 +10,7 @@ from napari_cryospin.exporters.input_notes import kept_ctf_notes, new_star_notes
 from napari_cryospin.exporters.options import Exported, ExportOptions, Progress, within
 from napari_cryospin.exporters.run_results import RunResults
 from napari_cryospin.io.located import both_half_sets
-from napari_cryospin.io.star.particles import POSTERIOR_COLUMNS, about_other_poses, write_particles
+from napari_cryospin.io.star.particles import IMAGE_COLUMNS, POSTERIOR_COLUMNS, about_other_poses, write_particles
 
 
 def export_relion(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:
@@ -48,6 +48,7 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
     if not columns:
         left_out = f"{', '.join(POSTERIOR_COLUMNS.values())} are left out: the run is not over; they can be computed"
         notes.append(Advice(left_out, "statistics"))
+    columns |= {column: known[name] for name, column in IMAGE_COLUMNS.items() if name in known}
     if both_half_sets(record.half_sets) is not None:
         columns["rlnRandomSubset"] = record.half_sets
     dropped = [name for name in about_other_poses(used.table) if name not in POSTERIOR_COLUMNS.values()]

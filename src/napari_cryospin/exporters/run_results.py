@@ -23,6 +23,8 @@ from napari_cryospin.runs.run_particles import open_run_particles
 SELECTION_COLUMNS = {
     "entropy": "nats, of the posterior over rotations",
     "error": "squared error of the image at its pose, over the noise",
+    "belongs": "probability, 0 to 1, that the image shows the particle",
+    "scale": "scale of the signal in the image; their mean is 1",
     "best_head": "the head nearest to the image, from 0; -1: none",
     "winner": "which candidate won: a head, or the number of heads for a pose found by the posterior",
     "half_set": "half set, 1 or 2; 0: none",
@@ -179,7 +181,7 @@ def _make_results(
 
 def _in_one_frame(epoch: EpochFile) -> tuple[ParticleRecord, tuple[str, ...]]:
     """Return the record of an epoch with all poses in the frame of the first half set, and a warning if that failed."""
-    record = epoch.particles("best_head", "entropy", "error")
+    record = epoch.particles("best_head", "entropy", "error", "scale", "belongs")
     second = record.half_sets == 2
     if not second.any():
         return record, ()

@@ -70,8 +70,8 @@ class EpochRecord:
     def noise_of(self, position: int) -> NDArray[np.float32]:
         """Return the noise variance `(shells,)` of a particle's images, by its position in the record."""
         group = self.particles.noise_group
-        spectra: NDArray[np.float32] = self.noise[self.map_of(position)]
-        return spectra[0 if group is None else int(group[position])]
+        spectrum: NDArray[np.float32] = self.noise[self.map_of(position), 0 if group is None else group[position]]
+        return spectrum
 
     def map_of(self, position: int) -> int:
         """Return the number, from 0, of the map in `maps` that belongs to the particle at a position in the record."""

@@ -99,6 +99,8 @@ class ParticleRecord:
         `(n,)` float32: entropy of the posterior over rotations, nats; nan: not computed.
     error : ndarray, optional
         `(n,)` float32: squared error of the image at its pose, over that of the noise; nan: not computed yet.
+    belongs : ndarray, optional
+        `(n,)` float32: probability that the image shows the particle, and not something else.
     scale : ndarray, optional
         `(n,)` float32: scale of the signal in the image; their mean is 1.
     noise_group : ndarray, optional
@@ -132,6 +134,7 @@ class ParticleRecord:
     candidate_shifts: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,), (PER_HEAD, 2), "A")] = None
     entropy: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,), unit="nats")] = None
     error: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,))] = None
+    belongs: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,))] = None
     scale: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,))] = None
     noise_group: Annotated[NDArray[np.int32] | None, ArraySpec((np.int32,))] = None
     precision: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,), unit="degrees")] = None

@@ -124,6 +124,9 @@ class PosteriorSettings:
     """Weight of pulling the nearest head towards the posterior sample (not in the paper)."""
     search_at_switch: StrictBool = False
     """Search the whole pose grid at the switch, and keep the pose that explains the image better."""
+    junk: StrictBool = False
+    """Weigh each particle by the probability that its image shows it, and not ice, a lump or two particles (not in the
+    paper)."""
     mates: StrictBool = False
     """Test each particle's mates under the map's near-symmetries (not in the paper)."""
 

@@ -28,7 +28,7 @@ PRESETS: dict[str, Settings] = {
         schedule=ScheduleSettings(
             epochs=44, decoding_epochs=20, switch="automatic", batch_size=500, pose_update="gauss-newton", pose_steps=3
         ),
-        posterior=PosteriorSettings(posterior_sample=True, teaching=0.3, search_at_switch=True, mates=True),
+        posterior=PosteriorSettings(posterior_sample=True, teaching=0.3, search_at_switch=True, junk=True, mates=True),
     ),
     "paper-synthetic": PAPER_SYNTHETIC,
     "paper-experimental": dataclasses.replace(

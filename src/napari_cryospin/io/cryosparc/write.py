@@ -43,6 +43,8 @@ def write_result_group(
     *,
     errors: ArrayLike,
     half_sets: NDArray[Any],
+    scales: NDArray[Any] | None = None,
+    belongs: NDArray[Any] | None = None,
 ) -> tuple[tuple[Path, Path], tuple[str, ...]]:
     """Write particles with new alignments.
 
@@ -58,6 +60,10 @@ def write_result_group(
         `(n,)` errors of the images at these poses.
     half_sets
         `(n,)` half sets, 1 or 2. If all are 0, those of the input are written or, if it has none, 1 for all.
+    scales
+        `(n,)` scales of the signal (`alpha`). Default: 1.
+    belongs
+        `(n,)` probabilities that the images show the particle (`class_posterior`). Default: 1.
 
     Returns
     -------
@@ -72,6 +78,9 @@ def write_result_group(
     notes: list[str] = []
     fields = (_kept if isinstance(particles.table, CsTable) else _made)(particles, folder, notes)
     fields |= _alignments(particles, rotations, shifts, np.asarray(errors), half_sets)
+    for name, values in (("alpha", scales), ("class_posterior", belongs)):
+        if values is not None:
+            fields[f"{ALIGNMENTS}/{name}"] = values.astype(np.float32)
     table = np.empty(len(particles), [(name, values.dtype, values.shape[1:]) for name, values in fields.items()])
     for name, values in fields.items():
         table[name] = values

@@ -39,6 +39,9 @@ POSTERIOR_COLUMNS = {
     "log_likelihood": "rlnLogLikeliContribution",
 }
 """Array of the particle record -> column, for the figures of a particle's posterior."""
+IMAGE_COLUMNS = {"scale": "rlnGroupScaleCorrection", "belongs": "rlnParticleFigureOfMerit"}
+"""Array of the particle record -> column, for what a run finds of an image beside its pose. RELION has no column for
+the probability that an image shows the particle. The figure of merit says of an image how far it can be trusted."""
 OTHER_POSES = (
     *POSTERIOR_COLUMNS.values(),
     *(f"rlnAngle{angle}Prior" for angle in ("Rot", "Tilt", "Psi")),
