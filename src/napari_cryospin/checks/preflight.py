@@ -57,6 +57,17 @@ class PreflightCard:
     def __str__(self) -> str:
         return self.text()
 
+    def require_possible(self, told: Callable[[str], str] = str) -> None:
+        """Refuse a run that is impossible; `told` as in `text`.
+
+        Raises
+        ------
+        ValueError
+            A run is impossible; names every reason.
+        """
+        if self.problems:
+            raise ValueError(f"{self.source}: " + "; ".join(map(told, self.problems)))
+
     def text(self, told: Callable[[str], str] = str) -> str:
         """Return the card as lines of text.
 
