@@ -1,12 +1,8 @@
 """The structure of the package: what must not be there, or become less (scripts/house_measures.py counts)."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from support.scripts import REPOSITORY, load_script
 
 CEILINGS = {
     "import circles between modules": 0,
@@ -22,15 +18,7 @@ CEILINGS = {
 """Measure -> the most that is admitted. Lower a number when the package allows it; never raise one."""
 
 
-def _load_measures():
-    """The script, which is no part of the package, as a module."""
-    spec = importlib.util.spec_from_file_location("house_measures", REPOSITORY / "scripts" / "house_measures.py")
-    module = sys.modules["house_measures"] = importlib.util.module_from_spec(spec)  # dataclasses look it up there
-    spec.loader.exec_module(module)
-    return module
-
-
-measures = _load_measures()
+measures = load_script("scripts/house_measures.py")
 
 
 @pytest.fixture(scope="module")

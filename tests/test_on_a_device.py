@@ -26,6 +26,7 @@ from napari_cryospin.simulation.images import SimulationSettings
 from napari_cryospin.views.posterior.particle_view import ParticleView
 from support.pretend_device import counted
 from support.records import epoch_record, particle_record
+from support.same_state import assert_same
 from support.simulated import Simulated
 
 COUNT, BATCH = 24, 6
@@ -78,28 +79,6 @@ def run(reconstruction: Reconstruction) -> dict[str, Any]:
             if settings.method != "fully-amortized" and reconstruction.epoch == settings.schedule.switch:
                 reconstruction.switch_to_auto_decoding("planned")
     return {"shown": shown, "state": reconstruction.state_dict()}
-
-
-def assert_same(found: Any, expected: Any, where: str = "run") -> None:
-    """Assert that two things are the same bit for bit, whatever is nested in them and wherever tensors lie."""
-    if isinstance(expected, torch.Tensor | np.ndarray):
-        values = [part.cpu().numpy() if isinstance(part, torch.Tensor) else part for part in (found, expected)]
-        assert values[0].dtype == values[1].dtype, where
-        np.testing.assert_array_equal(*values, err_msg=where)
-        return
-    assert type(found) is type(expected), where
-    if dataclasses.is_dataclass(expected):
-        found, expected = vars(found), vars(expected)
-    if isinstance(expected, dict):
-        assert found.keys() == expected.keys(), where
-        for key in expected:
-            assert_same(found[key], expected[key], f"{where}.{key}")
-    elif isinstance(expected, list | tuple):
-        assert len(found) == len(expected), where
-        for index, pair in enumerate(zip(found, expected, strict=True)):
-            assert_same(*pair, f"{where}[{index}]")
-    else:
-        assert found == expected or (found != found and expected != expected), where
 
 
 def test_any_device_that_torch_knows_is_chosen(pretend_device):

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,30 @@ def test_callback_presses_the_switch_and_stops(particles, tmp_path):
     again = spin.resume(run)
     assert again.status.state == "finished"
     assert spin.resume(again.folder.path).status.state == "finished"
+
+
+def test_ctrl_c_saves_writes_results_and_is_raised(particles, tmp_path):
+    """As on the command line; the handler of signals is afterwards the one of before."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(summary):
+        if summary.epoch == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="saved; it can be resumed"):
+        spin.reconstruct(particles, tmp_path / "run", callback=interrupt, **SMALL)
+    assert signal.getsignal(signal.SIGINT) is before
+    stopped = spin.view(tmp_path / "run")
+    assert (stopped.status.state, stopped.status.epoch) == ("stopped", 2)
+    assert len(stopped.results.particles) == len(particles)
+    assert spin.resume(stopped).status.state == "finished"
+
+
+def test_a_run_whose_results_are_gone_is_no_finished_run(particles, tmp_path):
+    run = spin.reconstruct(particles, tmp_path / "run", **{**SMALL, "epochs": 2, "switch": 1, "decoding_epochs": 1})
+    density = run.results.map
+    (run.folder.results_path / "map.mrc").unlink()
+    np.testing.assert_array_equal(spin.resume(run).results.map, density)
 
 
 def test_view_is_what_the_run_gave(told_and_run):

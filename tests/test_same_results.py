@@ -1,25 +1,14 @@
 """The comparison of two runs, which vouches for changes that must not alter results (benchmarks/same_results.py)."""
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import mrcfile
 import numpy as np
 import pytest
 
+from support.scripts import load_script
 
-def _load_script():
-    """The script, which is no part of the package, as a module."""
-    path = Path(__file__).parents[1] / "benchmarks" / "same_results.py"
-    spec = importlib.util.spec_from_file_location("same_results", path)
-    module = sys.modules["same_results"] = importlib.util.module_from_spec(spec)  # dataclasses look it up there
-    spec.loader.exec_module(module)
-    return module
-
-
-same_results = _load_script()
+same_results = load_script("benchmarks/same_results.py")
 
 DENSITY = np.linspace(-1, 1, 64, dtype=np.float32).reshape(4, 4, 4)
 POSES = {"rotations": np.eye(3, dtype=np.float32)[None], "error": np.array([0.5, np.nan]), "stage": np.array("one")}

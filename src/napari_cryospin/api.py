@@ -7,23 +7,26 @@ watch, resume, or export the others' runs.
 from __future__ import annotations
 
 import dataclasses
-import threading
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from napari_cryospin.driving.signals import stop_on_signal
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.epoch_summary import EpochSummary, summary_of
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Event
-from napari_cryospin.runs.run_particles import remember
+from napari_cryospin.runs.run_particles import open_moved_particles
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import DEFAULT_PRESET, settings_from
 from napari_cryospin.views.run_view import RunView
 
 if TYPE_CHECKING:
     from napari_cryospin.exporters.options import Exported
+
+log = logging.getLogger(__name__)
 
 Run: TypeAlias = RunView | RunFolder | Path | str
 """A run, by its view or by its folder."""
@@ -72,7 +75,8 @@ def reconstruct(
 ) -> RunView:
     """Reconstruct a map and every particle's pose, without a reference.
 
-    It returns when the run is over. Ctrl-C interrupts the run; `resume` then goes on from its newest checkpoint.
+    It returns when the run is over. Ctrl-C saves and stops the run, with results; `resume` then goes on with it. A
+    second Ctrl-C breaks off.
 
     Parameters
     ----------
@@ -98,18 +102,18 @@ def reconstruct(
         The particles or the settings cannot be used; the message names every reason.
     FileExistsError
         The folder holds other files.
+    KeyboardInterrupt
+        Ctrl-C stopped the run, which is saved.
     """
     chosen = settings_from(preset, **settings)
     opened = particles if isinstance(particles, Particles) else open_particles(particles)
     source = _input_of(opened)
     from napari_cryospin.checks.preflight import preflight
-    from napari_cryospin.engine.devices import choose_devices  # This loads torch, so it comes after the checks.
 
-    problems = preflight(opened, chosen).problems
-    if problems:
-        raise ValueError(f"{opened.source}: " + "; ".join(problems))
-    choose_devices(chosen.machine.device, 2 if chosen.preparation.half_sets else 1)
-    return _drive(RunFolder.create(Path(out), source, chosen), opened, callback)
+    preflight(opened, chosen).require_possible()
+    from napari_cryospin.driving.run import new_run  # This loads torch, so it comes after the check.
+
+    return _drive(new_run(Path(out), source, chosen), opened, callback)
 
 
 def resume(
@@ -136,22 +140,12 @@ def resume(
         There is no run, or its input differs from that with which it began.
     FileExistsError
         Another process drives the run.
+    KeyboardInterrupt
+        As in `reconstruct`.
     """
     folder = _folder_of(run)
-    opened = None
-    if particles is not None or data_dir is not None:
-        known = folder.source
-        source = dataclasses.replace(
-            known,
-            particles=known.particles if particles is None else Path(particles),
-            data_dir=known.data_dir if data_dir is None else Path(data_dir),
-        )
-        opened = open_particles(source.particles, **source.options)
-        remember(folder, opened)
-        folder.move_input(source)
-    if folder.read_status().state == "finished":
-        return RunView(folder)
-    return _drive(folder, opened, callback)
+    opened = open_moved_particles(folder, *(None if path is None else Path(path) for path in (particles, data_dir)))
+    return RunView(folder) if folder.finished else _drive(folder, opened, callback)
 
 
 def view(run: Path | str, truth: Path | str | None = None) -> RunView:
@@ -218,7 +212,10 @@ def _drive(
         if callback is not None and event.kind == "epoch":
             callback(summary_of(event, folder))
 
-    drive_run(folder, particles, stop=threading.Event(), on_event=hear)
+    with stop_on_signal(log.warning) as stop:
+        drive_run(folder, particles, stop=stop, on_event=hear)
+    if stop.is_set() and not folder.finished:
+        raise KeyboardInterrupt(f"the run in {folder.path} was stopped by a signal, and saved; it can be resumed")
     return RunView(folder)
 
 

@@ -113,6 +113,9 @@ class Particles:
     """None: the file names no micrographs."""
     source: Path
     """The file that was opened."""
+    relations: NDArray[np.int64] | None = None
+    """`(n, kinds)` number of the group that a particle belongs to, by each kind of relation that the file states, such
+    as its helical tube; -1: none. None: no particles are related."""
     table: Any = None
     """All columns of that file, one row a particle, so that a writer can keep them; `table[indices]` selects rows."""
     notes: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ from napari_cryospin.io.star.particles import write_particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, Settings
+from support.volumes import put_map
 
 COUNT, BOX = 12, 16
 
@@ -43,7 +44,7 @@ def test_against_projections_compared_one_by_one(shifts, make_phantom, simulate,
     simulated = simulate(make_phantom(BOX), count=COUNT, snr=0.1, shift_sd=3.0 * shifts, seed=6)
     particles, choice = simulated.particles, settings(shifts)
     fit = Fit(PreparedImages(particles, choice.preparation, torch.arange(COUNT)), choice, torch.Generator())
-    fit.volume.set_map(simulated.density / simulated.noise_variance**0.5 / BOX)
+    put_map(fit.volume, simulated.density / simulated.noise_variance**0.5 / BOX)
     fit.particles.record_poses(
         torch.arange(COUNT), *(torch.from_numpy(v).float() for v in (particles.rotations, particles.shifts))
     )

@@ -25,6 +25,7 @@ from napari_cryospin.engine.switching import (
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.geometry.so3 import exponential_map, random_rotations, rotation_distance
 from napari_cryospin.settings import PRESETS, ScheduleSettings
+from support.volumes import put_map
 
 COUNT, BOX, HEADS = 60, 24, 3
 
@@ -63,7 +64,7 @@ def make_fit(truth, preset: str) -> Fit:
     if preset == "quick":
         WienerStep(fit).remake(8)
     else:
-        fit.volume.set_map(truth.density / truth.noise_variance**0.5 / BOX)
+        put_map(fit.volume, truth.density / truth.noise_variance**0.5 / BOX)
     return fit
 
 

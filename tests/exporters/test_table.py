@@ -87,9 +87,8 @@ def test_no_torch_for_particles(star, make_run, tmp_path):
 
 
 def test_every_exporter_is_there():
-    for exporter in EXPORTERS.values():
-        module, name = exporter.function.split(":")
-        assert callable(getattr(__import__(f"napari_cryospin.exporters.{module}", fromlist=[name]), name))
+    for name, exporter in EXPORTERS.items():
+        assert exporter.load().__name__ == f"export_{name}"
 
 
 @pytest.mark.parametrize("to", ["relion", "cryosparc", "cryodrgn"])

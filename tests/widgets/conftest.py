@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QSettings
 from scipy.spatial.transform import Rotation
 
@@ -18,7 +19,7 @@ from napari_cryospin.settings import PRESETS, Settings
 from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
 from napari_cryospin.widgets.kit import preferences
 from napari_cryospin.widgets.particles import samples
-from napari_cryospin.widgets.session.session import Session, _sessions
+from napari_cryospin.widgets.session.session import Session, _sessions, session_of
 from support.records import epoch_record, particle_record
 
 
@@ -49,6 +50,30 @@ def make_napari_viewer(make_napari_viewer):
         session = None if viewer() is None else _sessions.get(viewer())
         if session is not None:
             session.close()
+
+
+@pytest.fixture
+def said():
+    """What napari's notifications said, newest last."""
+    texts = []
+
+    def hear(notification):
+        texts.append(notification.message)
+
+    notification_manager.notification_ready.connect(hear)
+    yield texts
+    notification_manager.notification_ready.disconnect(hear)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    """A viewer; a run that goes on in it is ended."""
+    viewer = make_napari_viewer()
+    yield viewer
+    session = session_of(viewer)
+    session.close()
+    if session.thread_of_run is not None:
+        session.thread_of_run.join(30)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from napari_cryospin.advice import Advice
 from napari_cryospin.checks.contrast import Contrast, judge_contrast
 from napari_cryospin.engine.defaults import working_box
 from napari_cryospin.engine.memory import data_memory, run_memory
+from napari_cryospin.engine.related_particles import repeated_images, separated_groups
 from napari_cryospin.particles import Particles
 from napari_cryospin.settings import Settings
 
@@ -56,6 +57,17 @@ class PreflightCard:
 
     def __str__(self) -> str:
         return self.text()
+
+    def require_possible(self, told: Callable[[str], str] = str) -> None:
+        """Refuse a run that is impossible; `told` as in `text`.
+
+        Raises
+        ------
+        ValueError
+            A run is impossible; names every reason.
+        """
+        if self.problems:
+            raise ValueError(f"{self.source}: " + "; ".join(map(told, self.problems)))
 
     def text(self, told: Callable[[str], str] = str) -> str:
         """Return the card as lines of text.
@@ -196,6 +208,7 @@ def _notes(
     if used < FEWEST_PARTICLES:
         found = f"only {used} particle{'s' if used > 1 else ''}"
         notes.append(f"{found}: a map of fewer than {FEWEST_PARTICLES} is not to be trusted")
+    notes += _relatives(particles)
     if (subset or 0) > len(particles):
         notes.append(f"subset of {subset:,}: there are {len(particles):,} particles; all of them are used")
     if (particles.contrast < 0).any():
@@ -207,6 +220,17 @@ def _notes(
     if len(kinds) > 1:
         notes.append(
             "boxes or pixel sizes differ: all images are brought to the working box" + _frames(particles, kinds)
+        )
+    return notes
+
+
+def _relatives(particles: Particles) -> list[str]:
+    """Note images that occur in several rows, and related particles that the file's own half sets separate."""
+    notes = [repeated] if (repeated := repeated_images(particles)) else []
+    if separated := separated_groups(particles):
+        notes.append(
+            f"the half sets that the file names separate {separated:,} groups of related particles (rows of one image, "
+            "segments of one tube): their FSC promises too much; without that column a run draws better ones"
         )
     return notes
 

@@ -1,16 +1,13 @@
-"""Output of the command line: text, errors, progress; and its handling of Ctrl-C."""
+"""Output of the command line: text, errors, progress."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import logging
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
@@ -37,6 +34,11 @@ def print_line(text: str) -> None:
     """Print one line."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def print_aside(text: str) -> None:
+    """Print one line on stderr, below a progress bar that may be there."""
+    sys.stderr.write(f"\n{text}\n")
 
 
 def error_text(error: BaseException) -> str:
@@ -119,21 +121,3 @@ def progress_shown() -> Iterator[ProgressBar]:
         progress.bar.close()
         package.removeHandler(handler)
         package.setLevel(before)
-
-
-@contextlib.contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """Yield an event that is set by Ctrl-C or by a scheduler's SIGTERM. A second Ctrl-C ends the program at once."""
-    stop = threading.Event()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.stderr.write("\nstopping after this step: saving (Ctrl-C again breaks off)\n")
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

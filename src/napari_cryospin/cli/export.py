@@ -9,7 +9,8 @@ from typing import Annotated
 from tqdm import tqdm
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from napari_cryospin.cli.console import print_line, stop_on_signal, with_flags
+from napari_cryospin.cli.console import print_aside, print_line, with_flags
+from napari_cryospin.driving.signals import stop_on_signal
 from napari_cryospin.exporters.options import ExportCancelledError, ExportOptions
 from napari_cryospin.exporters.selection import Selection
 from napari_cryospin.exporters.table import EXPORTERS, export_run
@@ -56,7 +57,7 @@ def export_command(
     """
     selection = Selection(expression=select, direction=direction, random=random, seed=seed, rows=rows)
     form = "{desc} |{bar}| {percentage:3.0f} %"
-    with stop_on_signal() as stop, tqdm(total=1.0, bar_format=form, disable=not sys.stderr.isatty()) as bar:
+    with stop_on_signal(print_aside) as stop, tqdm(total=1.0, bar_format=form, disable=not sys.stderr.isatty()) as bar:
 
         def progress(share: float, text: str) -> None:
             bar.n = share

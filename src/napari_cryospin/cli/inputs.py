@@ -51,7 +51,6 @@ def open_checked_particles(source: RunInput, settings: Settings) -> Particles:
         The particles cannot be read, or a run is impossible; the message names every reason.
     """
     card, particles = judge_input(source, settings)
-    if card.problems:
-        raise ValueError(f"{source.particles}: " + "; ".join(map(with_flags, card.problems)))
+    card.require_possible(with_flags)
     print_line(card.text(with_flags))
     return particles

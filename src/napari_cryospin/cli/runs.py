@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from napari_cryospin.cli.console import error_text, print_line, progress_shown, progress_text, stop_on_signal
+from napari_cryospin.cli.console import error_text, print_aside, print_line, progress_shown, progress_text
 from napari_cryospin.cli.inputs import open_checked_particles
-from napari_cryospin.io.open import open_particles
+from napari_cryospin.driving.signals import stop_on_signal
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.run_particles import remember
+from napari_cryospin.runs.run_particles import open_moved_particles
 from napari_cryospin.runs.source import InputOptions, RunInput
 from napari_cryospin.settings import Settings
 
@@ -39,10 +38,9 @@ def run_command(
     """
     source = RunInput(particles=particles, **vars(options))
     opened = open_checked_particles(source, settings)
-    from napari_cryospin.engine.devices import choose_devices  # Imports torch.
+    from napari_cryospin.driving.run import new_run  # Imports torch.
 
-    choose_devices(settings.machine.device, 2 if settings.preparation.half_sets else 1)
-    return drive_to_end(RunFolder.create(out, source, settings), opened)
+    return drive_to_end(new_run(out, source, settings), opened)
 
 
 def resume_command(
@@ -62,15 +60,9 @@ def resume_command(
         New folder of the image stacks, if they were moved; the run stores it.
     """
     folder = RunFolder(run)
-    opened = None
-    if particles is not None or data_dir is not None:
-        known = folder.source
-        source = dataclasses.replace(known, particles=particles or known.particles, data_dir=data_dir or known.data_dir)
-        opened = open_particles(source.particles, **source.options)
-        remember(folder, opened)
-        folder.move_input(source)
-    if folder.read_status().state == "finished" and (folder.path / "results" / "map.mrc").exists():
-        print_line(f"the run has finished; map and poses: {folder.path / 'results'}")
+    opened = open_moved_particles(folder, particles, data_dir)
+    if folder.finished:
+        print_line(f"the run has finished; map and poses: {folder.results_path}")
         return 0
     return drive_to_end(folder, opened)
 
@@ -79,7 +71,7 @@ def drive_to_end(folder: RunFolder, particles: Particles | None = None) -> int:
     """Drive a run in this process until it ends, print how it ended, and return the exit status."""
     from napari_cryospin.driving.run import drive_run  # Imports torch.
 
-    with stop_on_signal() as stop, progress_shown() as progress:
+    with stop_on_signal(print_aside) as stop, progress_shown() as progress:
         try:
             drive_run(folder, particles, stop=stop, on_status=progress)
         except (FileNotFoundError, FileExistsError):  # The run did not begin.

@@ -102,7 +102,7 @@ class _Loop:
         """Drive the run to its end, or leave it in a hurry."""
         self.publisher.say("continued" if self.reconstruction.step else "started")
         try:
-            self.go_on()
+            self.step_until_over()
             if not self.hurry.is_set():
                 self.end()
         except Interrupted:
@@ -110,7 +110,7 @@ class _Loop:
         if self.hurry.is_set():
             self.leave()
 
-    def go_on(self) -> None:
+    def step_until_over(self) -> None:
         """Obey commands and make steps until the run is over."""
         while not self.over:
             for command in self.channel.commands():

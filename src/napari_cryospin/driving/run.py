@@ -6,6 +6,7 @@ import logging
 import pickle
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,15 +17,40 @@ import torch._dynamo
 
 from napari_cryospin.driving.folder_channel import FolderChannel
 from napari_cryospin.driving.loop import drive, report_failure
+from napari_cryospin.engine.devices import choose_devices
 from napari_cryospin.engine.images import Interrupted
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.run_particles import open_run_particles, remember
+from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+
+def new_run(out: Path, source: RunInput, settings: Settings) -> RunFolder:
+    """Make the folder of a new run, after the devices that it asks for were found.
+
+    Parameters
+    ----------
+    out
+        The folder, new or empty.
+    source
+        Input of the run.
+    settings
+        Settings of the run.
+
+    Raises
+    ------
+    ValueError
+        A device does not exist.
+    FileExistsError
+        The folder holds a run already, or other files.
+    """
+    choose_devices(settings.machine.device, 2 if settings.preparation.half_sets else 1)
+    return RunFolder.create(out, source, settings)
 
 
 def drive_run(

@@ -10,6 +10,7 @@ from torch import Tensor
 from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.geometry.so3 import exponential_map, rotation_distance
 from napari_cryospin.geometry.so3_grid import grid_rotations
+from napari_cryospin.physics.slicing import read_hartley
 
 SMALLEST_MATE_TURN = 40.0
 """Least turn of a near-symmetry, degrees; local refinement reaches nearer mates by itself."""
@@ -115,9 +116,9 @@ def _self_correlation(hartley: Tensor, padding: int, band: int, rotations: Tenso
     points = (directions * radii).to(hartley.device)
 
     def values(where: Tensor) -> Tensor:
-        grid = (where * (padding / (hartley.shape[-1] // 2))).reshape(1, 1, 1, -1, 3)
-        read = torch.nn.functional.grid_sample(hartley[None, None], grid, align_corners=True)
-        return torch.nn.functional.normalize(read.reshape(where.shape[:-1]), dim=-1)
+        places = where * (padding / (hartley.shape[-1] // 2))
+        read = read_hartley(hartley, places.reshape(1, -1, 3)).reshape(where.shape[:-1])
+        return torch.nn.functional.normalize(read, dim=-1)
 
     still = values(points)
     return torch.cat([values(points @ part.mT) @ still for part in rotations.split(1000)])

@@ -6,12 +6,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_cryospin.engine.related_particles import related_groups
 from napari_cryospin.particles import Particles
 from napari_cryospin.settings import Settings
 
 
 def choose_rows(particles: Particles, settings: Settings, generator: torch.Generator) -> list[Tensor]:
-    """Choose the rows to use: one tensor, or one for each half set (the input's own halves, if it names them)."""
+    """Choose the rows to use: one tensor, or one for each half set (the input's own halves, if it names them).
+
+    Half sets that are drawn keep related particles together: an image in both halves would make them agree.
+
+    Raises
+    ------
+    ValueError
+        A half set would be empty.
+    """
     count = len(particles)
     wanted = settings.preparation.subset
     rows = torch.arange(count)
@@ -23,8 +32,32 @@ def choose_rows(particles: Particles, settings: Settings, generator: torch.Gener
         half = torch.as_tensor(np.asarray(particles.half_sets))[rows]
         halves = [rows[half == 1], rows[half == 2]]
     else:
-        order = torch.randperm(len(rows), generator=generator)
-        halves = [rows[order[0::2]].sort().values, rows[order[1::2]].sort().values]
+        halves = _drawn_halves(rows, torch.as_tensor(related_groups(particles))[rows], generator)
     if min(len(half) for half in halves) == 0:
-        raise ValueError(f"{particles.source}: one of the half sets holds none of the {len(rows)} particles used")
+        raise ValueError(
+            f"{particles.source}: one of the half sets holds none of the {len(rows):,} particles used; the other holds "
+            "all of them, as the file says or because all are related (one image, or one helical tube)"
+        )
     return halves
+
+
+def _drawn_halves(rows: Tensor, groups: Tensor, generator: torch.Generator) -> list[Tensor]:
+    """Deal the groups of related particles to two halves at random, large groups first, always to the smaller half.
+
+    Parameters
+    ----------
+    rows, groups
+        `(k,)` rows, and the number of the group that each belongs to.
+    generator
+        Source of the random order.
+    """
+    _, members, sizes = groups.unique(return_inverse=True, return_counts=True)
+    order = torch.randperm(len(sizes), generator=generator)
+    order = order[sizes[order].argsort(descending=True, stable=True)]
+    in_second = torch.zeros(len(sizes), dtype=torch.bool)
+    totals = [0, 0]
+    for group, size in zip(order.tolist(), sizes[order].tolist(), strict=True):
+        second = totals[1] < totals[0]
+        in_second[group] = second
+        totals[second] += size
+    return [rows[~in_second[members]], rows[in_second[members]]]

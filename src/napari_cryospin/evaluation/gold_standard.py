@@ -34,8 +34,6 @@ class GoldStandard:
     """unmasked, masked, phase_randomised (masked), corrected; the first within a soft sphere of 0.44 of the box."""
     mask: NDArray[np.float32]
     """`(n, n, n)`, 0 to 1."""
-    randomised_from: int | None
-    """Shell from which phases were drawn; None where the maps agree up to the last shell: no correction is needed."""
 
     @property
     def resolution(self) -> float:
@@ -82,14 +80,14 @@ def gold_standard(
     curves = {"unmasked": unmasked, "masked": masked, "phase_randomised": masked, "corrected": masked}
     below = np.flatnonzero(unmasked.values < RANDOMISED_BELOW)
     if not len(below):
-        return GoldStandard(curves=curves, mask=mask, randomised_from=None)
+        return GoldStandard(curves=curves, mask=mask)
     start = int(below[0])
     rng = np.random.default_rng(seed)
     random = [randomise_phases(density * sphere, start, rng, sphere) for density in (first, second)]
     chance = fsc(random[0], random[1], pixel_size, mask).up_to(n if band is None else band)
     corrected = correct(masked.values, chance.values, start)
     curves |= {"phase_randomised": chance, "corrected": Fsc(masked.frequency, corrected)}
-    return GoldStandard(curves=curves, mask=mask, randomised_from=start)
+    return GoldStandard(curves=curves, mask=mask)
 
 
 def soft_mask(average: NDArray[Any], pixel_size: float) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cryospin.exporters.options import Exported, ExportOptions, Progress
+from napari_cryospin.exporters.options import SERIES_FOLDER, Exported, ExportOptions, Progress
 from napari_cryospin.exporters.run_maps import read_run_maps, read_series
 from napari_cryospin.exporters.run_results import open_results
 from napari_cryospin.geometry import healpix
@@ -94,7 +94,7 @@ def export_chimerax(folder: RunFolder, out: Path, options: ExportOptions, progre
         centres = np.stack(healpix.pix2vec(DISTRIBUTION_NSIDE, np.arange(12 * DISTRIBUTION_NSIDE**2)), axis=-1)
         box_size = len(next(iter(maps.values())))
         write_distribution(bild, centres, counts, box_size=box_size, pixel_size=pixel_size)
-    series = _series(folder, out / "series", options, progress) if options.series else []
+    series = _series(folder, out / SERIES_FOLDER, options, progress) if options.series else []
     script = out / "view.cxc"
     with atomic_write(script) as part:
         part.write_text(script_text(paths, bild, series, view))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.evaluation.map_filter import low_pass
-from napari_cryospin.exporters.options import Exported, ExportOptions, Progress
+from napari_cryospin.exporters.options import SERIES_FOLDER, Exported, ExportOptions, Progress
 from napari_cryospin.exporters.run_maps import FIGURES, read_run_maps, read_series, write_figures
 from napari_cryospin.io.mrc import write_map
 from napari_cryospin.particles import Particles
@@ -72,7 +72,7 @@ def export_maps(folder: RunFolder, out: Path, options: ExportOptions, progress: 
         notes.append(f"no {REFERENCE}: the particles' box is not known, as their stacks are missing")
     paths += [*_copy_tables(folder, out), write_figures(out / FIGURES, found.figures)]
     if options.series:
-        paths += _write_series(folder, out / "series", progress, options)
+        paths += _write_series(folder, out / SERIES_FOLDER, progress, options)
     return Exported(paths=tuple(paths), notes=tuple(notes))
 
 

@@ -15,6 +15,8 @@ Primary = Literal["sharpened", "filtered", "unfiltered"]
 """A map of the results, by what was done to it."""
 Progress = Callable[[float, str], None]
 """Function that is called with the share that is done, 0 to 1, and a text about the present work."""
+SERIES_FOLDER = "series"
+"""Name of the folder with the epochs' maps in an export."""
 
 
 class ExportCancelledError(Exception):

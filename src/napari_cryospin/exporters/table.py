@@ -4,19 +4,66 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
-from napari_cryospin.exporters.options import ExportCancelledError, Exported, ExportOptions, Progress
+from napari_cryospin.exporters.options import (
+    SERIES_FOLDER,
+    ExportCancelledError,
+    Exported,
+    ExportOptions,
+    Progress,
+)
 from napari_cryospin.exporters.run_results import RunResults, open_results
 from napari_cryospin.exporters.selection import Selection
 from napari_cryospin.runs.folder import RunFolder
+
+ExportFunction: TypeAlias = Callable[[Any, Path, ExportOptions, Progress], Exported]
+"""Function that is called with what is exported (see `Exporter.of`), the place to write to, options and progress."""
+
+
+# An exporter's module is imported when it is used: some load torch, and a list of programs must open at once.
+
+
+def _relion() -> ExportFunction:
+    from napari_cryospin.exporters.relion import export_relion
+
+    return export_relion
+
+
+def _cryosparc() -> ExportFunction:
+    from napari_cryospin.exporters.cryosparc import export_cryosparc
+
+    return export_cryosparc
+
+
+def _cryodrgn() -> ExportFunction:
+    from napari_cryospin.exporters.cryodrgn import export_cryodrgn
+
+    return export_cryodrgn
+
+
+def _chimerax() -> ExportFunction:
+    from napari_cryospin.exporters.chimerax import export_chimerax
+
+    return export_chimerax
+
+
+def _maps() -> ExportFunction:
+    from napari_cryospin.exporters.maps import export_maps
+
+    return export_maps
+
+
+def _emdb() -> ExportFunction:
+    from napari_cryospin.exporters.maps import export_emdb
+
+    return export_emdb
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,44 +76,39 @@ class Exporter:
     """Description of the files that are written."""
     suffix: str
     """Suffix of the file that is written; empty: a folder is written."""
-    function: str
-    """`module:name` of the function in this package, which is imported when it is called."""
+    load: Callable[[], ExportFunction]
+    """Function that imports and returns the function that writes."""
     of: Literal["particles", "run"] = "particles"
-    """First argument of the function: the results for the selected particles, or the folder of the run.
-
-    The other arguments are the path to write to, the options and the progress.
-    """
+    """First argument of the function: the results for the selected particles, or the folder of the run."""
     together: bool = False
     """Whether the files belong together, so that they are moved to their place only when all of them are complete."""
 
 
-SERIES_FOLDER = "series"
-"""Name of the folder with the epochs' maps in an export."""
 EXPORTERS = {
     "relion": Exporter(
         label="particles for RELION (.star)",
         detail="the input's rows and columns, with new angles and origins",
         suffix=".star",
-        function="relion:export_relion",
+        load=_relion,
     ),
     "cryosparc": Exporter(
         label="particles for cryoSPARC (.csg)",
         detail="particles.csg and particles.cs, for the job Import Result Group",
         suffix="",
-        function="cryosparc:export_cryosparc",
+        load=_cryosparc,
     ),
     "cryodrgn": Exporter(
         label="poses for cryoDRGN (.pkl)",
         detail="poses.pkl, ctf.pkl, and ind.pkl with the particles chosen",
         suffix="",
-        function="cryodrgn:export_cryodrgn",
+        load=_cryodrgn,
         together=True,
     ),
     "chimerax": Exporter(
         label="script for ChimeraX (.cxc)",
         detail="view.cxc and what it shows: map, half maps, view directions and the epochs' maps",
         suffix="",
-        function="chimerax:export_chimerax",
+        load=_chimerax,
         of="run",
         together=True,
     ),
@@ -74,7 +116,7 @@ EXPORTERS = {
         label="all maps and FSC (.mrc)",
         detail="map, half maps, mask, sharpened map; reference.mrc at the particles' own box; FSC; the epochs' maps",
         suffix="",
-        function="maps:export_maps",
+        load=_maps,
         of="run",
         together=True,
     ),
@@ -82,7 +124,7 @@ EXPORTERS = {
         label="map and half maps for EMDB",
         detail="map.mrc, half maps, mask and fsc.xml, as a deposition asks for",
         suffix="",
-        function="maps:export_emdb",
+        load=_emdb,
         of="run",
         together=True,
     ),
@@ -147,8 +189,7 @@ def export_run(
             raise ExportCancelledError(f"export to {to}: stopped")
 
     report(0.0, "opening the run")
-    module, name = exporter.function.split(":")
-    function = getattr(importlib.import_module(f"napari_cryospin.exporters.{module}"), name)
+    function = exporter.load()
     what: RunFolder | RunResults = folder
     if exporter.of == "particles":
         results = run if isinstance(run, RunResults) else open_results(folder)
@@ -157,7 +198,7 @@ def export_run(
         what = results.in_other_hand() if options.flip_hand else results
     (out.parent if exporter.suffix else out).mkdir(parents=True, exist_ok=True)
     with _all_or_nothing(out) if exporter.together else contextlib.nullcontext(out) as part:
-        exported: Exported = function(what, part, options, report)
+        exported = function(what, part, options, report)
     report(1.0, "done")
     return dataclasses.replace(exported, paths=tuple(out / path.relative_to(part) for path in exported.paths))
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_cryospin.models.volume import BAND_MARGIN
-from napari_cryospin.physics.fourier import hartley_to_map, map_to_hartley
+from napari_cryospin.physics.fourier import hartley_to_map
 from napari_cryospin.physics.gradient_lattices import gradient_lattices
 from napari_cryospin.physics.map_crop import fourier_crop_map
 from napari_cryospin.physics.slicing import crop_lattice
@@ -96,14 +96,3 @@ class HartleyVolume(nn.Module):
     def set_extra_state(self, state: int) -> None:
         """Set the band from a state dict."""
         self.band = state
-
-    @torch.no_grad()
-    def set_hartley(self, hartley: Tensor) -> None:
-        """Replace the lattice by values `(G, G, G)`: mantissa as given, exponent 0. The band stays."""
-        self.mantissa.copy_(hartley)
-        self.exponent.zero_()
-
-    @torch.no_grad()
-    def set_map(self, density: Tensor) -> None:
-        """Replace the volume by the transform of a map `(n, n, n)`. The band stays."""
-        self.set_hartley(map_to_hartley(density, self.padding))

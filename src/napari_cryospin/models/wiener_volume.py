@@ -17,6 +17,7 @@ from torch import Tensor
 from napari_cryospin.models.volume import BAND_MARGIN
 from napari_cryospin.physics.fourier import grid_envelope, hartley_to_map, map_to_hartley
 from napari_cryospin.physics.gradient_lattices import gradient_lattices
+from napari_cryospin.physics.masks import raised_cosine_tensor
 from napari_cryospin.physics.slicing import crop_lattice, insert_slices
 
 GAPS = 0.05
@@ -77,7 +78,7 @@ class WienerVolume:
         square = ((torch.arange(n, device=self.sums.device) - n // 2) / n).square()
         distance = (square[:, None, None] + square[:, None] + square).sqrt()
         edge = 0.06
-        return 0.5 + 0.5 * torch.cos(torch.pi * ((distance - self.mask_radius + edge) / edge).clamp(0, 1))
+        return raised_cosine_tensor(distance - self.mask_radius + edge, edge)
 
     def set_band(self, band: int) -> None:
         """Change the band; the shells that both bands share stay in the sums and in the volume."""

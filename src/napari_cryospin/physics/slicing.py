@@ -40,6 +40,26 @@ def central_slices(hartley: Tensor, rotations: Tensor, points: Tensor, padding: 
     return read_lattice(hartley, (points.to(rotations.dtype) * scale) @ rotations[..., :2, :])
 
 
+def read_hartley(hartley: Tensor, where: Tensor) -> Tensor:
+    """Interpolate a Hartley lattice trilinearly.
+
+    Parameters
+    ----------
+    hartley : Tensor
+        `(G, G, G)` lattice, zero frequency in the middle.
+    where : Tensor
+        `(b, p, 3)` places `(x, y, z)` in b batches, which are computed in parallel; along each axis the lattice runs
+        from -1 to 1, and is 0 beyond.
+
+    Returns
+    -------
+    Tensor
+        `(b, p)` real. Differentiable in the lattice and in the places.
+    """
+    volume = hartley.to(where.dtype).expand(len(where), 1, -1, -1, -1)
+    return torch.nn.functional.grid_sample(volume, where[:, None, None], align_corners=True).flatten(1)
+
+
 def read_lattice(hartley: Tensor, where: Tensor) -> Tensor:
     """Interpolate a map's Fourier transform between the points of its Hartley lattice, trilinearly.
 
@@ -59,9 +79,8 @@ def read_lattice(hartley: Tensor, where: Tensor) -> Tensor:
     # The two batches are w and -w. Batches run in parallel, so there are more where no gradient is computed, which
     # would need a lattice for each.
     parts = 1 if torch.is_grad_enabled() else max(1, torch.get_num_threads() // 2)
-    grid = torch.nn.functional.pad(where.reshape(-1, 3), (0, 0, 0, -count % parts)).reshape(parts, 1, 1, -1, 3)
-    volume = hartley.to(where.dtype).expand(2 * parts, 1, -1, -1, -1)
-    values = torch.nn.functional.grid_sample(volume, torch.cat((grid, -grid)), align_corners=True)
+    places = torch.nn.functional.pad(where.reshape(-1, 3), (0, 0, 0, -count % parts)).reshape(parts, -1, 3)
+    values = read_hartley(hartley, torch.cat((places, -places)))
     at, mate = values.reshape(2, -1)[:, :count].reshape(2, *where.shape[:-1])
     return torch.complex(mate + at, mate - at) / 2
 

@@ -178,6 +178,11 @@ class RunFolder:
         """Replace the status of the run."""
         _write_text(self.path / "status.json", status.to_json())
 
+    @property
+    def finished(self) -> bool:
+        """Whether the run went to its end, and its results are there."""
+        return self.read_status().state == "finished" and (self.results_path / "map.mrc").is_file()
+
     def read_status(self) -> Status:
         """Read the status of the run."""
         return self._read("status.json", lambda text: Status(**json.loads(text)))

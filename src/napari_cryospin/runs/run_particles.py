@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,38 @@ def open_run_particles(folder: RunFolder, **options: Any) -> Particles:
     particles = open_particles(source.particles, **source.options, **options)
     _check(folder, particles)
     return particles
+
+
+def open_moved_particles(
+    folder: RunFolder, particles: Path | None = None, data_dir: Path | None = None
+) -> Particles | None:
+    """Open the run's input where it is now, and note that place in the run's folder.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+    particles, data_dir
+        New places of the particles' file and of its image stacks; None: as before.
+
+    Returns
+    -------
+    Particles or None
+        The input; None: neither was moved, and nothing was opened.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `open_run_particles`.
+    """
+    if particles is None and data_dir is None:
+        return None
+    known = folder.source
+    source = dataclasses.replace(known, particles=particles or known.particles, data_dir=data_dir or known.data_dir)
+    opened = open_particles(source.particles, **source.options)
+    remember(folder, opened)
+    folder.move_input(source)
+    return opened
 
 
 def remember(folder: RunFolder, particles: Particles) -> None:

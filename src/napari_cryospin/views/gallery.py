@@ -9,12 +9,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from napari_cryospin.engine.images import PreparedImages
+from napari_cryospin.evaluation.map_filter import LOW_PASS_EDGE
 from napari_cryospin.particles import Particles
 from napari_cryospin.physics import fourier
+from napari_cryospin.physics.masks import raised_cosine_tensor
 from napari_cryospin.settings import PreparationSettings
-
-GALLERY_EDGE = 2.0
-"""Shells over which the low-pass filter falls from 1 to 0; chosen by hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +49,7 @@ def gallery_images(particles: Particles, rows: ArrayLike, resolution: float = 20
     every = torch.arange(len(chosen))
     raw = torch.cat([prepared.normalised(part) for part in every.split(prepared.chunk)])
     beyond = prepared.points.float().norm(dim=-1) - prepared.extent / resolution
-    kept = fourier.to_half_plane(raw, prepared.points) * (
-        0.5 + 0.5 * torch.cos(torch.pi * (beyond / GALLERY_EDGE).clamp(0, 1))
-    )
+    kept = fourier.to_half_plane(raw, prepared.points) * raised_cosine_tensor(beyond, LOW_PASS_EDGE)
     # If the input's phases are flipped already, or the CTF is multiplied in, its sign is +1 everywhere.
     pictures = [kept, kept * prepared.ctf(every).sign()]
     low_passed, flipped = (fourier.from_half_plane(part, prepared.points, prepared.box_size) for part in pictures)

@@ -27,7 +27,7 @@ def test_directions_are_counted_and_a_click_chooses(panel, qtbot, told_run):
     qtbot.waitUntil(lambda: panel.found is not None, timeout=10_000)
     rotations = session.snapshot.particles.rotations
     assert_allclose(panel.sphere.values[0], direction_counts(rotations, 2))
-    assert "400 particles" in panel.figures.text()
+    assert "400 particles" in panel.caption.text()
     assert panel.sphere.marker is None  # the run does not use particle 0
     heard = []
     session.direction_chosen.connect(heard.append)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
@@ -18,24 +17,6 @@ from napari_cryospin.widgets.session.docks import reveal
 from napari_cryospin.widgets.session.session import session_of
 
 PATIENCE = 30_000  # ms: a busy machine
-
-
-@pytest.fixture
-def said():
-    """What napari's notifications said, newest last."""
-    texts = []
-
-    def hear(notification):
-        texts.append(notification.message)
-
-    notification_manager.notification_ready.connect(hear)
-    yield texts
-    notification_manager.notification_ready.disconnect(hear)
-
-
-@pytest.fixture
-def viewer(make_napari_viewer):
-    return make_napari_viewer()
 
 
 @pytest.fixture

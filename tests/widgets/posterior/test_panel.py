@@ -294,10 +294,10 @@ def test_linked_cameras_turn_together_and_a_click_turns_the_map(panel, qtbot):
     before = sphere.rotation
     session.turn_view(turned)
     np.testing.assert_array_equal(sphere.rotation, before)
-    panel.link.setChecked(True)
+    panel.link.linked.setChecked(True)
     np.testing.assert_allclose(sphere.rotation, turned)
     with qtbot.waitSignal(session.turn_requested) as asked:
-        panel.face.click()
+        panel.link.face.click()
     np.testing.assert_allclose(asked.args[0][2], panel.posterior.mode)
     with qtbot.waitSignal(session.direction_chosen) as chosen:
         panel.views.flat.clicked.emit(TRUE[3, 2])

@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QMessageBox
 
 from napari_cryospin.driving.folder_channel import COMMANDS_EVERY
@@ -26,29 +25,6 @@ from napari_cryospin.widgets.workspace import open_workspace
 
 PATIENCE = 60_000  # ms: a busy machine
 STEP = 0.05  # s that a step of a slow run takes at least
-
-
-@pytest.fixture
-def said():
-    """What napari's notifications said, newest last."""
-    texts = []
-
-    def hear(notification):
-        texts.append(notification.message)
-
-    notification_manager.notification_ready.connect(hear)
-    yield texts
-    notification_manager.notification_ready.disconnect(hear)
-
-
-@pytest.fixture
-def viewer(make_napari_viewer):
-    viewer = make_napari_viewer()
-    yield viewer
-    session_of(viewer).close()
-    thread = session_of(viewer).thread_of_run
-    if thread is not None:
-        thread.join(30)
 
 
 @pytest.fixture
@@ -150,10 +126,10 @@ def test_a_stop_is_obeyed_at_once_and_the_run_can_be_continued(ready, qtbot, lon
     assert ready.stop.text() == "Stop requested..."
     wait_for(qtbot, ready, "stopped")
     step = session.status.step
-    assert not ready.go_on.isHidden()
+    assert not ready.continue_run.isHidden()
     session.thread_of_run.join()
     assert session.status.step == step
-    ready.go_on.click()
+    ready.continue_run.click()
     wait_for(qtbot, ready, "running", "finished")
     assert [event.kind for event in session.events if event.kind in ("started", "continued")][-1] == "continued"
     qtbot.waitUntil(lambda: session.status.step > step + 2, timeout=PATIENCE)
@@ -244,7 +220,7 @@ def test_a_finished_run_is_watched(panel, qtbot, finished_run, said):
     assert panel.state.rows["epoch"].text() == "4 of 4"
     assert panel.control.switched is not None
     assert not panel.switch.button.isEnabled()
-    assert panel.go_on.isHidden()
+    assert panel.continue_run.isHidden()
     assert said == []  # it finished long ago
     panel.control.attach(finished_run.path.parent)
     assert "no run in this folder" in said[-1]
@@ -266,7 +242,7 @@ def test_a_run_whose_process_is_gone_is_told(panel, qtbot, new_run):
     panel.control.attach(new_run.path)
     wait_for(qtbot, panel, "gone")
     assert "Nobody drives this run" in panel.state.message.text()
-    assert not panel.go_on.isHidden()
+    assert not panel.continue_run.isHidden()
     assert panel.pause.isHidden()
 
 
@@ -279,7 +255,7 @@ def test_a_killed_process_is_noticed_and_its_run_continued(panel, qtbot, new_run
     process.wait()
     wait_for(qtbot, panel, "gone", "finished")
     if panel.control.standing == "gone":
-        panel.go_on.click()
+        panel.continue_run.click()
         wait_for(qtbot, panel, "finished")
 
 

@@ -17,8 +17,12 @@ from napari_cryospin.io.ctf_limits import check_ctf, ctf_notes
 from napari_cryospin.io.files import check_is_file
 from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
+from napari_cryospin.io.relations import Relation, notes_of_relations, relation, table_of_relations
 from napari_cryospin.particles import CtfParameters, Particles, Picks
 
+EXPANDED_FROM, FILAMENT = "sym_expand/src_uid", "filament/filament_uid"
+MICROGRAPHS = ("location/micrograph_uid", "location/micrograph_path")
+"""Fields that name a particle's micrograph."""
 DEGREE = np.pi / 180
 """One degree in radians."""
 CTF_FIELDS = {
@@ -137,6 +141,7 @@ def read_cryosparc_particles(
     check_column(sign, np.abs(sign) == 1, table.path, "blob/sign", "1 or -1")
     split = table.numbers("alignments3D/split", -1.0)
     ctf, notes = _ctf(table)
+    related = cryosparc_relations(table)
     return Particles(
         **vars(located),
         pixel_sizes=pixel_sizes,
@@ -149,7 +154,8 @@ def read_cryosparc_particles(
         picks=_picks(table),
         source=table.path,
         table=table,
-        notes=notes,
+        relations=table_of_relations(related),
+        notes=notes + notes_of_relations(related),
         open_stack=open_stack,
     )
 
@@ -177,6 +183,22 @@ def _picks(table: CsTable) -> Picks | None:
         fractions = [table.numbers(f"location/center_{axis}_frac") for axis in "xy"]
         coordinates = np.stack(fractions, axis=-1) * shape
     return Picks(micrographs=tuple(names), micrograph_index=index, coordinates=coordinates, sizes=sizes)
+
+
+def cryosparc_relations(table: CsTable) -> tuple[Relation | None, ...]:
+    """Find which particles are copies of one by symmetry expansion, or segments of one filament.
+
+    Where the filaments of each micrograph are counted anew, the micrograph tells them apart.
+    """
+    copies = filaments = None
+    if table.has(EXPANDED_FROM):
+        uids = table.column(EXPANDED_FROM)
+        copies = relation((uids,), uids != 0, "particles by symmetry expansion", "copies")
+    if table.has(FILAMENT):
+        uids = table.column(FILAMENT)
+        names = [table.column(field) for field in MICROGRAPHS if table.has(field)][:1]
+        filaments = relation((*names, uids), np.ones(len(table), dtype=bool), "filaments", "segments")
+    return copies, filaments
 
 
 def _fields(part: NDArray[Any]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from napari_cryospin.io.ctf_limits import check_b_factors, check_ctf, ctf_notes
 from napari_cryospin.io.files import find_by_name
 from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
+from napari_cryospin.io.relations import notes_of_relations, table_of_relations
 from napari_cryospin.io.star.optics import (
     COORDINATES,
     CTF_COLUMNS,
@@ -25,6 +26,7 @@ from napari_cryospin.io.star.optics import (
     new_table,
     with_optics,
 )
+from napari_cryospin.io.star.relations import star_relations
 from napari_cryospin.io.star.table import STACK_FORMAT, StarTable, read_star
 from napari_cryospin.io.star.text import Share, column_floats, ignored
 from napari_cryospin.particles import CtfParameters, Particles, Picks
@@ -101,6 +103,7 @@ def read_star_particles(
     pixel_sizes = _pixel_sizes(table)
     ctf = _ctf(table, pixel_sizes)
     subsets = table.numbers(SUBSET, 0.0)
+    related = star_relations(table)
     return Particles(
         **vars(located),
         pixel_sizes=pixel_sizes,
@@ -115,7 +118,8 @@ def read_star_particles(
         picks=_picks(table),
         source=table.path,
         table=table,
-        notes=_notes(table, ctf, pixel_sizes),
+        relations=table_of_relations(related),
+        notes=_notes(table, ctf, pixel_sizes) + notes_of_relations(related),
         open_stack=open_stack,
     )
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from napari_cryospin.physics.masks import raised_cosine_tensor
+
 BAND_EDGE = 4.0
 """Width of the band's soft edge, shells (a quarter of the band, if that is less); chosen by hand."""
 
@@ -21,7 +23,7 @@ def soft_edge(points: Tensor, band: int) -> Tensor:
     """Return the weights of the `(p, 2)` points of a band, `(p,)`: 1, falling to 0 as a raised cosine at its rim."""
     width = min(BAND_EDGE, band / 4)
     distance = points.double().norm(dim=-1) - (band + 0.5 - width)
-    return (0.5 + 0.5 * torch.cos(torch.pi * (distance / width).clamp(0, 1))).float()
+    return raised_cosine_tensor(distance, width).float()
 
 
 def in_plane(angles: Tensor) -> Tensor:

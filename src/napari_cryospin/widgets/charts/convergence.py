@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
+from qtpy.QtWidgets import QComboBox, QLabel
 
 from napari_cryospin.views.curves import Along, Clock, newest, series
 from napari_cryospin.views.fsc import HalfMapFsc, epoch_fsc, results_fsc
-from napari_cryospin.widgets.kit.colours import theme_of
+from napari_cryospin.widgets.charts.chart_panel import ChartPanel
 from napari_cryospin.widgets.kit.curve_plot import Curve, CurvePlot, Mark
 from napari_cryospin.widgets.kit.multiples import Multiples
 from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, SECOND
-from napari_cryospin.widgets.kit.redraw import Redraw
-from napari_cryospin.widgets.kit.worker import Worker
-from napari_cryospin.widgets.session.panel import Panel
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -46,7 +43,7 @@ FSC_CURVES = {
 NO_HALVES = "only with half sets: see the settings of a run"
 
 
-class ConvergencePanel(Panel):
+class ConvergencePanel(ChartPanel):
     """Panel that shows the convergence of a run.
 
     Parameters
@@ -56,7 +53,7 @@ class ConvergencePanel(Panel):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__(napari_viewer, empty="Start a run, or open one: its curves appear here.")
+        super().__init__(napari_viewer, "Start a run, or open one: its curves appear here.", "cryospin-fsc")
         self.loss = CurvePlot("Loss (1: noise)")
         self.resolution = CurvePlot("Resolution (Å)", resolution=("left",))
         self.pose_change = CurvePlot("Pose change (°)", from_zero=True)
@@ -64,30 +61,17 @@ class ConvergencePanel(Panel):
         self.fsc = CurvePlot(FSC, resolution=("bottom",), legend=(1, -1))
         self.fsc.getAxis("left").setTicks([[(one, f"{one:g}") for one in (0, GOLD, HALF, 1)]])
         self._set_tooltips()
-        self.plots = (self.loss, self.resolution, self.pose_change, self.entropy, self.fsc)
+        plots = (self.loss, self.resolution, self.pose_change, self.entropy, self.fsc)
         names = ("Loss", "Resolution", "Pose change", "Entropy", "FSC")
-        self.multiples = Multiples(self.plots, names, widths=(4, 4, 4, 4, 5))
+        self.multiples = Multiples(plots, names, widths=(4, 4, 4, 4, 5))
         self.along = QComboBox()
         self.along.addItems([*ALONG])
         self.along.setToolTip("What the curves are drawn over")
-        self.caption = QLabel()
-        # A long text must not widen the panel.
-        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        row = QHBoxLayout()
-        row.addWidget(QLabel("Over"))
-        row.addWidget(self.along)
-        row.addWidget(self.caption, 1)
-        self.content.setContentsMargins(4, 2, 4, 2)
-        self.content.setSpacing(2)
-        self.content.addLayout(row)
-        self.content.addWidget(self.multiples, 1)
-        self.redraw = Redraw(self, self.draw)
         self.results = HalfMapFsc()
         self._read_of: tuple[Path, str] | None = None  # folder and state of the run when the results were read
-        self._worker = Worker("cryospin-fsc", self)
-        self._connect()
-        self._apply_theme()
-        self._on_news()
+        self._connect(plots)
+        self.lay_out_chart((QLabel("Over"), self.along), self.multiples, plots)
+        self.on_news()
 
     def _set_tooltips(self) -> None:
         self.loss.setToolTip("Error of the images in units of that of noise alone: near 1 where all else is explained.")
@@ -101,41 +85,31 @@ class ConvergencePanel(Panel):
             "Half maps against each other; corrected: masked, less what the mask alone makes them share."
         )
 
-    def _connect(self) -> None:
+    def _connect(self, plots: Sequence[CurvePlot]) -> None:
         session = self.session
-        self.along.currentIndexChanged.connect(self._request_drawing)
-        self.multiples.arranged.connect(self._request_drawing)
-        for plot in self.plots:
-            plot.whole_wanted.connect(self._request_drawing)
-        session.theme_changed.connect(self._apply_theme)
-        session.metrics_arrived.connect(self._on_news)
-        session.events_arrived.connect(self._on_news)
-        session.status_changed.connect(self._on_news)
-        session.epoch_shown.connect(self._request_drawing)
-        session.run_changed.connect(self._run_changed)
-        session.closing.connect(self._worker.end)
+        self.along.currentIndexChanged.connect(self.request_drawing)
+        self.multiples.arranged.connect(self.request_drawing)
+        for plot in plots:
+            plot.whole_wanted.connect(self.request_drawing)
+        for signal in (session.metrics_arrived, session.events_arrived, session.status_changed):
+            signal.connect(self.on_news)
 
-    def _request_drawing(self, _: Any = None) -> None:
-        self.redraw.request()
-
-    def _run_changed(self) -> None:
+    def forget(self) -> None:
         self.results, self._read_of = HalfMapFsc(), None
-        self._on_news()
 
-    def _on_news(self, _: Any = None) -> None:
+    def has_content(self) -> bool:
+        return self.session.folder is not None and bool(self.session.metrics)
+
+    def on_news(self, _: Any = None) -> None:
         """Request a drawing because of news, and read the results of a run that has ended."""
-        if self.session.folder is None or not self.session.metrics:
-            self.show_empty()
+        super().on_news()
+        session = self.session
+        if session.folder is None or not session.metrics or session.status is None or session.live:
             return
-        self.show_content()
-        if self.session.live:
-            self.redraw.request_for_news()
-        else:
-            self.redraw.request()
-        status, path = self.session.status, self.session.folder.path
-        if status is not None and not self.session.live and self._read_of != (path, status.state):
-            self._read_of = (path, status.state)
-            self._worker.ask(
+        path, state = session.folder.path, session.status.state
+        if self._read_of != (path, state):
+            self._read_of = (path, state)
+            self.worker.ask(
                 lambda: (path, results_fsc(path / "results")), then=self._take_results, failed=self._reading_failed
             )
 
@@ -147,12 +121,6 @@ class ConvergencePanel(Panel):
 
     def _reading_failed(self, error: Exception) -> None:
         show_warning(f"The FSC of the results cannot be read: {error}")
-
-    def _apply_theme(self) -> None:
-        theme = theme_of(self.viewer)
-        for plot in self.plots:
-            plot.set_theme(theme)
-        self._request_drawing()
 
     # Drawing
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy
+from qtpy.QtWidgets import QComboBox, QLabel
 
 from napari_cryospin.views.curves import Clock, newest, series, share_names
 from napari_cryospin.views.heads import HeadMaps
 from napari_cryospin.views.run_view import RunView
+from napari_cryospin.widgets.charts.chart_panel import ChartPanel
 from napari_cryospin.widgets.charts.half_choice import HalfChoice
-from napari_cryospin.widgets.kit.colours import SAMPLE_COLOUR, head_colour, theme_of
+from napari_cryospin.widgets.kit.colours import SAMPLE_COLOUR, head_colour
 from napari_cryospin.widgets.kit.curve_plot import BarPlot, Curve, CurvePlot, Mark
 from napari_cryospin.widgets.kit.multiples import Multiples
 from napari_cryospin.widgets.kit.plots import Plot
-from napari_cryospin.widgets.kit.redraw import Redraw
-from napari_cryospin.widgets.kit.worker import Worker
-from napari_cryospin.widgets.session.panel import Panel
 from napari_cryospin.widgets.sphere.sphere_map import SphereMaps
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ AFTER_SWITCH, IN_FULL = "as at the switch", "After the switch the heads stay as 
 WORST = 90.0  # degrees, end of the colour scale of errors
 
 
-class HeadsPanel(Panel):
+class HeadsPanel(ChartPanel):
     """Panel that shows what each head of the encoder wins.
 
     Parameters
@@ -41,79 +39,36 @@ class HeadsPanel(Panel):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__(napari_viewer, empty="Start a run, or open one: what its heads win appears here.")
+        empty = "Start a run, or open one: what its heads win appears here."
+        super().__init__(napari_viewer, empty, "cryospin-heads", every=1000)
         self.bars = BarPlot(WON, "head", self._bar_tip)
         self.over = CurvePlot(OVER, from_zero=True)
         self.over.set_x_name("epoch")
         self.spheres = SphereMaps(WINS, self._describe)
-        self.plots = (self.bars, self.over, self.spheres)
-        self.multiples = Multiples(
-            self.plots, ("Now", "Over the epochs", "Sphere"), widths=(3, 3, 8), smallest=(160, 150)
-        )
+        plots = (self.bars, self.over, self.spheres)
+        self.multiples = Multiples(plots, ("Now", "Over the epochs", "Sphere"), widths=(3, 3, 8), smallest=(160, 150))
         self.kind = QComboBox()
         self.kind.addItems(["Where each head wins", "How far each head is off"])
         self.kind.setToolTip("What the spheres show. Errors need particles whose true poses are known.")
         self.half = HalfChoice()
-        self.caption = QLabel()
-        # A long text must not widen the panel.
-        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        row = QHBoxLayout()
-        row.addWidget(QLabel("Spheres"))
-        row.addWidget(self.kind)
-        row.addWidget(self.half)
-        row.addWidget(self.caption, 1)
-        self.content.setContentsMargins(4, 2, 4, 2)
-        self.content.setSpacing(2)
-        self.content.addLayout(row)
-        self.content.addWidget(self.multiples, 1)
         self.maps: HeadMaps | None = None
         self._asked: tuple[Path, int, bool, int, Path | None] | None = None
-        self.redraw = Redraw(self, self.draw, every=1000)
-        self._worker = Worker("cryospin-heads", self)
         self._connect()
-        self._apply_theme()
-        self._request_drawing()
+        self.lay_out_chart((QLabel("Spheres"), self.kind, self.half), self.multiples, plots)
 
     def _connect(self) -> None:
         session = self.session
-        self.kind.currentIndexChanged.connect(self._request_drawing)
-        self.half.currentIndexChanged.connect(self._request_drawing)
-        self.multiples.arranged.connect(self._request_drawing)
-        session.theme_changed.connect(self._apply_theme)
-        for signal in (session.snapshot_arrived, session.metrics_arrived, session.epochs_changed, session.epoch_shown):
-            signal.connect(self._on_news)
-        session.particles_changed.connect(self._request_drawing)
-        session.run_changed.connect(self._run_changed)
-        session.closing.connect(self._worker.end)
+        for signal in (self.kind.currentIndexChanged, self.half.currentIndexChanged, self.multiples.arranged):
+            signal.connect(self.request_drawing)
+        session.particles_changed.connect(self.request_drawing)
+        for signal in (session.snapshot_arrived, session.metrics_arrived, session.epochs_changed):
+            signal.connect(self.on_news)
 
-    def _apply_theme(self) -> None:
-        theme = theme_of(self.viewer)
-        for plot in self.plots:
-            plot.set_theme(theme)
-
-    def _run_changed(self) -> None:
+    def forget(self) -> None:
         self.maps, self._asked = None, None
-        self._request_drawing()
 
-    def _request_drawing(self, _: Any = None) -> None:
-        """Request a drawing after a choice of the user."""
-        if self._has_content():
-            self.redraw.request()
-
-    def _on_news(self, _: Any = None) -> None:
-        """Request a drawing because of news; those of a run that goes on are drawn less often."""
-        if self._has_content():
-            if self.session.live and self.session.shown_epoch is None:
-                self.redraw.request_for_news()
-            else:
-                self.redraw.request()
-
-    def _has_content(self) -> bool:
-        if self._share() is None:
-            self.show_empty()
-            return False
-        self.show_content()
-        return True
+    def has_content(self) -> bool:
+        return self._share() is not None
 
     # What is known
 
@@ -208,7 +163,7 @@ class HeadsPanel(Panel):
         wanted = (view.folder.path, epoch, errors, half, view.truth)
         if wanted != self._asked:
             self._asked = wanted
-            self._worker.ask(
+            self.worker.ask(
                 lambda: (view.folder.path, view.heads(epoch, errors=errors, half=half)),
                 then=self._take_maps,
                 failed=self._reading_failed,

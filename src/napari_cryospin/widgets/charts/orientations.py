@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy
+from qtpy.QtWidgets import QCheckBox
 
 from napari_cryospin.views.curves import newest
 from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.orientations import Orientations, orientations_at
+from napari_cryospin.widgets.charts.chart_panel import ChartPanel
 from napari_cryospin.widgets.charts.half_choice import HalfChoice
-from napari_cryospin.widgets.kit.colours import theme_of
-from napari_cryospin.widgets.kit.redraw import Redraw
-from napari_cryospin.widgets.kit.worker import Worker
-from napari_cryospin.widgets.session.panel import Panel
 from napari_cryospin.widgets.sphere.sphere_map import SphereMaps
 
 if TYPE_CHECKING:
@@ -26,7 +23,7 @@ EVERY, NEWS_EVERY = 1000, 5000  # ms between two countings: after a choice of th
 NAME = "Particles seen from each direction"
 
 
-class OrientationsPanel(Panel):
+class OrientationsPanel(ChartPanel):
     """Panel that shows from which directions the particles are seen.
 
     Parameters
@@ -36,75 +33,37 @@ class OrientationsPanel(Panel):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__(napari_viewer, empty="Start a run, or open one: view directions of its particles appear here.")
+        empty = "Start a run, or open one: view directions of its particles appear here."
+        super().__init__(napari_viewer, empty, "cryospin-orientations", every=EVERY, news_every=NEWS_EVERY)
         self.sphere = SphereMaps(NAME, lambda value: f"{value:.0f} particles")
         self.sphere.setMinimumSize(200, 115)
-        self.sphere.direction_clicked.connect(self._choose)
         self.log = QCheckBox("Log colours")
         self.log.setToolTip("Colours by the logarithm of the count: shows what is rare as well")
         self.half = HalfChoice()
-        self.figures = QLabel()
-        self.figures.setToolTip(
+        self.caption.setToolTip(
             "Efficiency: 1 where directions are even; 0.5: half the particles, spread evenly, would do as well. "
             "Fourier space: share of the points on a shell that some particle's slice passes."
         )
-        # A long text must not widen the panel.
-        self.figures.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.figures.setAlignment(Qt.AlignmentFlag.AlignVCenter)
-        row = QHBoxLayout()
-        row.addWidget(self.log)
-        row.addWidget(self.half)
-        row.addWidget(self.figures, 1)
-        self.content.setContentsMargins(4, 2, 4, 2)
-        self.content.setSpacing(2)
-        self.content.addLayout(row)
-        self.content.addWidget(self.sphere, 1)
+        self.caption.setAlignment(Qt.AlignmentFlag.AlignVCenter)
         self.found: Orientations | None = None
         self._asked: object = None
-        self.redraw = Redraw(self, self.draw, every=EVERY, news_every=NEWS_EVERY)
-        self._worker = Worker("cryospin-orientations", self)
         self._connect()
-        self._apply_theme()
-        self._request_drawing()
+        self.lay_out_chart((self.log, self.half), self.sphere, (self.sphere,))
 
     def _connect(self) -> None:
         session = self.session
+        self.sphere.direction_clicked.connect(self._choose)
         self.log.toggled.connect(self._show)
-        self.half.currentIndexChanged.connect(self._request_drawing)
-        session.theme_changed.connect(self._apply_theme)
-        session.snapshot_arrived.connect(self._on_news)
-        session.epoch_shown.connect(self._request_drawing)
-        session.epochs_changed.connect(self._on_news)
+        self.half.currentIndexChanged.connect(self.request_drawing)
+        session.snapshot_arrived.connect(self.on_news)
+        session.epochs_changed.connect(self.on_news)
         session.particle_chosen.connect(self._particle_chosen)
-        session.run_changed.connect(self._run_changed)
-        session.closing.connect(self._worker.end)
 
-    def _apply_theme(self) -> None:
-        self.sphere.set_theme(theme_of(self.viewer))
-
-    def _run_changed(self) -> None:
+    def forget(self) -> None:
         self.found, self._asked = None, None
-        self._request_drawing()
 
-    def _request_drawing(self, _: Any = None) -> None:
-        """Request a drawing after a choice of the user."""
-        if self._has_content():
-            self.redraw.request()
-
-    def _on_news(self, _: Any = None) -> None:
-        """Request a drawing because of news; those of a run that goes on are drawn less often."""
-        if self._has_content():
-            if self.session.live:
-                self.redraw.request_for_news()
-            else:
-                self.redraw.request()
-
-    def _has_content(self) -> bool:
-        if self.session.snapshot is None:
-            self.show_empty()
-            return False
-        self.show_content()
-        return True
+    def has_content(self) -> bool:
+        return self.session.snapshot is not None
 
     def draw(self) -> None:
         """Request the directions of the chosen moment and half set, unless that was done before."""
@@ -118,7 +77,7 @@ class OrientationsPanel(Panel):
         wanted = (folder.path, moment.snapshot or moment.epoch, half)
         if wanted != self._asked:
             self._asked = wanted
-            self._worker.ask(
+            self.worker.ask(
                 lambda: (wanted, orientations_at(folder, moment, half, resolution)),
                 then=self._take_orientations,
                 failed=self._reading_failed,
@@ -132,14 +91,14 @@ class OrientationsPanel(Panel):
 
     def _reading_failed(self, error: Exception) -> None:
         self._asked = None
-        self.figures.setText(f"The view directions cannot be read: {error}")
+        self.caption.setText(f"The view directions cannot be read: {error}")
 
     def _show(self, _: Any = None) -> None:
         found = self.found
         if found is None:
             return
         self.sphere.set_maps([""], found.counts[None], log=self.log.isChecked())
-        self.figures.setText(words_of(found))
+        self.caption.setText(words_of(found))
         self._mark_particle()
 
     def _mark_particle(self, _: Any = None) -> None:

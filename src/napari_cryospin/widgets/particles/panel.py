@@ -53,7 +53,7 @@ class ParticlesPanel(Panel):
         self.opener.busy.connect(self._show_busy)
         self.opener.size_needed.connect(self.question.ask)
         self.opener.opened.connect(self._opened)
-        self.opener.attached.connect(self._go_on)
+        self.opener.attached.connect(self._show_run)
         self.session.particles_changed.connect(self._show_particles)
         self.session.settings_changed.connect(self._show_settings)
         self._show_particles()
@@ -123,7 +123,7 @@ class ParticlesPanel(Panel):
         row = QHBoxLayout()
         row.addWidget(button("Show as layer", "Show all images as a layer, read as you browse", self.add_layer))
         row.addStretch(1)
-        row.addWidget(button("Continue ▸", "Go on to the run", self._go_on))
+        row.addWidget(button("Continue ▸", "Go on to the run", self._show_run))
         return row
 
     def _show_busy(self, text: str) -> None:
@@ -223,7 +223,7 @@ class ParticlesPanel(Panel):
             except (ValueError, OSError) as error:
                 show_error(with_fields(error))
 
-    def _go_on(self) -> None:
+    def _show_run(self) -> None:
         reveal(self.viewer, "Run")
 
     # Dropping

@@ -8,14 +8,12 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QImage
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QHBoxLayout, QLabel
 
 from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.posterior.particle_posterior import ParticlePosterior
-from napari_cryospin.views.posterior.shown_pose import ShownPose
 from napari_cryospin.views.run_view import RunView
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.option_names import with_fields
@@ -24,6 +22,7 @@ from napari_cryospin.widgets.kit.torch_threads import compute_alone
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.posterior.candidate_strip import CandidateStrip
 from napari_cryospin.widgets.posterior.legend import PosteriorLegend
+from napari_cryospin.widgets.posterior.map_link import MapLink
 from napari_cryospin.widgets.posterior.particle_picker import ParticlePicker
 from napari_cryospin.widgets.posterior.saving import SaveButton, grab, save_picture, stacked
 from napari_cryospin.widgets.posterior.words import EMPTY, note_of, scene_of, title_of, waiting_for
@@ -59,7 +58,6 @@ class PosteriorPanel(Panel):
         self._moment: Moment | None = None
         self._stale = True
         self._answered_at, self._cost = 0.0, 0.0
-        self._faced = -1
         self._build()
         self._worker = Worker("cryospin-posterior", self)
         self._timer, self._paint_first = QTimer(self), QTimer(self)
@@ -76,16 +74,13 @@ class PosteriorPanel(Panel):
         self.title, self.note = QLabel(), QLabel()
         for label in (self.title, self.note):
             label.setWordWrap(True)
-        self.link = QCheckBox("Link to map")
-        self.link.setToolTip("Turning the map turns the sphere, and the other way round")
-        self.face = QPushButton("Face best mode")
-        self.face.setToolTip("Turn the sphere until the most probable direction faces you")
+        self.link = MapLink(self.session, self.views.sphere, self)
         self.save = SaveButton(lambda: f"posterior_{self.session.particle}", self._write)
         row = QHBoxLayout()
         row.setSpacing(6)
-        row.addWidget(self.link)
+        row.addWidget(self.link.linked)
         row.addStretch(1)
-        row.addWidget(self.face)
+        row.addWidget(self.link.face)
         row.addWidget(self.save)
         self.content.setSpacing(5)
         self.content.addWidget(self.picker)
@@ -104,14 +99,10 @@ class PosteriorPanel(Panel):
         session.epochs_changed.connect(self._on_news)
         session.epoch_shown.connect(self._epoch_shown)
         session.particle_chosen.connect(self._particle_chosen)
-        session.view_turned.connect(self._map_turned)
         session.theme_changed.connect(self._apply_theme)
         session.closing.connect(self._stop)
         self.picker.chosen.connect(session.choose_particle)
-        self.views.sphere.turned.connect(self._sphere_turned)
-        self.link.toggled.connect(self._link_toggled)
-        self.face.clicked.connect(self._face_mode)
-        self.strip.clicked.connect(self._card_clicked)
+        self.strip.clicked.connect(self.link.show_pose)
         for signal in (self.views.sphere.clicked, self.views.flat.clicked, self.views.close_up.clicked):
             signal.connect(session.choose_direction)
 
@@ -122,7 +113,8 @@ class PosteriorPanel(Panel):
         session = self.session
         self.view_of_run = None if session.folder is None else RunView(session.folder, session.truth)
         self.posterior = self._moment = None
-        self._faced, self._cost = -1, 0.0
+        self._cost = 0.0
+        self.link.forget()
         self.views.show_scene(None)
         self.legend.show_scene(None)
         self.strip.clear()
@@ -244,6 +236,7 @@ class PosteriorPanel(Panel):
             self.note.setText(with_fields(error))
             if self.posterior is None or self.posterior.particle != self.session.particle:
                 self.posterior = None
+                self.link.forget()
                 self.views.show_scene(None)
                 self.legend.show_scene(None)
                 self.strip.clear()
@@ -261,8 +254,7 @@ class PosteriorPanel(Panel):
         self.picker.show_particle(posterior.particle)
         self.title.setText(title_of(posterior))
         self.note.setText(note_of(posterior))
-        if posterior.particle != self._faced and not self.link.isChecked():
-            self._show_front(posterior)
+        self.link.show_posterior(posterior)
 
     def _show_detail(self, posterior: ParticlePosterior) -> None:
         detail = posterior.detail
@@ -278,36 +270,7 @@ class PosteriorPanel(Panel):
         self.views.show_scene(scene)
         self.legend.show_scene(scene)
 
-    # Turning
-
-    def _show_front(self, posterior: ParticlePosterior) -> None:
-        """Turn the globe until the best mode of a newly shown particle is visible."""
-        best = posterior.mode
-        if self._faced < 0 or self.views.sphere.rotation[2] @ best < 0.3:
-            self.views.sphere.face(best, upright=True)
-        self._faced = posterior.particle
-
-    def _face_mode(self) -> None:
-        if self.posterior is not None:
-            self.views.sphere.face(self.posterior.mode, upright=True)
-            self._sphere_turned(self.views.sphere.rotation)
-
-    def _link_toggled(self, linked: bool) -> None:
-        if linked:
-            self.views.sphere.turn(self.session.view)
-
-    def _map_turned(self, rotation: np.ndarray) -> None:
-        if self.link.isChecked():
-            self.views.sphere.turn(rotation)
-
-    def _sphere_turned(self, rotation: np.ndarray) -> None:
-        if self.link.isChecked():
-            self.session.turn_to(rotation)
-
-    def _card_clicked(self, pose: ShownPose) -> None:
-        self.session.turn_to_pose(pose.rotation)
-        if not self.link.isChecked():
-            self.views.sphere.face(pose.rotation[2])
+    # Picture and numbers
 
     def _write(self, path: Path) -> None:
         """Write a picture or numbers, as the path's suffix says; write nothing if there is no posterior yet."""

@@ -120,7 +120,7 @@ class RunControl(QObject):
         if source is not None:
             self._begin(lambda: _placed(RunFolder.create(folder, source, settings), place, options))
 
-    def go_on(self, place: str, options: str = "") -> None:
+    def continue_run(self, place: str, options: str = "") -> None:
         """Continue the watched run from its checkpoint."""
         folder = self.session.folder
         if folder is not None:

@@ -54,12 +54,12 @@ class RunPanel(Panel):
         self.folded.set_open(True)
         self.content.addWidget(self.folded)
         self.start = button("Start", "Start a run of the opened particles", self._start)
-        self.go_on = button("Continue", "Let this run go on from its newest checkpoint", self._go_on)
+        self.continue_run = button("Continue", "Let this run go on from its newest checkpoint", self._continue_run)
         self.pause = button("Pause", "Wait after the present step", self._pause)
         self.stop = button("Stop", "Save a checkpoint and the results, and end; it can be continued", self._stop)
         self.attach = button("Open run...", "Watch a run that goes on elsewhere, or ended", self._attach)
         row = QHBoxLayout()
-        for widget in (self.start, self.go_on, self.pause, self.stop, self.attach):
+        for widget in (self.start, self.continue_run, self.pause, self.stop, self.attach):
             row.addWidget(widget)
         self.content.addLayout(row)
         self.hint = text_label()
@@ -81,9 +81,9 @@ class RunPanel(Panel):
         self.state.show_message("")
         self.control.start(output, self.setup.place.currentData(), self._options())
 
-    def _go_on(self) -> None:
+    def _continue_run(self) -> None:
         self.state.show_message("")
-        self.control.go_on(self.setup.place.currentData(), self._options())
+        self.control.continue_run(self.setup.place.currentData(), self._options())
 
     def _options(self) -> str:
         options = self.setup.slurm.toPlainText()
@@ -135,7 +135,7 @@ class RunPanel(Panel):
         self.start.setEnabled(not reason and not control.beginning)
         self.hint.setText("" if alive else reason)
         self.hint.setVisible(bool(self.hint.text()))
-        self.go_on.setVisible(control.can_continue)
+        self.continue_run.setVisible(control.can_continue)
         for kind, widget, title in (("stop", self.stop, "Stop"), (*self._pausing(standing),)):
             widget.setVisible(alive)
             requested = control.requested(kind)
