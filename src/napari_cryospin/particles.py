@@ -52,6 +52,57 @@ CTF_PARAMETERS = tuple(field.name for field in dataclasses.fields(CtfParameters)
 """Names of the nine parameters, in the order of the columns of every table and tensor of them."""
 
 
+def electron_wavelength(voltage: Any) -> Any:
+    """Return the relativistic wavelength in A of electrons accelerated by `voltage` kV, an array or a tensor."""
+    volts = voltage * 1e3
+    return 12.2643247 / (volts * (1 + 0.978466e-6 * volts)) ** 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aberrations:
+    """Aberrations beyond those in `CtfParameters`, in RELION's conventions; the same for all particles of a group.
+
+    Coefficients are those of Zernike polynomials of the frequency in 1/A, in RELION's order (`geometry.zernike`).
+    """
+
+    groups: NDArray[np.int32]
+    """`(n,)` each particle's row of the arrays below."""
+    odd: NDArray[np.float64]
+    """`(g, k)` antisymmetric: an image's transform has the phase `exp(i phase)` (beam tilt, coma, trefoil)."""
+    even: NDArray[np.float64]
+    """`(g, k)` symmetric: added to the phase of the CTF (tetrafoil)."""
+    magnification: NDArray[np.float64]
+    """`(g, 2, 2)` matrix from the frequencies `(kx, ky)` of an image to those of the map and of the CTF."""
+
+    def select(self, rows: NDArray[Any]) -> Aberrations:
+        """Select the particles at `(k,)` rows, in the order given."""
+        return dataclasses.replace(self, groups=self.groups[rows])
+
+    @property
+    def magnified(self) -> bool:
+        """Whether the magnification of any group differs from 1, or with the direction."""
+        return bool((self.magnification != np.eye(2)).any())
+
+    def shifts_of_images(self, shifts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return shifts `(n, 2)` in the frame of the images as they are stored, of those in the frame of the map."""
+        moved: NDArray[np.float64] = np.einsum("nij,ni->nj", self.magnification[self.groups], shifts)
+        return moved
+
+    def shifts_of_map(self, shifts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return shifts `(n, 2)` in the frame of the map, of those in the frame of the images as they are stored."""
+        inverse = np.linalg.inv(self.magnification)
+        moved: NDArray[np.float64] = np.einsum("nij,ni->nj", inverse[self.groups], shifts)
+        return moved
+
+    def __str__(self) -> str:
+        kinds = {
+            "antisymmetric (beam tilt, trefoil)": self.odd.any(),
+            "symmetric (tetrafoil)": self.even.any(),
+            "magnification": self.magnified,
+        }
+        return ", ".join(name for name, there in kinds.items() if there)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Picks:
     """Where the particles were picked; a run needs only which of them share a micrograph, other programs need all."""
@@ -97,6 +148,8 @@ class Particles:
     """`(n,)` +1, or -1 where the protein is dark: images are multiplied by it on reading."""
     ctf: CtfParameters | None
     """None: CTF off."""
+    aberrations: Aberrations | None = None
+    """None: no aberrations beyond those in `ctf`."""
     ctf_premultiplied: bool = False
     """Images were multiplied by their CTF: the model is CTF^2."""
     phase_flipped: bool = False
@@ -104,7 +157,7 @@ class Particles:
     rotations: NDArray[np.float64] | None
     """`(n, 3, 3)` RELION's matrix: map's frame to image's frame."""
     shifts: NDArray[np.float64] | None
-    """A `(n, 2)`, (x, y): the translation that centres the image."""
+    """A `(n, 2)`, (x, y): the translation that centres the image, once its magnification is corrected."""
     half_sets: NDArray[np.int8] | None
     """`(n,)` 1 or 2."""
     optics_groups: NDArray[np.int32]
@@ -120,6 +173,8 @@ class Particles:
     """All columns of that file, one row a particle, so that a writer can keep them; `table[indices]` selects rows."""
     notes: tuple[str, ...] = ()
     """Remarks for the user."""
+    unused: tuple[str, ...] = ()
+    """Columns of that file that other programs reckon with, and a run does not."""
     opened_with: Mapping[str, Any] | None = None
     """Options with which `io.open.open_particles` made it from `source`; None: it differs from that file."""
     open_stack: Callable[[Path], NDArray[Any]] = dataclasses.field(default=no_images, repr=False, compare=False)
@@ -134,7 +189,14 @@ class Particles:
         ctf = None if self.ctf is None else self.ctf.select(rows)
         table = None if self.table is None else self.table[rows]
         picks = None if self.picks is None else self.picks.select(rows)
-        return dataclasses.replace(_select_rows(self, rows), ctf=ctf, picks=picks, table=table, opened_with=None)
+        aberrations = None if self.aberrations is None else self.aberrations.select(rows)
+        selected: dict[str, Any] = {"ctf": ctf, "picks": picks, "aberrations": aberrations, "table": table}
+        return dataclasses.replace(_select_rows(self, rows), **selected, opened_with=None)
+
+    def shifts_of_images(self, shifts: ArrayLike) -> NDArray[np.float64]:
+        """Return shifts `(n, 2)` as files have them: in the frame of the images as they are stored."""
+        values = np.asarray(shifts, dtype=np.float64)
+        return values if self.aberrations is None else self.aberrations.shifts_of_images(values)
 
     def with_contrast(self, sign: float) -> Particles:
         """Return the same particles with their contrast multiplied by `sign`: +1 or -1."""

@@ -129,6 +129,8 @@ def cs_file(folder: Path, **changes: Any) -> Path:
 def test_messages_about_a_cs_file_have_its_names_and_units(project: Path) -> None:
     with pytest.raises(ValueError, match=r"row 1, ctf/phase_shift_rad: found 90, expected .* \(6.28 rad\)"):
         open_particles(cs_file(project, phase_shift_rad=[90, 90, 90]))
+    with pytest.raises(ValueError, match=r"row 2, ctf/df_angle_rad: found 124, expected .* \(12.6 rad\)"):
+        open_particles(cs_file(project, df_angle_rad=[1.0, 124, 1.0]))
     with pytest.raises(ValueError, match=r"row 1, ctf/df1_A: found 1.5, expected a defocus in A"):
         open_particles(cs_file(project, df1_A=[1.5, 2, 1], df2_A=[1.5, 2, 1]))
     notes = open_particles(cs_file(project, df1_A=[-15000] * 3, df2_A=[-14000] * 3)).notes

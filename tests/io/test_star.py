@@ -63,11 +63,15 @@ def test_magnification_is_10000_where_absent(write_star: Write, flat: pd.DataFra
 
 
 def test_what_is_not_used_is_said(write_star: Write, optics: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """Aberrations are used, and said to be not where there is no CTF to use them with."""
     tilted = optics.assign(rlnBeamTiltX=0.1, rlnBeamTiltY=0.0, rlnMagMat00=1.0, rlnMagMat11=1.02)
-    assert (
-        "not used: rlnBeamTiltX, rlnMagMat11"
-        in read_star_particles(write_star({"optics": tilted, "particles": rows})).notes
-    )
+    particles = read_star_particles(write_star({"optics": tilted, "particles": rows}))
+    assert particles.aberrations is not None
+    assert particles.notes == ("aberrations are corrected for: rlnBeamTiltX, rlnMagMat11",)
+    without = rows.drop(columns=["rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle"])
+    particles = read_star_particles(write_star({"optics": tilted, "particles": without}))
+    assert particles.aberrations is None
+    assert "not used: rlnBeamTiltX, rlnMagMat11" in particles.notes
 
 
 def test_blocks_in_another_order(write_star: Write, optics: pd.DataFrame, rows: pd.DataFrame) -> None:

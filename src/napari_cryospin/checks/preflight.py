@@ -187,6 +187,8 @@ def _ctf(particles: Particles) -> str:
     text += f"Cs {_span(ctf.spherical_aberration, 2)} mm, amplitude contrast {_span(ctf.amplitude_contrast, 2)}"
     if ctf.phase_shift.any():
         text += f", phase shift {_span(ctf.phase_shift)} degrees"
+    if particles.aberrations is not None:
+        text += f"; aberrations: {particles.aberrations}"
     if particles.ctf_premultiplied:
         return text + "; images are premultiplied"
     return text + "; phases are flipped" if particles.phase_flipped else text

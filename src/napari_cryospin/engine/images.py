@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.engine.defaults import DEFAULT_MASK_RADIUS, working_box
+from napari_cryospin.engine.group_optics import GroupOptics, read_magnified
 from napari_cryospin.engine.signal_groups import noise_groups
 from napari_cryospin.particles import CTF_PARAMETERS, Particles
 from napari_cryospin.physics import fourier
@@ -99,6 +100,10 @@ class PreparedImages:
         if particles.ctf is not None:
             columns = [np.asarray(getattr(particles.ctf, name))[rows.numpy()] for name in CTF_PARAMETERS]
             self.ctf_parameters = torch.from_numpy(np.stack(columns, axis=-1)).float()
+        self.optics: GroupOptics | None = None
+        if particles.aberrations is not None:
+            self.optics = GroupOptics(particles.aberrations.select(rows.numpy()), self.extent)
+            self.mixed |= self.optics.inverse is not None  # Images of another magnification lose other corners.
         groups = noise_groups(particles)
         self.noise_group = torch.from_numpy(groups)[rows]
         self.noise = torch.ones(int(groups.max()) + 1, self.box_size // 2)
@@ -128,7 +133,7 @@ class PreparedImages:
                 by_group = values.new_zeros(len(sums), len(self.points)).index_add_(0, group, values)
                 sums.index_add_(1, self.shell, by_group)
             if cache is not None:
-                cache[part] = fourier.to_half_plane(images * self.mask, self.points) / self.box_size
+                cache[part] = fourier.to_half_plane(self._masked(images, part), self.points) / self.box_size
         # The spectrum of windowed noise over the window's power is the variance of the unmasked noise. The likelihood
         # needs that; the smaller variance of masked coefficients makes posteriors too sharp (docs/benchmarks.md, The
         # grid posterior).
@@ -163,11 +168,11 @@ class PreparedImages:
         """Number of images to prepare at a time."""
         return max(1, CHUNK_PIXELS // int(self.particles.box_sizes.max()) ** 2)
 
-    def _cropped(self, raw: Tensor, box: int, pixel_size: float) -> Tensor:
-        """Crop raw images `(k, box, box)` to the working box and pixel size."""
+    def _cropped(self, raw: Tensor, box: int, pixel_size: float, inverse: Tensor | None = None) -> Tensor:
+        """Crop raw images `(k, box, box)` to the working box and pixel size, and to the magnification of the map."""
         # If images differ in size, all must lose the corners of their spectrum, so that their noise is comparable.
         corners = self.mixed and box == self.box_size
-        if abs(box * pixel_size - self.extent) < 1e-3 * pixel_size and not corners:
+        if abs(box * pixel_size - self.extent) < 1e-3 * pixel_size and not corners and inverse is None:
             return fourier.fourier_crop(raw, self.box_size)
         # With another field of view, the transform is evaluated at the working box's frequencies by two small products.
         mean = raw.mean((-2, -1), keepdim=True)
@@ -175,8 +180,11 @@ class PreparedImages:
         inside = (position > -0.5 - 1e-6) & (position < 0.5 - 1e-6)  # Pixels beyond would wrap around.
         raw = (raw - mean) * (inside[:, None] & inside)
         frequency = torch.arange(-(self.box_size // 2) + 1, self.box_size // 2)
-        wave = torch.polar(torch.ones(()), -2 * torch.pi * frequency[:, None] * position)  # (k, x)
-        spectrum = wave @ raw.to(wave.dtype) @ wave.T
+        if inverse is None:
+            wave = torch.polar(torch.ones(()), -2 * torch.pi * frequency[:, None] * position)  # (k, x)
+            spectrum = wave @ raw.to(wave.dtype) @ wave.T
+        else:
+            spectrum = read_magnified(raw, inverse, frequency, position)
         kx, ky = (self.points + self.box_size // 2 - 1).unbind(-1)
         scale = (pixel_size / self.pixel_size) ** 2
         return fourier.from_half_plane(spectrum[..., ky, kx] * scale, self.points, self.box_size) + mean
@@ -213,11 +221,14 @@ class PreparedImages:
         """Read images `(k, n, n)` of the working box, with a background of zero mean and unit variance."""
         indices = self.rows[rows].numpy()
         images = torch.empty(len(rows), self.box_size, self.box_size)
-        kinds = np.stack((self.particles.box_sizes[indices], self.particles.pixel_sizes[indices]), axis=-1)
-        for box, pixel_size in np.unique(kinds, axis=0):
-            members = np.flatnonzero((kinds == (box, pixel_size)).all(-1))
+        inverse = None if self.optics is None else self.optics.inverse
+        groups = np.zeros(len(rows)) if self.optics is None or inverse is None else self.optics.groups[rows].numpy()
+        kinds = np.stack((self.particles.box_sizes[indices], self.particles.pixel_sizes[indices], groups), axis=-1)
+        for kind in np.unique(kinds, axis=0):
+            members = np.flatnonzero((kinds == kind).all(-1))
             raw = torch.from_numpy(self.particles.read_images(indices[members]))
-            images[torch.from_numpy(members)] = self._cropped(raw, int(box), float(pixel_size))
+            matrix = None if inverse is None else inverse[int(kind[2])]
+            images[torch.from_numpy(members)] = self._cropped(raw, int(kind[0]), float(kind[1]), matrix)
         background = self._background(rows)
         total = background.sum((-2, -1), keepdim=True)
         mean = (images * background).sum((-2, -1), keepdim=True) / total
@@ -234,6 +245,15 @@ class PreparedImages:
         images = images / variance.sqrt()
         return -images if self.settings.invert_contrast else images
 
+    def pictures(self, rows: Tensor) -> Tensor:
+        """Make the real images `(k, n, n)` of which the coefficients are the transform: masked, without aberrations."""
+        return self._masked(self.normalised(rows), rows)
+
+    def _masked(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Mask normalised images `(k, n, n)`, once their antisymmetric aberrations are corrected."""
+        images = images if self.optics is None else self.optics.corrected(images, rows, self.points)
+        return images * self.mask
+
     def coefficients(self, rows: Tensor, count: int | None = None) -> Tensor:
         """Read the first `count` coefficients of some images, `(b, p)` complex, on the device.
 
@@ -247,7 +267,7 @@ class PreparedImages:
         if self._cache is not None:
             return self._cache[rows, :count].to(self.device)
         parts = [
-            fourier.to_half_plane(self.normalised(part) * self.mask, self.points)[:, :count] / self.box_size
+            fourier.to_half_plane(self.pictures(part), self.points)[:, :count] / self.box_size
             for part in rows.split(self.chunk)
         ]
         return torch.cat(parts).to(self.device)
@@ -263,7 +283,8 @@ class PreparedImages:
         """
         if self.ctf_parameters is None:
             return torch.ones(len(rows), points.shape[-2], device=self.device)
-        values = ctf(self.ctf_parameters[rows].to(self.device), points, self.extent)
+        aberration = None if self.optics is None else self.optics.phase_of_ctf(rows, points)
+        values = ctf(self.ctf_parameters[rows].to(self.device), points, self.extent, aberration)
         if self.particles.ctf_premultiplied:
             return values.square()
         return values.abs() if self.particles.phase_flipped else values

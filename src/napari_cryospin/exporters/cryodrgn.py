@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_cryospin.exporters.input_notes import shows_dark_protein
+from napari_cryospin.exporters.input_notes import no_place_notes, shows_dark_protein
 from napari_cryospin.exporters.options import Exported, ExportOptions, Progress, within
 from napari_cryospin.exporters.run_results import RunResults
 from napari_cryospin.io import cryodrgn
@@ -41,7 +41,7 @@ def export_cryodrgn(results: RunResults, out: Path, options: ExportOptions, prog
     fractions = np.full((len(particles), 2), np.nan)
     record = results.record
     rotations[record.rows] = record.rotations
-    fractions[record.rows] = record.shifts / (box * pixel_size)
+    fractions[record.rows] = results.used.shifts_of_images(record.shifts) / (box * pixel_size)
     progress(0.8, "writing")
     paths, notes = [out / "poses.pkl", out / "ind.pkl"], []
     cryodrgn.write_poses(paths[0], rotations, fractions)
@@ -54,6 +54,7 @@ def export_cryodrgn(results: RunResults, out: Path, options: ExportOptions, prog
         progress(0.9, "writing ctf.pkl")
         cryodrgn.write_ctf(paths[-1], particles.ctf, box, pixel_size)
         command += " --ctf ctf.pkl"
+        notes += no_place_notes(particles)
     if shows_dark_protein(results):
         command += " --uninvert-data"
         notes.append("the images show dark protein, which cryoDRGN expects with --uninvert-data only")

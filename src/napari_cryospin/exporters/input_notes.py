@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_cryospin.exporters.run_results import RunResults
+from napari_cryospin.io.aberrations import ODD_SIGN_NOTE
 from napari_cryospin.io.star.table import StarTable
 from napari_cryospin.particles import Particles
 
@@ -26,9 +27,21 @@ def kept_ctf_notes(results: RunResults, suffix: str) -> tuple[str, ...]:
 
 
 def new_star_notes(used: Particles) -> tuple[str, ...]:
-    """Say what a STAR file that is made anew has of the micrographs, which RELION groups particles by."""
+    """Say what a STAR file that is made anew has of micrographs, by which RELION groups particles, and of optics."""
     if isinstance(used.table, StarTable):
         return ()
+    return (*_micrograph_notes(used), *_optics_notes(used))
+
+
+def _optics_notes(used: Particles) -> tuple[str, ...]:
+    notes = [f"not carried over: {', '.join(used.unused)}"] if used.unused else []
+    if used.aberrations is not None:
+        notes.append(f"aberrations are carried over: {used.aberrations}")
+        notes += [ODD_SIGN_NOTE] if used.aberrations.odd.any() else []
+    return tuple(notes)
+
+
+def _micrograph_notes(used: Particles) -> tuple[str, ...]:
     if used.picks is None:
         return (
             "no rlnMicrographName: the input names no micrographs (cryoSPARC's passthrough files do); RELION will put "
@@ -40,3 +53,13 @@ def new_star_notes(used: Particles) -> tuple[str, ...]:
         "rlnCoordinateX, rlnCoordinateY are places in the micrographs that the input names; in those that RELION's own "
         "motion correction makes of the same movies, y may run the other way: look at a few before extracting",
     )
+
+
+def no_place_notes(particles: Particles) -> list[str]:
+    """Say what the CTF's nine columns of cryoDRGN, and of programs that read the same, have no place for."""
+    ctf, aberrations, lost = particles.ctf, particles.aberrations, list(particles.unused)
+    if ctf is not None:
+        lost += ["scale factor"] if (ctf.scale != 1).any() else []
+        lost += ["B-factor"] if ctf.b_factor.any() else []
+    lost += [f"aberrations: {aberrations}"] if aberrations is not None else []
+    return [f"ctf.pkl has no place for: {'; '.join(lost)}"] if lost else []

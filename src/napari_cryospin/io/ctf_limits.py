@@ -28,6 +28,7 @@ class Limit(NamedTuple):
 CTF_LIMITS = {
     "defocus_u": Limit(-1e5, 1e6, "a defocus in A, at most 1000000 (100 um)"),
     "defocus_v": Limit(-1e5, 1e6, "a defocus in A, at most 1000000 (100 um)"),
+    "defocus_angle": Limit(-720.0, 720.0, "an angle of at most 720 degrees (12.6 rad) either way"),
     "voltage": Limit(10.0, 3000.0, "a voltage of 10 to 3000 kV"),
     "spherical_aberration": Limit(-100.0, 100.0, "a spherical aberration in mm, at most 100"),
     "amplitude_contrast": Limit(0.0, 1.0, "an amplitude contrast of 0 to 1, as a fraction"),

@@ -5,14 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-
-def electron_wavelength(voltage: Tensor) -> Tensor:
-    """Compute the relativistic wavelength in Angstrom of electrons accelerated by `voltage` kV."""
-    volts = voltage * 1e3
-    return 12.2643247 / (volts * (1 + 0.978466e-6 * volts)).sqrt()
+from napari_cryospin.particles import electron_wavelength
 
 
-def ctf(parameters: Tensor, points: Tensor, extent: float) -> Tensor:
+def ctf(parameters: Tensor, points: Tensor, extent: float, aberration: Tensor | None = None) -> Tensor:
     """Compute the CTF at image frequencies.
 
     Parameters
@@ -23,6 +19,8 @@ def ctf(parameters: Tensor, points: Tensor, extent: float) -> Tensor:
         `(points, 2)` frequencies `(kx, ky)` in Fourier pixels.
     extent : float
         Side of the image in Angstrom: a Fourier pixel is `1 / extent`.
+    aberration : Tensor, optional
+        `(..., points)` phase of symmetric aberrations, radian, which is added to `chi` (`physics.aberrations`).
 
     Returns
     -------
@@ -43,5 +41,7 @@ def ctf(parameters: Tensor, points: Tensor, extent: float) -> Tensor:
     astigmatic = (x * x - y * y) * twice.cos() + 2 * x * y * twice.sin()
     defocus = square * (u + v) / 2 + astigmatic * (u - v) / 2  # s^2 df
     chi = -torch.pi * wavelength * defocus + torch.pi / 2 * cs * 1e7 * wavelength**3 * square**2 - torch.deg2rad(phase)
+    if aberration is not None:
+        chi = chi + aberration
     wave = -((1 - amplitude**2).sqrt() * chi.sin() - amplitude * chi.cos())
     return wave * scale * torch.exp(-b_factor * square / 4)

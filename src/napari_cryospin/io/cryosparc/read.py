@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.geometry.angles import rotation_from_rotvec
+from napari_cryospin.io.aberrations import even_of_lengths, grouped, made, odd_of_lengths
 from napari_cryospin.io.ctf_limits import check_ctf, ctf_notes
 from napari_cryospin.io.files import check_is_file
 from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
 from napari_cryospin.io.relations import Relation, notes_of_relations, relation, table_of_relations
-from napari_cryospin.particles import CtfParameters, Particles, Picks
+from napari_cryospin.particles import Aberrations, CtfParameters, Particles, Picks
 
 EXPANDED_FROM, FILAMENT = "sym_expand/src_uid", "filament/filament_uid"
 MICROGRAPHS = ("location/micrograph_uid", "location/micrograph_path")
@@ -35,6 +37,11 @@ CTF_FIELDS = {
     "phase_shift": ("ctf/phase_shift_rad", DEGREE, 0.0),
 }
 """CTF parameter -> field, factor from our unit to that of the field, and default (None: the field must be there)."""
+
+LENGTHS = {"ctf/shift_A": 2, "ctf/tilt_A": 2, "ctf/trefoil_A": 2, "ctf/tetra_A": 4, "ctf/anisomag": 4}
+"""Field of an aberration -> number of its values; 0 is none."""
+UNUSED_FIELDS = {"ctf/scale": 1.0, "ctf/bfactor": 0.0}
+"""Field that cryoSPARC reckons with and a run does not -> its value where it has no effect."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,13 +149,21 @@ def read_cryosparc_particles(
     split = table.numbers("alignments3D/split", -1.0)
     ctf, notes = _ctf(table)
     related = cryosparc_relations(table)
+    aberrations, shifts = _aberrations(table, ctf), _shifts(table, pixel_sizes)
+    telling = [name for name in LENGTHS if table.has(name) and table.numbers(name).any()]
+    unused = _unused(table) if ctf is not None else (*_unused(table), *telling)
+    if aberrations is not None:
+        notes = (*notes, f"aberrations are corrected for: {', '.join(telling)}")
+    if unused:
+        notes = (*notes, f"not used: {', '.join(unused)}")
     return Particles(
         **vars(located),
         pixel_sizes=pixel_sizes,
         contrast=sign.astype(np.float32),
         ctf=ctf,
+        aberrations=aberrations,
         rotations=_rotations(table),
-        shifts=_shifts(table, pixel_sizes),
+        shifts=shifts if aberrations is None or shifts is None else aberrations.shifts_of_map(shifts),
         half_sets=both_half_sets(split + 1),
         optics_groups=np.unique(table.numbers("ctf/exp_group_id", 0.0), return_inverse=True)[1].astype(np.int32),
         picks=_picks(table),
@@ -156,6 +171,7 @@ def read_cryosparc_particles(
         table=table,
         relations=table_of_relations(related),
         notes=notes + notes_of_relations(related),
+        unused=unused,
         open_stack=open_stack,
     )
 
@@ -261,15 +277,28 @@ def _ctf(table: CsTable) -> tuple[CtfParameters | None, tuple[str, ...]]:
     stored = {name: (field, table.numbers(field, default)) for name, (field, _, default) in CTF_FIELDS.items()}
     values = {name: stored[name][1] / unit for name, (_, unit, _) in CTF_FIELDS.items()}
     check_ctf(values, table.path, stored)
-    unused = [
-        field
-        for field, neutral in (("ctf/scale", 1.0), ("ctf/bfactor", 0.0))
-        if (table.numbers(field, neutral) != neutral).any()
-    ]
     notes = ctf_notes(values, names={name: field for name, (field, *_) in CTF_FIELDS.items()})
-    notes += [f"not used: {', '.join(unused)}"] if unused else []
     count = len(table)
     return CtfParameters(**values, scale=np.ones(count), b_factor=np.zeros(count)), tuple(notes)
+
+
+def _unused(table: CsTable) -> tuple[str, ...]:
+    """List the fields that cryoSPARC reckons with and a run does not."""
+    return tuple(name for name, neutral in UNUSED_FIELDS.items() if (table.numbers(name, neutral) != neutral).any())
+
+
+def _aberrations(table: CsTable, ctf: CtfParameters | None) -> Aberrations | None:
+    """Return the aberrations of the exposure groups; None if there are none, or no CTF."""
+    found = {name: table.numbers(name).reshape(len(table), size) for name, size in LENGTHS.items() if table.has(name)}
+    if ctf is None or not any(values.any() for values in found.values()):
+        return None
+    columns = {f"{name}{k}": column for name, values in found.items() for k, column in enumerate(values.T)}
+    groups, first = grouped(pd.DataFrame({**columns, "voltage": ctf.voltage}))
+    values = [found[name][first] if name in found else np.zeros((len(first), size)) for name, size in LENGTHS.items()]
+    shift, tilt, trefoil, tetra, magnification = values
+    voltage = ctf.voltage[first]
+    odd, even = odd_of_lengths(shift, tilt, trefoil, voltage), even_of_lengths(tetra, voltage)
+    return made(groups, odd, even, np.eye(2) + magnification.reshape(-1, 2, 2))
 
 
 def _rotations(table: CsTable) -> NDArray[np.float64] | None:

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_cryospin.geometry.angles import rotvec_from_rotation
-from napari_cryospin.io.cryosparc.read import CTF_FIELDS, CsTable
+from napari_cryospin.io.aberrations import ODD_SIGN_NOTE, Lengths, lengths_of
+from napari_cryospin.io.cryosparc.read import CTF_FIELDS, LENGTHS, CsTable
 from napari_cryospin.io.files import atomic_write, find_by_name
 from napari_cryospin.io.mrc import MrcHeader, mrc_header
 from napari_cryospin.particles import Particles, Picks
@@ -29,8 +30,6 @@ LINKS = "stacks"
 """Name of the folder with links to stacks, which lie outside of cryoSPARC's project."""
 ALIGNMENTS = "alignments3D"
 """Result that holds the poses. Others whose names begin so hold poses as well."""
-CTF_NEUTRAL = {"shift_A": 2, "tilt_A": 2, "trefoil_A": 2, "tetra_A": 4, "anisomag": 4}
-"""Further field of a CTF -> number of its values; all are written as 0, which is neutral."""
 UNKNOWN_FIELDS = ("resid_pow", "slice_pow", "image_pow", "cross_cor", "weight", "pose_ess", "shift_ess")
 """Fields of an alignment that jobs look for, but that only cryoSPARC can compute; they are written as 0."""
 
@@ -132,21 +131,44 @@ def _made(particles: Particles, folder: Path, notes: list[str]) -> dict[str, NDA
     if particles.ctf_premultiplied or particles.phase_flipped:
         done = "multiplied by their CTF" if particles.ctf_premultiplied else "phase-flipped"
         notes.append(f"the images were {done}, which cryoSPARC cannot be told: it will correct their CTF again")
+    if particles.unused:
+        notes.append(f"not carried over: {', '.join(particles.unused)}")
     if particles.ctf is None:
         notes.append("no ctf: the particles have none, and most jobs of cryoSPARC will not take them")
         return fields
-    count, ctf = len(particles), particles.ctf
+    count, lengths = len(particles), _lengths(particles, notes)
+    ctf = lengths.ctf
     fields["ctf/type"] = np.full(count, b"imported")
     fields["ctf/exp_group_id"] = particles.optics_groups.astype(np.uint32)
     for name, (field, unit, _) in CTF_FIELDS.items():
         fields[field] = (getattr(ctf, name) * unit).astype(np.float32)
     fields["ctf/scale"] = ctf.scale.astype(np.float32)
     fields["ctf/scale_const"] = np.zeros(count, np.float32)
-    fields |= {f"ctf/{name}": np.zeros((count, size), np.float32) for name, size in CTF_NEUTRAL.items()}
+    fields |= {f"ctf/{name}": values.astype(np.float32) for name, values in lengths.fields.items()}
     fields["ctf/bfactor"] = np.zeros(count, np.float32)
     if ctf.b_factor.any():
         notes.append("rlnCtfBfactor is not carried over")
     return fields
+
+
+def _lengths(particles: Particles, notes: list[str]) -> Lengths:
+    """Return the aberrations in cryoSPARC's terms, 0 where there are none, and the CTF parameters that go with them."""
+    ctf = particles.ctf
+    assert ctf is not None
+    if particles.aberrations is None:
+        count = len(particles)
+        return Lengths(
+            {name.removeprefix("ctf/"): np.zeros((count, size)) for name, size in LENGTHS.items()}, ctf, False
+        )
+    lengths = lengths_of(particles.aberrations, ctf)
+    notes.append(f"aberrations are carried over as lengths: {particles.aberrations}")
+    if particles.aberrations.odd.any():
+        notes.append(ODD_SIGN_NOTE)
+    if lengths.ctf is not ctf:
+        notes.append("symmetric aberrations of low order are part of defocus, phase shift and spherical aberration")
+    if lengths.beyond:
+        notes.append("rlnOddZernike, rlnEvenZernike: orders above 4 are not carried over, as cryoSPARC has none")
+    return lengths
 
 
 def _location(particles: Particles, notes: list[str]) -> dict[str, NDArray[Any]]:
@@ -197,7 +219,7 @@ def _alignments(
         half_sets = np.ones(count, np.int8) if particles.half_sets is None else particles.half_sets
     values = {
         "split": (half_sets - 1).astype(np.uint32),
-        "shift": (shifts / particles.pixel_sizes[:, None]).astype(single),
+        "shift": (particles.shifts_of_images(shifts) / particles.pixel_sizes[:, None]).astype(single),
         "pose": rotvec_from_rotation(rotations).astype(single),
         "psize_A": particles.pixel_sizes.astype(single),
         "error": errors.astype(single),

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_cryospin.io.located import both_half_sets
+from napari_cryospin.io.star.aberrations import COLUMNS, aberration_columns
 from napari_cryospin.io.star.table import GROUP, IMAGE, StarTable
 from napari_cryospin.particles import Particles, Picks
 
@@ -37,9 +38,7 @@ SHARED = (
     "rlnAmplitudeContrast",
     PREMULTIPLIED,
     PHASE_FLIPPED,
-    "rlnBeamTiltX",
-    "rlnBeamTiltY",
-    *(f"rlnMagMat{row}{column}" for row in (0, 1) for column in (0, 1)),
+    *COLUMNS,
 )
 """Columns of the particles in RELION 3.0 that are columns of the optics groups in 3.1."""
 OLD = ("rlnDetectorPixelSize", "rlnMagnification", PIXEL_SIZE, BOX, GROUP, GROUP_NAME, "rlnOriginX", "rlnOriginY")
@@ -90,6 +89,7 @@ def new_table(particles: Particles, names: Sequence[str], target: Path) -> StarT
     for column, flag in ((PREMULTIPLIED, particles.ctf_premultiplied), (PHASE_FLIPPED, particles.phase_flipped)):
         if flag:
             shared[column] = np.ones(len(particles), dtype=int)
+    shared |= aberration_columns(particles)
     if particles.half_sets is not None and both_half_sets(particles.half_sets) is not None:
         single["rlnRandomSubset"] = particles.half_sets
     single |= _picked(particles.picks)

@@ -17,6 +17,7 @@ from napari_cryospin.io.files import find_by_name
 from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import open_stack
 from napari_cryospin.io.relations import notes_of_relations, table_of_relations
+from napari_cryospin.io.star.aberrations import no_magnification, read_aberrations, telling_columns
 from napari_cryospin.io.star.optics import (
     COORDINATES,
     CTF_COLUMNS,
@@ -29,7 +30,7 @@ from napari_cryospin.io.star.optics import (
 from napari_cryospin.io.star.relations import star_relations
 from napari_cryospin.io.star.table import STACK_FORMAT, StarTable, read_star
 from napari_cryospin.io.star.text import Share, column_floats, ignored
-from napari_cryospin.particles import CtfParameters, Particles, Picks
+from napari_cryospin.particles import Aberrations, CtfParameters, Particles, Picks
 
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ORIGINS_PX = ("rlnOriginX", "rlnOriginY")
@@ -55,15 +56,8 @@ OTHER_POSES = (
 the poses themselves, and the grey scale found with them."""
 CLASS = "rlnClassNumber"
 """Column with a particle's class in an earlier job. It is about other poses if there are several classes."""
-ABERRATIONS = {
-    "rlnBeamTiltX": 0.0,
-    "rlnBeamTiltY": 0.0,
-    "rlnMagMat00": 1.0,
-    "rlnMagMat01": 0.0,
-    "rlnMagMat10": 0.0,
-    "rlnMagMat11": 1.0,
-}
-"""Column of an aberration or distortion that RELION corrects and a run ignores -> its value where there is none."""
+UNUSED = ("rlnMtfFileName", "rlnCtfImage")
+"""Columns of text that RELION reckons with and a run does not."""
 StarForm = Literal["same", "3.1"]
 """Form of a STAR file to write: that of the input, or that of RELION 3.1 and later."""
 
@@ -102,24 +96,27 @@ def read_star_particles(
     )
     pixel_sizes = _pixel_sizes(table)
     ctf = _ctf(table, pixel_sizes)
-    subsets = table.numbers(SUBSET, 0.0)
+    aberrations = read_aberrations(table, ctf)
+    shifts, subsets = _shifts(table, pixel_sizes), table.numbers(SUBSET, 0.0)
     related = star_relations(table)
     return Particles(
         **vars(located),
         pixel_sizes=pixel_sizes,
         contrast=np.ones(len(table), dtype=np.float32),
         ctf=ctf,
+        aberrations=aberrations,
         ctf_premultiplied=_flag(table, PREMULTIPLIED),
         phase_flipped=_flag(table, PHASE_FLIPPED),
         rotations=_rotations(table),
-        shifts=_shifts(table, pixel_sizes),
+        shifts=shifts if aberrations is None or shifts is None else aberrations.shifts_of_map(shifts),
         half_sets=both_half_sets(subsets),
         optics_groups=table.optics_rows,
         picks=_picks(table),
         source=table.path,
         table=table,
         relations=table_of_relations(related),
-        notes=_notes(table, ctf, pixel_sizes) + notes_of_relations(related),
+        notes=_notes(table, ctf, pixel_sizes, aberrations) + notes_of_relations(related),
+        unused=_unused(table),
         open_stack=open_stack,
     )
 
@@ -173,7 +170,7 @@ def write_particles(
     else:
         table = new_table(particles, [_valid_name(stack, path) for stack in particles.stacks], path)
     flat = table.optics is None
-    angles, origins = euler_from_rotation(rotations), np.asarray(shifts, dtype=np.float64)
+    angles, origins = euler_from_rotation(rotations), particles.shifts_of_images(shifts)
     columns: dict[str, Any] = dict(zip(ANGLES, angles.T, strict=True))
     if flat:
         columns |= dict(zip(ORIGINS_PX, (origins / particles.pixel_sizes[:, None]).T, strict=True))
@@ -265,7 +262,12 @@ def _flag(table: StarTable, field: str) -> bool:
     return bool(values[0])
 
 
-def _notes(table: StarTable, ctf: CtfParameters | None, pixel_sizes: NDArray[np.float64]) -> tuple[str, ...]:
+def _notes(
+    table: StarTable,
+    ctf: CtfParameters | None,
+    pixel_sizes: NDArray[np.float64],
+    aberrations: Aberrations | None,
+) -> tuple[str, ...]:
     if ctf is None:
         notes = ["CTF is off: the STAR file has no defocus"]
     else:
@@ -274,10 +276,20 @@ def _notes(table: StarTable, ctf: CtfParameters | None, pixel_sizes: NDArray[np.
         notes.append("rlnOriginX/Y beside optics groups are read as pixels; RELION itself takes these shifts as 0")
     if not (table.has("rlnImagePixelSize") or table.has("rlnMagnification")):
         notes.append("no rlnMagnification: 10000 is taken, RELION's default")
-    unused = [name for name, none in ABERRATIONS.items() if table.has(name) and (table.numbers(name) != none).any()]
+    if aberrations is not None:
+        notes.append(f"aberrations are corrected for: {', '.join(telling_columns(table))}")
+    if no_magnification(table):
+        notes.append("rlnMagMat00 to 11 are 0, which is no magnification: read as 1 0 0 1")
+    unused = _unused(table)
     if unused:
         notes.append(f"not used: {', '.join(unused)}")
     return tuple(notes)
+
+
+def _unused(table: StarTable) -> tuple[str, ...]:
+    """List the columns that RELION reckons with and a run does not; those of aberrations too if the CTF is off."""
+    said = [name for name in UNUSED if set(table.distinct(name)) - {"", "None"}]
+    return tuple(said if table.has("rlnDefocusU") else [*said, *telling_columns(table)])
 
 
 def _valid_name(stack: Path, target: Path) -> str:

@@ -76,6 +76,11 @@ class StarTable:
         optics = self.optics
         return all(field in self.particles or (optics is not None and field in optics) for field in fields)
 
+    def distinct(self, field: str) -> list[str]:
+        """List the different texts of a column, of the particles' and of the optics groups' table."""
+        tables = [table for table in (self.particles, self.optics) if table is not None and field in table]
+        return list(dict.fromkeys(str(text) for table in tables for text in table[field].unique()))
+
     def numbers(self, field: str, default: float | None = None) -> NDArray[np.float64]:
         """Return the numbers of a column, `(n,)` float64, one for each particle.
 

@@ -50,7 +50,7 @@ class ParticleImage:
         self.points, self.box_size, self.extent = images.points.to(images.device), images.box_size, images.extent
         # Between lattice points, the transform also depends on the zero frequency, which the coefficients leave out.
         # The picture is therefore kept in real space.
-        self.picture = (images.normalised(self.rows)[0] * images.mask).to(images.device)
+        self.picture = images.pictures(self.rows)[0].to(images.device)
         self.coefficients = fourier.to_half_plane(self.picture, self.points) / self.box_size
         self.noise = torch.from_numpy(np.array(record.noise_of(row))).to(images.device)
         scale = record.particles.scale
