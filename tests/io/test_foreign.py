@@ -16,6 +16,7 @@ import pytest
 from napari_cryospin.cli import main
 from napari_cryospin.io.mrc import open_stack, read_map, write_map
 from napari_cryospin.io.open import open_particles
+from napari_cryospin.io.pickled_arrays import load_arrays
 
 
 def zipped(content: bytes) -> bytes:
@@ -99,6 +100,14 @@ def test_an_mrc_file_in_place_of_a_particle_file(tmp_path: Path, content: bytes,
 def test_text_with_the_letters_of_a_stamp_is_text(star: Path, place: int, stamp: str) -> None:
     star.write_text("# ".ljust(place) + stamp + "\n" + star.read_text())
     assert len(open_particles(star)) == 3
+
+
+@pytest.mark.parametrize(("what", "make"), MAKERS.items())
+def test_in_place_of_a_pickle(tmp_path: Path, content: bytes, what: str, make: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "ctf.pkl"
+    path.write_bytes(make(content))
+    with pytest.raises(ValueError, match=rf"ctf.pkl: found {what.split('.*')[0]}.*, expected a Python pickle"):
+        load_arrays(path)
 
 
 def test_a_compressed_stack_that_a_star_file_names(star: Path) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import starfile
 
-from napari_cryospin.io.mrc import write_stack
+from napari_cryospin.io.mrc import write_map, write_stack
 from napari_cryospin.io.open import open_particles
 
 
@@ -133,6 +133,17 @@ def test_subtomograms(write_star, optics: pd.DataFrame, rows: pd.DataFrame) -> N
     path = write_star({"optics": optics.assign(rlnImageDimensionality=3), "particles": rows})
     with pytest.raises(ValueError, match="rlnImageDimensionality is not 2: these are subtomograms, expected images"):
         open_particles(path)
+
+
+def test_a_map_in_place_of_a_stack(tmp_path: Path) -> None:
+    cube = np.random.default_rng(0).normal(size=(16, 16, 16))
+    write_map(tmp_path / "map.mrc", cube, 1.0)
+    with pytest.raises(ValueError, match=r"map.mrc: found a volume .*, expected a stack of images; name it .mrcs"):
+        open_particles(tmp_path / "map.mrc", pixel_size=1.0)
+    (tmp_path / "map.mrc").rename(tmp_path / "stack.mrcs")
+    assert len(open_particles(tmp_path / "stack.mrcs", pixel_size=1.0)) == 16
+    write_stack(tmp_path / "stack.mrc", cube, 1.0)
+    assert len(open_particles(tmp_path / "stack.mrc", pixel_size=1.0)) == 16
 
 
 def test_a_stack_that_is_no_stack_of_squares(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def _packed(program: str) -> FileKind:
 
 CONVERT = "convert it to MRC first (RELION: relion_image_handler, EMAN2: e2proc2d.py, IMOD: newstack)"
 MRC_FILE = FileKind("an MRC file")
+PICKLE = FileKind("a Python pickle")
 NUMPY_TABLE = FileKind("a table in numpy's layout, as cryoSPARC's .cs files are")
 SIGNATURES = {
     b"\x1f\x8b": _packed("gzip"),
@@ -50,10 +51,10 @@ SIGNATURES = {
     b"\x94CSDAT": FileKind(
         "a compressed table of cryoSPARC", "export the particles from cryoSPARC, or save them in numpy's layout"
     ),
-    b"\x80\x02": FileKind("a Python pickle"),
-    b"\x80\x03": FileKind("a Python pickle"),
-    b"\x80\x04": FileKind("a Python pickle"),
-    b"\x80\x05": FileKind("a Python pickle"),
+    b"\x80\x02": PICKLE,
+    b"\x80\x03": PICKLE,
+    b"\x80\x04": PICKLE,
+    b"\x80\x05": PICKLE,
     b"\xff\xfe": FileKind("text in UTF-16", "save it as UTF-8"),
     b"\xfe\xff": FileKind("text in UTF-16", "save it as UTF-8"),
     b"version https://git-lfs": FileKind("Git LFS's pointer to a file", "fetch the file itself (git lfs pull)"),

@@ -41,6 +41,8 @@ class MrcHeader:
     """Number of bytes before the data."""
     voxel_size: tuple[float, float, float]
     """Size of a voxel along x, y and z, A; 0 where the header does not state it."""
+    is_volume: bool
+    """Whether the header states that the sections are those of one volume (space group 1), no images."""
     axes: tuple[int, int, int]
     """Axes along which columns, rows and sections run: 1 is x, 2 is y, 3 is z."""
 
@@ -78,7 +80,10 @@ def _mrc_header(path: Path, modified: int, length: int) -> MrcHeader:
     sizes = [float(cell[name]) / int(count) if count > 0 else 0.0 for name, count in zip("xyz", grid, strict=True)]
     axes = (int(header.mapc), int(header.mapr), int(header.maps))
     voxel_size = (sizes[0], sizes[1], sizes[2])
-    return MrcHeader(path=path, shape=shape, dtype=dtype, offset=offset, voxel_size=voxel_size, axes=axes)
+    volume = int(header.ispg) == 1
+    return MrcHeader(
+        path=path, shape=shape, dtype=dtype, offset=offset, voxel_size=voxel_size, is_volume=volume, axes=axes
+    )
 
 
 def _check_length(path: Path, length: int, offset: int, itemsize: int, shape: tuple[int, int, int]) -> None:

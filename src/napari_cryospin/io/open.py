@@ -143,6 +143,9 @@ def _read_cryosparc(path: Path, given: Given, require_stacks: bool, progress: Sh
 def _read_stack(path: Path, given: Given, require_stacks: bool, progress: Share) -> Particles:
     """Read a stack of images alone. The pixel size is an argument, or comes from the CTF parameters of cryoDRGN."""
     count, box, _ = stack_header(path)
+    if count == box and path.suffix.lower() == ".mrc" and mrc_header(path).is_volume:
+        found = "a volume (a cube, in its header space group 1)"
+        raise ValueError(f"{path}: found {found}, expected a stack of images; name it .mrcs if it is one")
     slices = np.arange(count)
     located = locate_images([str(path.absolute())], np.zeros(count, np.int32), slices, source=path)
     notes: list[str] = []

@@ -229,7 +229,7 @@ def _load(path: Path) -> NDArray[Any]:
             more = file.read(1)
     except ValueError as error:
         kind = file_kind(first_bytes(path))
-        if kind not in (None, NUMPY_TABLE):
+        if kind is not None and kind != NUMPY_TABLE:
             raise ValueError(refusal(path, kind, "a .cs file (a table in numpy's layout)")) from error
         raise ValueError(f"{path}: not a readable .cs file (a table of numbers and text in numpy's layout)") from error
     if more:
