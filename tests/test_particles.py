@@ -101,7 +101,7 @@ def test_useless_images_are_named(particles: Particles, stored: np.ndarray, valu
 
 def test_mixed_boxes_are_refused(particles: Particles) -> None:
     mixed = dataclasses.replace(particles, box_sizes=np.array([16, 32] * 4, np.int32))
-    with pytest.raises(ValueError, match=r"a.star: particles with boxes of \[16, 32\] px"):
+    with pytest.raises(ValueError, match=r"a.star: boxes of 16, 32 px; expected one box"):
         mixed.read_images([0, 1])
 
 

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_cryospin.listing import first_of
+
 MAPPED = 32
 """Number of images that are read through one memory map of their stack, after which it is closed."""
 
@@ -227,7 +229,7 @@ class Particles:
         rows = np.atleast_1d(np.asarray(indices))
         boxes = np.unique(self.box_sizes[rows])
         if len(boxes) > 1:
-            raise ValueError(f"{self.source}: particles with boxes of {boxes.tolist()} px; expected one box at a time")
+            raise ValueError(f"{self.source}: boxes of {first_of(boxes)} px; expected one box at a time")
         images = np.empty((len(rows), *boxes.repeat(2)), dtype=np.float32)
         order = np.lexsort((self.slice_index[rows], self.stack_index[rows]))
         for stack in np.unique(self.stack_index[rows]):

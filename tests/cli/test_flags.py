@@ -19,7 +19,7 @@ def shown(arguments, capsys) -> str:
     ("options", "line"),
     [
         (["--data-dir", "nowhere"], "nowhere: no such folder (--data-dir)"),
-        (["--pixel-size", "2"], "one is given for a bare stack only (--pixel-size)"),
+        (["--pixel-size", "3"], "expected none or the same, found 3 A (--pixel-size)"),
         (["--box", "64"], "the particles' 32 px; expected at most that (--box)"),
         (["--max-shift", "999"], "expected at most half of the box, 32 A (--max-shift)"),
         (["--mask-radius", "1"], "a radius, no diameter (--mask-radius)"),
@@ -41,12 +41,50 @@ def test_flag_of_missing_stacks(command, stack, tmp_path, capsys):
 def test_flag_of_stacks_that_are_gone_before_a_run_goes_on(stack, run, tmp_path, capsys):
     (tmp_path / "images.mrcs").unlink()
     said = shown(["resume", run.path, "--particles", stack], capsys)
-    assert "its parents and the data folder (--data-dir):\n  images.mrcs\n" in said
+    assert "its parents and the data folder (--data-dir): images.mrcs\n" in said
+
+
+@pytest.fixture
+def moved(stack) -> int:
+    """Thirty images in a stack each, none of which is there; how many there are."""
+    header, *_ = stack.read_text().partition("1@images")
+    values = "2.0 32 300 2.7 0.1 15000 14000 35"
+    stack.write_text(header + "".join(f"1@Extract/{number}.mrcs {values}\n" for number in range(30)))
+    return 30
+
+
+def test_stacks_that_the_card_does_not_name_are_listed_in_a_file(stack, moved, tmp_path, capsys):
+    said = shown(["inspect", stack], capsys)
+    assert "30 of 30 stacks missing (--data-dir): all beneath Extract: 0.mrcs, 1.mrcs" in said
+    assert "9.mrcs and 20 more\n" in said
+    assert "--missing FILE lists all missing stacks in a file" in said
+    said = shown(["inspect", stack, "--missing", tmp_path / "missing.txt"], capsys)
+    assert f"wrote {tmp_path / 'missing.txt'}: 30 missing stacks" in said
+    assert (tmp_path / "missing.txt").read_text().split() == [f"Extract/{number}.mrcs" for number in range(moved)]
+
+
+def test_stacks_of_a_run_are_listed_in_its_folder(stack, moved, run, capsys):
+    said = shown(["resume", run.path, "--particles", stack], capsys)
+    listed = run.path / "missing_stacks.txt"
+    assert f"9.mrcs and 20 more; {listed} lists all of them" in said
+    assert len(listed.read_text().splitlines()) == moved
+    listed.unlink()
+    listed.mkdir()  # cannot be written
+    said = shown(["resume", run.path, "--particles", stack], capsys)
+    assert said.endswith("9.mrcs and 20 more\n")
+
+
+def test_flag_of_a_pixel_size_that_is_missing_leads_to_a_card(stack, capsys):
+    stack.write_text(stack.read_text().replace("_rlnImagePixelSize", "_rlnPixelSize"))
+    said = shown(["inspect", stack], capsys)
+    assert "found rlnPixelSize (2.0), which may be that of a reference or of a micrograph" in said
+    assert said.endswith("give that of the images (--pixel-size)\n")
+    assert "32 px at 2.5 A" in shown(["inspect", stack, "--pixel-size", 2.5], capsys)
 
 
 def test_flags_of_a_bare_stack(stack, tmp_path, capsys):
     images = tmp_path / "images.mrcs"
-    assert "says no pixel size; give it (--pixel-size)" in shown(["inspect", images], capsys)
+    assert "says no pixel size; give that of the images (--pixel-size)" in shown(["inspect", images], capsys)
     said = shown(["inspect", images, "--pixel-size", 2], capsys)
     assert "CTF is off: a bare stack says nothing of it (--ctf)" in said
 
@@ -75,8 +113,10 @@ def test_flags_of_a_cryosparc_file(stack, tmp_path, capsys):
 
 def test_flag_of_orientations_to_draw_from(stack, tmp_path, capsys):
     write_map(tmp_path / "map.mrc", np.ones((16, 16, 16), np.float32), 2.0)
-    said = shown(["simulate", tmp_path / "map.mrc", tmp_path / "out", "--orientation-table", stack], capsys)
-    assert "expected particles with angles to draw from (--orientation-table)" in said
+    for text in (stack.read_text(), stack.read_text().replace("_rlnImagePixelSize", "_someColumn")):
+        stack.write_text(text)  # Angles need no pixel size.
+        said = shown(["simulate", tmp_path / "map.mrc", tmp_path / "out", "--orientation-table", stack], capsys)
+        assert "expected particles with angles to draw from (--orientation-table)" in said
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from napari_cryospin.evaluation.against_truth import (
 from napari_cryospin.evaluation.map_alignment import apply_alignment
 from napari_cryospin.geometry.hand import HAND_FLIP, flip_hand
 from napari_cryospin.io.files import MissingStacksError
+from napari_cryospin.io.located import PixelSizeMissingError
 from napari_cryospin.io.mrc import read_map, write_map
-from napari_cryospin.io.open import open_particles
+from napari_cryospin.io.open import open_particles, open_same_images
 from napari_cryospin.io.star.particles import write_particles
 from napari_cryospin.simulation.files import write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
@@ -112,6 +113,18 @@ def test_the_truth_may_lie_elsewhere(truth, tmp_path):
         evaluate_results(tmp_path, moved, None)
     report = evaluate_results(tmp_path, moved, None, data_dir=truth.source.parent)
     assert report.numbers["rotation_error_median_degrees"] < 1e-2
+
+
+def test_a_truth_without_a_pixel_size_has_that_of_the_run(truth, tmp_path):
+    write_particles(tmp_path / "particles.star", truth, truth.rotations, truth.shifts)
+    bare = truth.source.with_name("bare.star")
+    bare.write_text(truth.source.read_text().replace("rlnImagePixelSize", "someOtherColumn"))
+    report = evaluate_results(tmp_path, bare, None)
+    assert report.numbers["rotation_error_median_degrees"] < 1e-2
+    assert report.numbers["shift_error_median_angstrom"] < 1e-2
+    mixed = replace(truth, pixel_sizes=np.r_[truth.pixel_sizes[:-1], 2 * truth.pixel_sizes[-1]])
+    with pytest.raises(PixelSizeMissingError):
+        open_same_images(bare, mixed)
 
 
 def test_maps_of_other_sizes_are_refused(truth):

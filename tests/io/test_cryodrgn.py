@@ -91,7 +91,7 @@ def test_bare_stack_without_anything(project: Path) -> None:
     assert particles.ctf is None
     assert "CTF is off" in " ".join(particles.notes)
     assert "header says 2 A" in " ".join(particles.notes)
-    with pytest.raises(ValueError, match=r"says no pixel size; give it$"):
+    with pytest.raises(ValueError, match=r"says no pixel size; give that of the images$"):
         open_particles(project / "stack.mrcs")
     with pytest.raises(ValueError, match="expected a pixel size above 0"):
         open_particles(project / "stack.mrcs", pixel_size=0)

@@ -198,7 +198,7 @@ def test_bad_files(project: Path, blob: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="no rows"):
         open_particles(path)
     path.write_text("nothing of the kind")
-    with pytest.raises(ValueError, match=r"not a readable .cs file"):
+    with pytest.raises(ValueError, match=r"found text, expected a .cs file"):
         open_particles(path)
     save(path, {"uid": np.array([{}, []], dtype=object)})
     with pytest.raises(ValueError, match=r"not a readable .cs file \(a table of numbers"):

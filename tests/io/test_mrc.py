@@ -51,7 +51,7 @@ def test_other_modes_are_refused(tmp_path: Path, density: np.ndarray, mode: int)
     content = bytearray(path.read_bytes())
     content[12:16] = np.array(mode, "<i4").tobytes()
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=f"MRC mode {mode}; expected one of 0, 1, 2, 6, 12"):
+    with pytest.raises(ValueError, match=f"MRC mode {mode}, .*; expected one of 0, 1, 2, 6, 12"):
         read_map(path)
 
 
@@ -125,11 +125,7 @@ def test_truncated_file(tmp_path: Path, density: np.ndarray, length: int) -> Non
         read_map(path)
 
 
-def test_no_mrc_file(tmp_path: Path) -> None:
-    path = tmp_path / "map.mrc"
-    path.write_text("no map at all " * 200)
-    with pytest.raises(ValueError, match="MRC mode"):
-        read_map(path)
+def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="found a folder"):
         read_map(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"nothing.mrc"):

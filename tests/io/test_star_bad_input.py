@@ -102,7 +102,7 @@ def test_images_that_are_not_square(write_star: Write, refused: Callable[..., st
 
 
 def test_optics_group_that_does_not_exist(refused: Callable[..., str]) -> None:
-    assert "row 2, rlnOpticsGroup: found 5, expected one of data_optics: [1]" in refused(rlnOpticsGroup=[1, 5, 1])
+    assert "row 2, rlnOpticsGroup: found 5, expected one of data_optics: 1" in refused(rlnOpticsGroup=[1, 5, 1])
 
 
 def test_mixed_treatment(refused: Callable[..., str]) -> None:
@@ -169,7 +169,7 @@ def test_folder_and_unknown_type(tmp_path: Path) -> None:
 def test_options_that_do_not_fit(star: Path) -> None:
     with pytest.raises(ValueError, match="passthrough"):
         open_particles(star, passthrough=[star])
-    with pytest.raises(ValueError, match="says its pixel size itself; one is given for a bare stack only"):
+    with pytest.raises(ValueError, match="row 1: says a pixel size of 2 A; expected none or the same, found 1 A"):
         open_particles(star, pixel_size=1.0)
 
 

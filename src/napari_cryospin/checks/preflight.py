@@ -12,6 +12,7 @@ from napari_cryospin.checks.contrast import Contrast, judge_contrast
 from napari_cryospin.engine.defaults import working_box
 from napari_cryospin.engine.memory import data_memory, run_memory
 from napari_cryospin.engine.related_particles import repeated_images, separated_groups
+from napari_cryospin.listing import first_of, first_paths
 from napari_cryospin.particles import Particles
 from napari_cryospin.settings import Settings
 
@@ -78,8 +79,8 @@ class PreflightCard:
             Function that returns the text of a problem or of a note, in which the options that would help have their
             names in the present interface.
         """
-        boxes = ", ".join(
-            f"{box or 'unknown'} px at {size:.4g} A" for box, size in zip(self.boxes, self.pixel_sizes, strict=True)
+        boxes = first_of(
+            [f"{box or 'unknown'} px at {size:.4g} A" for box, size in zip(self.boxes, self.pixel_sizes, strict=True)]
         )
         particles = f"{self.count:,}" + (f", {self.used:,} used" if self.used < self.count else "")
         rows = [
@@ -115,7 +116,7 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
     box, side = particles.common_frame()
     wanted = working_box(settings.preparation, box)
     used = min(len(particles), settings.preparation.subset or len(particles))
-    missing = _missing_stacks(particles)
+    missing = _stack_problems(particles)
     problems: list[str] = list(missing)
     if box and wanted > box:
         found = f"box {wanted} px is larger than the particles' {box} px"
@@ -165,12 +166,17 @@ def _size(gib: float) -> str:
     return f"{gib:.1f} GiB" if gib >= 1 else f"{gib * 1024:.0f} MiB"
 
 
-def _missing_stacks(particles: Particles) -> list[str]:
-    missing = [str(stack) for stack in particles.stacks if not stack.is_file()]
+def missing_stacks(particles: Particles) -> list[str]:
+    """List the stacks that are not there, as the particles' file names them."""
+    return [str(stack) for stack in particles.stacks if not stack.is_file()]
+
+
+def _stack_problems(particles: Particles) -> list[str]:
+    missing = missing_stacks(particles)
     if not missing:
         return []
-    found = f"{len(missing)} of {len(particles.stacks)} stacks missing"
-    return [Advice(found, "data_dir", details=f": {', '.join(missing)}")]
+    found = f"{len(missing):,} of {len(particles.stacks):,} stacks missing"
+    return [Advice(found, "data_dir", details=f": {first_paths(missing)}")]
 
 
 def _span(values: np.ndarray, digits: int = 0) -> str:
@@ -220,9 +226,9 @@ def _notes(
     if contrast is not None and contrast.verdict == "black":
         notes.append(Advice("the protein looks darker than its surroundings; a run wants it bright", "invert_contrast"))
     if len(kinds) > 1:
-        notes.append(
-            "boxes or pixel sizes differ: all images are brought to the working box" + _frames(particles, kinds)
-        )
+        brought = "boxes or pixel sizes differ: all images are brought to the working box"
+        frames = first_of(_frames(particles, kinds), separator="; ")
+        notes.append(f"{brought}; {frames}" if frames else brought)
     return notes
 
 
@@ -237,16 +243,16 @@ def _relatives(particles: Particles) -> list[str]:
     return notes
 
 
-def _frames(particles: Particles, kinds: np.ndarray) -> str:
-    """Return a text about the images with another field of view, which are padded or cropped.
+def _frames(particles: Particles, kinds: np.ndarray) -> list[str]:
+    """Return texts about the images with another field of view, which are padded or cropped.
 
     `kinds` holds the pairs of box (pixels) and pixel size (A) that occur, `(k, 2)`.
     """
-    side, text = particles.common_frame()[1], ""
+    side, texts = particles.common_frame()[1], []
     for box, pixel_size in kinds:
         own = box * pixel_size
         if abs(own - side) > pixel_size:
             count = ((particles.box_sizes == box) & (particles.pixel_sizes == pixel_size)).sum()
             done = "padded" if own < side else "cropped"
-            text += f"; {count:,} of {box:.0f} px at {pixel_size:.4g} A, {own:.0f} A wide, {done} to {side:.0f} A"
-    return text
+            texts.append(f"{count:,} of {box:.0f} px at {pixel_size:.4g} A, {own:.0f} A wide, {done} to {side:.0f} A")
+    return texts

@@ -164,7 +164,7 @@ class ParticleState(KeptState):
         self.odds[rows] = odds.to(self.odds)
 
     def record_belonging(self, rows: Tensor, belongs: Tensor) -> None:
-        """Replace the probabilities of belonging `(b,)` of the particles `rows`, and the trust that follows from them."""
+        """Replace the probabilities of belonging `(b,)` of the particles `rows`, and the trust that follows."""
         self.belongs[rows.to(self.belongs.device)] = belongs.to(self.belongs)
         trusted = float(self.belongs.mean()) >= LEAST_TRUSTED
         self.trust = self.belongs.clone() if trusted else torch.ones_like(self.belongs)

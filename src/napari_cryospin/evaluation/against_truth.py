@@ -18,7 +18,7 @@ from napari_cryospin.evaluation.pose_error import PoseErrors, ShiftErrors, rotat
 from napari_cryospin.geometry.hand import HAND_FLIP
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.mrc import read_map
-from napari_cryospin.io.open import open_particles
+from napari_cryospin.io.open import open_particles, open_same_images
 from napari_cryospin.particles import Particles
 from napari_cryospin.physics.map_crop import fourier_crop_map
 
@@ -231,7 +231,8 @@ def evaluate_results(
     """
     poses = comparison = None
     if truth is not None:
-        found, known = (open_particles(path, data_dir=data_dir) for path in (results / "particles.star", truth))
+        found = open_particles(results / "particles.star", data_dir=data_dir)
+        known = open_same_images(truth, found, data_dir=data_dir)
         poses = compare_poses(found, known, symmetry)
     if reference is not None:
         comparison = compare_maps(*read_map(results / "map.mrc"), *read_map(reference), poses)

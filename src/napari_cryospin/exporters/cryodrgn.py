@@ -10,6 +10,7 @@ from napari_cryospin.exporters.input_notes import no_place_notes, shows_dark_pro
 from napari_cryospin.exporters.options import Exported, ExportOptions, Progress, within
 from napari_cryospin.exporters.run_results import RunResults
 from napari_cryospin.io import cryodrgn
+from napari_cryospin.listing import first_of
 
 
 def export_cryodrgn(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:
@@ -70,6 +71,6 @@ def _one_frame(results: RunResults) -> tuple[int, float]:
         return box, pixel_size
     kinds = np.unique(np.stack((particles.box_sizes, particles.pixel_sizes), axis=-1).round(6), axis=0)
     if len(kinds) > 1:
-        found = ", ".join(f"{box:g} px at {pixel_size:g} A" for box, pixel_size in kinds[:4])
+        found = first_of([f"{box:g} px at {pixel_size:g} A" for box, pixel_size in kinds])
         raise ValueError(f"{particles.source}: found images of {found}; cryoDRGN expects one box and pixel size")
     raise ValueError(f"{particles.source}: box not known, as the stacks are missing; needed for shifts of cryoDRGN")

@@ -11,6 +11,7 @@ from napari_cryospin.exporters.options import Exported, ExportOptions, Progress,
 from napari_cryospin.exporters.run_results import RunResults
 from napari_cryospin.io.located import both_half_sets
 from napari_cryospin.io.star.particles import IMAGE_COLUMNS, POSTERIOR_COLUMNS, about_other_poses, write_particles
+from napari_cryospin.listing import first_of
 
 
 def export_relion(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:
@@ -53,7 +54,7 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
         columns["rlnRandomSubset"] = record.half_sets
     dropped = [name for name in about_other_poses(used.table) if name not in POSTERIOR_COLUMNS.values()]
     if dropped:
-        notes.append(f"left out, as they are about poses of an earlier job: {', '.join(dropped)}")
+        notes.append(f"left out, as they are about poses of an earlier job: {first_of(dropped)}")
     if shows_dark_protein(results):
         notes.append(
             "the images show dark protein, RELION expects white: invert them "

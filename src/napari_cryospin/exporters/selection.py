@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_cryospin.exporters.run_results import SELECTION_COLUMNS, RunResults
 from napari_cryospin.io.files import check_is_file
+from napari_cryospin.listing import shortened
 
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -118,7 +119,7 @@ def read_rows(path: Path) -> NDArray[np.int64]:
     lines = [line for line in lines if line and not line.startswith("#")]
     bad = next((line for line in lines if not line.isdecimal() or int(line) < 1), None)
     if bad is not None:
-        raise ValueError(f"{path}: found {bad[:40]!r}, expected a row of the input, counted from 1, in each line")
+        raise ValueError(f"{path}: found {shortened(bad)!r}, expected a row of the input, counted from 1, in each line")
     if not lines:
         raise ValueError(f"{path}: no rows; expected at least one")
     return np.array([int(line) for line in lines], dtype=np.int64) - 1

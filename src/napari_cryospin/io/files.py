@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from napari_cryospin.advice import Advice
+from napari_cryospin.listing import NAMES_SHOWN, first_paths
 
 
 class MissingStacksError(FileNotFoundError):
@@ -22,17 +23,29 @@ class MissingStacksError(FileNotFoundError):
         All missing stacks, by their names in the particle file.
     """
 
-    def __init__(self, source: Path, missing: Sequence[str]) -> None:
+    def __init__(self, source: Path, missing: Sequence[str], listed: str = "") -> None:
         self.source, self.missing = source, tuple(missing)
-        names = "".join(f"\n  {name}" for name in self.missing)
         super().__init__(
             Advice(
-                f"{source}: {len(self.missing)} image stack(s) not found, looked for in the file's folder, its parents "
-                "and the data folder",
+                f"{source}: {len(self.missing):,} image stack(s) not found, looked for in the file's folder, its "
+                "parents and the data folder",
                 "data_dir",
-                details=f":{names}",
+                details=f": {first_paths(self.missing)}{listed}",
             )
         )
+
+    def listed_in(self, path: Path) -> MissingStacksError:
+        """Write the names of all stacks to a file, one a line, and return an error that names the file.
+
+        Where the message names all of them, or the file cannot be written, it stays as it is.
+        """
+        if len(self.missing) <= NAMES_SHOWN:
+            return self
+        try:
+            write_lines(path, self.missing)
+        except OSError:  # The run's folder may belong to somebody else.
+            return self
+        return MissingStacksError(self.source, self.missing, f"; {path} lists all of them")
 
 
 @contextmanager
@@ -59,6 +72,12 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_lines(path: Path, lines: Sequence[str]) -> None:
+    """Write lines of text; a file of that name is replaced."""
+    with atomic_write(path) as part:
+        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 @contextmanager

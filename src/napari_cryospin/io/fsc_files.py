@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.star.text import write_blocks
+from napari_cryospin.listing import first_of
 
 RELION_COLUMNS = {
     "corrected": "rlnFourierShellCorrelationCorrected",
@@ -94,5 +95,5 @@ def read_fsc_csv(path: Path) -> dict[str, NDArray[np.float64]]:
     """
     table = pd.read_csv(path)
     if "frequency" not in table:
-        raise ValueError(f"{path}: columns {', '.join(table.columns)}; expected frequency among them")
+        raise ValueError(f"{path}: columns {first_of(table.columns)}; expected frequency among them")
     return {str(name): table[name].to_numpy(dtype=np.float64) for name in table.columns}

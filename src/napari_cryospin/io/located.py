@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cryospin.advice import Advice
 from napari_cryospin.io.files import find_stacks
 from napari_cryospin.io.mrc import stack_header
 
 SMALLEST_BOX = 16
 """Smallest box that is read, pixels. Chosen by hand."""
+SAME_SIZE = 0.01
+"""Sizes (pixel sizes, sides of boxes) that differ by less than this share count as the same.
+
+Programs round them differently. Chosen by hand.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +104,28 @@ def _check_boxes(boxes: NDArray[Any], source: Path) -> None:
 def check_pixel_sizes(pixel_sizes: NDArray[np.float64], source: Path, field: str) -> NDArray[np.float64]:
     """Return the `(n,)` pixel sizes (A) if all are above 0, else raise an error."""
     return check_column(pixel_sizes, pixel_sizes > 0, source, field, "a pixel size above 0 A")
+
+
+class PixelSizeMissingError(ValueError):
+    """A file says no pixel size, and none is given.
+
+    Parameters
+    ----------
+    found
+        The file, and what it says instead.
+    """
+
+    def __init__(self, found: str) -> None:
+        super().__init__(Advice(f"{found}; give that of the images", "pixel_size"))
+
+
+def check_given_pixel_size(given: float, stated: NDArray[np.float64], source: Path) -> None:
+    """Refuse a pixel size that is given where the file states another; both in A, `(n,)` of the file."""
+    differs = np.abs(stated - given) > SAME_SIZE * stated
+    if differs.any():
+        row = int(differs.argmax())
+        found = f"{source}: row {row + 1}: says a pixel size of {stated[row]:.6g} A"
+        raise ValueError(Advice(f"{found}; expected none or the same, found {given:g} A", "pixel_size"))
 
 
 def check_column(

@@ -16,12 +16,17 @@ from mrcfile.utils import byte_order_from_machine_stamp
 from numpy.typing import NDArray
 
 from napari_cryospin.io.files import atomic_write, check_is_file
+from napari_cryospin.io.foreign import MRC_FILE, MRC_STAMP, file_kind, first_bytes, refusal
 from napari_cryospin.io.mrc_bytes import bytes_are_unsigned
 
 logger = logging.getLogger(__name__)
 
 MODES = {0: "int8", 1: "int16", 2: "float32", 6: "uint16", 12: "float16"}
 """MRC mode -> type of the values, for all modes that are read. Modes 3 and 4 are complex, and not read."""
+OTHER_MODES = {3: "complex numbers", 4: "complex numbers", 16: "colours", 101: "4-bit numbers"}
+"""Modes of MRC files (MRC2014, IMOD) that are not read."""
+LARGEST_SIDE = 2**17
+"""Pixels along a row or a column; no detector has as many, so that a larger number is none of an MRC header."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,8 @@ class MrcHeader:
     """Number of bytes before the data."""
     voxel_size: tuple[float, float, float]
     """Size of a voxel along x, y and z, A; 0 where the header does not state it."""
+    is_volume: bool
+    """Whether the header states that the sections are those of one volume (space group 1), no images."""
     axes: tuple[int, int, int]
     """Axes along which columns, rows and sections run: 1 is x, 2 is y, 3 is z."""
 
@@ -59,8 +66,11 @@ def _mrc_header(path: Path, modified: int, length: int) -> MrcHeader:
     """Do the work of `mrc_header`; the result is kept for as long as the file does not change."""
     header, order = _read_header(path, length)
     shape = (int(header.nz), int(header.ny), int(header.nx))
-    if min(shape) < 1:
-        raise ValueError(f"{path}: header says {shape} sections, rows, columns; expected at least 1 each")
+    if min(shape) < 1 or max(shape[1:]) > LARGEST_SIDE:
+        raise ValueError(
+            f"{path}: not an MRC file, or damaged: its header says {shape} sections, rows, columns; "
+            f"expected at least 1 each, and at most {LARGEST_SIDE} px"
+        )
     dtype = np.dtype(MODES[int(header.mode)]).newbyteorder(order)
     offset = HEADER_DTYPE.itemsize + int(header.nsymbt)
     _check_length(path, length, offset, dtype.itemsize, shape)
@@ -70,7 +80,10 @@ def _mrc_header(path: Path, modified: int, length: int) -> MrcHeader:
     sizes = [float(cell[name]) / int(count) if count > 0 else 0.0 for name, count in zip("xyz", grid, strict=True)]
     axes = (int(header.mapc), int(header.mapr), int(header.maps))
     voxel_size = (sizes[0], sizes[1], sizes[2])
-    return MrcHeader(path=path, shape=shape, dtype=dtype, offset=offset, voxel_size=voxel_size, axes=axes)
+    volume = int(header.ispg) == 1
+    return MrcHeader(
+        path=path, shape=shape, dtype=dtype, offset=offset, voxel_size=voxel_size, is_volume=volume, axes=axes
+    )
 
 
 def _check_length(path: Path, length: int, offset: int, itemsize: int, shape: tuple[int, int, int]) -> None:
@@ -93,9 +106,12 @@ def _check_length(path: Path, length: int, offset: int, itemsize: int, shape: tu
 
 def _read_header(path: Path, length: int) -> tuple[Any, Literal["<", ">"]]:
     """Read the fixed part of the header (a record) and its byte order; raise an error if its mode is not read."""
+    start = first_bytes(path)
+    if start[MRC_STAMP] != b"MAP" and (kind := file_kind(start)) is not None:
+        raise ValueError(refusal(path, kind, MRC_FILE.what))
     if length < HEADER_DTYPE.itemsize:
         raise ValueError(f"{path}: {length} bytes; expected an MRC header of {HEADER_DTYPE.itemsize}")
-    raw = np.fromfile(path, HEADER_DTYPE, count=1)
+    raw = np.frombuffer(start, HEADER_DTYPE, count=1)
 
     def mode_in(byte_order: Literal["<", ">"]) -> int:
         return int(raw["mode"].view(np.dtype("i4").newbyteorder(byte_order))[0])
@@ -108,8 +124,14 @@ def _read_header(path: Path, length: int) -> tuple[Any, Literal["<", ">"]]:
     if mode_in(order) not in MODES and mode_in(swapped) in MODES:  # Some programs write a wrong stamp.
         order = swapped
     header = raw.view(HEADER_DTYPE.newbyteorder(order)).view(np.recarray)[0]
-    if int(header.mode) not in MODES:
-        raise ValueError(f"{path}: MRC mode {int(header.mode)}; expected one of {', '.join(map(str, MODES))}")
+    mode = int(header.mode)
+    if mode in OTHER_MODES:
+        raise ValueError(f"{path}: MRC mode {mode}, {OTHER_MODES[mode]}; expected one of {', '.join(map(str, MODES))}")
+    if mode not in MODES:
+        raise ValueError(
+            f"{path}: not an MRC file, or damaged: its header says mode {mode}; expected one of "
+            f"{', '.join(map(str, MODES))}"
+        )
     if header.nsymbt < 0:
         raise ValueError(f"{path}: extended header of {int(header.nsymbt)} bytes; expected 0 or more")
     return header, order

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,18 +16,13 @@ from napari_cryospin.io.cryosparc import read as cryosparc
 from napari_cryospin.io.cryosparc.group import group_files
 from napari_cryospin.io.ctf_limits import ctf_notes
 from napari_cryospin.io.files import check_is_file
+from napari_cryospin.io.foreign import first_bytes, known_kind
 from napari_cryospin.io.formats import PARTICLE_FORMATS
-from napari_cryospin.io.located import check_pixel_sizes, locate_images
+from napari_cryospin.io.located import SAME_SIZE, PixelSizeMissingError, check_pixel_sizes, locate_images
 from napari_cryospin.io.mrc import mrc_header, open_stack, stack_header
 from napari_cryospin.io.star import particles as star
 from napari_cryospin.io.star.text import Share, ignored
 from napari_cryospin.particles import Particles
-
-SAME_SIZE = 0.01
-"""Sizes (pixel sizes, sides of boxes) that differ by less than this share count as the same.
-
-Programs round them differently. Chosen by hand.
-"""
 
 
 def open_particles(
@@ -53,7 +49,8 @@ def open_particles(
     ctf, poses
         Pickles of cryoDRGN with CTF parameters and poses, for a bare stack or in place of those in `path`.
     pixel_size
-        Pixel size in A, for a bare stack only: the header of a stack often has a wrong one.
+        Pixel size in A: of a bare stack, whose header often has a wrong one, or of a file that states none. A file that
+        states another is refused.
     require_stacks
         Raise an error if a stack is missing. Otherwise the particles can be inspected, but images of missing stacks
         cannot be read.
@@ -71,13 +68,10 @@ def open_particles(
         raise FileNotFoundError(Advice(f"{data_dir}: no such folder", "data_dir"))
     suffix = path.suffix.lower()
     if suffix not in PARTICLE_FORMATS:
-        raise ValueError(f"{path}: found a file of type {suffix!r}, expected one of {', '.join(PARTICLE_FORMATS)}")
+        raise ValueError(_unknown_type(path))
     kind = PARTICLE_FORMATS[suffix]
     if passthrough and not kind.takes_passthrough:
         raise ValueError(f"{path}: passthrough files go with a .cs or .csg file only")
-    if pixel_size is not None and not kind.bare:
-        found = f"{path}: says its pixel size itself"
-        raise ValueError(Advice(f"{found}; one is given for a bare stack only", "pixel_size"))
     if suffix == ".csg":
         path, further = group_files(path)
         passthrough = (*further, *passthrough)
@@ -96,6 +90,33 @@ def open_particles(
     return dataclasses.replace(particles, opened_with=dataclasses.asdict(given))
 
 
+def open_same_images(path: Path | str, other: Particles, **options: Any) -> Particles:
+    """Open particles whose images other particles have too, and with them the pixel size that the file may not say.
+
+    Parameters
+    ----------
+    path
+        As in `open_particles`.
+    other
+        Particles that are open.
+    **options
+        As in `open_particles`.
+    """
+    try:
+        return open_particles(path, **options)
+    except PixelSizeMissingError:
+        if np.ptp(other.pixel_sizes) > 0:  # Which of them is whose, the file does not say.
+            raise
+        return open_particles(path, pixel_size=float(other.pixel_sizes[0]), **options)
+
+
+def _unknown_type(path: Path) -> str:
+    """Say that a file has no suffix of a particle file, and what it is where that can be told."""
+    said = f"{path}: found a file of type {path.suffix.lower()!r}, expected one of {', '.join(PARTICLE_FORMATS)}"
+    kind = known_kind(first_bytes(path))
+    return said if kind is None else ": ".join(filter(None, (f"{said}; this is {kind.what}", kind.way_out)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Given:
     """Arguments of `open_particles` beside the particle file; see there."""
@@ -108,22 +129,29 @@ class Given:
 
 
 def _read_star(path: Path, given: Given, require_stacks: bool, progress: Share) -> Particles:
-    return star.read_star_particles(path, given.data_dir, require_stacks=require_stacks, progress=progress)
+    return star.read_star_particles(
+        path, given.data_dir, pixel_size=given.pixel_size, require_stacks=require_stacks, progress=progress
+    )
 
 
 def _read_cryosparc(path: Path, given: Given, require_stacks: bool, progress: Share) -> Particles:
-    return cryosparc.read_cryosparc_particles(path, given.data_dir, given.passthrough, require_stacks=require_stacks)
+    return cryosparc.read_cryosparc_particles(
+        path, given.data_dir, given.passthrough, pixel_size=given.pixel_size, require_stacks=require_stacks
+    )
 
 
 def _read_stack(path: Path, given: Given, require_stacks: bool, progress: Share) -> Particles:
     """Read a stack of images alone. The pixel size is an argument, or comes from the CTF parameters of cryoDRGN."""
     count, box, _ = stack_header(path)
+    if count == box and path.suffix.lower() == ".mrc" and mrc_header(path).is_volume:
+        found = "a volume (a cube, in its header space group 1)"
+        raise ValueError(f"{path}: found {found}, expected a stack of images; name it .mrcs if it is one")
     slices = np.arange(count)
     located = locate_images([str(path.absolute())], np.zeros(count, np.int32), slices, source=path)
     notes: list[str] = []
     if given.pixel_size is None:
         if given.ctf is None:
-            raise ValueError(Advice(f"{path}: a bare stack says no pixel size; give it", "pixel_size"))
+            raise PixelSizeMissingError(f"{path}: a bare stack says no pixel size")
         pixel_sizes = cryodrgn.read_ctf(given.ctf, count)[1] / box
     else:
         pixel_sizes = check_pixel_sizes(np.full(count, float(given.pixel_size)), path, "pixel size")

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.io.files import check_is_file
+from napari_cryospin.io.foreign import PICKLE, first_bytes, known_kind, refusal
+from napari_cryospin.listing import shortened
 
 MALFORMED = (ValueError, TypeError, AttributeError)
 """Errors that occur while a pickle is read whose steps do not fit each other."""
@@ -110,7 +112,10 @@ def load_arrays(path: Path | str) -> tuple[NDArray[np.float64], ...]:
     try:
         found = NumpyUnpickler(io.BytesIO(path.read_bytes())).load()
     except (pickle.UnpicklingError, EOFError, LookupError, ArithmeticError, MemoryError, *MALFORMED) as error:
-        raise ValueError(f"{path}: not a readable pickle: {error}") from error
+        kind = known_kind(first_bytes(path))
+        if kind is not None and kind != PICKLE:
+            raise ValueError(refusal(path, kind, PICKLE.what)) from error
+        raise ValueError(f"{path}: not a readable pickle: {shortened(error)}") from error
     parts = found if isinstance(found, tuple | list) else (found,)
     arrays = [part.values for part in parts if isinstance(part, _Array)]
     wanted = bool(parts) and len(arrays) == len(parts)

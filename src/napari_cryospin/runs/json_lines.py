@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_cryospin.io.files import naming
+from napari_cryospin.listing import shortened
 
 
 def append_line(path: Path, line: str) -> None:
@@ -34,7 +35,9 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 yield json.loads(line)
             except ValueError as error:
-                raise ValueError(f"{path}: line {number}: found {line[:40]!r}, expected a record (JSON)") from error
+                raise ValueError(
+                    f"{path}: line {number}: found {shortened(line)!r}, expected a record (JSON)"
+                ) from error
 
 
 def cut_torn_line(path: Path) -> None:

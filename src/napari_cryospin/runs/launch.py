@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from napari_cryospin.listing import shortened
 from napari_cryospin.runs.folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,9 @@ def write_job_script(folder: RunFolder, options: str = "") -> Path:
     lines = [line.strip() for line in options.splitlines() if line.strip()]
     for line in lines:
         if not line.startswith("-"):
-            raise ValueError(f"Slurm options: found {line!r}, expected an option of sbatch such as --gres=gpu:1")
+            raise ValueError(
+                f"Slurm options: found {shortened(line)!r}, expected an option of sbatch such as --gres=gpu:1"
+            )
     path = folder.path.absolute()
     given = [f"--job-name=cryospin-{path.name}", f"--output={path / 'output.txt'}", f"--signal=B:TERM@{GRACE}", *lines]
     script = folder.path / JOB_SCRIPT
@@ -111,7 +114,7 @@ def submit(folder: RunFolder, options: str = "") -> str:
         raise FileNotFoundError(f"sbatch: not found on this machine; submit the job where Slurm is: sbatch {script}")
     result = subprocess.run(["sbatch", "--parsable", str(script)], capture_output=True, text=True, check=False)
     if result.returncode:
-        raise ValueError(f"{script}: refused by sbatch: {result.stderr.strip() or result.stdout.strip()}")
+        raise ValueError(f"{script}: refused by sbatch: {shortened(result.stderr.strip() or result.stdout.strip())}")
     number = result.stdout.strip().partition(";")[0]
     (folder.path / JOB_NUMBER).write_text(number)
     return number

@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from napari_cryospin.io.files import atomic_write
+from napari_cryospin.io.files import MissingStacksError, atomic_write
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import PARTICLES_MARK, RunFolder
+from napari_cryospin.runs.source import RunInput
+
+MISSING_STACKS = "missing_stacks.txt"
+"""File in a run's folder: the stacks that were not found when its particles were last opened in vain, one a line."""
 
 
 def open_run_particles(folder: RunFolder, **options: Any) -> Particles:
@@ -31,8 +35,7 @@ def open_run_particles(folder: RunFolder, **options: Any) -> Particles:
     FileNotFoundError, ValueError
         The input cannot be read, or its rows are no longer those with which the run began.
     """
-    source = folder.source
-    particles = open_particles(source.particles, **source.options, **options)
+    particles = _open_input(folder, folder.source, **options)
     _check(folder, particles)
     return particles
 
@@ -63,10 +66,18 @@ def open_moved_particles(
         return None
     known = folder.source
     source = dataclasses.replace(known, particles=particles or known.particles, data_dir=data_dir or known.data_dir)
-    opened = open_particles(source.particles, **source.options)
+    opened = _open_input(folder, source)
     remember(folder, opened)
     folder.move_input(source)
     return opened
+
+
+def _open_input(folder: RunFolder, source: RunInput, **options: Any) -> Particles:
+    """Open particles; where many stacks are missing, the run's folder gets a list of them."""
+    try:
+        return open_particles(source.particles, **source.options, **options)
+    except MissingStacksError as error:
+        raise error.listed_in(folder.path / MISSING_STACKS) from error
 
 
 def remember(folder: RunFolder, particles: Particles) -> None:

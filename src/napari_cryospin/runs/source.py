@@ -22,7 +22,7 @@ class InputOptions:
     poses: Path | None = None
     """cryoDRGN poses (.pkl) of a bare stack."""
     pixel_size: float | None = None
-    """Pixel size of a bare stack, in A."""
+    """Pixel size of a bare stack, or of a file that says none, in A."""
 
 
 @dataclass(frozen=True, kw_only=True)

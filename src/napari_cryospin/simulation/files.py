@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from napari_cryospin.advice import Advice
 from napari_cryospin.io.ctf_limits import check_ctf
 from napari_cryospin.io.files import atomic_write
+from napari_cryospin.io.located import PixelSizeMissingError
 from napari_cryospin.io.mrc import mrc_header, read_map
 from napari_cryospin.io.npz import open_npz
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.io.star.particles import ANGLES, ORIGINS_ANGST, write_particles
 from napari_cryospin.io.star.table import read_star
+from napari_cryospin.listing import shortened
 from napari_cryospin.particles import CTF_PARAMETERS, CtfParameters, Particles
 from napari_cryospin.physics.map_crop import fourier_crop_map
 from napari_cryospin.simulation.images import Projections, SimulationSettings, draw_ctf, draw_rotations, noise_images
@@ -122,7 +124,9 @@ def _read_ctf_table(path: Path) -> NDArray[np.float64]:
     except ValueError as error:
         raise ValueError(f"{path}: no CTF table; expected .npz with `ctf` (n, 9)") from error
     if table.dtype.kind not in "fiu" or table.ndim != 2 or table.shape[1] != 9 or not len(table):
-        raise ValueError(f"{path}: `ctf` is {table.dtype}, shape {table.shape}; expected numbers (n, 9), n > 0")
+        raise ValueError(
+            f"{path}: `ctf` is {shortened(table.dtype)}, shape {table.shape}; expected numbers (n, 9), n > 0"
+        )
     table = table[:, 2:].astype(np.float64)
     check_ctf(dict(zip(CTF_PARAMETERS, table.T, strict=False)), path)
     return table
@@ -130,7 +134,10 @@ def _read_ctf_table(path: Path) -> NDArray[np.float64]:
 
 def _read_orientations(path: Path) -> NDArray[np.float64]:
     """Read the rotations of particles, `(k, 3, 3)`; their stacks may be missing."""
-    rotations = open_particles(path, require_stacks=False).rotations
+    try:
+        rotations = open_particles(path, require_stacks=False).rotations
+    except PixelSizeMissingError:  # Angles need none.
+        rotations = open_particles(path, pixel_size=1.0, require_stacks=False).rotations
     if rotations is None:
         found = f"{path}: has no poses; expected particles with angles to draw from"
         raise ValueError(Advice(found, "orientation_table"))

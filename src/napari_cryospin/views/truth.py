@@ -37,9 +37,9 @@ def true_rotations(folder: RunFolder, record: ParticleRecord, truth: Path) -> ND
         A file cannot be read, or the truth lacks poses or some of the images.
     """
     from napari_cryospin.evaluation.against_truth import true_rotations_in_frame
-    from napari_cryospin.io.open import open_particles
+    from napari_cryospin.io.open import open_same_images
     from napari_cryospin.runs.run_particles import open_run_particles
 
-    known = open_particles(truth, data_dir=folder.source.data_dir, require_stacks=False)
     particles = open_run_particles(folder, require_stacks=False)
+    known = open_same_images(truth, particles, data_dir=folder.source.data_dir, require_stacks=False)
     return true_rotations_in_frame(record.rows, record.rotations, record.half_sets, known, particles)

@@ -62,6 +62,18 @@ def test_a_stack_alone_asks_for_its_pixel_size(tmp_path):
     assert opened.particles.ctf is None
 
 
+def test_a_star_file_without_a_pixel_size_asks_for_it(tiny_particles, tmp_path):
+    text = tiny_particles.particles.read_text()
+    path = tiny_particles.particles.with_name("no_size.star")
+    path.write_text(text.replace("rlnImagePixelSize", "rlnMicrographPixelSize"))
+    with pytest.raises(PixelSizeNeededError, match=r"no_size.star: no pixel size; give it in Å"):
+        open_source(source_of([path]))
+    assert open_source(RunInput(particles=path, pixel_size=1.5)).particles.pixel_sizes[0] == 1.5
+    path.write_text(text.replace("loop_", "", 1))
+    with pytest.raises(ValueError, match=r"no_size.star: line"):  # What else is wrong is said first.
+        open_source(source_of([path]))
+
+
 def test_true_poses_beside_the_particles_are_found(tiny_particles):
     opened = open_source(RunInput(particles=tiny_particles.particles))
     assert opened.truth == tiny_particles.truth

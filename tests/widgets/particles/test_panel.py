@@ -132,6 +132,20 @@ def test_a_stack_alone_asks_for_its_pixel_size(panel, qtbot, tmp_path):
     assert panel.card.rows["CTF"].text() == "off"
 
 
+def test_a_star_file_that_says_no_pixel_size_asks_for_it(panel, qtbot, tiny_particles):
+    path = tiny_particles.particles.with_name("no_size.star")
+    path.write_text(tiny_particles.particles.read_text().replace("rlnImagePixelSize", "rlnPixelSize"))
+    panel.open_files([path])
+    qtbot.waitUntil(lambda: not panel.question.isHidden(), timeout=PATIENCE)
+    assert panel.question.text.text() == "no_size.star says no pixel size. What is that of its images?"
+    assert not panel.question.ok.isEnabled()
+    panel.question.size_edit.setValue(2.5)
+    panel.question.ok.click()
+    wait_for_card(qtbot, panel)
+    assert panel.session.particles.pixel_sizes[0] == 2.5
+    assert "defocus" in panel.card.rows["CTF"].text()
+
+
 def test_missing_stacks_are_found_in_another_folder(panel, qtbot, tmp_path, tiny_particles, monkeypatch, said):
     star = tmp_path / "moved" / "tiny.star"
     star.parent.mkdir()

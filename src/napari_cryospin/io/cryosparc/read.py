@@ -15,11 +15,20 @@ from numpy.typing import NDArray
 from napari_cryospin.advice import Advice
 from napari_cryospin.geometry.angles import rotation_from_rotvec
 from napari_cryospin.io.aberrations import even_of_lengths, grouped, made, odd_of_lengths
+from napari_cryospin.io.cryosparc.kinds import kind_of_fields
 from napari_cryospin.io.ctf_limits import check_ctf, ctf_notes
 from napari_cryospin.io.files import check_is_file
-from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
+from napari_cryospin.io.foreign import NUMPY_TABLE, file_kind, first_bytes, refusal
+from napari_cryospin.io.located import (
+    both_half_sets,
+    check_column,
+    check_given_pixel_size,
+    check_pixel_sizes,
+    locate_images,
+)
 from napari_cryospin.io.mrc import open_stack
 from napari_cryospin.io.relations import Relation, notes_of_relations, relation, table_of_relations
+from napari_cryospin.listing import first_of
 from napari_cryospin.particles import Aberrations, CtfParameters, Particles, Picks
 
 EXPANDED_FROM, FILAMENT = "sym_expand/src_uid", "filament/filament_uid"
@@ -27,6 +36,8 @@ MICROGRAPHS = ("location/micrograph_uid", "location/micrograph_path")
 """Fields that name a particle's micrograph."""
 DEGREE = np.pi / 180
 """One degree in radians."""
+PIXEL_SIZES = "blob/psize_A"
+"""Field of the images' pixel sizes, A."""
 CTF_FIELDS = {
     "defocus_u": ("ctf/df1_A", 1.0, None),
     "defocus_v": ("ctf/df2_A", 1.0, None),
@@ -112,6 +123,7 @@ def read_cryosparc_particles(
     data_dir: Path | None = None,
     passthrough: Sequence[Path] = (),
     *,
+    pixel_size: float | None = None,
     require_stacks: bool = True,
 ) -> Particles:
     """Read the particles of a .cs file.
@@ -124,6 +136,8 @@ def read_cryosparc_particles(
         A further folder to look for stacks in.
     passthrough
         Files with further fields of the same particles.
+    pixel_size
+        A, of files that say none; those that say another are refused.
     require_stacks
         Raise an error if a stack is missing.
 
@@ -133,8 +147,9 @@ def read_cryosparc_particles(
         The particles cannot be read. The message names file, row, field, what was found and what was expected.
     """
     table = _read_table(Path(path), passthrough)
+    _check_kind(table)
     names, stack_index = _names(table.column("blob/path"))
-    pixel_sizes = check_pixel_sizes(table.numbers("blob/psize_A"), table.path, "blob/psize_A")
+    pixel_sizes = _pixel_sizes(table, pixel_size)
     located = locate_images(
         names,
         stack_index,
@@ -227,10 +242,16 @@ def _load(path: Path) -> NDArray[Any]:
     try:
         with path.open("rb") as file:
             part = np.lib.format.read_array(file, allow_pickle=False, max_header_size=2**30)
+            more = file.read(1)
     except ValueError as error:
+        kind = file_kind(first_bytes(path))
+        if kind is not None and kind != NUMPY_TABLE:
+            raise ValueError(refusal(path, kind, "a .cs file (a table in numpy's layout)")) from error
         raise ValueError(f"{path}: not a readable .cs file (a table of numbers and text in numpy's layout)") from error
+    if more:
+        raise ValueError(f"{path}: more follows after the table, expected one table: two files in one, perhaps")
     if "uid" not in _fields(part) or part.ndim != 1:
-        raise ValueError(f"{path}: found fields {_fields(part)}, expected a table with the field uid")
+        raise ValueError(f"{path}: found fields {first_of(_fields(part))}, expected a table with the field uid")
     if len(part) == 0:
         raise ValueError(f"{path}: no rows; expected at least one particle")
     uids, counts = np.unique(part["uid"], return_counts=True)
@@ -256,6 +277,23 @@ def _read_table(path: Path, passthrough: Sequence[Path]) -> CsTable:
             )
         parts.append(part[rows])
     return CsTable(path=path, parts=tuple(parts), further=tuple(map(Path, passthrough)))
+
+
+def _check_kind(table: CsTable) -> None:
+    """Refuse what another job put out than one of particles."""
+    kind = kind_of_fields([field for part in table.parts for field in _fields(part)])
+    if kind:
+        raise ValueError(f"{table.path}: found {kind}, expected particles with images (fields blob/path and ctf/...)")
+
+
+def _pixel_sizes(table: CsTable, given: float | None) -> NDArray[np.float64]:
+    """Read pixel sizes, A `(n,)`; `given` where no file has them."""
+    if given is not None and not table.has(PIXEL_SIZES):
+        return check_pixel_sizes(np.full(len(table), float(given)), table.path, "pixel size")
+    stated = check_pixel_sizes(table.numbers(PIXEL_SIZES), table.path, PIXEL_SIZES)
+    if given is not None:
+        check_given_pixel_size(given, stated, table.path)
+    return stated
 
 
 def _boxes(table: CsTable) -> NDArray[Any] | None:

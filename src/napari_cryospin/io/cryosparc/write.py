@@ -20,6 +20,7 @@ from napari_cryospin.io.aberrations import ODD_SIGN_NOTE, Lengths, lengths_of
 from napari_cryospin.io.cryosparc.read import CTF_FIELDS, LENGTHS, CsTable
 from napari_cryospin.io.files import atomic_write, find_by_name
 from napari_cryospin.io.mrc import MrcHeader, mrc_header
+from napari_cryospin.listing import first_of
 from napari_cryospin.particles import Particles, Picks
 
 SHEET_VERSION = "v4.4.1"
@@ -104,7 +105,7 @@ def _kept(particles: Particles, folder: Path, notes: list[str]) -> dict[str, NDA
     fields = {name: values for name, values in fields.items() if name not in others}
     results = dict.fromkeys(name.split("/")[0] for name in others if not name.startswith(f"{ALIGNMENTS}/"))
     if results:
-        notes.append(f"left out, as they are about poses of an earlier job: {', '.join(results)}")
+        notes.append(f"left out, as they are about poses of an earlier job: {first_of(results)}")
     first = [name for name in particles.table.parts[0].dtype.names if name in fields]
     fields = {name: fields[name] for name in dict.fromkeys([*first, *fields])}
     paths = fields["blob/path"].astype(bytes)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_cryospin.geometry.angles import euler_from_rotation, rotation_from_euler
 from napari_cryospin.io.ctf_limits import check_b_factors, check_ctf, ctf_notes
 from napari_cryospin.io.files import find_by_name
-from napari_cryospin.io.located import both_half_sets, check_column, check_pixel_sizes, locate_images
+from napari_cryospin.io.located import both_half_sets, locate_images
 from napari_cryospin.io.mrc import open_stack
 from napari_cryospin.io.relations import notes_of_relations, table_of_relations
 from napari_cryospin.io.star.aberrations import no_magnification, read_aberrations, telling_columns
@@ -27,15 +27,18 @@ from napari_cryospin.io.star.optics import (
     new_table,
     with_optics,
 )
+from napari_cryospin.io.star.pixel_size import with_pixel_sizes
 from napari_cryospin.io.star.relations import star_relations
 from napari_cryospin.io.star.table import STACK_FORMAT, StarTable, read_star
 from napari_cryospin.io.star.text import Share, column_floats, ignored
+from napari_cryospin.listing import first_of
 from napari_cryospin.particles import Aberrations, CtfParameters, Particles, Picks
 
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ORIGINS_PX = ("rlnOriginX", "rlnOriginY")
 ORIGINS_ANGST = ("rlnOriginXAngst", "rlnOriginYAngst")
 SUBSET = "rlnRandomSubset"
+DIMENSIONS = "rlnImageDimensionality"
 POSTERIOR_COLUMNS = {
     "max_probability": "rlnMaxValueProbDistribution",
     "significant_samples": "rlnNrOfSignificantSamples",
@@ -63,7 +66,12 @@ StarForm = Literal["same", "3.1"]
 
 
 def read_star_particles(
-    path: Path | str, data_dir: Path | None = None, *, require_stacks: bool = True, progress: Share = ignored
+    path: Path | str,
+    data_dir: Path | None = None,
+    *,
+    pixel_size: float | None = None,
+    require_stacks: bool = True,
+    progress: Share = ignored,
 ) -> Particles:
     """Read the particles of a STAR file.
 
@@ -73,6 +81,8 @@ def read_star_particles(
         STAR file of any RELION version.
     data_dir
         A further folder to look for stacks in.
+    pixel_size
+        A, of a file that says none; one that says another is refused.
     require_stacks
         Raise an error if a stack is missing.
     progress
@@ -84,6 +94,7 @@ def read_star_particles(
         The particles cannot be read. The message names file, row, column, what was found and what was expected.
     """
     table = read_star(path, progress)
+    _check_images_are_flat(table)
     names, stack_index, slice_index = table.image_names()
     located = locate_images(
         [name.removesuffix(STACK_FORMAT) for name in names],
@@ -94,7 +105,7 @@ def read_star_particles(
         data_dir=data_dir,
         require_stacks=require_stacks,
     )
-    pixel_sizes = _pixel_sizes(table)
+    table, pixel_sizes, notes = with_pixel_sizes(table, pixel_size)
     ctf = _ctf(table, pixel_sizes)
     aberrations = read_aberrations(table, ctf)
     shifts, subsets = _shifts(table, pixel_sizes), table.numbers(SUBSET, 0.0)
@@ -115,7 +126,7 @@ def read_star_particles(
         source=table.path,
         table=table,
         relations=table_of_relations(related),
-        notes=_notes(table, ctf, pixel_sizes, aberrations) + notes_of_relations(related),
+        notes=(*notes, *_notes(table, ctf, pixel_sizes, aberrations), *notes_of_relations(related)),
         unused=_unused(table),
         open_stack=open_stack,
     )
@@ -201,16 +212,10 @@ def about_other_poses(table: Any) -> list[str]:
     return [*names, CLASS] if several else names
 
 
-def _pixel_sizes(table: StarTable) -> NDArray[np.float64]:
-    """Return the pixel sizes, `(n,)` A: as stated, or pixel size of the detector divided by the magnification."""
-    if table.has("rlnImagePixelSize"):
-        return check_pixel_sizes(table.numbers("rlnImagePixelSize"), table.path, "rlnImagePixelSize")
-    if not table.has("rlnDetectorPixelSize"):
-        raise ValueError(f"{table.path}: no pixel size: no column rlnImagePixelSize, nor rlnDetectorPixelSize")
-    magnification = table.numbers("rlnMagnification", 10000.0)
-    check_column(magnification, magnification > 0, table.path, "rlnMagnification", "a number above 0")
-    detector = table.numbers("rlnDetectorPixelSize")  # Micrometres.
-    return check_pixel_sizes(1e4 * detector / magnification, table.path, "rlnDetectorPixelSize / rlnMagnification")
+def _check_images_are_flat(table: StarTable) -> None:
+    """Refuse subtomograms, which are volumes."""
+    if table.has(DIMENSIONS) and (table.numbers(DIMENSIONS) != 2).any():
+        raise ValueError(f"{table.path}: {DIMENSIONS} is not 2: these are subtomograms, expected images of particles")
 
 
 def _ctf(table: StarTable, pixel_sizes: NDArray[np.float64]) -> CtfParameters | None:
@@ -258,7 +263,7 @@ def _flag(table: StarTable, field: str) -> bool:
     """Return the value of a column of 0 or 1, which must be the same for all particles."""
     values = np.unique(table.numbers(field, 0.0))
     if len(values) > 1 or values[0] not in (0, 1):
-        raise ValueError(f"{table.path}: {field}: found {values.tolist()}, expected 0 or 1, the same for all particles")
+        raise ValueError(f"{table.path}: {field}: found {first_of(values)}, expected 0 or 1, the same for all")
     return bool(values[0])
 
 
@@ -274,8 +279,6 @@ def _notes(
         notes = ctf_notes(vars(ctf), pixel_sizes, {name: column for name, (column, _) in CTF_COLUMNS.items()})
     if table.optics is not None and table.has(*ORIGINS_PX) and not table.has(*ORIGINS_ANGST):
         notes.append("rlnOriginX/Y beside optics groups are read as pixels; RELION itself takes these shifts as 0")
-    if not (table.has("rlnImagePixelSize") or table.has("rlnMagnification")):
-        notes.append("no rlnMagnification: 10000 is taken, RELION's default")
     if aberrations is not None:
         notes.append(f"aberrations are corrected for: {', '.join(telling_columns(table))}")
     if no_magnification(table):

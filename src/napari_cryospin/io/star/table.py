@@ -16,10 +16,24 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from napari_cryospin.io.files import check_is_file
-from napari_cryospin.io.star.text import Block, Share, column_floats, ignored, read_blocks, write_blocks
+from napari_cryospin.io.foreign import refuse_foreign
+from napari_cryospin.io.star.kinds import kind_without_images
+from napari_cryospin.io.star.text import (
+    JOIN,
+    Block,
+    Share,
+    column_floats,
+    count_rows,
+    ignored,
+    read_blocks,
+    write_blocks,
+)
+from napari_cryospin.listing import first_of, shortened
 
 GROUP = "rlnOpticsGroup"
 IMAGE = "rlnImageName"
+OPTICS = "optics"
+"""Name of the block of optics groups."""
 STACK_FORMAT = ":mrcs"
 """Ending of a stack's name, by which RELION reads a file of another suffix than .mrcs as a stack."""
 
@@ -50,7 +64,7 @@ class StarTable:
     @property
     def optics(self) -> pd.DataFrame | None:
         """Optics groups (RELION 3.1 and later)."""
-        return as_table(self.blocks["optics"]) if "optics" in self.blocks else None
+        return as_table(self.blocks[OPTICS]) if OPTICS in self.blocks else None
 
     @cached_property
     def optics_rows(self) -> NDArray[np.int32]:
@@ -63,12 +77,14 @@ class StarTable:
             raise ValueError(f"{self.path}: data_{where} has no column {GROUP}; needed with several optics groups")
         groups = _numbers(optics[GROUP], self.path, "optics row").astype(int).tolist()
         if len(set(groups)) < len(groups):
-            raise ValueError(f"{self.path}: {GROUP} in data_optics is {groups}; expected each number once")
+            twice = next(group for group in groups if groups.count(group) > 1)
+            raise ValueError(f"{self.path}: {GROUP} in data_optics: found {twice} more than once, expected it once")
         rows = pd.Index(groups).get_indexer(_numbers(self.particles[GROUP], self.path, "row").astype(int))
         if (rows < 0).any():
             first = int((rows < 0).argmax())
-            found = self.particles[GROUP].iloc[first]
-            raise ValueError(f"{self._row(first)}, {GROUP}: found {found}, expected one of data_optics: {groups}")
+            found = shortened(self.particles[GROUP].iloc[first])
+            expected = f"one of data_optics: {first_of(groups)}"
+            raise ValueError(f"{self._row(first)}, {GROUP}: found {found}, expected {expected}")
         return rows.astype(np.int32)
 
     def has(self, *fields: str) -> bool:
@@ -102,7 +118,7 @@ class StarTable:
             assert self.optics is not None
             return _numbers(self.optics[field], self.path, "optics row")[self.optics_rows]
         if default is None:
-            raise ValueError(f"{self.path}: no column {field} (columns: {', '.join(self.particles.columns)})")
+            raise ValueError(f"{self.path}: no column {field} (columns: {first_of(self.particles.columns)})")
         return np.full(len(self), default)
 
     def image_names(self) -> tuple[list[str], NDArray[np.int32], NDArray[np.int64]]:
@@ -123,7 +139,7 @@ class StarTable:
         slices = np.asarray(pc.fill_null(numbers.cast(pa.int64()), 0)) - 1
         if (slices < 0).any():
             first = int((slices < 0).argmax())
-            found = self.particles[IMAGE].iloc[first]
+            found = shortened(self.particles[IMAGE].iloc[first])
             raise ValueError(f"{self._row(first)}, {IMAGE}: found {found!r}, expected NUMBER@STACK, counted from 1")
         coded = pc.dictionary_encode(stacks)
         return coded.dictionary.to_pylist(), np.asarray(coded.indices, dtype=np.int32), slices
@@ -168,19 +184,32 @@ def read_star(path: Path | str, progress: Share = ignored) -> StarTable:
         There is no such file, it has no particles, or a table in it cannot be read.
     """
     path = check_is_file(path)
+    refuse_foreign(path, "a STAR file")
     try:
         blocks, age = read_blocks(path, progress)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a readable STAR file: {error}") from error
-    name = next((name for name, block in blocks.items() if IMAGE in block), None)
-    if name is None:
-        found = ", ".join(f"data_{name}" for name in blocks) or "no block"
-        raise ValueError(f"{path}: no particles: no table with a column {IMAGE} (found {found})")
+    blocks = {OPTICS if name.lower() == OPTICS else name: block for name, block in blocks.items()}
+    name = _block_with_images(path, blocks)
     particles = as_table(blocks[name])
     if particles.empty:
         raise ValueError(f"{path}: data_{name} has no rows; expected at least one particle")
     others: dict[str, Block] = {other: {} if other == name else block for other, block in blocks.items()}
     return StarTable(path=path, blocks=others, name=name, particles=particles, age=age)
+
+
+def _block_with_images(path: Path, blocks: Mapping[str, Block]) -> str:
+    """Find the block that holds the particles: the one with a column rlnImageName."""
+    names = [name for name, block in blocks.items() if IMAGE in block]
+    if not names:
+        found = first_of([f"data_{name}" for name in blocks]) or "no block"
+        kind = kind_without_images(blocks)
+        what = f": these are {kind}" if kind else ""
+        raise ValueError(f"{path}: no particles: no table with a column {IMAGE} (found {found}){what}")
+    if len(names) > 1:
+        found = first_of([f"data_{name} of {count_rows(blocks[name]):,} rows" for name in names])
+        raise ValueError(f"{path}: found {len(names)} tables with a column {IMAGE} ({found}), expected one. {JOIN}")
+    return names[0]
 
 
 def as_table(block: Block) -> pd.DataFrame:
@@ -196,6 +225,6 @@ def _numbers(column: pd.Series, path: Path, row: str) -> NDArray[np.float64]:
         first = int(bad.argmax())
         where = f"{path}: {row} {int(column.index[first]) + 1}, {column.name}"
         raise ValueError(
-            f"{where}: found {str(column.iloc[first])!r}, expected a number ({int(bad.sum())} such values)"
+            f"{where}: found {shortened(column.iloc[first])!r}, expected a number ({int(bad.sum())} such values)"
         )
     return values

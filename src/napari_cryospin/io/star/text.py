@@ -9,24 +9,30 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from napari_cryospin.io.files import atomic_write
+from napari_cryospin.listing import first_of, shortened
 
 LINES_AT_A_TIME = 10_000
 """Number of lines that are read or written at a time.
 
 Chosen by hand, so small that other threads, for example that of a window, do not wait long.
 """
-QUOTED = re.compile(r"\"(.*?)\"(?=\s|$)|'(.*?)'(?=\s|$)|(\S+)")
-"""A value in a row: in double quotes, in single quotes, or without spaces."""
+VALUE = re.compile(r"#.*|\"(.*?)\"(?=\s|$)|'(.*?)'(?=\s|$)|(\S+)")
+"""A value, in quotes or not, or a comment: a # that no other character stands before."""
+DATA, LOOP = "data_", "loop_"
+"""Keywords of STAR, in either case."""
 VERSION = "# version "
 """Start of the comment that states for which version of RELION a file was written."""
+JOIN = "RELION's job Join star files makes one table of several"
+"""Way out where particles are in several tables."""
 
 Block = pd.DataFrame | dict[str, str]
 """A block: a table, or label -> value of a block without a loop."""
@@ -46,8 +52,8 @@ def ignored(share: float) -> None:
 class _Reader:
     """Reader of one block, which collects its lines."""
 
-    def __init__(self, path: Path, name: str) -> None:
-        self.path, self.name = path, name
+    def __init__(self, path: Path, name: str, line: int) -> None:
+        self.path, self.name, self.line = path, name, line
         self.is_loop = False
         self.columns: list[str] = []
         self.single: dict[str, str] = {}
@@ -55,27 +61,39 @@ class _Reader:
         self.parts: list[pa.Table] = []
         self.count = 0
 
-    def add(self, line: str) -> None:
-        """Add a line of the block, which must be neither empty nor a comment."""
+    def begin_loop(self, number: int) -> None:
+        """Take the keyword loop_, which stands in line `number` of the file."""
+        if self.is_loop or self.single:
+            self._refuse(LOOP, number, "one table or single values in a block")
+        self.is_loop = True
+
+    def add(self, line: str, number: int) -> None:
+        """Take line `number` of the file: no keyword, and neither empty nor a comment."""
         if line[0] == "_" and not self.lines and not self.parts:
-            self._add_label(line)
+            self._add_label(line, number)
         elif self.columns:
             self.lines.append(line)
             if len(self.lines) == LINES_AT_A_TIME:
                 self._flush()
-        elif line == "loop_":
-            self.is_loop = True
         else:
-            raise ValueError(f"{self.path}: data_{self.name}: found {line[:60]!r}, expected loop_ or a label")
+            self._refuse(line, number, "loop_ or a label")
 
-    def _add_label(self, line: str) -> None:
-        values = split_values(line)
+    def _add_label(self, line: str, number: int) -> None:
+        label, *values = split_values(line)
         if self.is_loop:
-            self.columns.append(values[0][1:])
-        elif len(values) != 2:
-            raise ValueError(f"{self.path}: data_{self.name}: found {line[:60]!r}, expected a label and its value")
+            if values:
+                self._refuse(line, number, "a label alone")
+            self.columns.append(label[1:])
+        elif len(values) != 1:
+            self._refuse(line, number, "a label and its value")
+        elif label[1:] in self.single:
+            self._refuse(line, number, f"{label[1:]} once")
         else:
-            self.single[values[0][1:]] = values[1]
+            self.single[label[1:]] = values[0]
+
+    def _refuse(self, line: str, number: int, expected: str) -> NoReturn:
+        where = f"{self.path}: line {number}, data_{self.name}"
+        raise ValueError(f"{where}: found {shortened(line)!r}, expected {expected}")
 
     def _flush(self) -> None:
         """Convert the lines collected so far to columns."""
@@ -106,10 +124,17 @@ class _Reader:
 
 
 def split_values(line: str) -> list[str]:
-    """Split a line into its values; a value with spaces stands in single or double quotes."""
-    if '"' in line or "'" in line:
-        return [match[match.lastindex or 0] for match in QUOTED.finditer(line)]
+    """Split a line into its values, without a comment; a value with spaces in it stands in single or double quotes."""
+    if '"' in line or "'" in line or "#" in line:
+        matches = takewhile(lambda match: match[0][0] != "#", VALUE.finditer(line))
+        return [match[match.lastindex or 0] for match in matches]
     return line.split()
+
+
+def _only_value(line: str) -> str:
+    """Return the value that stands alone in a line; empty where there are more."""
+    values = split_values(line)
+    return values[0] if len(values) == 1 else ""
 
 
 def read_blocks(path: Path, progress: Share = ignored) -> tuple[dict[str, Block], str | None]:
@@ -130,25 +155,54 @@ def read_blocks(path: Path, progress: Share = ignored) -> tuple[dict[str, Block]
     Raises
     ------
     ValueError
-        A row has too many or too few values, a column occurs twice, or a line is neither label, value nor loop; the
-        message names file, block and, for a row, its number.
+        A row has too many or too few values, a column occurs twice, something stands where no value may, or two blocks
+        have the same name; the message names file, block and, for a row, its number, else the line.
     """
     readers: list[_Reader] = []
     age, done, size = None, 0, path.stat().st_size
     with path.open(encoding="utf-8-sig") as file:  # Some editors on Windows write a byte order mark first.
-        for number, text in enumerate(file):
+        for number, text in enumerate(file, start=1):
             done += len(text)
-            if number % LINES_AT_A_TIME == 0:
+            if number % LINES_AT_A_TIME == 1:
                 progress(min(done / size, 1.0))
             line = text.strip()
             if not line or line[0] == "#":
                 age = line.removeprefix(VERSION) if line.startswith(VERSION) else age
-            elif line.startswith("data_") and len(line.split()) == 1:
-                readers.append(_Reader(path, line.removeprefix("data_")))
-            elif readers:
-                readers[-1].add(line)
-    found = {reader.name: reader.finish() for reader in readers}
-    return {name: block for name, block in found.items() if block is not None}, age
+                continue
+            word = line[:5].lower()
+            if word == DATA and (name := _only_value(line)):
+                readers.append(_Reader(path, name[5:], number))
+            elif not readers:
+                raise ValueError(f"{path}: line {number}: found {shortened(line)!r}, expected data_ and a block's name")
+            elif word == LOOP and _only_value(line).lower() == LOOP:
+                readers[-1].begin_loop(number)
+            else:
+                readers[-1].add(line, number)
+    found = [(reader, block) for reader in readers if (block := reader.finish()) is not None]
+    _check_names(path, found)
+    return {reader.name: block for reader, block in found}, age
+
+
+def _check_names(path: Path, found: Sequence[tuple[_Reader, Block]]) -> None:
+    """Refuse blocks of the same name, of which a reader would know one only; STAR's names have no case."""
+    by_name: dict[str, list[str]] = {}
+    for reader, block in found:
+        rows = count_rows(block)
+        place = f"line {reader.line}: {rows:,} row{'s' if rows != 1 else ''}"
+        by_name.setdefault(reader.name.lower(), []).append(place)
+    repeated = [
+        f"data_{name} {len(places)} times ({first_of(places)})" for name, places in by_name.items() if len(places) > 1
+    ]
+    if repeated:
+        raise ValueError(
+            f"{path}: found {first_of(repeated)}, expected each block once: files that were put one behind the other, "
+            f"perhaps. {JOIN}"
+        )
+
+
+def count_rows(block: Block) -> int:
+    """Count the rows of a block; single values are one row."""
+    return 1 if isinstance(block, dict) else len(block)
 
 
 def write_blocks(

@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cryospin.advice import Advice
+from napari_cryospin.listing import first_of
 from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.parts import ERROR, GOOD, WARNING, button, gib, text_label, tint
 
@@ -84,7 +85,7 @@ def card_texts(card: PreflightCard) -> dict[str, str]:
     return {
         "file": card.source.replace("\\", "/").rsplit("/", 1)[-1],
         "particles": f"{card.count:,}" + (f", of which {card.used:,} are used" if card.used < card.count else ""),
-        "box": ", ".join(boxes),
+        "box": first_of(boxes),
         "used as": used,
         "optics groups": str(card.optics_groups),
         "CTF": card.ctf.replace(" A,", " Å,"),

@@ -7,6 +7,7 @@ import dataclasses
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
+from napari_cryospin.io.formats import PARTICLE_FORMATS
 from napari_cryospin.io.mrc import mrc_header
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.widgets.kit.parts import button, text_label
@@ -37,7 +38,7 @@ class DropArea(QFrame):
 
 
 class PixelSizeQuestion(QFrame):
-    """Question for the pixel size of a stack without a particle file."""
+    """Question for the pixel size of a stack without a particle file, or of a file that says none."""
 
     answered = Signal(object)  # RunInput with its pixel size
 
@@ -50,7 +51,7 @@ class PixelSizeQuestion(QFrame):
         self.size_edit.setRange(0.0, 1000.0)
         self.size_edit.setSuffix(" Å")
         self.size_edit.valueChanged.connect(self._check)
-        self.ok = button("Open", "Open the stack with this pixel size; its CTF is off", self._answer)
+        self.ok = button("Open", "Open the particles with this pixel size", self._answer)
         row = QHBoxLayout()
         row.addWidget(QLabel("Pixel size"))
         row.addWidget(self.size_edit, 1)
@@ -61,8 +62,17 @@ class PixelSizeQuestion(QFrame):
         layout.addLayout(row)
 
     def ask(self, source: RunInput) -> None:
-        """Show the question, and offer the pixel size of the header, which is often wrong."""
+        """Show the question; of a stack alone offer the pixel size of the header, which is often wrong."""
         self.source = source
+        if PARTICLE_FORMATS[source.particles.suffix.lower()].bare:
+            self._offer_header(source)
+        else:
+            self.text.setText(f"{source.particles.name} says no pixel size. What is that of its images?")
+            self.size_edit.setValue(0.0)
+        self._check()
+        self.show()
+
+    def _offer_header(self, source: RunInput) -> None:
         stored = mrc_header(source.particles).voxel_size[0]
         said = f"its header says {stored:.4g} Å, which need not be right" if stored > 0 else "its header does not say"
         self.text.setText(
@@ -70,8 +80,6 @@ class PixelSizeQuestion(QFrame):
             "open it together with a cryoDRGN ctf.pkl, or open a .star, to have one."
         )
         self.size_edit.setValue(stored if stored != 1.0 else 0.0)
-        self._check()
-        self.show()
 
     def _check(self) -> None:
         self.ok.setEnabled(self.size_edit.value() > 0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_cryospin.io.formats import PARTICLE_FORMATS
+from napari_cryospin.listing import first_of
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
@@ -25,10 +26,10 @@ TRUTH_SUFFIX = "_truth.star"
 
 
 class PixelSizeNeededError(ValueError):
-    """A stack was given alone, so that the user has to enter its pixel size."""
+    """The files say no pixel size, so that the user has to enter it."""
 
     def __init__(self, source: RunInput) -> None:
-        super().__init__(f"{source.particles}: a bare stack says no pixel size; give it in Å")
+        super().__init__(f"{source.particles}: no pixel size; give it in Å")
         self.source = source
 
 
@@ -64,7 +65,7 @@ def source_of(paths: Sequence[Path]) -> RunInput:
         tables, passthrough = passthrough[:1], passthrough[1:]
     main = tables or stacks
     if len(main) != 1:
-        names = ", ".join(path.name for path in paths) or "none"
+        names = first_of([path.name for path in paths]) or "none"
         raise ValueError(f"{names}: found {len(main)} particle files, expected one of {EXPECTED_FILES}")
     return RunInput(
         particles=main[0],
@@ -91,7 +92,7 @@ def _kind(path: Path) -> str:
 def _only(paths: list[Path]) -> Path | None:
     if len(paths) > 1:
         raise ValueError(
-            f"{', '.join(path.name for path in paths)}: found {len(paths)} files of one kind, expected one"
+            f"{first_of([path.name for path in paths])}: found {len(paths)} files of one kind, expected one"
         )
     return paths[0] if paths else None
 
@@ -109,17 +110,17 @@ def open_source(source: RunInput, truth: Path | None = None) -> Opened:
     Raises
     ------
     PixelSizeNeededError
-        A stack was given alone, without a pixel size.
+        A stack that is given alone, or a file, says no pixel size.
     ValueError, FileNotFoundError
         A file cannot be used.
     """
+    from napari_cryospin.io.located import PixelSizeMissingError
     from napari_cryospin.io.open import open_particles
 
-    kind = PARTICLE_FORMATS.get(source.particles.suffix.lower())
-    if kind is not None and kind.bare and source.pixel_size is None and source.ctf is None:
-        open_particles(source.particles, pixel_size=1.0)  # says what else is wrong with it before anything is asked
-        raise PixelSizeNeededError(source)
-    particles = open_particles(source.particles, **source.options, require_stacks=False)
+    try:
+        particles = open_particles(source.particles, **source.options, require_stacks=False)
+    except PixelSizeMissingError as error:
+        raise PixelSizeNeededError(source) from error
     beside = source.particles.with_name(source.particles.stem + TRUTH_SUFFIX)
     if truth is None and beside.is_file():
         truth = beside

@@ -41,7 +41,7 @@ class ParticlesOpener(QObject):
     """
 
     busy = Signal(str)  # text of what is being done; empty: nothing any more
-    size_needed = Signal(object)  # RunInput of a stack alone
+    size_needed = Signal(object)  # RunInput without a pixel size
     opened = Signal()
     attached = Signal()  # The folder that was given is that of a run.
 

@@ -8,6 +8,7 @@ import numpy as np
 from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 
+from napari_cryospin.listing import first_of
 from napari_cryospin.particles import Particles
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class LazyStack:
     def __init__(self, particles: Particles) -> None:
         boxes = np.unique(particles.box_sizes)
         if len(boxes) > 1:
-            raise ValueError(f"{particles.source}: found boxes of {boxes.tolist()} px, expected one for a layer")
+            raise ValueError(f"{particles.source}: found boxes of {first_of(boxes)} px, expected one for a layer")
         self.particles = particles
         self.shape = (len(particles), int(boxes[0]), int(boxes[0]))
 
