@@ -16,7 +16,7 @@ from napari_cryospin.io.located import (
 from napari_cryospin.io.star.table import OPTICS, StarTable
 from napari_cryospin.listing import first_of
 
-STATED, DETECTOR, MAGNIFICATION = "rlnImagePixelSize", "rlnDetectorPixelSize", "rlnMagnification"
+STATED, DETECTOR, MAGNIFIED = "rlnImagePixelSize", "rlnDetectorPixelSize", "rlnMagnification"
 DEFAULT_MAGNIFICATION = 10_000.0
 """Taken by RELION where a file has no rlnMagnification."""
 MICROMETRE = 1e4
@@ -26,7 +26,7 @@ OTHER_SIZES = {
     "rlnMicrographPixelSize": "which is that of the micrographs: images may have been scaled down since",
     "rlnMicrographOriginalPixelSize": "which is that of the movies: images may have been scaled down since",
     "rlnTomoTiltSeriesPixelSize": "which is that of the tilt series: images may have been scaled down since",
-    MAGNIFICATION: f"which tells it together with {DETECTOR} only",
+    MAGNIFIED: f"which tells it together with {DETECTOR} only",
 }
 """Column -> why it does not tell the images' pixel size."""
 
@@ -59,9 +59,9 @@ def with_pixel_sizes(table: StarTable, given: float | None) -> tuple[StarTable, 
         return _with_size(table, given), sizes, (f"the file says no pixel size; {given:g} A is used, as given",)
     if given is not None:
         check_given_pixel_size(given, stated, table.path)
-    if table.has(STATED) or table.has(MAGNIFICATION):
+    if table.has(STATED) or table.has(MAGNIFIED):
         return table, stated, ()
-    return table, stated, (f"no {MAGNIFICATION}: {DEFAULT_MAGNIFICATION:g} is taken, RELION's default",)
+    return table, stated, (f"no {MAGNIFIED}: {DEFAULT_MAGNIFICATION:g} is taken, RELION's default",)
 
 
 def _stated(table: StarTable) -> NDArray[np.float64] | None:
@@ -71,17 +71,17 @@ def _stated(table: StarTable) -> NDArray[np.float64] | None:
     if not table.has(DETECTOR):
         return None
     detector, magnification = table.numbers(DETECTOR), _magnifications(table)
-    return check_pixel_sizes(MICROMETRE * detector / magnification, table.path, f"{DETECTOR} / {MAGNIFICATION}")
+    return check_pixel_sizes(MICROMETRE * detector / magnification, table.path, f"{DETECTOR} / {MAGNIFIED}")
 
 
 def _magnifications(table: StarTable) -> NDArray[np.float64]:
-    values = table.numbers(MAGNIFICATION, DEFAULT_MAGNIFICATION)
-    return check_column(values, values > 0, table.path, MAGNIFICATION, "a number above 0")
+    values = table.numbers(MAGNIFIED, DEFAULT_MAGNIFICATION)
+    return check_column(values, values > 0, table.path, MAGNIFIED, "a number above 0")
 
 
 def _instead(table: StarTable) -> str:
     """Say which columns are missing, and which there are that do not tell it."""
-    missing = f"no column {STATED}, nor {DETECTOR} with {MAGNIFICATION}"
+    missing = f"no column {STATED}, nor {DETECTOR} with {MAGNIFIED}"
     found = [f"found {name} ({_texts(table, name)}), {why}" for name, why in OTHER_SIZES.items() if table.has(name)]
     return "; ".join((missing, *found))
 
@@ -100,6 +100,6 @@ def _with_size(table: StarTable, size: float) -> StarTable:
         return dataclasses.replace(table, blocks=blocks)
     magnification = _magnifications(table)
     columns = {DETECTOR: size * magnification / MICROMETRE}
-    if not table.has(MAGNIFICATION):
-        columns[MAGNIFICATION] = magnification
+    if not table.has(MAGNIFIED):
+        columns[MAGNIFIED] = magnification
     return dataclasses.replace(table, particles=table.particles.assign(**columns))
