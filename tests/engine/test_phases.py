@@ -73,7 +73,8 @@ def test_the_next_phase(before, epochs, turn, changed, mates_tested, after):
         (Phase.TESTING_MATES, 13, 63, Task.NOTHING),
         (Phase.TESTING_MATES, 14, 63, Task.TEST_MATES),
         (Phase.TESTING_MATES, 9, 9, Task.TEST_MATES),  # all there is
-        (Phase.GROWING, 63, 63, Task.NOTHING),
+        (Phase.GROWING, 63, 63, Task.TRY_MODES),
+        (Phase.GROWING, 8, 8, Task.NOTHING),  # the band does not grow any more
     ],
 )
 def test_what_is_done_at_the_end_of_an_epoch(phase, next_band, full, task):
@@ -185,7 +186,8 @@ def test_the_phases_are_what_the_flags_were():
             mates_end = bool(rng.random() < 0.3)
             expected = flags.end_epoch(turn, changed, mates_end)
             task = standing.task(full)
-            assert task.value == expected
+            # Version 0.1 did not try other modes; nothing else is done where the band grows.
+            assert ("nothing" if task is Task.TRY_MODES else task.value) == expected
             over = over or (task is Task.TEST_MATES and mates_end)
             report = EpochReport(turn, changed if task is Task.SEARCH else 1.0, over)
             standing = after_epoch(standing, report, Bands(encoding, full))

@@ -10,8 +10,10 @@ from napari_cryospin.engine import sampling
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.losses import image_errors
+from napari_cryospin.engine.other_modes import try_other_modes
+from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.proposers import PosteriorSample
-from napari_cryospin.engine.sampling import PoseSearch
+from napari_cryospin.engine.sampling import MODES_APART, PoseSearch
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
 from napari_cryospin.settings import PRESETS
@@ -70,6 +72,35 @@ def test_the_best_does_not_depend_on_chunks(fit, monkeypatch):
     torch.testing.assert_close(parts.rotations, whole.rotations)
     torch.testing.assert_close(parts.shifts, whole.shifts)
     torch.testing.assert_close(parts.entropy, whole.entropy, atol=1e-4, rtol=1e-3)
+
+
+def test_modes_are_the_best_poses_that_lie_apart(fit):
+    search, batch = PoseSearch(fit), fit.batch(ROWS)
+    before = loaded_copy(fit)
+    best, (rotations, shifts, _) = search.best(batch), search.modes(batch, 3)
+    assert rotations.shape == (COUNT, 3, 3, 3)
+    assert shifts.shape == (COUNT, 3, 2)
+    # The best mode sums over shifts, the best pose does not: they rarely differ.
+    same = rotation_distance(rotations[:, 0], best.rotations) < 1
+    assert float(same.float().mean()) > 0.9
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert float(rotation_distance(rotations[:, one], rotations[:, other]).min()) >= MODES_APART - 0.1
+    assert_untouched(fit, before)
+
+
+def test_other_modes_rescue_uncertain_particles_only(fit):
+    """All poses are wrong; those of particles whose posterior was uncertain are found again, the others stay."""
+    true = fit.particles.rotations.clone()
+    step = WienerStep(fit)
+    fit.volume.solve()
+    fit.particles.record_poses(ROWS, random_rotations(COUNT, fit.generator), fit.particles.shifts.clone())
+    wrong = fit.particles.rotations.clone()
+    fit.particles.entropy[:40], fit.particles.entropy[40:] = 1.5, 0.0
+    changed = try_other_modes(fit, step, GaussNewtonPoses(fit))
+    off = rotation_distance(fit.particles.rotations, true)
+    assert float((off[:40] < 10).float().mean()) > 0.9
+    assert torch.equal(fit.particles.rotations[40:], wrong[40:])
+    assert 0.4 < changed <= 0.5
 
 
 def test_draws_are_in_proportion_to_the_posterior():

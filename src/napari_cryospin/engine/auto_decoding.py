@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from napari_cryospin.engine.belonging import slice_power
+from napari_cryospin.engine.belonging import BELONGING_BAND, slice_power
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.engine.mates import MateTest
+from napari_cryospin.engine.other_modes import try_other_modes
 from napari_cryospin.engine.phases import Bands, DecodingStanding, EpochReport, Task, after_epoch, first_standing
 from napari_cryospin.engine.pose_steps import AdamPoses, GaussNewtonPoses
 from napari_cryospin.engine.sampling import PoseSearch
@@ -19,6 +20,7 @@ from napari_cryospin.engine.volume_steps import AdamStep, WienerStep
 from napari_cryospin.geometry.so3 import rotation_distance
 from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.wiener_volume import WienerVolume
+from napari_cryospin.physics.fourier import band_size
 
 MAP_MOMENTUM = 0.4
 """Factor on a relaxing map's last change, by which the map is extrapolated (Nesterov's momentum). Without it a twist of
@@ -147,9 +149,10 @@ class ClosedFormDecoding:
         fit.record_errors(batch, model)
         fit.noise.observe(batch.where, batch.images, model)
         if fit.settings.posterior.junk:
-            shell = fit.noise.shell[: len(batch.points)]
-            power = slice_power(state.lattices[0], fit.volume.padding, batch.points, shell)
-            fit.record_odds(batch, model, power)
+            seen = batch.inner(band_size(fit.images.points, min(fit.band.now, BELONGING_BAND)))
+            count = len(seen.points)
+            power = slice_power(state.lattices[0], fit.volume.padding, seen.points, fit.noise.shell[:count])
+            fit.record_odds(seen, model[:, :count], power)
         self.volume_step.insert(wide, rotations, shifts)
         state.turned.append(float(rotation_distance(before, rotations).mean()))
         return {"loss": fit.mean_error(rows), "pose_change": state.turned[-1], "band": float(fit.band.now)}
@@ -165,6 +168,8 @@ class ClosedFormDecoding:
             changed = metrics["searched_changed"] = search_again(fit, self.volume_step, self.poses)
         elif task is Task.TEST_MATES and self.mates is not None:
             metrics |= self.mates.run()
+        elif task is Task.TRY_MODES and fit.settings.posterior.search_at_switch:
+            metrics["modes_changed"] = try_other_modes(fit, self.volume_step, self.poses)
         fit.volume.solve()
         fit.update_scales(particles_differ=True)
         if fit.settings.posterior.junk:

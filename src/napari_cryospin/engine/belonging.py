@@ -27,6 +27,9 @@ POSE_PRICE = 12.0
 """Nats: logarithm of the number of poses that an image tells apart, some hundred thousand (a few degrees, a pixel)."""
 POWERS = (0.3, 1.0, 3.0)
 """Power of another object, in units of the particle's; chosen by hand."""
+BELONGING_BAND = 15
+"""Shells that are compared at most. Junk differs from particles in its coarse features: on simulated stacks with junk,
+neighbours and uneven ice, the area under the curve is 0.97 with 11 and 15 shells, and 0.95 with all 31."""
 SHARE_ROUNDS = 30
 """Rounds in which the shares of the hypotheses are estimated; they converge in about ten."""
 LEAST_TRUSTED = 0.2

@@ -9,7 +9,7 @@ A fit starts in the first of these that its settings ask for; SETTLING and GROWI
 * SEARCHING: the map relaxes at the band of the switch, and all particles are searched once more after each epoch.
 * SETTLING: the map relaxes at the band of the switch.
 * TESTING_MATES: the band grows as far as the test of mates compares; the test is made once the band suffices.
-* GROWING: the band grows to the full one.
+* GROWING: the band grows to the full one; at each band, other modes of uncertain particles are tried.
 
 A fit is settled once poses hardly turn at the full band, whatever its phase. It goes on nevertheless while the other
 half set is not settled yet, and in that time its poses may turn again.
@@ -61,6 +61,7 @@ class Task(Enum):
     NOTHING = "nothing"
     SEARCH = "search"
     TEST_MATES = "test mates"
+    TRY_MODES = "try modes"
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ class DecodingStanding:
             return Task.SEARCH
         if self.phase is Phase.TESTING_MATES and self.next_band >= min(FIRST_MATES_BAND, full_band):
             return Task.TEST_MATES
+        if self.phase is Phase.GROWING and self.next_band > self.band:
+            return Task.TRY_MODES
         return Task.NOTHING
 
 

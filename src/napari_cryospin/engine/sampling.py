@@ -9,7 +9,9 @@ Only the state of the fit's generator changes here.
 
 from __future__ import annotations
 
-from functools import lru_cache
+import math
+from collections.abc import Callable
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import torch
@@ -35,6 +37,13 @@ COARSE_GRID_BAND = 6
 CPU_HELD_LIKELIHOODS, HELD_LIKELIHOODS = 2**21, 2**27
 """Number of log-likelihoods held at a time. On a CPU, as many as fit into its cache are several times faster. Chosen by
 hand."""
+
+
+Choice = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Choice among log-likelihoods `(c, t, k)` of shifts and rotations, whose sums over shifts are `(c, k)`: the indices
+of a rotation and of a shift for each particle, `(c,)` each; or of several, `(c, m)`."""
+MODES_APART = 25.0
+"""Least angle between two modes, degrees: more than one step of the fine grid, which is 15 degrees wide."""
 
 
 class FoundPoses(NamedTuple):
@@ -96,23 +105,41 @@ class PoseSearch:
 
     def best(self, batch: Batch) -> FoundPoses:
         """Find the most probable pose of each particle."""
-        return self._look(batch, draw=False)
+        return self._look(batch, _most_probable)
 
     def draw(self, batch: Batch) -> FoundPoses:
         """Draw a pose of each particle from its posterior."""
-        return self._look(batch, draw=True)
+        return self._look(batch, lambda values, over_poses: _drawn(values, over_poses, self.fit.generator))
 
-    def _look(self, batch: Batch, draw: bool) -> FoundPoses:
+    def modes(self, batch: Batch, number: int) -> FoundPoses:
+        """Find the most probable poses of each particle that lie apart from each other.
+
+        Returns
+        -------
+        FoundPoses
+            Rotations `(b, number, 3, 3)` and shifts `(b, number, 2)`, the most probable first; entropy `(b,)`.
+        """
+        return self._look(
+            batch, lambda values, over_poses: _modes(values, over_poses, self.apart, number), _most_probable
+        )
+
+    @cached_property
+    def apart(self) -> Tensor:
+        """Whether two rotations of the fine grid are different modes, `(k, k)`."""
+        flat = self.fine.rotations.flatten(1)
+        return (flat @ flat.T - 1) / 2 < math.cos(math.radians(MODES_APART))
+
+    def _look(self, batch: Batch, choose: Choice, choose_shift: Choice | None = None) -> FoundPoses:
         fit = self.fit
         if not fit.shift_range.looked_for:
-            return self._scan(self.fine, batch, torch.zeros(len(batch), 1, 2, device=fit.device), draw)
+            return self._scan(self.fine, batch, torch.zeros(len(batch), 1, 2, device=fit.device), choose)
         wide = trial_shifts(fit, min(self.band, COARSE_GRID_BAND))[0].expand(len(batch), -1, -1)
         if self.coarse is None:
-            return self._scan(self.fine, batch, wide, draw)
-        found = self._scan(self.coarse, batch.inner(len(self.coarse.points)), wide, draw)
-        return self._look_about(found.shifts, batch, draw)
+            return self._scan(self.fine, batch, wide, choose)
+        found = self._scan(self.coarse, batch.inner(len(self.coarse.points)), wide, choose_shift or choose)
+        return self._look_about(found.shifts, batch, choose)
 
-    def _look_about(self, found: Tensor, batch: Batch, draw: bool) -> FoundPoses:
+    def _look_about(self, found: Tensor, batch: Batch, choose: Choice) -> FoundPoses:
         """Scan the fine grid about the stored shifts and, where they differ, about the found ones `(b, 2)`."""
         fit = self.fit
         _, stored = fit.poses(batch)
@@ -124,11 +151,11 @@ class PoseSearch:
         for rows, centres in ((near, both[near.to(fit.device), :1]), (far, both[far.to(fit.device)])):
             if len(rows):
                 shifts = (centres[:, :, None] + local).flatten(1, 2)
-                parts.append(self._scan(self.fine, batch.part(rows), shifts, draw))
+                parts.append(self._scan(self.fine, batch.part(rows), shifts, choose))
         order = torch.cat((near, far)).argsort().to(fit.device)
         return FoundPoses(*(torch.cat(column)[order] for column in zip(*parts, strict=True)))
 
-    def _scan(self, templates: Templates, batch: Batch, shifts: Tensor, draw: bool) -> FoundPoses:
+    def _scan(self, templates: Templates, batch: Batch, shifts: Tensor, choose: Choice) -> FoundPoses:
         """Choose a pose of each particle, from all rotations of a grid and shifts `(b, t, 2)`."""
         held = CPU_HELD_LIKELIHOODS if self.fit.device.type == "cpu" else HELD_LIKELIHOODS
         size = max(1, held // (shifts.shape[1] * len(templates.rotations)))
@@ -137,8 +164,9 @@ class PoseSearch:
             part, moves = batch.part(slice(start, start + size)), shifts[start : start + size]
             phases = self.fit.shift_range.phases(moves, batch.points, batch.extent)
             values = log_likelihoods(templates, part.images, part.ctf, part.weights, phases)  # (c, t, k)
-            over_poses, index = _log_sum_exp(values), torch.arange(len(values), device=values.device)
-            pose, move = _drawn(values, over_poses, self.fit.generator) if draw else _most_probable(values)
+            over_poses = _log_sum_exp(values)
+            pose, move = choose(values, over_poses)
+            index = torch.arange(len(values), device=values.device).reshape(-1, *[1] * (pose.dim() - 1))
             found.append((templates.rotations[pose], moves[index, move], entropy(over_poses)))
         return FoundPoses(*(torch.cat(column) for column in zip(*found, strict=True)))
 
@@ -149,10 +177,21 @@ def _drawn(values: Tensor, over_poses: Tensor, generator: torch.Generator) -> tu
     return pose, sample(values[torch.arange(len(pose), device=pose.device), :, pose], generator)
 
 
-def _most_probable(values: Tensor) -> tuple[Tensor, Tensor]:
+def _most_probable(values: Tensor, over_poses: Tensor) -> tuple[Tensor, Tensor]:
     """Return the indices of the most probable rotation and shift in `(c, t, k)`."""
     best, count = values.flatten(1).argmax(-1), values.shape[-1]
     return best % count, best // count
+
+
+def _modes(values: Tensor, over_poses: Tensor, apart: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """Return the indices `(c, number)` of the most probable rotations that lie apart, and of the best shift of each."""
+    left, index, found = over_poses.clone(), torch.arange(len(values), device=values.device), []
+    for _ in range(number):
+        pose = left.argmax(-1)
+        found.append((pose, values[index, :, pose].argmax(-1)))
+        left = left.where(apart[pose], left.new_tensor(-torch.inf))
+    poses, moves = (torch.stack(column, dim=1) for column in zip(*found, strict=True))
+    return poses, moves
 
 
 def _log_sum_exp(values: Tensor) -> Tensor:
