@@ -180,6 +180,13 @@ def test_phases_of_cryosparcs_lengths(project: Path) -> None:
     np.testing.assert_allclose(particles.aberrations.magnification[0], [[1.01, 0.002], [-0.003, 0.992]])
 
 
+def test_a_matrix_that_is_no_magnification(project: Path) -> None:
+    fields = cs_fields(anisomag=[0.0, 0.0, 0.0, 0.0])
+    fields["ctf/anisomag"][2] = -1.0, 0, 0, 0  # singular with the 1 0 0 1 that is taken off in the file
+    with pytest.raises(ValueError, match=r"a.cs: row 3, ctf/anisomag plus 1 0 0 1: found 0 0 0 1, expected a matrix"):
+        open_particles(save(project / "a.cs", fields))
+
+
 def test_from_cryosparc_to_relion_and_back(project: Path) -> None:
     """The tilt in mrad is the length over Cs; phases, CTF and matrix are the same after both conversions."""
     first = open_particles(save(project / "a.cs", cs_fields(**LENGTHS)))

@@ -11,6 +11,7 @@ The sign of the antisymmetric ones is the one for which a beam tilt is the tilt'
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,21 @@ ODD_SIGN_NOTE = (
 """For conversions between the two programs."""
 ODD_COUNT, EVEN_COUNT = 6, 9
 """Numbers of coefficients up to the orders that both programs fit: 3 and 4. RELION may have more."""
+DETERMINANTS = (0.5, 2.0)
+"""Least and largest determinant of a magnification matrix. Chosen by hand; microscopes have a few per cent about 1."""
+
+
+def check_magnification(matrices: Array, source: Path, field: str) -> None:
+    """Refuse matrices `(n, 2, 2)` that are no magnification; `field` names them in the message."""
+    low, high = DETERMINANTS
+    determinants = np.linalg.det(matrices)
+    bad = ~((determinants >= low) & (determinants <= high))
+    if bad.any():
+        row, count = int(bad.argmax()), int(bad.sum())
+        found = " ".join(f"{value:g}" for value in matrices[row].ravel())
+        expected = f"a matrix near 1 0 0 1, of a determinant of {low:g} to {high:g}"
+        others = f" ({count:,} such rows)" if count > 1 else ""
+        raise ValueError(f"{source}: row {row + 1}, {field}: found {found}, expected {expected}{others}")
 
 
 def grouped(keys: pd.DataFrame) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.geometry.angles import rotation_from_rotvec
-from napari_cryospin.io.aberrations import even_of_lengths, grouped, made, odd_of_lengths
+from napari_cryospin.io.aberrations import check_magnification, even_of_lengths, grouped, made, odd_of_lengths
 from napari_cryospin.io.cryosparc.kinds import kind_of_fields
 from napari_cryospin.io.ctf_limits import check_ctf, ctf_notes
 from napari_cryospin.io.files import check_is_file
@@ -330,13 +330,15 @@ def _aberrations(table: CsTable, ctf: CtfParameters | None) -> Aberrations | Non
     found = {name: table.numbers(name).reshape(len(table), size) for name, size in LENGTHS.items() if table.has(name)}
     if ctf is None or not any(values.any() for values in found.values()):
         return None
+    matrices = np.eye(2) + found.get("ctf/anisomag", np.zeros((len(table), 4))).reshape(-1, 2, 2)
+    check_magnification(matrices, table.path, "ctf/anisomag plus 1 0 0 1")
     columns = {f"{name}{k}": column for name, values in found.items() for k, column in enumerate(values.T)}
     groups, first = grouped(pd.DataFrame({**columns, "voltage": ctf.voltage}))
     values = [found[name][first] if name in found else np.zeros((len(first), size)) for name, size in LENGTHS.items()]
-    shift, tilt, trefoil, tetra, magnification = values
+    shift, tilt, trefoil, tetra, _ = values
     voltage = ctf.voltage[first]
     odd, even = odd_of_lengths(shift, tilt, trefoil, voltage), even_of_lengths(tetra, voltage)
-    return made(groups, odd, even, np.eye(2) + magnification.reshape(-1, 2, 2))
+    return made(groups, odd, even, matrices[first])
 
 
 def _rotations(table: CsTable) -> NDArray[np.float64] | None:

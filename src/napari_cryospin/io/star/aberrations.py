@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_cryospin.io.aberrations import grouped, made, with_beam_tilt, without_beam_tilt
+from napari_cryospin.io.aberrations import check_magnification, grouped, made, with_beam_tilt, without_beam_tilt
 from napari_cryospin.io.star.table import StarTable
 from napari_cryospin.particles import Aberrations, CtfParameters, Particles
 
@@ -16,8 +16,6 @@ TILT = ("rlnBeamTiltX", "rlnBeamTiltY")
 ODD, EVEN = "rlnOddZernike", "rlnEvenZernike"
 MAGNIFICATION = tuple(f"rlnMagMat{row}{column}" for row in (0, 1) for column in (0, 1))
 COLUMNS = (*TILT, ODD, EVEN, *MAGNIFICATION)
-DETERMINANTS = (0.5, 2.0)
-"""Least and largest determinant of a magnification matrix. Chosen by hand; microscopes have a few per cent about 1."""
 
 
 def read_aberrations(table: StarTable, ctf: CtfParameters | None) -> Aberrations | None:
@@ -59,17 +57,7 @@ def _magnification(table: StarTable) -> NDArray[np.float64]:
         return np.tile(np.eye(2), (len(table), 1, 1))
     values = [table.numbers(name, default) for name, default in zip(MAGNIFICATION, np.eye(2).ravel(), strict=True)]
     matrices = np.stack(values, axis=-1).reshape(-1, 2, 2)
-    low, high = DETERMINANTS
-    determinants = np.linalg.det(matrices)
-    bad = ~((determinants >= low) & (determinants <= high))
-    if bad.any():
-        row = int(bad.argmax())
-        found = " ".join(f"{value:g}" for value in matrices[row].ravel())
-        expected = f"a matrix near 1 0 0 1, of a determinant of {low:g} to {high:g}"
-        raise ValueError(
-            f"{table.path}: row {row + 1}, {MAGNIFICATION[0]} to 11: found {found}, expected {expected} "
-            f"({int(bad.sum()):,} such rows)"
-        )
+    check_magnification(matrices, table.path, f"{MAGNIFICATION[0]} to 11")
     return matrices
 
 
