@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from napari_cryospin.engine.bad_images import BadImagesError
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.epoch_summary import EpochSummary, summary_of
@@ -109,7 +110,12 @@ def reconstruct(
     if problems:
         raise ValueError(f"{opened.source}: " + "; ".join(problems))
     choose_devices(chosen.machine.device, 2 if chosen.preparation.half_sets else 1)
-    return _drive(RunFolder.create(Path(out), source, chosen), opened, callback)
+    folder = RunFolder.create(Path(out), source, chosen)
+    try:
+        return _drive(folder, opened, callback)
+    except BadImagesError:
+        folder.discard()
+        raise
 
 
 def resume(

@@ -10,6 +10,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from napari_cryospin.cli.console import error_text, print_line, progress_shown, progress_text, stop_on_signal
 from napari_cryospin.cli.inputs import open_checked_particles
+from napari_cryospin.engine.bad_images import BadImagesError
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
@@ -42,7 +43,12 @@ def run_command(
     from napari_cryospin.engine.devices import choose_devices  # Imports torch.
 
     choose_devices(settings.machine.device, 2 if settings.preparation.half_sets else 1)
-    return drive_to_end(RunFolder.create(out, source, settings), opened)
+    folder = RunFolder.create(out, source, settings)
+    try:
+        return drive_to_end(folder, opened)
+    except BadImagesError:  # The check before the run looks at images for a limited time only.
+        folder.discard()
+        raise
 
 
 def resume_command(

@@ -16,6 +16,7 @@ from napari_cryospin.engine.images import Interrupted
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.left_out import write_left_out
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.run_particles import open_run_particles, remember
 from napari_cryospin.settings import Settings
@@ -89,6 +90,9 @@ def prepare(
     for note in particles.notes:
         logger.info("%s", note)
     reconstruction = Reconstruction(particles, folder.settings, hurry)
+    write_left_out(folder, particles, reconstruction.left_out)
+    for note in reconstruction.preparation_notes:
+        logger.warning("%s", note)
     checkpoint = load_checkpoint(folder)
     if checkpoint:
         try:

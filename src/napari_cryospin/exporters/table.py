@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from napari_cryospin.exporters.input_notes import left_out_notes
 from napari_cryospin.exporters.options import ExportCancelledError, Exported, ExportOptions, Progress
 from napari_cryospin.exporters.run_results import RunResults, open_results
 from napari_cryospin.exporters.selection import Selection
@@ -144,8 +145,10 @@ def export_run(
     module, name = exporter.function.split(":")
     function = getattr(importlib.import_module(f"napari_cryospin.exporters.{module}"), name)
     what: RunFolder | RunResults = folder
+    notes: tuple[str, ...] = ()
     if exporter.of == "particles":
         results = run if isinstance(run, RunResults) else open_results(folder)
+        notes = left_out_notes(results)
         if not selection.everything:
             results = results.select(selection.positions(results))
         what = results.in_other_hand() if options.flip_hand else results
@@ -153,7 +156,8 @@ def export_run(
     with _all_or_nothing(out) if exporter.together else contextlib.nullcontext(out) as part:
         exported: Exported = function(what, part, options, report)
     report(1.0, "done")
-    return dataclasses.replace(exported, paths=tuple(out / path.relative_to(part) for path in exported.paths))
+    paths = tuple(out / path.relative_to(part) for path in exported.paths)
+    return dataclasses.replace(exported, paths=paths, notes=(*notes, *exported.notes))
 
 
 def _check_place(exporter: Exporter, folder: RunFolder, out: Path) -> None:
