@@ -13,8 +13,8 @@ neighbours: noise does so once in 10^15 pixels. Chosen by hand."""
 BRIGHT_SHARE = 0.02
 """Share of an image's pixels, the brightest and darkest, that may be hot or dead. Chosen by hand."""
 BRIGHTER = 4.0
-"""How many times the grey value of the others a hot pixel differs from its neighbours. Chosen by hand: with less, peaks of
-simulated molecules at 17 A a pixel and SNR 1 were replaced, with this none (docs/method.md, Preparation)."""
+"""How many times the grey value of the others a hot pixel differs from its neighbours. Chosen by hand: with less, peaks
+of simulated molecules at 17 A a pixel and SNR 1 were replaced, with this none (docs/method.md, Preparation)."""
 SPREADS = 6.0
 """How many times the spread of its neighbours it differs from them: pixels of a normal peak two pixels wide at half its
 height differ by less than 4. Chosen by hand."""
