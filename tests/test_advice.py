@@ -46,7 +46,7 @@ def test_advised_options_exist():
     from napari_cryospin.simulation.images import SimulationSettings
 
     groups = (ExportOptions, InputOptions, PreparationSettings, EncoderSettings, SimulationSettings)
-    assert len(advised()) == 14
+    assert len(advised()) == 15
     assert advised() <= {field.name for group in groups for field in dataclasses.fields(group)}
 
 

@@ -240,7 +240,10 @@ def test_settings_of_version_0_1_still_read():
         schedule=dataclasses.replace(PRESETS["quick"].schedule, switch="by-hand"),
         machine=MachineSettings(device="cuda:0,cuda:1", threads=2, seed=7, snapshot_every=0.5),
     )
-    assert json.loads(settings.to_json()) == json.loads(text)
+    before, now = json.loads(text), json.loads(settings.to_json())
+    for name, value in before.items():
+        kept = {field: now[name][field] for field in value} if isinstance(value, dict) else now[name]
+        assert kept == value
 
 
 @pytest.mark.parametrize("cls", [Settings, *GROUPS.values(), SimulationSettings])

@@ -113,7 +113,8 @@ def reconstruct(
     preflight(opened, chosen).require_possible()
     from napari_cryospin.driving.run import new_run  # This loads torch, so it comes after the check.
 
-    return _drive(new_run(Path(out), source, chosen), opened, callback)
+    with new_run(Path(out), source, chosen) as folder:
+        return _drive(folder, opened, callback)
 
 
 def resume(

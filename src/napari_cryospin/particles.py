@@ -213,13 +213,15 @@ class Particles:
         side = float(kinds[counts.argmax()].prod())
         return 2 * int(side / kinds[:, 1].max() / 2 + 1e-6), side
 
-    def read_images(self, indices: ArrayLike) -> NDArray[np.float32]:
+    def read_images(self, indices: ArrayLike, *, checked: bool = True) -> NDArray[np.float32]:
         """Read `(k, box, box)` images of some particles, protein white, in the order given.
 
         Parameters
         ----------
         indices
             `(k,)` rows; their boxes must be equal.
+        checked
+            Whether an image is refused in which nothing can be seen; see `image_faults`.
 
         Raises
         ------
@@ -239,22 +241,40 @@ class Particles:
                 stored = self.open_stack(self.stacks[stack])
                 part = members[start : start + MAPPED]
                 images[part] = stored[self.slice_index[rows[part]]]
-        self._check_images(images, rows)
+        if checked:
+            self._check_images(images, rows)
         images *= self.contrast[rows, None, None]
         return images
 
     def _check_images(self, images: NDArray[np.float32], rows: NDArray[Any]) -> None:
         """Refuse constant images, which cannot be normalised, and images with values that are not finite."""
-        lowest, highest = images.min((1, 2)), images.max((1, 2))
-        with np.errstate(invalid="ignore"):
-            useless = ~np.isfinite(highest - lowest) | (lowest == highest)
-        if not useless.any():
-            return
-        first = int(useless.argmax())
-        found = f"all pixels are {lowest[first]:g}" if lowest[first] == highest[first] else "pixels that are no numbers"
-        row = int(rows[first])
-        stack, number = self.stacks[self.stack_index[row]], self.slice_index[row] + 1
-        raise ValueError(f"{stack}: image {number} (particle {row + 1}): {found}; expected an image that varies")
+        for place, found in image_faults(images).items():
+            row = int(rows[place])
+            stack, number = self.stacks[self.stack_index[row]], self.slice_index[row] + 1
+            raise ValueError(f"{stack}: image {number} (particle {row + 1}): {found}; expected an image that varies")
+
+
+def image_faults(images: NDArray[np.float32]) -> dict[int, str]:
+    """Find images in which nothing can be seen: constant ones, and those with values that are not finite.
+
+    Parameters
+    ----------
+    images
+        `(k, n, n)`.
+
+    Returns
+    -------
+    dict
+        Position among the images, ascending -> what was found.
+    """
+    lowest, highest = images.min((1, 2)), images.max((1, 2))
+    useless = ~np.isfinite(lowest) | ~np.isfinite(highest) | (lowest == highest)
+    return {
+        int(place): f"all pixels are {lowest[place]:g}"
+        if lowest[place] == highest[place]
+        else "pixels that are no numbers"
+        for place in np.flatnonzero(useless)
+    }
 
 
 def _select_rows(group: Group, rows: NDArray[Any]) -> Group:

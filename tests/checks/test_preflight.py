@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from napari_cryospin.checks.contrast import judge_contrast
+from napari_cryospin.checks.image_survey import survey_images
 from napari_cryospin.checks.preflight import preflight
 from napari_cryospin.cli.console import with_flags
 from napari_cryospin.io.mrc import write_stack
@@ -91,11 +92,69 @@ def test_box_larger_than_the_particles(star: Path) -> None:
     assert "PROBLEM" in str(card)
 
 
-def test_constant_image_is_a_problem(star: Path, images: np.ndarray) -> None:
-    images[2] = 7
+BAD_IMAGES = (
+    "2 images cannot be used; mend or leave out (--leave-out-bad): "
+    "particle 1 (image 3 of stack.mrcs): all pixels are 7; "
+    "particle 3 (image 6 of stack.mrcs): pixels that are no numbers"
+)
+
+
+@pytest.fixture
+def bad_star(star: Path, images: np.ndarray) -> Path:
+    """Three particles, the first and the last of which cannot be used."""
+    images[2], images[5, 3, 3] = 7, np.nan
     write_stack(star.parent / "stack.mrcs", images, 2.0)
-    card = preflight(open_particles(star), with_box())
-    assert "stack.mrcs: image 3 (particle 1): all pixels are 7" in card.problems[0]
+    return star
+
+
+def test_images_that_cannot_be_used_are_one_problem(bad_star: Path) -> None:
+    card = preflight(open_particles(bad_star), with_box())
+    assert [with_flags(problem) for problem in card.problems] == [BAD_IMAGES]
+    assert card.contrast is not None  # of the other
+    assert card.contrast.count == 1
+    assert "all 3 looked at" in str(card)
+
+
+def test_images_that_cannot_be_used_are_left_out(bad_star: Path) -> None:
+    card = preflight(open_particles(bad_star), with_box(leave_out_bad=True))
+    assert card.problems == ()
+    assert card.used == 1
+    assert any(note.startswith("2 images cannot be used and left out: particle 1 (image 3") for note in card.notes)
+
+
+def test_where_no_image_can_be_used_nothing_is_left_to_leave_out(star: Path, images: np.ndarray) -> None:
+    write_stack(star.parent / "stack.mrcs", np.zeros_like(images), 2.0)
+    for leave_out in (False, True):
+        card = preflight(open_particles(star), with_box(leave_out_bad=leave_out))
+        assert "3 images cannot be used" in card.problems[0]
+        assert card.contrast is None
+
+
+def test_survey_says_how_many_it_looked_at(tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).normal(size=(400, 16, 16)).astype(np.float32)
+    stack[::25] = 0
+    stack[7, 5, 5] = -90
+    write_stack(tmp_path / "a.mrcs", stack, 2.0)
+    particles = open_particles(tmp_path / "a.mrcs", pixel_size=2.0)
+    everything = survey_images(particles, PreparationSettings())
+    assert (everything.looked_at, everything.count) == (400, 400)
+    assert list(everything.faults) == sorted(everything.faults) == list(range(0, 400, 25))
+    assert everything.replaced == {7: 1}
+    assert "hot or dead pixels in 1 of 400 images (1 pixel)" in everything.notes[0]
+    assert "particles 8" in everything.notes[0]
+    hasty = survey_images(particles, PreparationSettings(), seconds=0)
+    assert hasty.looked_at == 25
+    assert str(hasty) == "25 of 400 looked at, evenly spread; a run looks at all that it uses"
+
+
+def test_many_bad_images_make_a_short_message(tmp_path: Path) -> None:
+    stack = np.zeros((300, 16, 16), np.float32)
+    stack[0] = np.random.default_rng(0).normal(size=(16, 16))
+    write_stack(tmp_path / "a.mrcs", stack, 2.0)
+    card = preflight(open_particles(tmp_path / "a.mrcs", pixel_size=2.0), with_box())
+    assert card.problems[0].startswith("299 images cannot be used")
+    assert card.problems[0].endswith("particle 11 (image 11 of a.mrcs): all pixels are 0; and 289 more")
+    assert card.problems[0].count("particle ") == 10
 
 
 def test_a_subset_of_more_than_there_are_is_said(star: Path) -> None:

@@ -65,3 +65,11 @@ def test_boxes_that_differ_are_brought_to_one(simulated, make_phantom, simulate)
     found = gallery_images(particles, [4, 1])
     assert found.raw.shape == (2, 24, 24)
     assert np.corrcoef(found.raw[0].ravel(), small[1].ravel())[0, 1] > 0.85  # but for the corners of the spectrum
+
+
+def test_an_image_that_cannot_be_used_is_blank(simulated):
+    images = simulated.images.copy()
+    images[3] = np.nan
+    found = gallery_images(dataclasses.replace(simulated.particles, open_stack=lambda path: images), ROWS)
+    assert not found.raw[0].any()
+    np.testing.assert_array_equal(found.raw[1], gallery_images(simulated.particles, ROWS).raw[1])

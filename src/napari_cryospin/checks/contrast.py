@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from napari_cryospin.particles import Particles
+from napari_cryospin.particles import Particles, image_faults
 
 CONTRAST_SAMPLE = 200
 """Largest number of images in the sample, which are evenly spaced over the particles. Chosen by hand."""
@@ -37,6 +37,8 @@ class Contrast:
 def judge_contrast(particles: Particles, sign: float = 1.0) -> Contrast:
     """Estimate the contrast of particles by comparing the centre of low-passed images with their rim.
 
+    Images that cannot be used are skipped.
+
     Parameters
     ----------
     particles
@@ -47,7 +49,7 @@ def judge_contrast(particles: Particles, sign: float = 1.0) -> Contrast:
     Raises
     ------
     ValueError
-        An image of the sample cannot be used.
+        No image of the sample can be used.
     """
     rows = np.unique(np.linspace(0, len(particles) - 1, min(CONTRAST_SAMPLE, len(particles))).astype(int))
     differences = np.concatenate(
@@ -56,6 +58,8 @@ def judge_contrast(particles: Particles, sign: float = 1.0) -> Contrast:
             for box in np.unique(particles.box_sizes)
         ]
     )
+    if not len(differences):
+        raise ValueError(f"{particles.source}: none of the {len(rows)} images looked at can be used")
     difference = sign * float(differences.mean())
     error = float(differences.std(ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else np.inf
     if abs(difference) < CONTRAST_SIGNIFICANCE * error:
@@ -73,6 +77,9 @@ def _centre_against_rim(particles: Particles, rows: np.ndarray) -> np.ndarray:
     centre, rim = radius < 0.2 * box, (radius > 0.4 * box) & (radius < 0.5 * box)
     differences = []
     for row in rows:  # One image at a time limits the memory for large images.
-        image = gaussian_filter(particles.read_images([row])[0], box / 20)
+        images = particles.read_images([row], checked=False)
+        if image_faults(images):
+            continue
+        image = gaussian_filter(images[0], box / 20)
         differences.append((image[centre].mean() - image[rim].mean()) / image.std())
     return np.array(differences)

@@ -9,6 +9,8 @@ import numpy as np
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.checks.contrast import Contrast, judge_contrast
+from napari_cryospin.checks.image_survey import ImageSurvey, survey_images
+from napari_cryospin.engine.bad_images import bad_images_message, left_out_note
 from napari_cryospin.engine.defaults import working_box
 from napari_cryospin.engine.memory import data_memory, run_memory
 from napari_cryospin.engine.related_particles import repeated_images, separated_groups
@@ -45,6 +47,8 @@ class PreflightCard:
     """Description of the CTF."""
     poses: str
     """Description of poses and half sets."""
+    survey: ImageSurvey | None
+    """What a look at the images found; None: none could be read."""
     contrast: Contrast | None
     """Contrast of the images; None: it was not judged, because stacks are missing or an image cannot be used."""
     memory: float
@@ -94,6 +98,7 @@ class PreflightCard:
             ("optics groups", str(self.optics_groups)),
             ("CTF", self.ctf),
             ("poses", self.poses),
+            ("images", str(self.survey) if self.survey else "not looked at"),
             ("contrast", str(self.contrast) if self.contrast else "not judged"),
             ("memory", f"about {_size(self.memory_in_all)}; prepared images and volume {_size(self.memory)} of it"),
             *(("note", told(note)) for note in self.notes),
@@ -102,7 +107,7 @@ class PreflightCard:
         return "\n".join(f"{name + ':':<15}{text}" for name, text in rows)
 
 
-def preflight(particles: Particles, settings: Settings) -> PreflightCard:
+def preflight(particles: Particles, settings: Settings, survey: ImageSurvey | None = None) -> PreflightCard:
     """Judge whether a run of these particles with these settings is possible.
 
     Parameters
@@ -111,21 +116,29 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
         Particles, whose stacks may be missing; the card then lists that as a problem.
     settings
         Settings of the run.
+    survey
+        What a look at these images found, if they have been looked at already.
     """
     kinds = np.unique(np.stack([particles.box_sizes, particles.pixel_sizes], axis=-1), axis=0)
     box, side = particles.common_frame()
     wanted = working_box(settings.preparation, box)
-    used = min(len(particles), settings.preparation.subset or len(particles))
     missing = _stack_problems(particles)
+    if survey is None and not missing:
+        survey = survey_images(particles, settings.preparation)
+    faults = survey.faults if survey is not None else {}
+    usable = len(particles) - len(faults) * settings.preparation.leave_out_bad
+    used = min(usable, settings.preparation.subset or usable)
     problems: list[str] = list(missing)
     if box and wanted > box:
         found = f"box {wanted} px is larger than the particles' {box} px"
         problems.append(Advice(f"{found}; expected at most that", "box"))
     if settings.preparation.half_sets and used < 2:
         problems.append(f"half sets of {used} particle; expected at least 2")
+    if faults and not (settings.preparation.leave_out_bad and used):
+        problems.append(bad_images_message(particles, faults))
     problems += _radii(settings, side)
     contrast = None
-    if not missing:
+    if len(faults) < len(particles) and not missing:
         try:
             contrast = judge_contrast(particles, -1.0 if settings.preparation.invert_contrast else 1.0)
         except ValueError as error:
@@ -141,11 +154,16 @@ def preflight(particles: Particles, settings: Settings) -> PreflightCard:
         optics_groups=len(np.unique(particles.optics_groups)),
         ctf=_ctf(particles),
         poses=_poses(particles),
+        survey=survey,
         contrast=contrast,
         memory=data_memory(used, wanted, settings) if box else 0.0,
         memory_in_all=run_memory(used, wanted, settings),
         problems=tuple(problems),
-        notes=tuple(_notes(particles, used, settings.preparation.subset, contrast, kinds)),
+        notes=(
+            *_notes(particles, used, settings.preparation.subset, contrast, kinds),
+            *([left_out_note(particles, faults)] if faults and settings.preparation.leave_out_bad else ()),
+            *(survey.notes if survey is not None else ()),
+        ),
     )
 
 

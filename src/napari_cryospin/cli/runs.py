@@ -40,7 +40,8 @@ def run_command(
     opened = open_checked_particles(source, settings)
     from napari_cryospin.driving.run import new_run  # Imports torch.
 
-    return drive_to_end(new_run(out, source, settings), opened)
+    with new_run(out, source, settings) as folder:
+        return drive_to_end(folder, opened)
 
 
 def resume_command(

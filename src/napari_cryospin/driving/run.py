@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import torch._dynamo
 
 from napari_cryospin.driving.folder_channel import FolderChannel
 from napari_cryospin.driving.loop import drive, report_failure
+from napari_cryospin.engine.bad_images import BadImagesError
 from napari_cryospin.engine.devices import choose_devices
 from napari_cryospin.engine.images import Interrupted
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.left_out import write_left_out
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.run_particles import open_run_particles, remember
 from napari_cryospin.runs.source import RunInput
@@ -30,8 +33,12 @@ from napari_cryospin.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-def new_run(out: Path, source: RunInput, settings: Settings) -> RunFolder:
-    """Make the folder of a new run, after the devices that it asks for were found.
+@contextlib.contextmanager
+def new_run(out: Path, source: RunInput, settings: Settings) -> Iterator[RunFolder]:
+    """Make the folder of a new run, after the devices that it asks for were found, as a context.
+
+    The folder is removed where the run turns out to be impossible because its images cannot be used: the check before a
+    run looks at images for a limited time only.
 
     Parameters
     ----------
@@ -50,7 +57,12 @@ def new_run(out: Path, source: RunInput, settings: Settings) -> RunFolder:
         The folder holds a run already, or other files.
     """
     choose_devices(settings.machine.device, 2 if settings.preparation.half_sets else 1)
-    return RunFolder.create(out, source, settings)
+    folder = RunFolder.create(out, source, settings)
+    try:
+        yield folder
+    except BadImagesError:
+        folder.discard()
+        raise
 
 
 def drive_run(
@@ -124,6 +136,9 @@ def prepare(
     for note in particles.notes:
         logger.info("%s", note)
     reconstruction = Reconstruction(particles, folder.settings, hurry)
+    write_left_out(folder, particles, reconstruction.left_out)
+    for note in reconstruction.preparation_notes:
+        logger.warning("%s", note)
     checkpoint = load_checkpoint(folder)
     if checkpoint:
         try:

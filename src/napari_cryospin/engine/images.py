@@ -11,8 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_cryospin.engine.defaults import DEFAULT_MASK_RADIUS, working_box
+from napari_cryospin.engine.background import Background
+from napari_cryospin.engine.bad_images import BadImagesError
+from napari_cryospin.engine.defaults import MASK_EDGE, mask_radius, working_box
 from napari_cryospin.engine.group_optics import GroupOptics, read_magnified
+from napari_cryospin.engine.raw_images import FLAT_BACKGROUND, MendedImages, RawImages
 from napari_cryospin.engine.signal_groups import noise_groups
 from napari_cryospin.particles import CTF_PARAMETERS, Particles
 from napari_cryospin.physics import fourier
@@ -21,11 +24,6 @@ from napari_cryospin.physics.masks import raised_cosine_tensor
 from napari_cryospin.settings import PreparationSettings
 
 log = logging.getLogger(__name__)
-
-MASK_EDGE = 0.04
-"""Width of the mask's soft edge, as a fraction of the box."""
-CHUNK_PIXELS = 2**24
-"""Pixels of raw images that are prepared at a time, which bounds the memory."""
 
 
 def circular_mask(box_size: int, radius: float, edge: float) -> Tensor:
@@ -69,6 +67,8 @@ class PreparedImages:
         `(groups, shells)` variance of a noise coefficient in each shell, of each noise group.
     noise_group : Tensor
         `(n,)` int64, group of each image (`engine.signal_groups`).
+    replaced : dict
+        Row of the particles -> number of hot and dead pixels that were replaced in its image, where there are any.
     """
 
     def __init__(
@@ -91,10 +91,10 @@ class PreparedImages:
         self.pixel_size = self.extent / self.box_size
         self.points = fourier.half_plane(self.box_size)
         self.shell = fourier.shells(self.points)
-        # Even the image with the smallest field of view has to show some background.
-        side = min(float((particles.box_sizes * particles.pixel_sizes).min()), self.extent)
-        radius = (settings.mask_radius or DEFAULT_MASK_RADIUS * side) / self.pixel_size
-        self.mask_radius = min(radius, self.box_size * (0.5 - MASK_EDGE / 2))
+        self.mask_radius = mask_radius(particles, settings) / self.pixel_size
+        self.background = Background(self.box_size, self.mask_radius)
+        self.raw = RawImages(particles, settings)
+        self.replaced: dict[int, int] = {}
         self.mask = circular_mask(self.box_size, self.mask_radius, MASK_EDGE * self.box_size)
         self.ctf_parameters: Tensor | None = None
         if particles.ctf is not None:
@@ -123,9 +123,14 @@ class PreparedImages:
         power, weight = torch.zeros_like(self.noise), torch.zeros_like(self.noise)
         cache = torch.empty(len(self), len(self.points), dtype=torch.complex64) if keeps else None
         caught = self._caught()
+        faults: dict[int, str] = {}
         for part in chosen.split(self.chunk):
             self.check()
-            images, outside = self.normalised(part), self._background(part)
+            try:
+                images, outside = self.normalised(part), self._background(part)
+            except BadImagesError as error:  # All of them are looked for.
+                faults |= error.faults
+                continue
             group = self.noise_group[part]
             spectrum = fourier.to_half_plane(images * outside, self.points).abs().square()
             window = outside.square().sum((1, 2)).expand(len(part))
@@ -134,6 +139,11 @@ class PreparedImages:
                 sums.index_add_(1, self.shell, by_group)
             if cache is not None:
                 cache[part] = fourier.to_half_plane(self._masked(images, part), self.points) / self.box_size
+        if not keeps:
+            rest = torch.ones(len(self), dtype=torch.bool).index_fill(0, chosen, False)
+            faults |= self._faults_among(rest.nonzero()[:, 0])
+        if faults:
+            raise BadImagesError(self.particles, faults)
         # The spectrum of windowed noise over the window's power is the variance of the unmasked noise. The likelihood
         # needs that; the smaller variance of masked coefficients makes posteriors too sharp (docs/benchmarks.md, The
         # grid posterior).
@@ -166,7 +176,7 @@ class PreparedImages:
     @property
     def chunk(self) -> int:
         """Number of images to prepare at a time."""
-        return max(1, CHUNK_PIXELS // int(self.particles.box_sizes.max()) ** 2)
+        return self.raw.chunk
 
     def _cropped(self, raw: Tensor, box: int, pixel_size: float, inverse: Tensor | None = None) -> Tensor:
         """Crop raw images `(k, box, box)` to the working box and pixel size, and to the magnification of the map."""
@@ -195,13 +205,18 @@ class PreparedImages:
         Background is outside the mask and, if an image's field of view is smaller than the working box, inside the
         image.
         """
+        seen = self._seen(rows)
+        return (1 - self.mask)[None] if seen is None else (1 - self.mask) * seen
+
+    def _seen(self, rows: Tensor) -> Tensor | None:
+        """Return where images `(k, n, n)` show something; None: everywhere."""
         indices = self.rows[rows].numpy()
         sides = torch.from_numpy(self.particles.box_sizes[indices] * self.particles.pixel_sizes[indices])
         if bool((sides > self.extent - self.pixel_size).all()):
-            return 1 - self.mask[None]
+            return None
         distance = (torch.arange(self.box_size) - self.box_size // 2).abs() * self.pixel_size
         seen = distance < sides[:, None] / 2 - self.pixel_size  # (k, n), without the last pixel, which rings
-        return (1 - self.mask) * (seen[:, None] & seen[:, :, None])
+        return seen[:, None] & seen[:, :, None]
 
     @contextlib.contextmanager
     def interruptions_allowed(self) -> Iterator[None]:
@@ -218,31 +233,27 @@ class PreparedImages:
             raise Interrupted
 
     def normalised(self, rows: Tensor) -> Tensor:
-        """Read images `(k, n, n)` of the working box, with a background of zero mean and unit variance."""
-        indices = self.rows[rows].numpy()
+        """Read images `(k, n, n)` of the working box, with a background of zero mean and unit variance.
+
+        Raises
+        ------
+        BadImagesError
+            Images cannot be used; names all of them.
+        """
         images = torch.empty(len(rows), self.box_size, self.box_size)
-        inverse = None if self.optics is None else self.optics.inverse
-        groups = np.zeros(len(rows)) if self.optics is None or inverse is None else self.optics.groups[rows].numpy()
-        kinds = np.stack((self.particles.box_sizes[indices], self.particles.pixel_sizes[indices], groups), axis=-1)
-        for kind in np.unique(kinds, axis=0):
-            members = np.flatnonzero((kinds == kind).all(-1))
-            raw = torch.from_numpy(self.particles.read_images(indices[members]))
-            matrix = None if inverse is None else inverse[int(kind[2])]
-            images[torch.from_numpy(members)] = self._cropped(raw, int(kind[0]), float(kind[1]), matrix)
-        background = self._background(rows)
-        total = background.sum((-2, -1), keepdim=True)
-        mean = (images * background).sum((-2, -1), keepdim=True) / total
-        images = images - mean
-        variance = (images.square() * background).sum((-2, -1), keepdim=True) / total
-        good = (variance > 0) & variance.isfinite() & images.isfinite().all(-1).all(-1)[:, None, None]
-        if not bool(good.all()):
-            place = int((~good).flatten().nonzero()[0])
-            row, found = int(indices[place]), float(variance.flatten()[place])
-            stack = self.particles.stacks[self.particles.stack_index[row]]
-            where = f"{stack}, image {self.particles.slice_index[row] + 1} (particle {row + 1})"
-            what = "do not vary outside the mask" if found == 0 else f"vary without bounds (variance {found:g})"
-            raise ValueError(f"{where}: grey values {what}; expected noise")
-        images = images / variance.sqrt()
+        faults: dict[int, str] = {}
+        for mended in self.raw.read(self.rows[rows].numpy()):
+            faults |= mended.faults
+            self.replaced |= mended.replaced
+            images[torch.from_numpy(mended.places)] = self._in_working_box(mended, rows)
+        seen = self._seen(rows)
+        found = self.background.fit(images.numpy(), None if seen is None else seen.numpy())
+        for place in np.flatnonzero(found.deviation == 0):
+            faults.setdefault(int(self.rows[rows[place]]), FLAT_BACKGROUND)
+        if faults:
+            raise BadImagesError(self.particles, faults)
+        self.background.subtract(images.numpy(), found.plane)
+        images /= torch.from_numpy(found.deviation)[:, None, None]
         return -images if self.settings.invert_contrast else images
 
     def pictures(self, rows: Tensor) -> Tensor:
@@ -253,6 +264,34 @@ class PreparedImages:
         """Mask normalised images `(k, n, n)`, once their antisymmetric aberrations are corrected."""
         images = images if self.optics is None else self.optics.corrected(images, rows, self.points)
         return images * self.mask
+
+    def _in_working_box(self, mended: MendedImages, rows: Tensor) -> Tensor:
+        """Bring those of the images `rows` that have one box and pixel size to the working box."""
+        if not self.mixed and mended.box_size == self.box_size:
+            return torch.from_numpy(mended.images)
+        # A ramp ends in a step at the box's edges, which would ring.
+        background = self.raw.background(mended.box_size, mended.pixel_size)
+        background.subtract(mended.images, background.fit(mended.images).plane)
+        images = torch.from_numpy(mended.images)
+        if self.optics is None or self.optics.inverse is None:
+            return self._cropped(images, mended.box_size, mended.pixel_size)
+        cropped = torch.empty(len(images), self.box_size, self.box_size)
+        groups = self.optics.groups[rows[torch.from_numpy(mended.places)]]
+        for group in groups.unique():
+            members = groups == group
+            inverse = self.optics.inverse[group]
+            cropped[members] = self._cropped(images[members], mended.box_size, mended.pixel_size, inverse)
+        return cropped
+
+    def _faults_among(self, positions: Tensor) -> dict[int, str]:
+        """Find images that cannot be used, by row, among those that are not kept in memory."""
+        faults: dict[int, str] = {}
+        for part in positions.split(self.chunk):
+            self.check()
+            for mended in self.raw.read(self.rows[part].numpy()):
+                faults |= mended.faults
+                self.replaced |= mended.replaced
+        return faults
 
     def coefficients(self, rows: Tensor, count: int | None = None) -> Tensor:
         """Read the first `count` coefficients of some images, `(b, p)` complex, on the device.

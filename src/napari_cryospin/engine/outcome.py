@@ -37,6 +37,7 @@ class Standing(Protocol):
     indices: np.ndarray
     half_sets: np.ndarray | None
     pixel_size: float
+    preparation_notes: tuple[str, ...]
 
     @property
     def step(self) -> int: ...
@@ -159,6 +160,7 @@ def make_results(reconstruction: Standing) -> Results:
     if error > TELLING_ERROR_OVER_NOISE:
         found["notes"] = (_unexplained(error), *found.get("notes", ()))
         log.warning("%s", found["notes"][0])
+    found["notes"] = (*found.get("notes", ()), *reconstruction.preparation_notes)
     density = found.pop("map", maps[0])
     # A particle without an error was in no step yet, and still has the random pose that it started with.
     seen = np.isfinite(_joined(fits, "error").numpy())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 import logging
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,13 +17,12 @@ from napari_cryospin.engine.choice_at_switch import choose_poses
 from napari_cryospin.engine.devices import choose_devices
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.half_sets import HalfSetMonitor
-from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.methods import METHODS
 from napari_cryospin.engine.outcome import make_head_share, make_history, make_results, make_snapshot
 from napari_cryospin.engine.run_progress import RunProgress
 from napari_cryospin.engine.stage import Stage
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all
-from napari_cryospin.engine.used_rows import choose_rows
+from napari_cryospin.engine.used_images import prepare_used_images
 from napari_cryospin.evaluation.fsc import fsc
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.epoch_record import EpochRecord
@@ -67,19 +65,19 @@ class Reconstruction:
         `(n,)` rows of `particles` that are used; with half sets, those of the first half before those of the second.
     half_sets : ndarray, optional
         `(n,)` half set of each particle, 1 or 2; None: there are none.
+    left_out : dict
+        Row of `particles` -> what was found, of the images that cannot be used and were left out.
+    preparation_notes : tuple of str
+        What the user should know of the images.
     """
 
     def __init__(self, particles: Particles, settings: Settings, hurry: threading.Event | None = None) -> None:
         self.settings, self.hurry, self.method = settings, hurry, METHODS[settings.method]
         self.generator = torch.Generator().manual_seed(settings.machine.seed)
-        halves = choose_rows(particles, settings, self.generator)
-        devices = choose_devices(settings.machine.device, len(halves))
-        preparation = settings.preparation
-        preparation = dataclasses.replace(preparation, cache=preparation.cache / len(halves))
-        images = [
-            PreparedImages(particles, preparation, rows, device, hurry=hurry)
-            for rows, device in zip(halves, devices, strict=True)
-        ]
+        devices = choose_devices(settings.machine.device, 2 if settings.preparation.half_sets else 1)
+        used = prepare_used_images(particles, settings, devices, self.generator, hurry)
+        images, self.left_out, self.preparation_notes = used.parts, used.left_out, used.notes
+        halves = [part.rows for part in images]
         uses_encoder = self.method.description.uses_encoder
         self.fits: list[Fit] = [Fit(part, settings, self.generator, uses_encoder=uses_encoder) for part in images]
         self.indices = torch.cat(halves).numpy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,21 +13,33 @@ from napari_cryospin.particles import Particles
 from napari_cryospin.settings import Settings
 
 
-def choose_rows(particles: Particles, settings: Settings, generator: torch.Generator) -> list[Tensor]:
+def choose_rows(
+    particles: Particles, settings: Settings, generator: torch.Generator, left_out: Collection[int] = ()
+) -> list[Tensor]:
     """Choose the rows to use: one tensor, or one for each half set (the input's own halves, if it names them).
 
     Half sets that are drawn keep related particles together: an image in both halves would make them agree.
 
+    Parameters
+    ----------
+    particles, settings
+        Input and settings of the run.
+    generator
+        Source of the random numbers.
+    left_out
+        Rows that are not used.
+
     Raises
     ------
     ValueError
-        A half set would be empty.
+        No image can be used, or a half set would be empty.
     """
-    count = len(particles)
     wanted = settings.preparation.subset
-    rows = torch.arange(count)
-    if wanted is not None and wanted < count:
-        rows = torch.randperm(count, generator=generator)[:wanted].sort().values
+    rows = torch.from_numpy(np.setdiff1d(np.arange(len(particles)), list(left_out)))
+    if not len(rows):
+        raise ValueError(f"{particles.source}: none of the {len(particles):,} images can be used")
+    if wanted is not None and wanted < len(rows):
+        rows = rows[torch.randperm(len(rows), generator=generator)[:wanted].sort().values]
     if not settings.preparation.half_sets:
         return [rows]
     if particles.half_sets is not None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from napari_cryospin.engine.images import MASK_EDGE, PreparedImages
+from napari_cryospin.engine.defaults import MASK_EDGE
+from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.volume import Volume
 from napari_cryospin.models.wiener_volume import WienerVolume

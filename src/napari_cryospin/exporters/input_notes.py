@@ -6,6 +6,9 @@ from napari_cryospin.exporters.run_results import RunResults
 from napari_cryospin.io.aberrations import ODD_SIGN_NOTE
 from napari_cryospin.io.star.table import StarTable
 from napari_cryospin.particles import Particles
+from napari_cryospin.runs.folder import LEFT_OUT_FILE
+from napari_cryospin.runs.left_out import left_out_rows
+from napari_cryospin.runs.run_particles import particle_count
 
 
 def inverted(results: RunResults) -> bool:
@@ -16,6 +19,22 @@ def inverted(results: RunResults) -> bool:
 def shows_dark_protein(results: RunResults) -> bool:
     """Return whether some of the stored images show dark protein, by the input and the settings of the run."""
     return bool((results.used.contrast * (-1 if inverted(results) else 1) < 0).any())
+
+
+def left_out_notes(results: RunResults) -> tuple[str, ...]:
+    """Say how many particles of the input are not among those of the run, and why.
+
+    Parameters
+    ----------
+    results
+        All particles of the run.
+    """
+    count, bad = particle_count(results.folder), len(left_out_rows(results.folder))
+    if count is None or count == len(results):
+        return ()
+    why = f", {bad:,} of them because their images cannot be used ({LEFT_OUT_FILE})" if bad else ""
+    found = f"{count - len(results):,} of the input's {count:,} particles are not in the run and have no pose"
+    return (f"{found}{why}: they are left out",)
 
 
 def kept_ctf_notes(results: RunResults, suffix: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from napari_cryospin.exporters.input_notes import left_out_notes
 from napari_cryospin.exporters.options import (
     SERIES_FOLDER,
     ExportCancelledError,
@@ -191,8 +192,10 @@ def export_run(
     report(0.0, "opening the run")
     function = exporter.load()
     what: RunFolder | RunResults = folder
+    notes: tuple[str, ...] = ()
     if exporter.of == "particles":
         results = run if isinstance(run, RunResults) else open_results(folder)
+        notes = left_out_notes(results)
         if not selection.everything:
             results = results.select(selection.positions(results))
         what = results.in_other_hand() if options.flip_hand else results
@@ -200,7 +203,8 @@ def export_run(
     with _all_or_nothing(out) if exporter.together else contextlib.nullcontext(out) as part:
         exported = function(what, part, options, report)
     report(1.0, "done")
-    return dataclasses.replace(exported, paths=tuple(out / path.relative_to(part) for path in exported.paths))
+    paths = tuple(out / path.relative_to(part) for path in exported.paths)
+    return dataclasses.replace(exported, paths=paths, notes=(*notes, *exported.notes))
 
 
 def _check_place(exporter: Exporter, folder: RunFolder, out: Path) -> None:

@@ -2,7 +2,7 @@
 
 ::
 
-    settings.json  input.json  particles.json  status.json  events.jsonl  metrics.jsonl  log.txt
+    settings.json  input.json  particles.json  left_out.csv  status.json  events.jsonl  metrics.jsonl  log.txt
     snapshots/000001230.npz (newest few)    checkpoints/000001200.pt    history/epoch_0007.npz
     commands/<time>-<id>-switch.json (then commands/done/)              results/
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +38,8 @@ Parsed = TypeVar("Parsed")
 
 PARTICLES_MARK = "particles.json"
 """Name of the file by which a run recognises its particles: their number, and a hash of the images in their order."""
+LEFT_OUT_FILE = "left_out.csv"
+"""Particles of the input that the run left out, since their images cannot be used; absent where there are none."""
 KEPT_SNAPSHOTS = 3
 """Number of newest snapshots that are kept. Chosen by hand."""
 KEPT_CHECKPOINTS = 2
@@ -95,13 +98,19 @@ class RunFolder:
             )
         for name in ("snapshots", "checkpoints", "history", "commands/done", "results"):
             (path / name).mkdir(parents=True, exist_ok=True)
-        (path / PARTICLES_MARK).unlink(missing_ok=True)
+        for name in (PARTICLES_MARK, LEFT_OUT_FILE):
+            (path / name).unlink(missing_ok=True)
         for name in ("events.jsonl", "metrics.jsonl", "log.txt"):
             (path / name).write_text("")
         _write_text(path / "settings.json", settings.to_json())
         _write_text(path / "status.json", Status(state="starting", epochs=settings.schedule.epochs).to_json())
         _write_text(path / "input.json", source.to_json())  # A folder counts as a run from this file on, so it is last.
         return cls(path)
+
+    def discard(self) -> None:
+        """Remove the folder of a run that could not begin."""
+        assert self.newest_checkpoint() is None
+        shutil.rmtree(self.path)
 
     # Input and settings of the run.
 

@@ -95,15 +95,24 @@ def remember(folder: RunFolder, particles: Particles) -> None:
         part.write_text(json.dumps(_mark(particles), indent=2))
 
 
-def _check(folder: RunFolder, particles: Particles) -> None:
+def particle_count(folder: RunFolder) -> int | None:
+    """Return the number of particles in the run's input as the run began; None: it has not begun."""
+    return _known(folder)[0] if (folder.path / PARTICLES_MARK).exists() else None
+
+
+def _known(folder: RunFolder) -> tuple[int, str]:
     path = folder.path / PARTICLES_MARK
-    if not path.exists():  # The run has not begun.
-        return
     try:
         known = json.loads(path.read_text())
-        count, images = int(known["count"]), known["images"]
+        return int(known["count"]), str(known["images"])
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}: not written by a run, or damaged ({error})") from error
+
+
+def _check(folder: RunFolder, particles: Particles) -> None:
+    if not (folder.path / PARTICLES_MARK).exists():  # The run has not begun.
+        return
+    count, images = _known(folder)
     now = _mark(particles)
     if now["count"] != count:
         found = f"found {now['count']:,} particles, expected {count:,}"

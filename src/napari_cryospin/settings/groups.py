@@ -36,6 +36,8 @@ class PreparationSettings:
     """Reconstruct two halves of the particles independently, interleaved."""
     invert_contrast: StrictBool = False
     """Multiply the images by -1: for dark protein on a light background."""
+    leave_out_bad: StrictBool = False
+    """Leave out images that cannot be used (constant, or with values that are no numbers); else they are refused."""
     noise: Literal["white", "coloured"] = "coloured"
     """Noise variance: one for all frequencies, or one a shell."""
     cache: Annotated[StrictFloat, Interval(ge=0, le=1e4), Unit("GiB")] = 4.0

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from napari_cryospin.engine.bad_images import BadImagesError
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.evaluation.map_filter import LOW_PASS_EDGE
 from napari_cryospin.particles import Particles
@@ -30,6 +31,8 @@ class Gallery:
 def gallery_images(particles: Particles, rows: ArrayLike, resolution: float = 20.0) -> Gallery:
     """Prepare images of some particles at their own box; if boxes differ, all at the common one.
 
+    An image that cannot be used is blank.
+
     Parameters
     ----------
     particles : Particles
@@ -41,13 +44,13 @@ def gallery_images(particles: Particles, rows: ArrayLike, resolution: float = 20
     Raises
     ------
     ValueError
-        An image cannot be read, or has no variance; the message names it.
+        A stack cannot be read; the message names it.
     """
     chosen = torch.from_numpy(np.asarray(rows, dtype=np.int64))
     settings = PreparationSettings(box=particles.common_frame()[0])
     prepared = PreparedImages(particles, settings, chosen, measure=False)
     every = torch.arange(len(chosen))
-    raw = torch.cat([prepared.normalised(part) for part in every.split(prepared.chunk)])
+    raw = torch.cat([_pictures(prepared, part) for part in every.split(prepared.chunk)])
     beyond = prepared.points.float().norm(dim=-1) - prepared.extent / resolution
     kept = fourier.to_half_plane(raw, prepared.points) * raised_cosine_tensor(beyond, LOW_PASS_EDGE)
     # If the input's phases are flipped already, or the CTF is multiplied in, its sign is +1 everywhere.
@@ -59,3 +62,15 @@ def gallery_images(particles: Particles, rows: ArrayLike, resolution: float = 20
         phase_flipped=flipped.numpy(),
         pixel_size=prepared.pixel_size,
     )
+
+
+def _pictures(prepared: PreparedImages, part: torch.Tensor) -> torch.Tensor:
+    """Prepare images `(k, n, n)`; those that cannot be used are zero."""
+    try:
+        return prepared.normalised(part)
+    except BadImagesError as error:
+        usable = torch.tensor([int(row) not in error.faults for row in prepared.rows[part]])
+    pictures = torch.zeros(len(part), prepared.box_size, prepared.box_size)
+    if bool(usable.any()):
+        pictures[usable] = prepared.normalised(part[usable])
+    return pictures

@@ -9,6 +9,7 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 
 from napari_cryospin.advice import Advice
+from napari_cryospin.checks import preflight
 from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.widgets.particles import opener, samples
 from napari_cryospin.widgets.particles.card import in_window
@@ -117,6 +118,43 @@ def test_dark_protein_is_told_and_inverted_by_one_click(panel, qtbot, tmp_path, 
     qtbot.waitUntil(lambda: "protein white" in panel.card.rows["contrast"].text(), timeout=PATIENCE)
     assert panel.session.settings.preparation.invert_contrast
     assert panel.gallery.sign == -1
+
+
+def test_bad_images_are_told_and_left_out_by_one_click(panel, qtbot, tmp_path, tiny_particles):
+    images = np.fromfile(tiny_particles.stack, "<f4", offset=1024).reshape(-1, 32, 32).copy()
+    images[4], images[9, 0, 0] = 0, np.nan
+    images[20, 16, 16] = 1e5
+    write_stack(tmp_path / "bad.mrcs", images, 17.32)
+    panel.opener.open_source(opener.RunInput(particles=tmp_path / "bad.mrcs", pixel_size=17.32))
+    wait_for_card(qtbot, panel)
+    card = panel.card
+    offer = "Leave out images that cannot be used"
+    said = f"2 images cannot be used; mend or leave out ({offer}, in the Particles panel): particle 5 (image 5"
+    assert said in card.problems.text()
+    assert card.rows["images"].text() == "all 60 looked at"
+    assert "hot or dead pixels in 1 of 60 images (1 pixel)" in card.notes.text()
+    assert card.leave_out.text() == offer
+    assert not card.leave_out.isHidden()
+    card.leave_out.click()
+    qtbot.waitUntil(lambda: card.verdict.text() == "Ready for a run", timeout=PATIENCE)
+    assert panel.session.settings.preparation.leave_out_bad
+    assert "2 images cannot be used and left out: particle 5" in card.notes.text()
+    assert "of which 58 are used" in card.rows["particles"].text()
+    card.leave_out.click()
+    qtbot.waitUntil(lambda: card.verdict.text() == "Not ready for a run", timeout=PATIENCE)
+    panel.open_files([tiny_particles.particles])  # the choice does not hold for other particles
+    qtbot.waitUntil(lambda: card.leave_out.isHidden(), timeout=PATIENCE)
+    assert not panel.session.settings.preparation.leave_out_bad
+
+
+def test_images_are_looked_at_once(panel, qtbot, tiny_particles, monkeypatch):
+    looked, survey = [], preflight.survey_images
+    monkeypatch.setattr(preflight, "survey_images", lambda *arguments: looked.append(1) or survey(*arguments))
+    panel.open_files([tiny_particles.particles])
+    wait_for_card(qtbot, panel)
+    panel.form.knobs["subset"].number.native.setValue(50)
+    qtbot.waitUntil(lambda: "of which 50 are used" in panel.card.rows["particles"].text(), timeout=PATIENCE)
+    assert len(looked) == 1
 
 
 def test_a_stack_alone_asks_for_its_pixel_size(panel, qtbot, tmp_path):

@@ -12,6 +12,7 @@ PLACES_OF_OPTIONS = {
     "box": ("box", "Particles"),
     "mask_radius": ("mask radius", "Particles"),
     "invert_contrast": ("Invert the contrast", "Particles"),
+    "leave_out_bad": ("Leave out images that cannot be used", "Particles"),
     "half_sets": ("half sets", "Particles"),
     "max_shift": ("max shift", "Run"),
     "low_pass": ("Low-pass", "Export"),

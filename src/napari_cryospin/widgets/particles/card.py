@@ -11,13 +11,16 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.listing import first_of
-from napari_cryospin.widgets.kit.option_names import with_fields
+from napari_cryospin.settings import PreparationSettings
+from napari_cryospin.widgets.kit.option_names import PLACES_OF_OPTIONS, with_fields
 from napari_cryospin.widgets.kit.parts import ERROR, GOOD, WARNING, button, gib, text_label, tint
 
 if TYPE_CHECKING:
     from napari_cryospin.checks.preflight import PreflightCard
 
-CARD_ROWS = ("file", "particles", "box", "used as", "optics groups", "CTF", "poses", "contrast", "memory")
+CARD_ROWS = ("file", "particles", "box", "used as", "optics groups", "CTF", "poses", "images", "contrast", "memory")
+OFFER = PLACES_OF_OPTIONS["leave_out_bad"][0]
+"""Text of the button, as messages name it."""
 
 
 class CardView(QWidget):
@@ -25,6 +28,7 @@ class CardView(QWidget):
 
     folder_wanted = Signal()  # The user wants to choose the folder of missing stacks.
     inversion_wanted = Signal()
+    leaving_out_wanted = Signal()  # The user wants to leave out images that cannot be used, or to undo that.
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,14 +51,17 @@ class CardView(QWidget):
         self.problems, self.notes = text_label(colour=ERROR), text_label()
         self.notes.setEnabled(False)
         self.find_folder = button("Find folder...", "Where the missing stacks are", self.folder_wanted.emit)
+        tip = "Run without the images that cannot be used; the run's folder lists them"
+        self.leave_out = button(OFFER, tip, self.leaving_out_wanted.emit)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
-        for widget in (self.verdict, self.problems, self.find_folder, self.notes):
+        for widget in (self.verdict, self.problems, self.find_folder, self.leave_out, self.notes):
             layout.addWidget(widget)
 
-    def show_card(self, card: PreflightCard, *, inverted: bool) -> None:
-        """Show a card; `inverted` is whether the settings invert the contrast."""
+    def show_card(self, card: PreflightCard, preparation: PreparationSettings) -> None:
+        """Show the card of particles with these settings."""
+        inverted, left_out = preparation.invert_contrast, preparation.leave_out_bad
         for name, text in card_texts(card).items():
             self.rows[name].setText(text)
         self.rows["file"].setToolTip(card.source)
@@ -69,6 +76,8 @@ class CardView(QWidget):
         self.problems.setVisible(bool(card.problems))
         advised = {option for found in card.problems if isinstance(found, Advice) for option in found.options}
         self.find_folder.setVisible("data_dir" in advised)
+        self.leave_out.setText("Refuse images that cannot be used" if left_out else OFFER)
+        self.leave_out.setVisible(card.survey is not None and bool(card.survey.faults))
         self.notes.setText(in_window(card.notes))
         self.notes.setVisible(bool(card.notes))
 
@@ -90,6 +99,7 @@ def card_texts(card: PreflightCard) -> dict[str, str]:
         "optics groups": str(card.optics_groups),
         "CTF": card.ctf.replace(" A,", " Å,"),
         "poses": card.poses.replace(" A ", " Å "),
+        "images": str(card.survey) if card.survey else "not looked at",
         "contrast": str(card.contrast).replace("+-", "±") if card.contrast else "not judged",
         "memory": f"about {gib(card.memory_in_all)}; images and volume {gib(card.memory)} of it",
     }

@@ -18,6 +18,7 @@ from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
 
 if TYPE_CHECKING:
+    from napari_cryospin.checks.image_survey import ImageSurvey
     from napari_cryospin.checks.preflight import PreflightCard
 
 PICKLE_SUFFIX = ".pkl"
@@ -127,11 +128,21 @@ def open_source(source: RunInput, truth: Path | None = None) -> Opened:
     return Opened(particles, source, truth)
 
 
-def judge(particles: Particles, settings: Settings, truth: Path | None) -> PreflightCard:
-    """Check opened particles, and return their card."""
-    from napari_cryospin.checks.preflight import preflight
+class Judge:
+    """Judge of opened particles. It looks at the images once, as long as the same of them are background."""
 
-    card = preflight(particles, settings)
-    if truth is None:
-        return card
-    return dataclasses.replace(card, notes=(*card.notes, f"true poses are known: {truth.name}"))
+    def __init__(self) -> None:
+        self._known: tuple[Particles, float | None] | None = None
+        self._survey: ImageSurvey | None = None
+
+    def __call__(self, particles: Particles, settings: Settings, truth: Path | None) -> PreflightCard:
+        """Check opened particles, and return their card."""
+        from napari_cryospin.checks.preflight import preflight
+
+        radius = settings.preparation.mask_radius
+        same = self._known is not None and self._known[0] is particles and self._known[1] == radius
+        card = preflight(particles, settings, self._survey if same else None)
+        self._known, self._survey = (particles, radius), card.survey
+        if truth is None:
+            return card
+        return dataclasses.replace(card, notes=(*card.notes, f"true poses are known: {truth.name}"))

@@ -106,7 +106,12 @@ class ParticlesOpener(QObject):
         """Hand opened particles to the session, without the settings that were made for the particles before."""
         settings = self.session.settings
         preparation = dataclasses.replace(
-            settings.preparation, box=None, mask_radius=None, subset=None, invert_contrast=False
+            settings.preparation,
+            box=None,
+            mask_radius=None,
+            subset=None,
+            invert_contrast=False,
+            leave_out_bad=False,
         )
         self.session.set_settings(dataclasses.replace(settings, preparation=preparation))
         self.session.set_particles(opened.particles, opened.source, opened.truth)

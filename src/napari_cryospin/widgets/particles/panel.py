@@ -20,7 +20,7 @@ from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.particles.card import CardView
 from napari_cryospin.widgets.particles.drop import DropArea, PixelSizeQuestion
 from napari_cryospin.widgets.particles.gallery import GalleryView, ImageKind
-from napari_cryospin.widgets.particles.inputs import judge
+from napari_cryospin.widgets.particles.inputs import Judge
 from napari_cryospin.widgets.particles.opener import ParticlesOpener
 from napari_cryospin.widgets.particles.samples import SAMPLES
 from napari_cryospin.widgets.particles.stack_layer import add_stack_layer
@@ -49,6 +49,7 @@ class ParticlesPanel(Panel):
         self._with_layer = False
         self.opener = ParticlesOpener(self.session, self)
         self.worker = Worker("cryospin-particles", self)
+        self.judge = Judge()
         self._build()
         self.opener.busy.connect(self._show_busy)
         self.opener.size_needed.connect(self.question.ask)
@@ -72,6 +73,7 @@ class ParticlesPanel(Panel):
         self.card = CardView()
         self.card.folder_wanted.connect(self.opener.find_folder)
         self.card.inversion_wanted.connect(self.invert)
+        self.card.leaving_out_wanted.connect(self.leave_out_bad)
         self.gallery = GalleryView()
         self.gallery.page_requested.connect(self._read_page)
         self.gallery.clicked.connect(self.session.choose_particle)
@@ -136,7 +138,7 @@ class ParticlesPanel(Panel):
     # Results of the thread
 
     def _show_card(self, card: PreflightCard) -> None:
-        self.card.show_card(card, inverted=self.session.settings.preparation.invert_contrast)
+        self.card.show_card(card, self.session.settings.preparation)
         self._show_busy("")
 
     def _card_failed(self, error: Exception) -> None:
@@ -195,6 +197,7 @@ class ParticlesPanel(Panel):
         self.gallery.set_sign(-1.0 if settings.preparation.invert_contrast else 1.0)
         if particles is not None:
             self._show_busy("Looking at the images...")
+            judge = self.judge
             self.worker.ask(lambda: judge(particles, settings, truth), then=self._show_card, failed=self._card_failed)
 
     def _take_form(self) -> None:
@@ -214,6 +217,11 @@ class ParticlesPanel(Panel):
         """Invert the contrast, or undo the inversion."""
         now = self.session.settings.preparation
         self._set_preparation(dataclasses.replace(now, invert_contrast=not now.invert_contrast))
+
+    def leave_out_bad(self) -> None:
+        """Leave out the images that cannot be used, or undo that."""
+        now = self.session.settings.preparation
+        self._set_preparation(dataclasses.replace(now, leave_out_bad=not now.leave_out_bad))
 
     def add_layer(self) -> None:
         """Show all images as a layer."""
