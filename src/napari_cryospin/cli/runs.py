@@ -64,6 +64,8 @@ def resume_command(
     opened = open_moved_particles(folder, particles, data_dir)
     if folder.finished:
         print_line(f"the run has finished; map and poses: {folder.results_path}")
+        if verdict := folder.read_status().verdict_text:
+            print_line(f"verdict: {verdict}")
         return 0
     return drive_to_end(folder, opened)
 
@@ -87,6 +89,8 @@ def drive_to_end(folder: RunFolder, particles: Particles | None = None) -> int:
         progress_text(status),
     )
     print_line(", ".join(filter(None, parts)))
+    if status.verdict_text:
+        print_line(f"verdict: {status.verdict_text}")
     results = folder.path / "results"
     print_line(
         f"map and poses: {results}" if (results / "map.mrc").exists() else "no map and no poses yet: no step was done"

@@ -79,6 +79,8 @@ def status_command(run: Annotated[Positional[Path], arg(metavar="RUN")], json: b
     if now.state in LIVE_STATES and not folder.is_driven():
         where = "begins anew" if folder.newest_checkpoint() is None else "goes on from the last checkpoint"
         print_line(f"its process is gone: `napari-cryospin resume` {where}")
+    if now.verdict_text:
+        print_line(f"verdict: {now.verdict_text}")
     if now.switch_reason:
         print_line(f"switch {now.switch_reason}")
     if now.message:

@@ -211,6 +211,7 @@ class _Loop:
             self.publisher.snapshot()
             results = self.reconstruction.results()
             self.publisher.newest["resolution"] = results.resolution
+            self.publisher.verdict = results.verdict
             self.channel.results(results)
         for command in self.channel.commands():
             self.publisher.say("refused", command=command.kind, id=command.id, reason="the run has ended")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_cryospin.runs.channel import Channel
 from napari_cryospin.runs.messages import Event, EventKind, Stage, State, Status
+from napari_cryospin.runs.verdict import Verdict
 
 if TYPE_CHECKING:
     from napari_cryospin.engine.reconstruction import Reconstruction
@@ -101,6 +102,7 @@ class Publisher:
         self.losses: list[float] = []  # Losses since the last line of metrics.
         self.shown: tuple[int, Stage] | None = None  # Step and stage of the last snapshot.
         self.kept = -1  # Epoch of the last stored record.
+        self.verdict: Verdict | None = None  # Of the run as it stands; None: no epoch has ended yet.
 
     @property
     def elapsed(self) -> float:
@@ -132,7 +134,8 @@ class Publisher:
         if halves:
             metrics["resolution"] = self.reconstruction.resolution
         self.newest |= metrics
-        self._metrics({**metrics, **halves, "epoch_ended": True})
+        self.verdict = self.reconstruction.verdict()
+        self._metrics({**metrics, **halves, "epoch_ended": True, "verdict": self.verdict.kind})
         self.say("epoch", **self._standing(), **metrics)
         # The time slider needs every epoch, so this ignores the budget; later snapshots are rarer instead.
         if self._due("history") or self.reconstruction.finished:
@@ -148,6 +151,7 @@ class Publisher:
             "stage": reconstruction.stage,
             "switch_ready": advice.ready,
             "switch_reason": advice.reason,
+            "verdict": "" if self.verdict is None else self.verdict.sentence,
         }
 
     def _halves(self, metrics: Mapping[str, float]) -> dict[str, Any]:
@@ -184,6 +188,8 @@ class Publisher:
             switch_ready=advice.ready,
             switch_reason=advice.reason,
             message=message,
+            verdict="" if self.verdict is None else self.verdict.kind,
+            verdict_text="" if self.verdict is None else self.verdict.sentence,
             **_plain({name: self.newest.get(name) for name in ("loss", "resolution")}),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,18 @@ def figures(results: Results, directions: OrientationDistribution) -> dict[str, 
         "sampled_at_angstrom": len(results.map) * results.pixel_size / directions.shell,
         "precision_degrees": float(np.median(precision)) if len(precision) else None,
         "error_over_noise": results.error_over_noise if np.isfinite(results.error_over_noise) else None,
-        "notes": [*results.notes, *([] if results.half_maps else [NO_HALF_SETS_NOTE])],
+        "verdict": None if results.verdict is None else results.verdict.to_dict(),
+        "notes": [*_notes(results)],
     }
+
+
+def _notes(results: Results) -> Iterator[str]:
+    """List all notes, the verdict first where it is not a good one."""
+    if results.verdict is not None and results.verdict.doubts:
+        yield f"verdict: {results.verdict.sentence}"
+    yield from results.notes
+    if not results.half_maps:
+        yield NO_HALF_SETS_NOTE
 
 
 def _write_table(path: Path, columns: Any) -> None:

@@ -117,6 +117,11 @@ class HalfSetMonitor:
     def __init__(self) -> None:
         self.alignment: MapAlignment | None = None
 
+    @property
+    def agree(self) -> bool | None:
+        """Whether the halves could be laid on each other; None: they were not compared yet."""
+        return None if self.alignment is None else self.alignment.agreement >= LEAST_AGREEMENT
+
     def measure(self, fits: list[Fit]) -> tuple[GoldStandard, AlignedHalves]:
         """Align and compare the present maps of the two halves."""
         maps = [fit.volume.band_map().cpu() for fit in fits]

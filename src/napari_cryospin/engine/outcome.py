@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_cryospin.engine.evidence import final_evidence
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.half_sets import AlignedHalves, align_halves, poses_in_frame, worse_half
 from napari_cryospin.engine.posterior_statistics import posterior_statistics
@@ -16,6 +18,7 @@ from napari_cryospin.engine.precision import angular_precision
 from napari_cryospin.engine.switching import SwitchAdvice
 from napari_cryospin.evaluation.map_filter import low_pass
 from napari_cryospin.evaluation.postprocess import postprocess
+from napari_cryospin.evaluation.verdict import Evidence, judge
 from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.messages import Stage
 from napari_cryospin.runs.particle_record import ParticleRecord, head_share
@@ -46,9 +49,12 @@ class Standing(Protocol):
     @property
     def resolution(self) -> float: ...
     @property
+    def measured_resolution(self) -> float: ...
+    @property
     def stage(self) -> Stage: ...
     @property
     def finished(self) -> bool: ...
+    def evidence(self) -> Evidence: ...
 
 
 @torch.no_grad()
@@ -146,7 +152,8 @@ def make_results(reconstruction: Standing) -> Results:
     fits, pixel_size = reconstruction.fits, reconstruction.pixel_size
     maps = tuple(fit_map(fit, filtered=False) for fit in fits)
     rotations, shifts = (values.astype(np.float64) for values in _poses(fits))
-    resolution = reconstruction.resolution
+    resolution = reconstruction.measured_resolution
+    evidence = reconstruction.evidence()
     told = reconstruction.finished and reconstruction.settings.volume.loss == "squared"
     error = max(float(fit.particles.error.nanmean()) for fit in fits) if told else float("nan")
     found: dict[str, Any] = {}
@@ -157,6 +164,7 @@ def make_results(reconstruction: Standing) -> Results:
         maps = (maps[0], halves.second)
         unequal = worse_half(*(fit.particles.error.cpu().numpy() for fit in fits))
         found, resolution = _combined(maps, pixel_size, halves, min(fit.band.now for fit in fits), unequal)
+        evidence = dataclasses.replace(evidence, halves_agree=not halves.failed)
     if error > TELLING_ERROR_OVER_NOISE:
         found["notes"] = (_unexplained(error), *found.get("notes", ()))
         log.warning("%s", found["notes"][0])
@@ -167,7 +175,12 @@ def make_results(reconstruction: Standing) -> Results:
     if not seen.all():
         left_out = f"{(~seen).sum():,} of {len(seen):,} particles were not looked at yet: they are left out"
         found["notes"] = (left_out, *found.get("notes", ()))
+    verdict = judge(final_evidence(fits, evidence, error) if reconstruction.finished else evidence)
+    log.info("verdict: %s", verdict.sentence)
+    if not verdict.tells_resolution:
+        resolution = float("nan")
     return Results(
+        verdict=verdict,
         map=density,
         filtered_map=low_pass(density, pixel_size, resolution),
         half_maps=maps if len(maps) == 2 else (),

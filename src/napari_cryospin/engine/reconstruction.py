@@ -15,6 +15,7 @@ import torch
 from napari_cryospin.engine.auto_encoding import AutoEncoding
 from napari_cryospin.engine.choice_at_switch import choose_poses
 from napari_cryospin.engine.devices import choose_devices
+from napari_cryospin.engine.evidence import present_evidence
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.half_sets import HalfSetMonitor
 from napari_cryospin.engine.methods import METHODS
@@ -24,12 +25,14 @@ from napari_cryospin.engine.stage import Stage
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all
 from napari_cryospin.engine.used_images import prepare_used_images
 from napari_cryospin.evaluation.fsc import fsc
+from napari_cryospin.evaluation.verdict import Evidence, judge
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.messages import RefusedError
 from napari_cryospin.runs.messages import Stage as StageName
 from napari_cryospin.runs.results import Results
 from napari_cryospin.runs.snapshot import Snapshot
+from napari_cryospin.runs.verdict import Verdict
 from napari_cryospin.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -108,7 +111,12 @@ class Reconstruction:
 
     @property
     def resolution(self) -> float:
-        """Resolution when it was last measured, Angstrom; nan: never."""
+        """Resolution when it was last measured, Angstrom; nan: never, or the poses are not determined."""
+        return self.measured_resolution if self.verdict().tells_resolution else float("nan")
+
+    @property
+    def measured_resolution(self) -> float:
+        """The same, whatever the verdict: of wrong poses it means nothing."""
         return self.progress_made.resolution
 
     @property
@@ -199,6 +207,7 @@ class Reconstruction:
         for stage in self.stages:
             made.count(stage.end_epoch())
         made.resolution = self._measure_resolution()
+        made.turn = made.means.get("pose_change", float("nan"))
         if self.switched_at is None and self.policy is not None:
             made.advice = advise_all(self.advisors, self.epoch, self.settings.schedule)
 
@@ -209,14 +218,14 @@ class Reconstruction:
         volume has no folds. With half sets, it is the resolution of their last comparison.
         """
         if len(self.fits) == 2:
-            return self.resolution
+            return self.measured_resolution
         fit = self.fits[0]
         folds = fit.volume.fold_maps()
         if folds is None:
             return float("nan")
         first, second = (part.cpu().numpy() for part in folds)
         if not first.any() or not second.any():
-            return self.resolution
+            return self.measured_resolution
         limit = fit.images.extent / fit.volume.band
         return max(limit, fsc(first, second, fit.images.extent / len(first)).resolution(FSC_THRESHOLD))
 
@@ -278,6 +287,20 @@ class Reconstruction:
         if self.switched_at is not None or self.policy is None:
             return SwitchAdvice()
         return self.progress_made.advice
+
+    def evidence(self) -> Evidence:
+        """Return what is known of the poses as the run stands; nothing is computed for it."""
+        agreed = [advisor.agreed[-1] for advisor in self.advisors if advisor.agreed and self.switched_at is None]
+        return present_evidence(
+            self.fits,
+            turn=self.progress_made.turn,
+            heads_agree=min(agreed, default=float("nan")),
+            halves_agree=self.monitor.agree,
+        )
+
+    def verdict(self) -> Verdict:
+        """Judge the run as it stands. The verdict on a run that is over is that of its results."""
+        return judge(self.evidence())
 
     def snapshot(self) -> Snapshot:
         """Return a snapshot of the reconstruction as it stands."""

@@ -29,6 +29,8 @@ class RunProgress(KeptState):
         Sum, and number of values, of each metric in this epoch.
     resolution : float
         Last measured resolution, Angstrom; nan: none was measured yet.
+    turn : float
+        Mean turn of the poses in the last epoch, degrees; nan before the switch.
     advice : SwitchAdvice
         Advice on the switch at the end of the last epoch.
     """
@@ -40,6 +42,7 @@ class RunProgress(KeptState):
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     resolution: float = float("nan")
+    turn: float = float("nan")
     advice: SwitchAdvice = NO_EPOCH_YET
 
     def count(self, metrics: dict[str, float]) -> None:

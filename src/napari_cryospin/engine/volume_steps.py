@@ -69,10 +69,18 @@ class AdamStep(VolumeStep):
 
 
 class WienerStep(VolumeStep):
-    """A step that adds images to the sums of a Wiener average, and solves the volume from these (not in the paper)."""
+    """A step that adds images to the sums of a Wiener average, and solves the volume from these (not in the paper).
 
-    def __init__(self, fit: Fit[WienerVolume]) -> None:
-        self.fit, self.volume = fit, fit.volume
+    Parameters
+    ----------
+    fit : Fit
+    volume : WienerVolume, optional
+        Volume to add to. Default: the one of the fit.
+    """
+
+    def __init__(self, fit: Fit, volume: WienerVolume | None = None) -> None:
+        self.fit: Fit = fit
+        self.volume: WienerVolume = fit.volume if volume is None else volume
 
     def batch_size(self, wanted: int, particles: int) -> int:
         return min(wanted, -(-particles // LEAST_STEPS_AN_EPOCH))

@@ -19,6 +19,7 @@ from napari_cryospin.runs.epoch_record import EpochFile
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.particle_record import ParticleRecord
 from napari_cryospin.runs.run_particles import open_run_particles
+from napari_cryospin.runs.verdict import DOUBTFUL
 
 SELECTION_COLUMNS = {
     "entropy": "nats, of the posterior over rotations",
@@ -159,15 +160,22 @@ def open_results(run: Path | RunFolder, particles: Particles | None = None) -> R
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     results = folder.results_record()
     if results is not None:
-        return _make_results(folder, results.particles, results.epoch, results.stage, particles)
+        made = _make_results(folder, results.particles, results.epoch, results.stage, particles)
+        return dataclasses.replace(made, notes=_verdict_notes(folder))
     epochs = folder.history_paths()
     if not epochs:
         raise ValueError(f"{folder.path}: no epoch of this run has ended yet; nothing is known of its particles")
     newest = folder.history(max(epochs))
     record, notes = _in_one_frame(newest)
-    notes = (f"the run is not over: poses are those of epoch {newest.epoch}", *notes)
+    notes = (f"the run is not over: poses are those of epoch {newest.epoch}", *_verdict_notes(folder), *notes)
     made = _make_results(folder, record, newest.epoch, newest.stage, particles)
     return dataclasses.replace(made, live=True, notes=notes)
+
+
+def _verdict_notes(folder: RunFolder) -> tuple[str, ...]:
+    """Give the verdict of a run's results where it is not a good one; no note of a version without verdicts."""
+    status = folder.read_status()
+    return (f"verdict: {status.verdict_text}",) if status.verdict in DOUBTFUL else ()
 
 
 def _make_results(

@@ -33,6 +33,8 @@ class EpochSummary:
     """Whether the switch to auto-decoding is advised now."""
     switch_reason: str
     """Reason why it is advised, or is not advised yet."""
+    verdict: str
+    """Verdict on the run as it stands, in one sentence: kind, reasons and what to try next."""
     metrics: Mapping[str, Any] = field(repr=False)
     """Name -> value of everything that was measured, as in metrics.jsonl."""
     folder: RunFolder = field(repr=False)
@@ -69,6 +71,7 @@ def summary_of(event: Event, folder: RunFolder) -> EpochSummary:
         head_shares=tuple(metrics[f"head_share_{head}"] for head in range(heads)),
         switch_ready=metrics["switch_ready"],
         switch_reason=metrics["switch_reason"],
+        verdict=metrics["verdict"],
         metrics=metrics,
         folder=folder,
     )

@@ -96,6 +96,10 @@ class Status:
     """Reason why the switch is advised, or is not advised yet."""
     message: str = ""
     """Reason why the run failed or stopped."""
+    verdict: str = ""
+    """Kind of the verdict on the run as it stands; empty: no epoch has ended yet."""
+    verdict_text: str = ""
+    """The verdict as a sentence, with its reasons and what to try next."""
     pid: int = 0
     """Identifier of the process that drives the run."""
     device: str = ""

@@ -14,6 +14,7 @@ from napari_cryospin.runs.epoch_record import frozen_map
 from napari_cryospin.runs.messages import Stage
 from napari_cryospin.runs.particle_record import OPTIONAL_ARRAYS, ParticleRecord
 from napari_cryospin.runs.record_file import open_record, save_record
+from napari_cryospin.runs.verdict import Verdict
 
 PARTICLES_FILE = "particles.npz"
 """Name of the file in results/ with the record of the particles, in the order of the input."""
@@ -38,7 +39,7 @@ class Results:
     pixel_size : float
         Angstrom.
     resolution : float
-        Angstrom; nan: it could not be estimated.
+        Angstrom; nan: it could not be estimated, or the poses are not determined.
     error_over_noise : float
         Mean error of the images over that of the noise; 1: the map explains all but the noise; nan: the run is not
         over.
@@ -52,6 +53,8 @@ class Results:
         Number of Fourier shells of which the half maps were made.
     notes : tuple of str
         Notes on how far the results can be trusted.
+    verdict : Verdict, optional
+        Verdict on whether the poses are determined; None: the results are of a version without verdicts.
     particles : ParticleRecord
         Record of the particles that were used, with all poses in one frame.
     epoch : int
@@ -73,6 +76,7 @@ class Results:
     b_factor: float = 0.0
     band: int | None = None
     notes: tuple[str, ...] = ()
+    verdict: Verdict | None = None
     particles: ParticleRecord
     epoch: int = 0
     stage: Stage = "auto-encoding"

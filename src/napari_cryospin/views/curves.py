@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.runs.messages import Event, Status
+from napari_cryospin.runs.verdict import NOT_DETERMINED
 
 Along = Literal["epoch", "step", "time"]
 Lines = Sequence[Mapping[str, Any]]
@@ -33,8 +34,16 @@ WHEREABOUTS = ("time", "elapsed", "step", "epoch")
 """Names of the numbers in a line of metrics that say when it was written; they are no metrics."""
 
 
+def told_metrics(metrics: Lines, status: Status | None) -> Lines:
+    """Leave out the resolution where the verdict is that the poses are not determined."""
+    if status is None or status.verdict != NOT_DETERMINED:
+        return metrics
+    return [{name: value for name, value in line.items() if name != "resolution"} for line in metrics]
+
+
 def metric_curves(metrics: Lines, status: Status | None, along: Along) -> dict[str, MetricCurve]:
     """Make a curve of every metric that is a number."""
+    metrics = told_metrics(metrics, status)
     clock = Clock(metrics, status)
     names = dict.fromkeys(name for line in metrics for name, value in line.items() if _is_number(value))
     return {name: MetricCurve(*series(metrics, name, along, clock)) for name in names if name not in WHEREABOUTS}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_cryospin.io.fsc_files import read_fsc_csv
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.runs.results import PARTICLES_FILE, Results, ResultsRecord
+from napari_cryospin.runs.verdict import Verdict
 
 
 def read_results(folder: Path) -> Results:
@@ -47,6 +48,7 @@ def read_results(folder: Path) -> Results:
         b_factor=figures["b_factor"] or 0.0,
         band=figures.get("shells"),
         notes=tuple(figures["notes"]),
+        verdict=Verdict.from_dict(figures["verdict"]) if figures.get("verdict") else None,
         particles=record.particles,
         epoch=record.epoch,
         stage=record.stage,

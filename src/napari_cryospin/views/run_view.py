@@ -15,7 +15,7 @@ from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Status
 from napari_cryospin.runs.particle_record import ParticleRecord
 from napari_cryospin.runs.snapshot import Snapshot
-from napari_cryospin.views.curves import Along, MetricCurve, metric_curves, newest
+from napari_cryospin.views.curves import Along, MetricCurve, metric_curves, newest, told_metrics
 from napari_cryospin.views.fsc import HalfMapFsc, epoch_fsc, results_fsc
 from napari_cryospin.views.heads import HeadMaps, head_maps
 from napari_cryospin.views.map_pictures import MapDisplay, MapReader, MapSource
@@ -386,7 +386,8 @@ class RunView:
         """
         from napari_cryospin.views import figures
 
-        drawn = {"convergence": figures.convergence_figure(self.folder.read_metrics(), self.folder.read_events())}
+        metrics = told_metrics(self.folder.read_metrics(), self.status)
+        drawn = {"convergence": figures.convergence_figure(metrics, self.folder.read_events())}
         if report is not None and report.map is not None:
             drawn |= figures.truth_figures(report.map)
         if (self.folder.results_path / "postprocess.json").is_file():

@@ -11,6 +11,7 @@ from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QComboBox, QLabel
 
+from napari_cryospin.runs.verdict import NOT_DETERMINED
 from napari_cryospin.views.curves import Along, Clock, newest, series
 from napari_cryospin.views.fsc import HalfMapFsc, epoch_fsc, results_fsc
 from napari_cryospin.widgets.charts.chart_panel import ChartPanel
@@ -155,11 +156,13 @@ class ConvergencePanel(ChartPanel):
                 x, y = series(self.session.metrics, name, along, clock)
                 yield plot, [Curve(name=header, x=x, y=y, points=plot is not self.loss)] if len(x) else [], note
         if self.resolution in self.multiples.shown:
-            yield self.resolution, self._resolutions(along, clock), later or "not known to this method"
+            yield self.resolution, self._resolutions(along, clock), later or self._no_resolution()
 
     def _resolutions(self, along: Along, clock: Clock) -> list[Curve]:
         """Return the curves of resolution as spatial frequencies, so that a better resolution is higher."""
         curves, snapshot = [], self.session.snapshot
+        if not self._told():
+            return []
         x, y = series(self.session.metrics, "resolution", along, clock)
         if len(x):
             curves.append(Curve(name="FSC 0.143 (Å)", x=x, y=1 / y, points=True))
@@ -168,6 +171,14 @@ class ConvergencePanel(ChartPanel):
             extent = len(snapshot.map) * snapshot.pixel_size
             curves.append(Curve(name="compared to (Å)", x=x, y=band / extent, colour=QUIET, width=1.2, dashed=True))
         return curves
+
+    def _told(self) -> bool:
+        """Whether the verdict lets a resolution be told."""
+        status = self.session.status
+        return status is None or status.verdict != NOT_DETERMINED
+
+    def _no_resolution(self) -> str:
+        return "not known to this method" if self._told() else "not told: the poses are not determined"
 
     def _draw_fsc(self) -> None:
         found = self._fsc()
@@ -196,7 +207,7 @@ class ConvergencePanel(ChartPanel):
     def _caption(self) -> tuple[str, str]:
         """Return the caption with the newest figures, and its tooltip with the notes that belong to them."""
         shown, notes = self.session.shown_epoch, list(self.results.notes)
-        resolution = newest(self.session.metrics, "resolution", shown)
+        resolution = newest(self.session.metrics, "resolution", shown) if self._told() else None
         kind = "half sets, gold standard" if self._has_halves() else "two folds, a guide only"
         if shown is None and self.results.curves:
             resolution, kind = self.results.resolution, "half sets, results"

@@ -9,6 +9,7 @@ import numpy as np
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton
 
+from napari_cryospin.runs.verdict import NOT_DETERMINED
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.redraw import lay_out
 from napari_cryospin.widgets.live_map.controls import MapControls
@@ -251,7 +252,8 @@ def picture_caption(session: Session, picture: MapPicture) -> str:
         parts.append(str(where["stage"]))
     if where.get("step") is not None:
         parts.append(f"step {where['step']:,}")
-    resolution = where.get("resolution")
+    told = session.status is None or session.status.verdict != NOT_DETERMINED
+    resolution = where.get("resolution") if told else None
     if isinstance(resolution, float) and math.isfinite(resolution):
         parts.append(f"{resolution:.1f} Å")
     if picture.note:

@@ -10,6 +10,7 @@ from qtpy.QtGui import QDesktopServices, QFontDatabase
 from qtpy.QtWidgets import QDialog, QFormLayout, QHBoxLayout, QLabel, QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
 
 from napari_cryospin.runs.messages import Event, Status
+from napari_cryospin.runs.verdict import DOUBTFUL, NOT_DETERMINED
 from napari_cryospin.widgets.kit.parts import ERROR, WARNING, button, duration, gib, text_label, tint
 
 Standing = Literal["none", "queued", "starting", "running", "paused", "gone", "finished", "stopped", "failed"]
@@ -37,6 +38,7 @@ class RunState(QWidget):
         self.failure: Event | None = None
         self.title = text_label(bold=True)
         self.message = text_label(colour=WARNING)
+        self.verdict = text_label()
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.rows = {name: text_label() for name in STATE_ROWS}
@@ -57,7 +59,7 @@ class RunState(QWidget):
         buttons.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.title, self.message, self.bar):
+        for widget in (self.title, self.verdict, self.message, self.bar):
             layout.addWidget(widget)
         layout.addLayout(form)
         layout.addWidget(self.where)
@@ -76,10 +78,16 @@ class RunState(QWidget):
         self.bar.setValue(round(1000 * status.progress))
         self.bar.setFormat(f"{100 * status.progress:.0f} %")
         self.bar.setUpdatesEnabled(True)
+        self._show_verdict(status)
         for name, text in status_texts(status, standing).items():
             self.rows[name].setText(text)
         if standing == "failed":
             self.show_message(status.message, ERROR)
+
+    def _show_verdict(self, status: Status) -> None:
+        self.verdict.setText(f"Verdict: {status.verdict_text}" if status.verdict_text else "")
+        self.verdict.setVisible(bool(status.verdict_text))
+        tint(self.verdict, WARNING if status.verdict in DOUBTFUL else "")
 
     def show_message(self, text: str, colour: str = WARNING) -> None:
         """Show a text that the user should read; empty: none."""
@@ -137,7 +145,13 @@ def status_texts(status: Status, standing: Standing) -> dict[str, str]:
         "epoch": f"{status.epoch} of {status.epochs}",
         "step": f"{status.step:,}",
         "loss": "not known yet" if status.loss is None else f"{status.loss:.5g}",
-        "resolution": "not known yet" if status.resolution is None else f"{status.resolution:.1f} Å",
+        "resolution": _resolution_text(status),
         "time": time,
         "device": (status.device or "not known yet") + memory,
     }
+
+
+def _resolution_text(status: Status) -> str:
+    if status.verdict == NOT_DETERMINED:
+        return "not told, as the poses are not determined"
+    return "not known yet" if status.resolution is None else f"{status.resolution:.1f} Å"

@@ -1,0 +1,97 @@
+"""What is known of a run's poses, as the evidence for its verdict; of half sets the worse half counts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_cryospin.engine.audit import FOUND_AGAIN, Audit, audit
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.sampling import grid_size, pose_grid
+from napari_cryospin.evaluation.verdict import LEAST_GAIN, Evidence
+from napari_cryospin.geometry.so3 import rotation_distance
+
+LEAST_AT_MATE = 0.05
+"""Share of a sample that has to be found at the commonest mate for the map to count as nearly symmetric. On the grid,
+an image is found at its mate by chance of how the grid lies: Hsp90 has 0.2 to 0.4 whether right or wrong."""
+SHARED = 0.02
+"""Share of a sample that has to have one turn in common for it to be no chance: of turns at random 0.2 % have."""
+HIGHEST_IS_WORST = ("held_out_entropy", "mate_better")
+"""Findings of an audit of which a high value speaks against the poses."""
+SPHERE = 0.4
+"""Radius of the sphere in which the densities of a map are looked at, as a fraction of the box."""
+
+
+def present_evidence(
+    fits: Sequence[Fit], *, turn: float, heads_agree: float = math.nan, halves_agree: bool | None = None
+) -> Evidence:
+    """Collect what the run knows by itself, while it goes on.
+
+    Parameters
+    ----------
+    fits : sequence of Fit
+    turn : float
+        Mean turn of the poses in the last epoch, degrees; nan: not known.
+    heads_agree : float
+        Share of the particles whose nearest head agrees with the posterior; nan: not known.
+    halves_agree : bool, optional
+        Whether the half maps could be laid on each other; None: not known.
+    """
+    entropy = _worst([_median(fit.particles.entropy) / _largest_entropy(fit) for fit in fits], highest=True)
+    return Evidence(entropy=entropy, turn=turn, heads_agree=heads_agree, halves_agree=halves_agree)
+
+
+def final_evidence(fits: Sequence[Fit], present: Evidence, error_over_noise: float) -> Evidence:
+    """Add to the present evidence what an audit of each fit finds once the run is over."""
+    found = [_audited(fit, audit(fit)) for fit in fits]
+    worst: dict[str, Any] = {
+        name: _worst([each[name] for each in found], highest=name in HIGHEST_IS_WORST) for name in found[0]
+    }
+    return dataclasses.replace(present, finished=True, error_over_noise=error_over_noise, **worst)
+
+
+def _audited(fit: Fit, found: Audit) -> dict[str, float]:
+    """Sum up the audit of one fit."""
+    own, at_mate = (rotation_distance(found.found, turn) < FOUND_AGAIN for turn in (torch.eye(3), found.mate))
+    together = (rotation_distance(found.found[:, None], found.found[None]) < FOUND_AGAIN).float().mean(1)
+    turned = bool((rotation_distance(found.mate, torch.eye(3)) > FOUND_AGAIN).item())
+    has_mates = turned and float(at_mate.float().mean()) >= LEAST_AT_MATE
+    lead = found.mate_lead[own | at_mate] if has_mates else torch.empty(0)
+    return {
+        "held_out_entropy": _median(found.entropy),
+        "gain": _median(found.gain),
+        "told_apart": float((found.gain >= LEAST_GAIN).float().mean()),
+        "found_again": float((together >= SHARED).float().mean()),
+        "mate_lead": _median(lead.abs()),
+        "mate_better": float((lead < 0).float().mean()) if len(lead) else math.nan,
+        "skewness": map_skewness(fit.volume.to_map().detach().cpu().numpy()),
+    }
+
+
+def map_skewness(density: np.ndarray) -> float:
+    """Compute the skewness of a map's densities within the sphere of its box; nan for an empty map."""
+    n = len(density)
+    line = np.arange(n) - n // 2
+    inside = density[line[:, None, None] ** 2 + line[:, None] ** 2 + line**2 < (SPHERE * n) ** 2]
+    spread = inside.std()
+    return float(((inside - inside.mean()) ** 3).mean() / spread**3) if spread > 0 else math.nan
+
+
+def _worst(values: list[float], *, highest: bool) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return (max if highest else min)(known, default=math.nan)
+
+
+def _median(values: Tensor) -> float:
+    known = values[~values.isnan()]
+    return float(known.median()) if len(known) else math.nan
+
+
+def _largest_entropy(fit: Fit) -> float:
+    return math.log(len(pose_grid(*grid_size(fit.band.now))))
