@@ -1,0 +1,106 @@
+"""The judgement on runs, from numbers that were recorded on stacks with known answers (docs/verdict.md)."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from napari_cryospin.evaluation.verdict import Evidence, judge
+from napari_cryospin.runs.verdict import Verdict
+
+CLEAN = Evidence(
+    finished=True,
+    entropy=0.0,
+    turn=0.2,
+    error_over_noise=1.0,
+    held_out_entropy=0.0,
+    gain=80.0,
+    told_apart=1.0,
+    found_again=1.0,
+    skewness=3.8,
+)
+REAL_LIFE = dataclasses.replace(
+    CLEAN, error_over_noise=1.04, held_out_entropy=0.05, gain=9.7, told_apart=0.74, found_again=0.84
+)
+HSP_MIXED = dataclasses.replace(
+    REAL_LIFE, gain=20.2, told_apart=0.87, found_again=0.9, mate_lead=9.7, mate_better=0.14, skewness=1.9
+)
+HSP_CLEAN = dataclasses.replace(CLEAN, gain=218.0, mate_lead=20.1, mate_better=0.0, skewness=2.7)
+SPIKE = dataclasses.replace(REAL_LIFE, gain=17.3, told_apart=0.89, found_again=0.9, mate_lead=17.9, mate_better=0.05)
+NOISE = dataclasses.replace(
+    CLEAN, held_out_entropy=0.63, gain=0.1, told_apart=0.0, found_again=0.62, error_over_noise=0.98, skewness=0.1
+)
+APOFERRITIN = dataclasses.replace(
+    CLEAN, held_out_entropy=0.63, gain=0.5, told_apart=0.01, found_again=0.32, error_over_noise=0.98, skewness=1.7
+)
+TWO_MOLECULES = dataclasses.replace(CLEAN, gain=43.5, found_again=0.86, error_over_noise=1.275, skewness=2.8)
+
+
+@pytest.mark.parametrize("evidence", [CLEAN, REAL_LIFE, HSP_CLEAN, SPIKE])
+def test_right_runs_are_converged(evidence):
+    verdict = judge(evidence)
+    assert verdict.kind == "converged"
+    assert verdict.tells_resolution
+    assert not verdict.next_steps
+
+
+@pytest.mark.parametrize(
+    ("evidence", "reason"),
+    [
+        (NOISE, "0 % of the images tell the map from a scrambled copy"),
+        (APOFERRITIN, "the images leave most poses open"),
+        (TWO_MOLECULES, "differ from the map by 27 % more than the noise"),
+        (dataclasses.replace(CLEAN, skewness=-3.8), "wrong sign"),
+        (dataclasses.replace(CLEAN, halves_agree=False), "two half sets do not agree"),
+        (dataclasses.replace(CLEAN, turn=5.0), "planned epochs were used up"),
+        (dataclasses.replace(CLEAN, found_again=0.3), "only 30 % of the poses are found again"),
+    ],
+)
+def test_wrong_runs_are_not_determined(evidence, reason):
+    verdict = judge(evidence)
+    assert verdict.kind == "not determined"
+    assert not verdict.tells_resolution
+    assert any(reason in text for text in verdict.reasons), verdict.reasons
+    assert verdict.next_steps
+    assert len(set(verdict.next_steps)) == len(verdict.next_steps)
+
+
+def test_mates_that_images_do_not_tell_apart_are_ambiguous():
+    verdict = judge(HSP_MIXED)
+    assert verdict.kind == "ambiguous"
+    assert "the mate better for 14 %" in verdict.reasons[0]
+    assert judge(dataclasses.replace(HSP_CLEAN, mate_lead=8.3)).kind == "ambiguous"
+
+
+def test_an_exact_symmetry_is_not_ambiguous():
+    assert judge(dataclasses.replace(CLEAN, mate_lead=1.5, mate_better=0.5)).kind == "converged"
+
+
+def test_a_run_that_goes_on_is_open_or_not_determined_so_far():
+    assert judge(Evidence()).kind == "open"
+    assert judge(Evidence(entropy=0.02, turn=9.0)).kind == "open"  # poses may turn before the end
+    assert judge(Evidence(entropy=0.8)).kind == "not determined"
+    assert judge(Evidence(entropy=0.02, heads_agree=0.2)).kind == "not determined"
+
+
+def test_what_the_audit_found_counts_for_more_than_the_runs_own_entropy():
+    assert judge(dataclasses.replace(CLEAN, entropy=0.9)).kind == "converged"
+    assert judge(dataclasses.replace(CLEAN, entropy=0.0, held_out_entropy=0.9)).kind == "not determined"
+
+
+def test_a_verdict_survives_its_file():
+    verdict = judge(NOISE)
+    text = json.dumps(verdict.to_dict(), allow_nan=False)
+    read = Verdict.from_dict(json.loads(text))
+    assert (read.kind, read.reasons, read.next_steps) == (verdict.kind, verdict.reasons, verdict.next_steps)
+    assert read.evidence["gain"] == 0.1
+    assert read.evidence["mate_lead"] is None
+    assert math.isnan(verdict.evidence["mate_lead"])
+
+
+def test_the_sentence_has_kind_reasons_and_next_steps():
+    sentence = judge(NOISE).sentence
+    assert sentence.startswith("not determined: the images leave most poses open")
+    assert "Try next: more particles" in sentence
+    assert "--" not in sentence
