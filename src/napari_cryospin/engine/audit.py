@@ -10,6 +10,7 @@ Images of noise find as good a pose in the scrambled map as in the map itself (d
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.losses import image_errors
 from napari_cryospin.engine.near_symmetry import SMALLEST_MATE_TURN
 from napari_cryospin.engine.phases import MATES_BAND
 from napari_cryospin.engine.pose_posterior import Templates, entropy, log_likelihoods, make_templates, shift_grid
@@ -66,6 +68,9 @@ class Audit:
         `(3, 3)` the turn that most of the poses share which were not found again.
     mate_lead : Tensor
         Lead of the stored pose over its mate by that turn, both refined, nats; below 0 where the mate is better.
+    sign_lead : Tensor
+        Lead of the CTF as it is over the one with the opposite sign of the defocus, at the stored poses, nats; empty
+        where the images have no CTF whose sign counts.
     """
 
     gain: Tensor
@@ -73,6 +78,7 @@ class Audit:
     found: Tensor
     mate: Tensor
     mate_lead: Tensor
+    sign_lead: Tensor
 
 
 class _Found(NamedTuple):
@@ -88,14 +94,32 @@ def audit(fit: Fit) -> Audit:
     Nothing of the fit is written, and nothing is drawn from its generator.
     """
     generator = torch.Generator().manual_seed(0)
-    volume = wiener_volume(fit.images, AUDIT_PADDING, min(fit.band.now, MATES_BAND), generator)
-    WienerStep(fit, volume).remake(volume.band)
+    volume = _volume_at_poses(fit, min(fit.band.now, MATES_BAND))
     folds = [_OtherFold(fit, volume, fold) for fold in (0, 1)]
     searched = [_search_again(fold, generator) for fold in folds]
     gain, entropies, found = (torch.cat(column) for column in zip(*searched, strict=True))
     mate = commonest_mate(found)
     lead = torch.cat([_lead_over_mate(fold, mate) for fold in folds])
-    return Audit(gain.cpu(), entropies.cpu(), found.cpu(), mate.cpu(), lead.cpu())
+    return Audit(gain.cpu(), entropies.cpu(), found.cpu(), mate.cpu(), lead.cpu(), _lead_of_sign(fit, folds).cpu())
+
+
+def _volume_at_poses(fit: Fit, band: int) -> WienerVolume:
+    """Make a volume of all particles at their present poses, whatever volume the fit has."""
+    volume = wiener_volume(fit.images, AUDIT_PADDING, band, torch.Generator().manual_seed(0))
+    WienerStep(fit, volume).remake(band)
+    return volume
+
+
+def _lead_of_sign(fit: Fit, folds: list[_OtherFold]) -> Tensor:
+    """Compare the CTF with the one of the opposite defocus, each with a map of its own at the same poses."""
+    particles = fit.images.particles
+    if fit.images.ctf_parameters is None or particles.ctf_premultiplied or particles.phase_flipped:
+        return torch.empty(0)
+    given = [fold.errors() for fold in folds]
+    with fit.images.opposite_defocus():
+        volume = _volume_at_poses(fit, folds[0].volume.band)
+        opposite = [_OtherFold(fit, volume, number).errors() for number in (0, 1)]
+    return torch.cat(opposite) - torch.cat(given)
 
 
 class _OtherFold:
@@ -116,6 +140,15 @@ class _OtherFold:
         members = (fit.particles.folds == fold).nonzero()[:, 0].cpu()
         count = min(len(members), AUDIT_PARTICLES // 2)
         self.rows = members[torch.linspace(0, len(members) - 1, count).round().long()]
+
+    def errors(self) -> Tensor:
+        """Compute the errors `(b,)` of the images at their stored poses, nats."""
+        fit, batch = self.fit, self.fit.batch(self.rows, self.volume.band)
+        rotations, shifts = fit.poses(batch)
+        projector = dataclasses.replace(fit.projector, padding=AUDIT_PADDING)
+        lattice = map_to_hartley(self.density, AUDIT_PADDING)
+        models = projector(lattice, rotations, fit.shift_range.used(shifts), batch.ctf)
+        return image_errors(models[:, None], batch.images, batch.weights)[:, 0]
 
 
 def _search_again(fold: _OtherFold, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

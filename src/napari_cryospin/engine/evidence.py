@@ -70,6 +70,7 @@ def _audited(fit: Fit, found: Audit) -> dict[str, float]:
         "found_again": float((together >= SHARED).float().mean()),
         "mate_lead": _median(lead.abs()),
         "mate_better": float((lead < 0).float().mean()) if len(lead) else math.nan,
+        "sign_lead": _median(found.sign_lead),
         "skewness": map_skewness(fit.volume.to_map().detach().cpu().numpy()),
     }
 

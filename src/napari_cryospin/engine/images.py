@@ -25,6 +25,9 @@ from napari_cryospin.settings import PreparationSettings
 
 log = logging.getLogger(__name__)
 
+DEFOCUS = ("defocus_u", "defocus_v")
+"""Names of the two defocus values among the parameters of a CTF."""
+
 
 def circular_mask(box_size: int, radius: float, edge: float) -> Tensor:
     """Make a soft circular mask `(n, n)`: 1 within `radius`, then a raised cosine to 0 over `edge`, both in pixels."""
@@ -327,6 +330,18 @@ class PreparedImages:
         if self.particles.ctf_premultiplied:
             return values.square()
         return values.abs() if self.particles.phase_flipped else values
+
+    @contextlib.contextmanager
+    def opposite_defocus(self) -> Iterator[None]:
+        """Compute CTFs with the opposite sign of the defocus, within the context."""
+        kept = self.ctf_parameters
+        if kept is not None:
+            self.ctf_parameters = kept.clone()
+            self.ctf_parameters[:, [CTF_PARAMETERS.index(name) for name in DEFOCUS]] *= -1
+        try:
+            yield
+        finally:
+            self.ctf_parameters = kept
 
     def batches(self, size: int, generator: torch.Generator) -> Iterator[Tensor]:
         """Draw a random order of the images for one epoch, and return it in parts `(size,)`."""

@@ -17,7 +17,7 @@ LEAST_GAIN = 3.0
 """Gain of the map over a scrambled one, nats, from which an image tells the two apart."""
 LEAST_TOLD_APART = 0.7
 """Share of the images that have to tell the map from a scrambled one."""
-LEAST_FOUND_AGAIN = 0.6
+LEAST_FOUND_AGAIN = 0.8
 """Share of the images whose pose has to be found again in a map made without them."""
 LEAST_HEADS_AGREE = 0.5
 """Share of the particles whose nearest head has to agree with their pose."""
@@ -28,6 +28,8 @@ MOVING = 3.0
 """Mean turn of the poses in the last epoch, degrees, from which they have not settled."""
 DARK = -0.3
 """Skewness of a map's densities below which the protein is darker than its surroundings."""
+WRONG_SIGN = 3.0
+"""Median lead of the opposite sign of the defocus, nats, from which the given sign is wrong."""
 EXACT_MATES, SURE_MATES = 5.0, 12.0
 """Median lead of a pose over its mate, nats: below the first the map is as good as symmetric and mates are one pose;
 from the second on they are told apart."""
@@ -39,6 +41,7 @@ ANOTHER_SEED, MORE_PARTICLES = "another seed", "more particles"
 OTHER_BANDS = "another number of shells before the switch, or another box"
 SYMMETRY = "the molecule's symmetry, if it has one and the program can use it"
 ALIKE = "fewer particles that are more alike (a 2D or 3D classification elsewhere)"
+DEFOCUS_SIGN = "a look at the sign of the defocus in the input (underfocus is positive)"
 SIGN = "inverting the contrast, and a look at the sign of the defocus"
 
 
@@ -72,6 +75,8 @@ class Evidence:
         Median lead of the better of a pose and its commonest mate over the other, nats; nan where there is no mate.
     mate_better : float
         Share of the sample whose mate explains the image better than the pose does.
+    sign_lead : float
+        Median lead of the CTF over the one with the opposite sign of the defocus, nats; nan where there is no CTF.
     skewness : float
         Of the map's densities.
     """
@@ -88,6 +93,7 @@ class Evidence:
     found_again: float = NAN
     mate_lead: float = NAN
     mate_better: float = NAN
+    sign_lead: float = NAN
     skewness: float = NAN
 
 
@@ -128,6 +134,7 @@ def _faults(known: Evidence) -> list[_Fault]:
         (known.found_again < LEAST_FOUND_AGAIN, _not_found_again(known.found_again)),
         (known.halves_agree is False, HALVES_DIFFER),
         (known.skewness < DARK, DARK_PROTEIN),
+        (known.sign_lead < -WRONG_SIGN, _wrong_sign(-known.sign_lead)),
         (known.error_over_noise > MUCH_UNEXPLAINED, _unexplained(known.error_over_noise)),
         (known.finished and known.turn > MOVING, _moving(known.turn)),
         (known.heads_agree < LEAST_HEADS_AGREE, _heads_apart(known.heads_agree)),
@@ -171,6 +178,10 @@ def _heads_apart(share: float) -> _Fault:
 
 HALVES_DIFFER = _Fault("the maps of the two half sets do not agree", (ANOTHER_SEED, MORE_PARTICLES))
 DARK_PROTEIN = _Fault("the map is darker than its surroundings, so contrast or CTF have the wrong sign", (SIGN,))
+
+
+def _wrong_sign(lead: float) -> _Fault:
+    return _Fault(f"the images fit better by {lead:.0f} nats with the opposite sign of the defocus", (DEFOCUS_SIGN,))
 
 
 def _mates_told_apart(known: Evidence) -> bool:
