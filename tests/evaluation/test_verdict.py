@@ -24,10 +24,19 @@ REAL_LIFE = dataclasses.replace(
     CLEAN, error_over_noise=1.04, held_out_entropy=0.05, gain=9.7, told_apart=0.74, found_again=0.88
 )
 HSP_MIXED = dataclasses.replace(
-    REAL_LIFE, gain=20.2, told_apart=0.87, found_again=0.9, mate_lead=9.7, mate_better=0.14, skewness=1.9
+    REAL_LIFE,
+    gain=20.2,
+    told_apart=0.87,
+    found_again=0.9,
+    mate_lead=9.7,
+    mate_better=0.14,
+    mate_confirmed=0.61,
+    skewness=1.9,
 )
-HSP_CLEAN = dataclasses.replace(CLEAN, gain=218.0, mate_lead=20.1, mate_better=0.0, skewness=2.7)
-SPIKE = dataclasses.replace(REAL_LIFE, gain=17.3, told_apart=0.89, found_again=0.9, mate_lead=17.9, mate_better=0.05)
+HSP_CLEAN = dataclasses.replace(CLEAN, gain=218.0, mate_lead=20.1, mate_better=0.0, mate_confirmed=0.66, skewness=2.7)
+SPIKE = dataclasses.replace(
+    REAL_LIFE, gain=17.3, told_apart=0.89, found_again=0.9, mate_lead=17.9, mate_better=0.05, mate_confirmed=0.79
+)
 NOISE = dataclasses.replace(
     CLEAN, held_out_entropy=0.63, gain=0.1, told_apart=0.0, found_again=0.62, error_over_noise=0.98, skewness=0.1
 )
@@ -74,7 +83,7 @@ def test_mates_that_images_do_not_tell_apart_are_ambiguous():
 
 
 def test_an_exact_symmetry_is_not_ambiguous():
-    assert judge(dataclasses.replace(CLEAN, mate_lead=1.5, mate_better=0.5)).kind == "converged"
+    assert judge(dataclasses.replace(CLEAN, mate_lead=6.5, mate_better=0.15, mate_confirmed=0.34)).kind == "converged"
 
 
 def test_a_run_that_goes_on_is_open_or_not_determined_so_far():

@@ -68,6 +68,9 @@ class Audit:
         `(3, 3)` the turn that most of the poses share which were not found again.
     mate_lead : Tensor
         Lead of the stored pose over its mate by that turn, both refined, nats; below 0 where the mate is better.
+    mate_difference : Tensor
+        Squared difference of the map's own images at the stored pose and at its mate, nats: what the lead would be if
+        the map were right.
     sign_lead : Tensor
         Lead of the CTF as it is over the one with the opposite sign of the defocus, at the stored poses, nats; empty
         where the images have no CTF whose sign counts.
@@ -78,6 +81,7 @@ class Audit:
     found: Tensor
     mate: Tensor
     mate_lead: Tensor
+    mate_difference: Tensor
     sign_lead: Tensor
 
 
@@ -99,8 +103,9 @@ def audit(fit: Fit) -> Audit:
     searched = [_search_again(fold, generator) for fold in folds]
     gain, entropies, found = (torch.cat(column) for column in zip(*searched, strict=True))
     mate = commonest_mate(found)
-    lead = torch.cat([_lead_over_mate(fold, mate) for fold in folds])
-    return Audit(gain.cpu(), entropies.cpu(), found.cpu(), mate.cpu(), lead.cpu(), _lead_of_sign(fit, folds).cpu())
+    lead, difference = (torch.cat(column) for column in zip(*(_compare_mates(f, mate) for f in folds), strict=True))
+    columns = (gain, entropies, found, mate, lead, difference, _lead_of_sign(fit, folds))
+    return Audit(*(column.cpu() for column in columns))
 
 
 def _volume_at_poses(fit: Fit, band: int) -> WienerVolume:
@@ -141,13 +146,20 @@ class _OtherFold:
         count = min(len(members), AUDIT_PARTICLES // 2)
         self.rows = members[torch.linspace(0, len(members) - 1, count).round().long()]
 
+    def batch(self) -> Batch:
+        """Read the images, in the band of the volume."""
+        return self.fit.batch(self.rows, self.volume.band)
+
+    def project(self, batch: Batch, rotations: Tensor) -> Tensor:
+        """Make noise-free images `(b, p)` at rotations `(b, 3, 3)` and at the stored shifts."""
+        projector = dataclasses.replace(self.fit.projector, padding=AUDIT_PADDING)
+        shifts = self.fit.shift_range.used(self.fit.poses(batch)[1])
+        return projector(map_to_hartley(self.density, AUDIT_PADDING), rotations, shifts, batch.ctf)
+
     def errors(self) -> Tensor:
         """Compute the errors `(b,)` of the images at their stored poses, nats."""
-        fit, batch = self.fit, self.fit.batch(self.rows, self.volume.band)
-        rotations, shifts = fit.poses(batch)
-        projector = dataclasses.replace(fit.projector, padding=AUDIT_PADDING)
-        lattice = map_to_hartley(self.density, AUDIT_PADDING)
-        models = projector(lattice, rotations, fit.shift_range.used(shifts), batch.ctf)
+        batch = self.batch()
+        models = self.project(batch, self.fit.poses(batch)[0])
         return image_errors(models[:, None], batch.images, batch.weights)[:, 0]
 
 
@@ -194,20 +206,21 @@ def commonest_mate(found: Tensor) -> Tensor:
     return left @ right
 
 
-def _lead_over_mate(fold: _OtherFold, mate: Tensor) -> Tensor:
-    """Refine each stored pose and its mate: the lead `(b,)` of the stored one, nats.
+def _compare_mates(fold: _OtherFold, mate: Tensor) -> tuple[Tensor, Tensor]:
+    """Refine each stored pose and its mate: the lead of the stored one, and the map's own difference, `(b,)` nats each.
 
     On the grid alone, how well a pose happens to lie to the grid counts for more than the difference of mates.
     """
-    fit = fold.fit
-    batch, lattices = fit.batch(fold.rows, fold.volume.band), fold.volume.gradient_lattices(fold.density)
+    fit, batch = fold.fit, fold.batch()
+    lattices = fold.volume.gradient_lattices(fold.density)
     rotations, shifts = fit.poses(batch)
     moved = fit.shift_range.used(shifts)
-    errors = [
-        refine_poses(lattices, batch, turned, moved, padding=AUDIT_PADDING, steps=MATE_STEPS)[2]
-        for turned in (rotations, rotations @ mate)
-    ]
-    return errors[1] - errors[0]
+    both = rotations, rotations @ mate
+    stored, turned = (
+        refine_poses(lattices, batch, each, moved, padding=AUDIT_PADDING, steps=MATE_STEPS)[2] for each in both
+    )
+    models = [fold.project(batch, each) for each in both]
+    return turned - stored, image_errors(models[0][:, None], models[1], batch.weights)[:, 0]
 
 
 def scrambled(lattice: Tensor, turns: Tensor, padding: int, shells: float) -> Tensor:

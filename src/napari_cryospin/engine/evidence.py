@@ -62,7 +62,8 @@ def _audited(fit: Fit, found: Audit) -> dict[str, float]:
     together = (rotation_distance(found.found[:, None], found.found[None]) < FOUND_AGAIN).float().mean(1)
     turned = bool((rotation_distance(found.mate, torch.eye(3)) > FOUND_AGAIN).item())
     has_mates = turned and float(at_mate.float().mean()) >= LEAST_AT_MATE
-    lead = found.mate_lead[own | at_mate] if has_mates else torch.empty(0)
+    near = (own | at_mate) & has_mates
+    lead = found.mate_lead[near]
     return {
         "held_out_entropy": _median(found.entropy),
         "gain": _median(found.gain),
@@ -70,6 +71,7 @@ def _audited(fit: Fit, found: Audit) -> dict[str, float]:
         "found_again": float((together >= SHARED).float().mean()),
         "mate_lead": _median(lead.abs()),
         "mate_better": float((lead < 0).float().mean()) if len(lead) else math.nan,
+        "mate_confirmed": float(lead.sum() / found.mate_difference[near].sum()) if len(lead) else math.nan,
         "sign_lead": _median(found.sign_lead),
         "skewness": map_skewness(fit.volume.to_map().detach().cpu().numpy()),
     }

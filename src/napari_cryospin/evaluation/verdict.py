@@ -30,9 +30,11 @@ DARK = -0.3
 """Skewness of a map's densities below which the protein is darker than its surroundings."""
 WRONG_SIGN = 3.0
 """Median lead of the opposite sign of the defocus, nats, from which the given sign is wrong."""
-EXACT_MATES, SURE_MATES = 5.0, 12.0
-"""Median lead of a pose over its mate, nats: below the first the map is as good as symmetric and mates are one pose;
-from the second on they are told apart."""
+MATE_CONFIRMED = 0.5
+"""Share of the map's difference between mates that images confirm, below which the map is as good as symmetric, and
+mates are one pose."""
+SURE_MATES = 12.0
+"""Median lead of the better of a pose and its mate, nats, from which they are told apart."""
 MATE_BETTER = 0.1
 """Share of the images from which mates that explain them better than their poses do are no exception."""
 
@@ -75,6 +77,8 @@ class Evidence:
         Median lead of the better of a pose and its commonest mate over the other, nats; nan where there is no mate.
     mate_better : float
         Share of the sample whose mate explains the image better than the pose does.
+    mate_confirmed : float
+        Lead of the poses over their mates, as a share of what the difference of the map's own images there promises.
     sign_lead : float
         Median lead of the CTF over the one with the opposite sign of the defocus, nats; nan where there is no CTF.
     skewness : float
@@ -93,6 +97,7 @@ class Evidence:
     found_again: float = NAN
     mate_lead: float = NAN
     mate_better: float = NAN
+    mate_confirmed: float = NAN
     sign_lead: float = NAN
     skewness: float = NAN
 
@@ -111,7 +116,7 @@ def judge(evidence: Evidence) -> Verdict:
     found = _faults(evidence)
     if found:
         return _verdict("not determined", found, numbers)
-    if evidence.mate_lead >= EXACT_MATES and not _mates_told_apart(evidence):
+    if evidence.mate_confirmed >= MATE_CONFIRMED and not _mates_told_apart(evidence):
         return _verdict("ambiguous", [_mates_alike(evidence)], numbers)
     if not evidence.finished:
         return Verdict(kind="open", reasons=("nothing speaks against the poses so far",), evidence=numbers)

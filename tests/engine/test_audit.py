@@ -1,0 +1,126 @@
+"""The audit at the end of a run, and the verdicts that whole small runs end with."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from napari_cryospin.engine.audit import audit, commonest_mate, scrambled
+from napari_cryospin.engine.evidence import map_skewness
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.images import PreparedImages
+from napari_cryospin.engine.reconstruction import Reconstruction
+from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
+from napari_cryospin.settings import PRESETS
+from support.simulated import in_memory
+
+QUICK = PRESETS["quick"]
+SETTINGS = dataclasses.replace(
+    QUICK,
+    method="search",
+    encoder=dataclasses.replace(QUICK.encoder, shifts=False),
+    schedule=dataclasses.replace(QUICK.schedule, epochs=12, decoding_epochs=6, batch_size=100),
+    machine=dataclasses.replace(QUICK.machine, device="cpu"),
+)
+
+
+def run_to_its_end(particles):
+    made = Reconstruction(particles, SETTINGS)
+    while not made.finished:
+        made.advance()
+    return made.results()
+
+
+@pytest.fixture(scope="module")
+def fit(make_phantom, simulate):
+    """A fit at the true poses."""
+    found = simulate(make_phantom(32), count=300, snr=0.5, seed=1)
+    images = PreparedImages(found.particles, SETTINGS.preparation, torch.arange(300))
+    made = Fit(images, SETTINGS, torch.Generator().manual_seed(0), uses_encoder=False)
+    made.particles.rotations[:] = torch.from_numpy(found.particles.rotations).float()
+    made.band.now = 11
+    return made
+
+
+def test_images_tell_the_right_map_from_a_scrambled_one(fit):
+    before = {name: value.clone() for name, value in vars(fit.particles).items() if isinstance(value, torch.Tensor)}
+    state = fit.generator.get_state()
+    found = audit(fit)
+    assert float(found.gain.median()) > 20
+    assert float(found.entropy.median()) < 0.05
+    assert float((rotation_distance(found.found, torch.eye(3)) < 20).float().mean()) > 0.95
+    assert float(found.sign_lead.median()) > 3
+    assert torch.equal(fit.generator.get_state(), state)
+    for name, value in before.items():
+        assert torch.equal(getattr(fit.particles, name).nan_to_num(-9), value.nan_to_num(-9))
+
+
+def test_the_opposite_sign_of_the_defocus_fits_worse_than_the_right_one(fit):
+    with fit.images.opposite_defocus():
+        given = fit.images.ctf(torch.arange(3))
+        assert float(audit(fit).sign_lead.median()) < -3
+    assert not torch.equal(fit.images.ctf(torch.arange(3)), given)
+
+
+def test_images_of_noise_do_not_tell_their_map_from_a_scrambled_one():
+    noise = np.random.default_rng(0).standard_normal((300, 32, 32), dtype=np.float32)
+    images = PreparedImages(in_memory(noise, 3.0), SETTINGS.preparation, torch.arange(300))
+    made = Fit(images, SETTINGS, torch.Generator().manual_seed(0), uses_encoder=False)
+    made.band.now = 11
+    found = audit(made)
+    assert float((found.gain > 3).float().mean()) < 0.2
+    assert not len(found.sign_lead)  # no CTF, no sign
+
+
+def test_a_scrambled_map_keeps_the_power_of_each_shell():
+    generator = torch.Generator().manual_seed(0)
+    line = torch.linspace(-1, 1, 33)
+    smooth = torch.einsum("x,y,z->zyx", *(torch.cos(line * turn) for turn in (2.0, 3.0, 5.0)))
+    turned = scrambled(smooth, random_rotations(4, generator), 2, 2.0)
+    radius = (line[:, None, None] ** 2 + line[:, None] ** 2 + line**2).sqrt() * 16
+    for shell in range(3, 15):
+        here = (radius >= shell - 0.5) & (radius < shell + 0.5)
+        powers = [float(each[here].square().mean()) for each in (smooth, turned)]
+        assert powers[1] == pytest.approx(powers[0], rel=0.15)
+    assert float((smooth - turned).abs().max()) > 0.3
+
+
+def test_the_commonest_mate_is_the_turn_that_many_poses_share():
+    half_turn = torch.from_numpy(Rotation.from_rotvec([0, 0, np.pi]).as_matrix()).float()
+    chance = random_rotations(60, torch.Generator().manual_seed(0))
+    own = torch.eye(3).expand(100, 3, 3)
+    wobble = torch.from_numpy(Rotation.from_rotvec(np.random.default_rng(0).normal(0, 0.05, (20, 3))).as_matrix())
+    found = commonest_mate(torch.cat((own, chance, half_turn @ wobble.float())))
+    assert float(rotation_distance(found, half_turn)) < 5
+    assert torch.equal(commonest_mate(own), torch.eye(3))
+
+
+def test_skewness_tells_bright_from_dark_protein(make_phantom):
+    density = make_phantom(32).numpy()
+    assert map_skewness(density) > 1
+    assert map_skewness(-density) == pytest.approx(-map_skewness(density))
+    assert np.isnan(map_skewness(np.zeros((8, 8, 8))))
+
+
+def test_a_clean_run_converges_and_tells_its_resolution(make_phantom, simulate):
+    results = run_to_its_end(simulate(make_phantom(32), count=400, snr=0.5, seed=3).particles)
+    assert results.verdict.kind == "converged", results.verdict.sentence
+    assert np.isfinite(results.resolution)
+
+
+def test_a_run_of_noise_is_not_determined_and_tells_no_resolution():
+    noise = np.random.default_rng(0).standard_normal((300, 32, 32), dtype=np.float32)
+    results = run_to_its_end(in_memory(noise, 3.0))
+    assert results.verdict.kind == "not determined"
+    assert results.verdict.evidence["told_apart"] < 0.2
+    assert np.isnan(results.resolution)
+
+
+def test_dark_protein_is_not_converged(make_phantom, simulate):
+    found = simulate(make_phantom(32), count=400, snr=0.5, seed=3)
+    particles = dataclasses.replace(found.particles, open_stack=lambda path: -found.images)
+    verdict = run_to_its_end(particles).verdict
+    assert verdict.kind == "not determined"
+    assert any("wrong sign" in reason for reason in verdict.reasons), verdict.sentence
