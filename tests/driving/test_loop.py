@@ -14,6 +14,7 @@ from napari_cryospin.engine.switching import SwitchAdvice
 from napari_cryospin.runs.messages import Command, RefusedError
 from napari_cryospin.runs.results import Results
 from napari_cryospin.runs.snapshot import Snapshot
+from napari_cryospin.runs.verdict import Verdict
 from napari_cryospin.settings import MachineSettings, Settings
 from support.records import epoch_record, particle_record
 
@@ -57,6 +58,9 @@ class FakeReconstruction:
     def epoch_metrics(self):
         assert self.epoch_ended
         return {"loss": 1.0, "resolution": self.resolution, "head_share_0": 0.5, "band": self.band}
+
+    def verdict(self):
+        return Verdict(kind="open")
 
     def compare_halves(self):
         assert self.epoch_ended

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from napari_cryospin.evaluation.verdict import Evidence, judge
+from napari_cryospin.evaluation.verdict import Evidence, judge_run
 from napari_cryospin.runs.verdict import Verdict
 
 CLEAN = Evidence(
@@ -48,7 +48,7 @@ TWO_MOLECULES = dataclasses.replace(CLEAN, gain=43.5, found_again=0.88, error_ov
 
 @pytest.mark.parametrize("evidence", [CLEAN, REAL_LIFE, HSP_CLEAN, SPIKE])
 def test_right_runs_are_converged(evidence):
-    verdict = judge(evidence)
+    verdict = judge_run(evidence)
     assert verdict.kind == "converged"
     assert verdict.tells_resolution
     assert not verdict.next_steps
@@ -67,7 +67,7 @@ def test_right_runs_are_converged(evidence):
     ],
 )
 def test_wrong_runs_are_not_determined(evidence, reason):
-    verdict = judge(evidence)
+    verdict = judge_run(evidence)
     assert verdict.kind == "not determined"
     assert not verdict.tells_resolution
     assert any(reason in text for text in verdict.reasons), verdict.reasons
@@ -76,30 +76,31 @@ def test_wrong_runs_are_not_determined(evidence, reason):
 
 
 def test_mates_that_images_do_not_tell_apart_are_ambiguous():
-    verdict = judge(HSP_MIXED)
+    verdict = judge_run(HSP_MIXED)
     assert verdict.kind == "ambiguous"
     assert "the mate better for 14 %" in verdict.reasons[0]
-    assert judge(dataclasses.replace(HSP_CLEAN, mate_lead=8.3)).kind == "ambiguous"
+    assert judge_run(dataclasses.replace(HSP_CLEAN, mate_lead=8.3)).kind == "ambiguous"
 
 
 def test_an_exact_symmetry_is_not_ambiguous():
-    assert judge(dataclasses.replace(CLEAN, mate_lead=6.5, mate_better=0.15, mate_confirmed=0.34)).kind == "converged"
+    spike = dataclasses.replace(CLEAN, mate_lead=6.5, mate_better=0.15, mate_confirmed=0.34)
+    assert judge_run(spike).kind == "converged"
 
 
 def test_a_run_that_goes_on_is_open_or_not_determined_so_far():
-    assert judge(Evidence()).kind == "open"
-    assert judge(Evidence(entropy=0.02, turn=9.0)).kind == "open"  # poses may turn before the end
-    assert judge(Evidence(entropy=0.8)).kind == "not determined"
-    assert judge(Evidence(entropy=0.02, heads_agree=0.2)).kind == "not determined"
+    assert judge_run(Evidence()).kind == "open"
+    assert judge_run(Evidence(entropy=0.02, turn=9.0)).kind == "open"  # poses may turn before the end
+    assert judge_run(Evidence(entropy=0.8)).kind == "not determined"
+    assert judge_run(Evidence(entropy=0.02, heads_agree=0.2)).kind == "not determined"
 
 
 def test_what_the_audit_found_counts_for_more_than_the_runs_own_entropy():
-    assert judge(dataclasses.replace(CLEAN, entropy=0.9)).kind == "converged"
-    assert judge(dataclasses.replace(CLEAN, entropy=0.0, held_out_entropy=0.9)).kind == "not determined"
+    assert judge_run(dataclasses.replace(CLEAN, entropy=0.9)).kind == "converged"
+    assert judge_run(dataclasses.replace(CLEAN, entropy=0.0, held_out_entropy=0.9)).kind == "not determined"
 
 
 def test_a_verdict_survives_its_file():
-    verdict = judge(NOISE)
+    verdict = judge_run(NOISE)
     text = json.dumps(verdict.to_dict(), allow_nan=False)
     read = Verdict.from_dict(json.loads(text))
     assert (read.kind, read.reasons, read.next_steps) == (verdict.kind, verdict.reasons, verdict.next_steps)
@@ -109,7 +110,7 @@ def test_a_verdict_survives_its_file():
 
 
 def test_the_sentence_has_kind_reasons_and_next_steps():
-    sentence = judge(NOISE).sentence
+    sentence = judge_run(NOISE).sentence
     assert sentence.startswith("not determined: the images leave most poses open")
     assert "Try next: more particles" in sentence
     assert "--" not in sentence

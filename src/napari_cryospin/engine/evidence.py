@@ -14,17 +14,17 @@ from torch import Tensor
 from napari_cryospin.engine.audit import FOUND_AGAIN, Audit, audit
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.sampling import grid_size, pose_grid
-from napari_cryospin.evaluation.verdict import LEAST_GAIN, Evidence
+from napari_cryospin.evaluation.verdict import TELLING_GAIN, Evidence
 from napari_cryospin.geometry.so3 import rotation_distance
 
 LEAST_AT_MATE = 0.05
 """Share of a sample that has to be found at the commonest mate for the map to count as nearly symmetric. On the grid,
 an image is found at its mate by chance of how the grid lies: Hsp90 has 0.2 to 0.4 whether right or wrong."""
-SHARED = 0.02
+SHARED_TURN = 0.02
 """Share of a sample that has to have one turn in common for it to be no chance: of turns at random 0.2 % have."""
 HIGHEST_IS_WORST = ("held_out_entropy", "mate_better")
 """Findings of an audit of which a high value speaks against the poses."""
-SPHERE = 0.4
+MAP_SPHERE = 0.4
 """Radius of the sphere in which the densities of a map are looked at, as a fraction of the box."""
 
 
@@ -67,8 +67,8 @@ def _audited(fit: Fit, found: Audit) -> dict[str, float]:
     return {
         "held_out_entropy": _median(found.entropy),
         "gain": _median(found.gain),
-        "told_apart": float((found.gain >= LEAST_GAIN).float().mean()),
-        "found_again": float((together >= SHARED).float().mean()),
+        "told_apart": float((found.gain >= TELLING_GAIN).float().mean()),
+        "found_again": float((together >= SHARED_TURN).float().mean()),
         "mate_lead": _median(lead.abs()),
         "mate_better": float((lead < 0).float().mean()) if len(lead) else math.nan,
         "mate_confirmed": float(lead.sum() / found.mate_difference[near].sum()) if len(lead) else math.nan,
@@ -81,7 +81,7 @@ def map_skewness(density: np.ndarray) -> float:
     """Compute the skewness of a map's densities within the sphere of its box; nan for an empty map."""
     n = len(density)
     line = np.arange(n) - n // 2
-    inside = density[line[:, None, None] ** 2 + line[:, None] ** 2 + line**2 < (SPHERE * n) ** 2]
+    inside = density[line[:, None, None] ** 2 + line[:, None] ** 2 + line**2 < (MAP_SPHERE * n) ** 2]
     spread = inside.std()
     return float(((inside - inside.mean()) ** 3).mean() / spread**3) if spread > 0 else math.nan
 

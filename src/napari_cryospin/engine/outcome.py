@@ -18,7 +18,7 @@ from napari_cryospin.engine.precision import angular_precision
 from napari_cryospin.engine.switching import SwitchAdvice
 from napari_cryospin.evaluation.map_filter import low_pass
 from napari_cryospin.evaluation.postprocess import postprocess
-from napari_cryospin.evaluation.verdict import Evidence, judge
+from napari_cryospin.evaluation.verdict import Evidence, judge_run
 from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.messages import Stage
 from napari_cryospin.runs.particle_record import ParticleRecord, head_share
@@ -175,7 +175,7 @@ def make_results(reconstruction: Standing) -> Results:
     if not seen.all():
         left_out = f"{(~seen).sum():,} of {len(seen):,} particles were not looked at yet: they are left out"
         found["notes"] = (left_out, *found.get("notes", ()))
-    verdict = judge(final_evidence(fits, evidence, error) if reconstruction.finished else evidence)
+    verdict = judge_run(final_evidence(fits, evidence, error) if reconstruction.finished else evidence)
     log.info("verdict: %s", verdict.sentence)
     if not verdict.tells_resolution:
         resolution = float("nan")

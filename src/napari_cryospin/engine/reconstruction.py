@@ -25,7 +25,7 @@ from napari_cryospin.engine.stage import Stage
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all
 from napari_cryospin.engine.used_images import prepare_used_images
 from napari_cryospin.evaluation.fsc import fsc
-from napari_cryospin.evaluation.verdict import Evidence, judge
+from napari_cryospin.evaluation.verdict import Evidence, judge_run
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.messages import RefusedError
@@ -300,7 +300,7 @@ class Reconstruction:
 
     def verdict(self) -> Verdict:
         """Judge the run as it stands. The verdict on a run that is over is that of its results."""
-        return judge(self.evidence())
+        return judge_run(self.evidence())
 
     def snapshot(self) -> Snapshot:
         """Return a snapshot of the reconstruction as it stands."""

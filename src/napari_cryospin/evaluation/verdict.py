@@ -13,7 +13,7 @@ from napari_cryospin.runs.verdict import Verdict, VerdictKind
 FLAT = 0.5
 """Median entropy of the posteriors, as a share of its largest value, from which they count as flat. Poses that 24 equal
 mates share, as in an octahedral molecule, have 0.38 on the finer grid."""
-LEAST_GAIN = 3.0
+TELLING_GAIN = 3.0
 """Gain of the map over a scrambled one, nats, from which an image tells the two apart."""
 LEAST_TOLD_APART = 0.7
 """Share of the images that have to tell the map from a scrambled one."""
@@ -70,7 +70,7 @@ class Evidence:
     gain : float
         Median gain in log-evidence of these maps over scrambled ones, nats.
     told_apart : float
-        Share of the sample whose gain is at least `LEAST_GAIN`.
+        Share of the sample whose gain is at least `TELLING_GAIN`.
     found_again : float
         Share of the sample whose pose was found again, at its own place or turned as those of many others.
     mate_lead : float
@@ -110,7 +110,7 @@ class _Fault:
     next_steps: tuple[str, ...]
 
 
-def judge(evidence: Evidence) -> Verdict:
+def judge_run(evidence: Evidence) -> Verdict:
     """Judge a run by what is known of it; what is not known speaks neither for nor against it."""
     numbers = {name: None if value is None else float(value) for name, value in asdict(evidence).items()}
     found = _faults(evidence)
