@@ -16,7 +16,7 @@ from torch import Tensor
 
 from napari_cryospin.engine.images import PreparedImages
 
-LEAST_SCALE, LARGEST_SCALE = 0.05, 20.0
+SMALLEST_SCALE, LARGEST_SCALE = 0.05, 20.0
 """Range of scales, relative to their mean of 1; chosen by hand, far beyond what dose, ice and detectors differ by."""
 SIGNIFICANT_OVERLAP = 10.0
 """Overlap of all images with their models, in standard deviations of what noise gives, from which scales are estimated
@@ -116,4 +116,4 @@ def _of_mean_one(scales: Tensor) -> Tensor:
     mean = scales.mean()
     if not float(mean) > 0:
         return torch.ones_like(scales)
-    return (scales / mean).clamp(LEAST_SCALE, LARGEST_SCALE)
+    return (scales / mean).clamp(SMALLEST_SCALE, LARGEST_SCALE)
