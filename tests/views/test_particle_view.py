@@ -275,7 +275,7 @@ def test_a_snapshot_tells_what_the_reconstruction_knows(make_phantom, simulate, 
         model, image = view.prepare(state, state.map_of(first + 5)), ParticleImage(view.images, particle, state)
         batch = fit.batch(torch.tensor([5]), band)
         torch.testing.assert_close(image.coefficients[: len(batch.points)], batch.images[0], atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(image.weights(len(batch.points)), batch.weights)
+        torch.testing.assert_close(image.weights(len(batch.points)), batch.weights[0])
         torch.testing.assert_close(image.pose_shift, fit.particles.shifts[5])
         found = image.compare(
             model.slices(rotations, band), torch.zeros(1), band, image.shifts_about(image.pose_shift, band)

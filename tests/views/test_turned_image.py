@@ -35,7 +35,7 @@ def images(simulated):
 def state_of(images, shifts, max_shift):
     noise = images.noise * torch.linspace(1, 2, BOX // 2)
     particles = particle_record(3, shifts=np.asarray(shifts, np.float32))
-    known = {"pixel_size": images.pixel_size, "band": BAND, "noise": noise[None].numpy(), "max_shift": max_shift}
+    known = {"pixel_size": images.pixel_size, "band": BAND, "noise": noise.numpy(), "max_shift": max_shift}
     return epoch_record(particles=particles, box=BOX, **known)
 
 
@@ -71,7 +71,7 @@ def test_log_likelihoods_are_those_of_equation_3_at_turned_points(simulated, ima
     assert found.shape == (12, 9, 5)
     np.testing.assert_allclose(shifts[0], shift)
     picture = images.normalised(torch.tensor([1]))[0].numpy().astype(float) * images.mask.numpy() / BOX
-    weights = (soft_edge(points, BAND) / torch.from_numpy(state.noise[0])[shells(points)]).numpy()
+    weights = (soft_edge(points, BAND) / torch.from_numpy(state.noise_of(1).copy())[shells(points)]).numpy()
     where = (points.double() @ rotations[:, :2].double()).numpy()[..., ::-1].reshape(-1, 3).T
     middle, x = lattice.shape[-1] // 2, (np.arange(BOX) - BOX // 2) / BOX
     at, mate = (map_coordinates(lattice.numpy().astype(float), middle + s * 2 * where, order=1) for s in (1, -1))
@@ -95,7 +95,7 @@ def test_turning_the_image_is_turning_the_slices(make_phantom, simulate, padding
     of the box and noise that jumps from shell to shell."""
     simulated = simulate(make_phantom(BOX), count=3, snr=0.3, shift_sd=4.0, seed=2, ctf=not plain)
     images = PreparedImages(simulated.particles, PreparationSettings(noise="coloured"), torch.arange(3))
-    noise = np.ones((1, BOX // 2), np.float32) if plain else images.noise[None].numpy()
+    noise = np.ones((1, BOX // 2), np.float32) if plain else images.noise.numpy()
     state = replace(state_of(images, np.zeros((3, 2)), max_shift=0.0), noise=noise)
     lattice = map_to_hartley(simulated.density / simulated.noise_variance**0.5, padding) / BOX
     rotations, points = random_rotations(40, torch.Generator().manual_seed(3)), half_plane(BOX, BAND)
