@@ -9,6 +9,7 @@ import pytest
 import starfile
 from scipy.spatial.transform import Rotation
 
+from napari_cryospin.cli.runs import share_text
 from napari_cryospin.driving.results import write_results
 from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
@@ -101,7 +102,14 @@ def test_figures_say_what_is_known_and_what_is_not(particles, tmp_path):
     assert not figures["gold_standard"]
     assert "no half sets" in figures["notes"][0]
     assert figures["precision_degrees"] == 3.0
+    assert figures["share_showing_particle"] is None
     assert 0 < figures["fourier_space_sampled"] < 1
     cells = np.genfromtxt(tmp_path / "orientations.csv", delimiter=",", names=True)
     assert cells["particles"].sum() == 3
     assert not (tmp_path / "map_sharpened.mrc").exists()
+
+
+def test_figures_say_what_share_of_the_images_shows_the_particle(particles, tmp_path):
+    write_results(tmp_path, make_results({"belongs": np.array([1.0, 0.25, 0.25])}), particles)
+    assert json.loads((tmp_path / "postprocess.json").read_text())["share_showing_particle"] == pytest.approx(0.5)
+    assert share_text(tmp_path / "postprocess.json") == "50.0 % of the images show the particle"

@@ -65,6 +65,11 @@ def test_a_finished_run_answers_everything(finished, tmp_path):
     pose = view.particles(4)
     np.testing.assert_allclose(path.directions[-1], pose.rotations[pose.position(3), 2], atol=1e-6)
     assert view.gallery([1, 4]).raw.shape == (2, 16, 16)
+    np.testing.assert_array_equal(np.sort(view.belonging(4).worst()), np.sort(view.particles(4).rows))
+    assert view.belonging().share == pytest.approx(view.results.particles.belongs.mean(), abs=1e-6)
+    assert view.scales().values.mean() == pytest.approx(1, abs=0.05)
+    with pytest.raises(ValueError, match="has not done so yet"):
+        view.belonging(2)  # before the switch
     names = set(view.figures())
     assert names >= {"convergence", "orientations"}
     assert {written.stem for written in view.save_figures(tmp_path)} == names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -95,4 +96,12 @@ def drive_to_end(folder: RunFolder, particles: Particles | None = None) -> int:
     print_line(
         f"map and poses: {results}" if (results / "map.mrc").exists() else "no map and no poses yet: no step was done"
     )
+    if text := share_text(results / "postprocess.json"):
+        print_line(text)
     return 130 if stop.is_set() and status.state == "stopped" else 0
+
+
+def share_text(figures: Path) -> str:
+    """Write which share of the images shows the particle; empty: there are no such figures, or it is not known."""
+    share = json.loads(figures.read_text()).get("share_showing_particle") if figures.exists() else None
+    return "" if share is None else f"{100 * share:.1f} % of the images show the particle"

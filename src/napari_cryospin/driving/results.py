@@ -94,6 +94,7 @@ def figures(results: Results, directions: OrientationDistribution) -> dict[str, 
     """Return the content of postprocess.json: plain numbers and notes, and None for a number that is not known."""
     known = np.isfinite(results.resolution)
     precision = directions.precision[np.isfinite(directions.precision)]
+    belongs = results.particles.belongs
     return {
         "resolution_angstrom": results.resolution if known else None,
         "threshold": THRESHOLD,
@@ -106,6 +107,7 @@ def figures(results: Results, directions: OrientationDistribution) -> dict[str, 
         "sampled_at_angstrom": len(results.map) * results.pixel_size / directions.shell,
         "precision_degrees": float(np.median(precision)) if len(precision) else None,
         "error_over_noise": results.error_over_noise if np.isfinite(results.error_over_noise) else None,
+        "share_showing_particle": None if belongs is None else float(belongs.mean()),
         "verdict": None if results.verdict is None else results.verdict.to_dict(),
         "notes": [*_notes(results)],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -101,8 +102,16 @@ def _particles(reconstruction: Standing, *optional: str) -> ParticleRecord:
         shifts=shifts,
         winner=_joined(fits, "winner").numpy(),
         noise_group=_noise_group(fits),
-        **{name: _joined(fits, name).numpy() for name in ("scale", "belongs", *optional)},
+        **_arrays(fits, optional),
     )
+
+
+def _arrays(fits: list[Fit], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return arrays of the particles by name, and scale and belongs, if they were estimated; 1 would say they were."""
+    estimated = [] if fits[0].settings.volume.scales == "none" else ["scale"]
+    if not _joined(fits, "odds").isnan().all():
+        estimated.append("belongs")
+    return {name: _joined(fits, name).numpy() for name in (*names, *estimated)}
 
 
 def _noise_group(fits: list[Fit]) -> np.ndarray:
@@ -212,7 +221,7 @@ def _unexplained(error: float) -> str:
 def _posterior(reconstruction: Standing) -> dict[str, np.ndarray]:
     """Return best head, error and entropy of every particle and, once the run is over, figures of its posterior."""
     fits = reconstruction.fits
-    known = {name: _joined(fits, name).numpy() for name in ("best_head", "error", "entropy", "scale", "belongs")}
+    known = _arrays(fits, ("best_head", "error", "entropy"))
     return known | (posterior_statistics(fits) if reconstruction.finished else {})
 
 

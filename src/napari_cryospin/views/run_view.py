@@ -18,6 +18,7 @@ from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.views.curves import Along, MetricCurve, metric_curves, newest, told_metrics
 from napari_cryospin.views.fsc import HalfMapFsc, epoch_fsc, results_fsc
 from napari_cryospin.views.heads import HeadMaps, head_maps
+from napari_cryospin.views.junk_and_scales import Belonging, SignalScales, belonging_of, scales_of
 from napari_cryospin.views.map_pictures import MapDisplay, MapReader, MapSource
 from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.orientations import Orientations, orientations_at
@@ -199,6 +200,36 @@ class RunView:
         from napari_cryospin.views.gallery import gallery_images
 
         return gallery_images(self.input, rows, resolution)
+
+    def belonging(self, epoch: int | None = None) -> Belonging:
+        """Return the probability of each image that it shows the particle, with the worst images and a histogram.
+
+        Parameters
+        ----------
+        epoch
+            One of `epochs`. Default: the newest state.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            There is no such epoch, or the run did not estimate this.
+        """
+        return belonging_of(self.particles(epoch))
+
+    def scales(self, epoch: int | None = None) -> SignalScales:
+        """Return the scale of the signal in each image, with a histogram and means by micrograph or optics group.
+
+        Parameters
+        ----------
+        epoch
+            One of `epochs`. Default: the newest state.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            There is no such epoch, the run did not estimate scales, or the input cannot be read.
+        """
+        return scales_of(self.particles(epoch), self.input)
 
     # Maps
 
