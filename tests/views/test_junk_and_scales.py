@@ -34,25 +34,25 @@ def test_belonging_is_counted_and_the_worst_come_first():
 
 def test_scales_have_means_by_micrograph_or_else_by_optics_group(particles):
     record = particle_record(4, rows=ROWS, scale=[1.0, 0.5, 1.5, 1.0])
-    whole = scales_of(record, dataclasses.replace(particles, picks=None))
+    whole = scales_of(record, lambda: dataclasses.replace(particles, picks=None))
     assert (whole.kind, whole.groups, whole.means.tolist()) == ("", (), [])
     assert whole.histogram.counts.sum() == 4
 
     groups = dataclasses.replace(particles, picks=None, optics_groups=np.array([0, 0, 0, 1, 1, 1], np.int32))
-    found = scales_of(record, groups)
+    found = scales_of(record, lambda: groups)
     assert (found.kind, found.groups) == ("optics group", ("optics group 1", "optics group 2"))
     assert found.means.tolist() == [0.75, 1.25]  # rows 0 and 1, rows 3 and 5
 
     index = np.array([0, 0, 1, 2, 2, 2], np.int32)  # the run used no particle of the second
     picks = Picks(micrographs=("a.mrc", "b.mrc", "c.mrc"), micrograph_index=index, coordinates=None, sizes=None)
-    found = scales_of(record, dataclasses.replace(groups, picks=picks))
+    found = scales_of(record, lambda: dataclasses.replace(groups, picks=picks))
     assert (found.kind, found.groups) == ("micrograph", ("a.mrc", "c.mrc"))
     assert found.means.tolist() == [0.75, 1.25]
     assert found.counts.tolist() == [2, 2]
 
 
-def test_what_a_run_did_not_estimate_is_said(particles):
+def test_what_a_run_did_not_estimate_is_said():
     with pytest.raises(ValueError, match="did not estimate which images"):
         belonging_of(particle_record(4))
     with pytest.raises(ValueError, match="did not estimate the scale"):
-        scales_of(particle_record(4), particles)
+        scales_of(particle_record(4), lambda: pytest.fail("the input is not needed"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,11 +48,11 @@ class Belonging:
     @property
     def histogram(self) -> Histogram:
         """Histogram from 0 to 1."""
-        return Histogram(*np.histogram(self.values, BINS, range=(0, 1)))
+        return Histogram(*np.histogram(self.values.astype(np.float64), BINS, range=(0, 1)))
 
     def at_or_above(self, threshold: float) -> int:
         """Count the particles whose probability is not below a threshold."""
-        return int((self.values >= threshold).sum())
+        return int((self.values.astype(np.float64) >= threshold).sum())  # Selections compare doubles, too.
 
     def worst(self, count: int | None = None) -> NDArray[np.int64]:
         """Return the rows of the particles with the lowest probabilities, the lowest first; all of them by default."""
@@ -86,7 +87,7 @@ class SignalScales:
     @property
     def histogram(self) -> Histogram:
         """Histogram over the range of the scales."""
-        return Histogram(*np.histogram(self.values, BINS))
+        return Histogram(*np.histogram(self.values.astype(np.float64), BINS))
 
 
 def belonging_of(record: ParticleRecord) -> Belonging:
@@ -102,15 +103,15 @@ def belonging_of(record: ParticleRecord) -> Belonging:
     return Belonging(rows=record.rows, values=record.belongs)
 
 
-def scales_of(record: ParticleRecord, particles: Particles) -> SignalScales:
+def scales_of(record: ParticleRecord, read_input: Callable[[], Particles]) -> SignalScales:
     """Return the scales in a record, with their means by micrograph or, where that is not known, by optics group.
 
     Parameters
     ----------
     record
         Record of the run's particles.
-    particles
-        All particles of the run's input.
+    read_input
+        Returns all particles of the run's input; not called where there are no scales.
 
     Raises
     ------
@@ -119,7 +120,7 @@ def scales_of(record: ParticleRecord, particles: Particles) -> SignalScales:
     """
     if record.scale is None:
         raise ValueError(NO_SCALES)
-    kind, names, group = _groups(particles.select(record.rows))
+    kind, names, group = _groups(read_input().select(record.rows))
     counts = np.bincount(group, minlength=len(names))
     known = np.flatnonzero(counts) if kind else np.zeros(0, np.int64)
     sums = np.bincount(group, record.scale, minlength=len(names))

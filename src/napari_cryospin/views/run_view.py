@@ -229,7 +229,7 @@ class RunView:
         FileNotFoundError, ValueError
             There is no such epoch, the run did not estimate scales, or the input cannot be read.
         """
-        return scales_of(self.particles(epoch), self.input)
+        return scales_of(self.particles(epoch), lambda: self.input)
 
     # Maps
 

@@ -74,6 +74,12 @@ def _orientations(viewer: Viewer) -> QWidget:
     return OrientationsPanel(viewer)
 
 
+def _scales(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.charts.scales import ScalesPanel
+
+    return ScalesPanel(viewer)
+
+
 @dataclass(frozen=True)
 class Place:
     """A panel of the workspace: the function that makes it, and its tooltip."""
@@ -91,10 +97,11 @@ PANELS = {
     "Convergence": Place(_convergence, "Loss, resolution, FSC, pose changes"),
     "Heads": Place(_heads, "What share of the particles each head wins, and where"),
     "Orientations": Place(_orientations, "View directions of all particles"),
+    "Scales": Place(_scales, "How strong the particle's signal is in the images"),
 }
 """Title -> panel, which is made when it is first visible."""
 RIGHT_PANELS = ("Particles", "Run", "Export")
-BOTTOM_PANELS = ("Convergence", "Heads", "Orientations")
+BOTTOM_PANELS = ("Convergence", "Heads", "Orientations", "Scales")
 
 
 class PanelTabs(QTabWidget):

@@ -5,9 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import starfile
-from qtpy.QtCore import QEvent, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication
 from scipy.ndimage import gaussian_filter
 
 from napari_cryospin.exporters import chimerax_program
@@ -19,6 +16,7 @@ from napari_cryospin.widgets.export.panel import ExportPanel
 from napari_cryospin.widgets.kit.parts import ERROR, WARNING
 from napari_cryospin.widgets.live_map.layers import live_map_of
 from napari_cryospin.widgets.session.session import session_of
+from support.mouse import drag
 
 POLE = np.diag([1.0, -1.0, -1.0])
 """The map seen from below."""
@@ -41,19 +39,6 @@ def open_panel(make_napari_viewer, qtbot):
 
 def wait_for(qtbot, panel, count):
     qtbot.waitUntil(lambda: panel.choice.chosen is not None and len(panel.choice.chosen) == count, timeout=20000)
-
-
-def drag(plot, *corners):
-    """Press at the first of some places (in the plot's coordinates), move over the others, let go at the last."""
-    places = [plot.mapFromScene(plot.plotItem.vb.mapViewToScene(QPointF(*corner))) for corner in corners]
-    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
-    steps = [(QEvent.Type.MouseButtonPress, places[0], left)]
-    steps += [(QEvent.Type.MouseMove, place, none) for place in places[1:]]
-    steps += [(QEvent.Type.MouseButtonRelease, places[-1], left)]
-    for kind, place, button in steps:
-        where = QPointF(place)
-        event = QMouseEvent(kind, where, QPointF(plot.mapToGlobal(place)), button, left, Qt.KeyboardModifier.NoModifier)
-        QApplication.sendEvent(plot.viewport(), event)
 
 
 def test_chosen_particles_go_to_relion(open_panel, finished_run, tmp_path, qtbot, monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_cryospin.widgets.export.particle_choice import with_range
+from napari_cryospin.widgets.export.particle_choice import with_least, with_range
 from napari_cryospin.widgets.export.selection_plot import inside
 
 
@@ -20,6 +20,19 @@ from napari_cryospin.widgets.export.selection_plot import inside
 )
 def test_a_range_takes_the_place_of_the_one_before(condition, low, high, expected):
     assert with_range(condition, "entropy", low, high) == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("", "belongs >= 0.5"),
+        ("belongs >= 0.25 and best_head == 2", "best_head == 2 and belongs >= 0.5"),
+        ("0.1 < belongs < 0.9", "belongs >= 0.5"),
+        ("belongs < 0.2 or best_head == 1", "(belongs < 0.2 or best_head == 1) and belongs >= 0.5"),
+    ],
+)
+def test_a_threshold_takes_the_place_of_the_range_before(condition, expected):
+    assert with_least(condition, "belongs", 0.5) == expected
 
 
 def test_what_lies_inside_an_outline():

@@ -144,7 +144,8 @@ class ExportPanel(Panel):
 
     def _retheme(self) -> None:
         theme = theme_of(self.viewer)
-        self.choice.plot.set_theme(theme)
+        for plot in (self.choice.plot, self.choice.junk.plot):
+            plot.set_theme(theme)
         self.sharpen.set_theme(theme)
 
     # Particles of the run

@@ -13,8 +13,9 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QGroupBox, QHBoxLayout, QLabe
 from napari_cryospin.exporters.run_results import SELECTION_COLUMNS, RunResults
 from napari_cryospin.exporters.selection import Selection
 from napari_cryospin.geometry.angles import euler_from_rotation
+from napari_cryospin.widgets.export.junk_box import JunkBox
 from napari_cryospin.widgets.export.selection_plot import SelectionPlot, inside
-from napari_cryospin.widgets.kit.parts import WARNING, button, text_label, tint
+from napari_cryospin.widgets.kit.parts import WARNING, Fold, button, text_label, tint
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
 
@@ -60,6 +61,9 @@ class ParticleChoice(QGroupBox):
         self.worker = Worker("cryospin-choice", self)
         self._make_plot()
         self._make_fields()
+        self.junk = JunkBox(session)
+        self.junk.threshold_taken.connect(self._take_threshold)
+        self.fold = Fold("Junk", self.junk)
         axes = QHBoxLayout()
         axes.addWidget(self.figures["y"], 1)
         axes.addWidget(QLabel("against"))
@@ -76,6 +80,7 @@ class ParticleChoice(QGroupBox):
         layout.addWidget(self.plot)
         layout.addLayout(form)
         layout.addLayout(count)
+        layout.addWidget(self.fold)
         session.view_turned.connect(self._turned)
         session.closing.connect(self.worker.end)
 
@@ -122,6 +127,7 @@ class ParticleChoice(QGroupBox):
         self.results = results
         if not self.plot.drawing:  # Otherwise it is drawn when the lasso is closed.
             self._draw()
+        self.junk.show_results(results)
         self._count()
 
     def forget(self, text: str) -> None:
@@ -130,6 +136,7 @@ class ParticleChoice(QGroupBox):
         self.plot.clear_lasso()
         self.plot.set_points(np.zeros(0), np.zeros(0), ("", ""), ("", ""))
         self.plot.set_note("")
+        self.junk.forget(text)
         self._show_message(text)
         self.changed.emit()
 
@@ -181,6 +188,10 @@ class ParticleChoice(QGroupBox):
 
     def _take_range(self, name: str, low: float, high: float) -> None:
         self.condition.setText(with_range(self.condition.text(), name, low, high))
+        self._count()
+
+    def _take_threshold(self, threshold: float) -> None:
+        self.condition.setText(with_least(self.condition.text(), "belongs", threshold))
         self._count()
 
     def _count(self, _: object = None) -> None:
@@ -248,11 +259,21 @@ def with_range(condition: str, name: str, low: float, high: float) -> str:
         term = f"{low:.4g} < {term}"
     if np.isfinite(high):
         term = f"{term} < {high:.4g}"
+    return _with_term(condition, name, "" if term == name else term)
+
+
+def with_least(condition: str, name: str, least: float) -> str:
+    """Add the smallest value of a figure to a condition; it replaces an earlier range of the same figure."""
+    return _with_term(condition, name, f"{name} >= {least:.4g}")
+
+
+def _with_term(condition: str, name: str, term: str) -> str:
+    """Replace the comparisons of a figure with numbers by another one; where it is empty, they are left out."""
     condition = condition.strip()
     if re.search(r"\bor\b", condition):
-        return condition if term == name else f"({condition}) and {term}"
+        return f"({condition}) and {term}" if term else condition
     number = r"-?[\d.]+(?:e[+-]?\d+)?"
-    before = re.compile(rf"(?:{number} < )?{name}(?: < {number})?")
+    before = re.compile(rf"(?:{number} < )?{name}(?: (?:<|>=) {number})?")
     parts = [part.strip() for part in condition.split(" and ") if part.strip()]
     parts = [part for part in parts if not before.fullmatch(part)]
-    return " and ".join([*parts, *([] if term == name else [term])])
+    return " and ".join([*parts, *([term] if term else [])])

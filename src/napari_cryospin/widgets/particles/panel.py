@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.utils.notifications import show_error
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QProgressBar, QVBoxLayout, QWidget
 
 from napari_cryospin.settings import PreparationSettings
+from napari_cryospin.widgets.kit.gallery import GalleryView, ImageKind, pages_of
 from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.parts import ERROR, Fold, button, text_label
 from napari_cryospin.widgets.kit.settings_form import GroupForm
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.particles.card import CardView
 from napari_cryospin.widgets.particles.drop import DropArea, PixelSizeQuestion
-from napari_cryospin.widgets.particles.gallery import GalleryView, ImageKind
 from napari_cryospin.widgets.particles.inputs import Judge
 from napari_cryospin.widgets.particles.opener import ParticlesOpener
 from napari_cryospin.widgets.particles.samples import SAMPLES
@@ -186,7 +186,7 @@ class ParticlesPanel(Panel):
 
     def _read_page(self, rows: NDArray[np.int64]) -> None:
         particles = self.session.particles
-        self.worker.ask(lambda: (rows, _pages(particles, rows)), then=self._show_page, failed=self._page_failed)
+        self.worker.ask(lambda: (rows, pages_of(particles, rows)), then=self._show_page, failed=self._page_failed)
 
     # Choices
 
@@ -246,10 +246,3 @@ class ParticlesPanel(Panel):
         if event is not None and data is not None:
             event.acceptProposedAction()
             self.open_files([Path(url.toLocalFile()) for url in data.urls()])
-
-
-def _pages(particles: Any, rows: NDArray[np.int64]) -> dict[Any, NDArray[np.float32]]:
-    from napari_cryospin.views.gallery import gallery_images  # Imports torch.
-
-    found = gallery_images(particles, rows)
-    return {"raw": found.raw, "low_passed": found.low_passed, "phase_flipped": found.phase_flipped}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +26,28 @@ IMAGE_KINDS: dict[ImageKind, tuple[str, str]] = {
 }
 
 
+def pages_of(particles: Any, rows: NDArray[np.int64]) -> dict[ImageKind, NDArray[np.float32]]:
+    """Read the images of some particles of an input, of each kind; this takes a while."""
+    from napari_cryospin.views.gallery import gallery_images  # Imports torch.
+
+    found = gallery_images(particles, rows)
+    return {"raw": found.raw, "low_passed": found.low_passed, "phase_flipped": found.phase_flipped}
+
+
 class Mosaic(QWidget):
-    """Widget that draws images in a grid."""
+    """Widget that draws images in a grid.
+
+    Parameters
+    ----------
+    caption
+        Returns the text beneath an image, by the row of the input.
+    """
 
     clicked = Signal(int)  # row of the input
 
-    def __init__(self) -> None:
+    def __init__(self, caption: Callable[[int], str] = str) -> None:
         super().__init__()
+        self.caption = caption
         self.rows: NDArray[np.int64] = np.zeros(0, np.int64)
         self.pictures: list[QImage] = []
         self.chosen = -1
@@ -83,13 +99,13 @@ class Mosaic(QWidget):
             if row == self.chosen:
                 painter.setPen(QPen(self.palette().highlight().color(), 2))
                 painter.drawRect(place.adjusted(1, 1, -1, -1))
-            self._number(painter, place, row)
+            self._caption(painter, place, self.caption(row))
 
-    def _number(self, painter: QPainter, place: QRectF, row: int) -> None:
+    def _caption(self, painter: QPainter, place: QRectF, caption: str) -> None:
         font = painter.font()
         font.setPointSizeF(7.5)
         painter.setFont(font)
-        text = f" {row} "
+        text = f" {caption} "
         box = QRectF(painter.fontMetrics().boundingRect(text))
         box.moveBottomLeft(place.bottomLeft())
         painter.fillRect(box, QColor(0, 0, 0, 140))
@@ -105,7 +121,7 @@ class Mosaic(QWidget):
         if isinstance(event, QHelpEvent):
             number = self.number_at(event.pos())
             if number is not None:
-                text = f"particle {self.rows[number]}: click to look at it"
+                text = f"particle {self.caption(int(self.rows[number]))}: click to look at it"
                 QToolTip.showText(event.globalPos(), text, self)
                 return True
         return super().event(event)
@@ -123,18 +139,24 @@ class GalleryView(QWidget):
     """A page of particles with its controls; the panel reads the images.
 
     It emits `page_requested` with the rows of a page; the panel then calls `show_page`.
+
+    Parameters
+    ----------
+    caption
+        As of `Mosaic`.
     """
 
     page_requested = Signal(object)  # (k,) rows of the input
     clicked = Signal(int)
 
-    def __init__(self) -> None:
+    def __init__(self, caption: Callable[[int], str] = str) -> None:
         super().__init__()
-        self.count, self.first, self.sign = 0, 0, 1.0
+        self.order: NDArray[np.int64] = np.zeros(0, np.int64)  # rows of the input, as pages follow each other
+        self.first, self.sign = 0, 1.0
         self.rows: NDArray[np.int64] = np.zeros(0, np.int64)
         self.pages: dict[ImageKind, NDArray[np.float32]] = {}
         self.kind: ImageKind = "low_passed"
-        self.mosaic = Mosaic()
+        self.mosaic = Mosaic(caption)
         self.mosaic.clicked.connect(self.clicked)
         self.where = QLabel()
         layout = QVBoxLayout(self)
@@ -148,7 +170,8 @@ class GalleryView(QWidget):
             narrow.setFixedWidth(36)
         row.addWidget(self.previous)
         row.addWidget(self.following)
-        row.addWidget(button("Random", "Particles drawn at random", self.shuffle))
+        self.random = button("Random", "Particles drawn at random", self.shuffle)
+        row.addWidget(self.random)
         row.addWidget(self.where, 1)
         layout.addLayout(row)
 
@@ -172,19 +195,23 @@ class GalleryView(QWidget):
         self._draw()
 
     def show_particles(self, count: int) -> None:
-        """Show the first page of another set of particles."""
-        self.count, self.first = count, 0
+        """Show the first page of another set of particles, in the order of the input."""
+        self.show_rows(np.arange(count))
+
+    def show_rows(self, rows: NDArray[np.int64]) -> None:
+        """Show the first page of particles in an order: `(k,)` rows of the input."""
+        self.order, self.first = rows, 0
         self.turn(0)
 
     def turn(self, by: int) -> None:
         """Show the page that begins `by` particles later."""
-        self.first = max(0, min(self.first + by, self.count - 1))
-        self._want(np.arange(self.first, min(self.first + PAGE_SIZE, self.count)))
+        self.first = max(0, min(self.first + by, len(self.order) - 1))
+        self._want(self.order[self.first : self.first + PAGE_SIZE])
 
     def shuffle(self) -> None:
         """Show a page of particles drawn at random."""
         rng = np.random.default_rng()
-        self._want(np.sort(rng.choice(self.count, min(PAGE_SIZE, self.count), replace=False)))
+        self._want(np.sort(rng.choice(self.order, min(PAGE_SIZE, len(self.order)), replace=False)))
 
     def _want(self, rows: NDArray[np.int64]) -> None:
         if len(rows):
@@ -205,6 +232,13 @@ class GalleryView(QWidget):
         if not self.pages:
             return
         self.mosaic.show_images(self.rows, self.sign * self.pages[self.kind])
-        self.where.setText(f"{self.rows.min()} to {self.rows.max()} of {self.count:,}")
+        self.where.setText(self._where())
         self.previous.setEnabled(self.first > 0)
-        self.following.setEnabled(self.first + PAGE_SIZE < self.count)
+        self.following.setEnabled(self.first + PAGE_SIZE < len(self.order))
+
+    def _where(self) -> str:
+        """Write which rows are shown or, in another order than the input's, which places in it."""
+        count = len(self.order)
+        if (np.diff(self.order) > 0).all():
+            return f"{self.rows.min()} to {self.rows.max()} of {count:,}"
+        return f"{self.first + 1:,} to {self.first + len(self.rows):,} of {count:,}"
