@@ -109,7 +109,7 @@ def _particles(reconstruction: Standing, *optional: str) -> ParticleRecord:
 def _arrays(fits: list[Fit], names: Sequence[str]) -> dict[str, np.ndarray]:
     """Return arrays of the particles by name, and scale and belongs, if they were estimated; 1 would say they were."""
     estimated = [] if fits[0].settings.volume.scales == "none" else ["scale"]
-    if not _joined(fits, "odds").isnan().all():
+    if not _joined(fits, "odds").isnan().any():  # Otherwise the first epoch after the switch is not over.
         estimated.append("belongs")
     return {name: _joined(fits, name).numpy() for name in (*names, *estimated)}
 
