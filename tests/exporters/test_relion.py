@@ -22,7 +22,7 @@ from napari_cryospin.exporters.table import export_run
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.cryodrgn import write_ctf
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.io.star.particles import OTHER_POSES, POSTERIOR_COLUMNS, StarForm
+from napari_cryospin.io.star.particles import IMAGE_COLUMNS, OTHER_POSES, POSTERIOR_COLUMNS, StarForm
 from napari_cryospin.physics.fourier import fourier_crop
 from napari_cryospin.physics.map_crop import fourier_crop_map
 from napari_cryospin.settings import PreparationSettings, Settings
@@ -139,6 +139,21 @@ def test_rows_that_the_run_left_out_are_left_out(star, make_run, tmp_path):
     assert texts(out)["particles"]["rlnNote"].tolist() == ["3 words", "10 words"]
     export_run(run, "relion", out, Selection(expression="half_set == 2"))  # one half set alone is none
     assert "rlnRandomSubset" not in texts(out)["particles"]
+
+
+def test_scale_and_belonging_are_written_if_the_run_estimated_them(star, make_run, tmp_path):
+    out = tmp_path / "out.star"
+    found = {"scale": np.array([0.5, 1.5, 1.0], np.float32), "belongs": np.array([0.02, 1.0, 0.6], np.float32)}
+    export_run(make_run(star, [10, 3, 7], **found), "relion", out, Selection(expression="belongs >= 0.6"))
+    rows = texts(out)["particles"]
+    assert rows["rlnNote"].tolist() == ["3 words", "7 words"]
+    np.testing.assert_allclose(rows[IMAGE_COLUMNS["scale"]].astype(float), [1.5, 1.0])
+    np.testing.assert_allclose(rows[IMAGE_COLUMNS["belongs"]].astype(float), [1.0, 0.6], atol=1e-6)
+
+
+def test_scale_and_belonging_are_not_made_up(star, make_run, tmp_path):
+    export_run(make_run(star, range(12)), "relion", tmp_path / "out.star")
+    assert not set(IMAGE_COLUMNS.values()) & set(texts(tmp_path / "out.star")["particles"])
 
 
 def test_figures_of_another_refinement_are_not_kept(star, make_run, tmp_path):

@@ -93,11 +93,11 @@ def drive_to_end(folder: RunFolder, particles: Particles | None = None) -> int:
     if status.verdict_text:
         print_line(f"verdict: {status.verdict_text}")
     results = folder.path / "results"
+    if text := share_text(results / "postprocess.json"):
+        print_line(text)
     print_line(
         f"map and poses: {results}" if (results / "map.mrc").exists() else "no map and no poses yet: no step was done"
     )
-    if text := share_text(results / "postprocess.json"):
-        print_line(text)
     return 130 if stop.is_set() and status.state == "stopped" else 0
 
 
