@@ -39,6 +39,12 @@ def test_status_tells_of_a_run_whose_process_is_gone(run, capsys):
     assert "not yet" in shown
 
 
+def test_status_prints_the_verdict_in_one_line(run, capsys):
+    run.write_status(Status(state="finished", verdict="ambiguous", verdict_text="ambiguous: mates. Try next: more"))
+    assert main(["status", str(run.path)]) == 0
+    assert "verdict: ambiguous: mates. Try next: more\n" in capsys.readouterr().out
+
+
 def test_status_names_the_checkpoint_and_no_epoch(run, capsys):
     run.write_status(Status(state="running"))
     run.append_event(Event(kind="paused", step=1))

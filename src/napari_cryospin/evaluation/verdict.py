@@ -40,8 +40,8 @@ MATE_BETTER = 0.1
 
 NAN = math.nan
 ANOTHER_SEED, MORE_PARTICLES = "another seed", "more particles"
-OTHER_BANDS = "another number of shells before the switch, or another box"
-SYMMETRY = "the molecule's symmetry, if it has one and the program can use it"
+OTHER_BANDS = "other resolutions"
+SYMMETRY = "the molecule's symmetry, if it has one, once the program can use it"
 ALIKE = "fewer particles that are more alike (a 2D or 3D classification elsewhere)"
 DEFOCUS_SIGN = "a look at the sign of the defocus in the input (underfocus is positive)"
 SIGN = "inverting the contrast, and a look at the sign of the defocus"

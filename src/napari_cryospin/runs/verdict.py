@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
+SHOWN_REASONS, SHOWN_STEPS = 2, 3
+"""Largest numbers of reasons and of next steps in a verdict's line."""
 VerdictKind = Literal["open", "converged", "ambiguous", "not determined"]
 NOT_DETERMINED: VerdictKind = "not determined"
 """Verdict with which no resolution is told."""
@@ -49,9 +51,9 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The verdict in one plain sentence: kind, reasons and what to try next."""
-        reasons = f": {'; '.join(self.reasons)}" if self.reasons else ""
-        steps = f". Try next: {'; or '.join(self.next_steps)}" if self.next_steps else ""
+        """Kind, the first reasons and what to try next first, in one line; `reasons` and `next_steps` have all."""
+        reasons = f": {'; '.join(self.reasons[:SHOWN_REASONS])}" if self.reasons else ""
+        steps = f". Try next: {', or '.join(self.next_steps[:SHOWN_STEPS])}" if self.next_steps else ""
         return f"{self.kind}{reasons}{steps}"
 
     def to_dict(self) -> dict[str, Any]:

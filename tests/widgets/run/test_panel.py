@@ -246,6 +246,18 @@ def test_a_run_whose_process_is_gone_is_told(panel, qtbot, new_run):
     assert panel.pause.isHidden()
 
 
+def test_a_verdict_is_a_visible_line_and_hides_the_resolution(panel, new_run):
+    text = "not determined: the images leave most poses open. Try next: more particles"
+    older = Status(state="finished", step=5, epoch=4, epochs=4, resolution=6.2)
+    panel.state.show_status("finished", replace(older, verdict="not determined", verdict_text=text), new_run.path)
+    assert panel.state.verdict.text() == f"Verdict: {text}"
+    assert not panel.state.verdict.isHidden()
+    assert panel.state.rows["resolution"].text() == "not told, as the poses are not determined"
+    panel.state.show_status("finished", older, new_run.path)  # of a version without verdicts
+    assert panel.state.verdict.isHidden()
+    assert panel.state.rows["resolution"].text() == "6.2 Å"
+
+
 @pytest.mark.slow
 def test_a_killed_process_is_noticed_and_its_run_continued(panel, qtbot, new_run):
     process = start_process(new_run)
