@@ -50,7 +50,7 @@ def share_inside(images: PreparedImages, density: Tensor, truth: Tensor, band: i
     count = band_size(images.points, band)
     grid = grid_rotations(8, 48).reshape(-1, 3, 3)
     templates = make_templates(map_to_hartley(density, PADDING), grid, images.points[:count], PADDING)
-    weights = sureness / images.noise[images.shell[:count]]
+    weights = sureness / images.noise[0, images.shell[:count]]
     cells = (truth.flatten(1) @ grid.flatten(1).T).argmax(1)  # the nearest rotation has the largest trace
     inside = []
     for rows in torch.arange(len(truth)).split(250):
