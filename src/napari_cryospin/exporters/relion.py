@@ -52,7 +52,8 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
     columns |= {column: known[name] for name, column in IMAGE_COLUMNS.items() if name in known}
     if both_half_sets(record.half_sets) is not None:
         columns["rlnRandomSubset"] = record.half_sets
-    dropped = [name for name in about_other_poses(used.table) if name not in POSTERIOR_COLUMNS.values()]
+    told = {*columns, *POSTERIOR_COLUMNS.values()}  # Of the latter the note above tells.
+    dropped = [name for name in about_other_poses(used.table) if name not in told]
     if dropped:
         notes.append(f"left out, as they are about poses of an earlier job: {first_of(dropped)}")
     if shows_dark_protein(results):

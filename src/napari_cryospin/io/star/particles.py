@@ -54,9 +54,10 @@ OTHER_POSES = (
     *("rlnAnglePsiFlip", "rlnAnglePsiFlipRatio", "rlnAngleRotFlipRatio"),
     *(f"rlnOrigin{axis}Prior{unit}" for unit in ("", "Angst") for axis in "XYZ"),
     "rlnNormCorrection",
+    *IMAGE_COLUMNS.values(),
 )
 """Columns about the poses of an earlier refinement: its posterior, its priors, which RELION's local searches prefer to
-the poses themselves, and the grey scale found with them."""
+the poses themselves, and the grey scales and figures of merit found with them."""
 CLASS = "rlnClassNumber"
 """Column with a particle's class in an earlier job. It is about other poses if there are several classes."""
 UNUSED = ("rlnMtfFileName", "rlnCtfImage")
