@@ -57,7 +57,7 @@ def slice_power(lattice: Tensor, padding: int, points: Tensor, shell: Tensor) ->
     """
     views = random_rotations(POWER_VIEWS, torch.Generator().manual_seed(0)).to(lattice.device)
     square = central_slices(lattice, views, points, padding).abs().square().mean(0)
-    sums = square.new_zeros(int(shell.max()) + 1).index_add_(0, shell, square)
+    sums = square.new_zeros(len(square)).index_add_(0, shell, square)  # Shells are fewer than points.
     number = torch.zeros_like(sums).index_add_(0, shell, torch.ones_like(square))
     return (sums / number)[shell]
 

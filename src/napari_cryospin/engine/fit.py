@@ -176,7 +176,7 @@ class Fit(Generic[AnyVolume]):
         scale = self.particles.scale[batch.where]
         overlap = ((batch.images * models.conj()).real * batch.weights).sum(-1)
         power = ((models.real.square() + models.imag.square()) * batch.weights).sum(-1)
-        self.particles.record_overlap(batch.rows, overlap / scale, power / scale.square())
+        self.particles.record_overlap(batch.where, overlap / scale, power / scale.square())
 
     def update_scales(self, *, particles_differ: bool) -> None:
         """Estimate the scales of all images anew, where the settings ask for it.
@@ -192,7 +192,7 @@ class Fit(Generic[AnyVolume]):
         particles, levels = self.particles, self.scale_levels
         if particles_differ and self.settings.volume.scales == "particle":
             levels = [*levels, torch.arange(len(self))]
-        found = estimate_scales(particles.overlap, particles.power, levels)
+        found = estimate_scales(particles.overlap.cpu(), particles.power.cpu(), levels)
         if found is not None:
             particles.scale = found.to(particles.scale)
 
@@ -200,7 +200,7 @@ class Fit(Generic[AnyVolume]):
         """Record the odds of what a batch's images show, from their models `(b, p)` and the slices' power `(p,)`."""
         kept = float(self.images.mask.square().mean())
         odds = hypothesis_odds(batch.images, models, batch.ctf, batch.weights, power, kept)
-        self.particles.record_odds(batch.rows, odds)
+        self.particles.record_odds(batch.where, odds)
 
     def update_belonging(self) -> None:
         """Estimate anew for all particles with what probability their images show the particle."""

@@ -20,7 +20,8 @@ NO_CANDIDATE = -1
 class ParticleState(KeptState):
     """The tensors of a fit that have one row for each particle.
 
-    Poses and folds are on the device, where every step needs them; the rest is on the CPU.
+    Poses, folds, scales and what tells what an image shows are on the device, where every step needs them; the rest is
+    on the CPU.
 
     Attributes
     ----------
@@ -45,9 +46,11 @@ class ParticleState(KeptState):
     trust : Tensor
         `(n,)` weight of the image in the volume, on the device: `belongs`, or 1 where that is not trusted itself.
     odds : Tensor
-        `(n, hypotheses)` logarithms of the odds of what the image may show (`engine.belonging`); nan: not computed yet.
+        `(n, hypotheses)` logarithms of the odds of what the image may show (`engine.belonging`), on the device; nan:
+        not computed yet.
     overlap, power : Tensor
-        `(n,)` of the image with its model of scale 1, and of that model, when it was last compared; nan: not yet.
+        `(n,)` of the image with its model of scale 1, and of that model, when it was last compared, on the device; nan:
+        not yet.
     candidates, candidate_shifts : Tensor
         `(n, heads, 3, 3)` and `(n, heads, 2)` Angstrom: last candidates of the heads.
     """
@@ -93,9 +96,9 @@ class ParticleState(KeptState):
             scale=torch.ones(n, device=rotations.device),
             belongs=torch.ones(n, device=rotations.device),
             trust=torch.ones(n, device=rotations.device),
-            odds=torch.full((n, HYPOTHESES), torch.nan),
-            overlap=torch.full((n,), torch.nan),
-            power=torch.full((n,), torch.nan),
+            odds=torch.full((n, HYPOTHESES), torch.nan, device=rotations.device),
+            overlap=torch.full((n,), torch.nan, device=rotations.device),
+            power=torch.full((n,), torch.nan, device=rotations.device),
             candidates=torch.eye(3).repeat(n, heads, 1, 1),
             candidate_shifts=torch.zeros(n, heads, 2),
         )
@@ -154,14 +157,13 @@ class ParticleState(KeptState):
         """Replace the entropies `(b,)` of the particles `rows`, on the CPU."""
         self.entropy[rows] = entropy.to(self.entropy)
 
-    def record_overlap(self, rows: Tensor, overlap: Tensor, power: Tensor) -> None:
-        """Replace overlap and power `(b,)` of the particles `rows`, on the CPU."""
-        both = torch.stack((overlap, power)).to(self.overlap)
-        self.overlap[rows], self.power[rows] = both[0], both[1]
+    def record_overlap(self, where: Tensor, overlap: Tensor, power: Tensor) -> None:
+        """Replace overlap and power `(b,)` of the particles `where`, on the device."""
+        self.overlap[where], self.power[where] = overlap, power
 
-    def record_odds(self, rows: Tensor, odds: Tensor) -> None:
-        """Replace the odds `(b, hypotheses)` of the particles `rows`, on the CPU."""
-        self.odds[rows] = odds.to(self.odds)
+    def record_odds(self, where: Tensor, odds: Tensor) -> None:
+        """Replace the odds `(b, hypotheses)` of the particles `where`, on the device."""
+        self.odds[where] = odds
 
     def record_belonging(self, rows: Tensor, belongs: Tensor) -> None:
         """Replace the probabilities of belonging `(b,)` of the particles `rows`, and the trust that follows."""
