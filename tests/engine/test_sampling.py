@@ -74,7 +74,16 @@ def test_the_best_does_not_depend_on_chunks(fit, monkeypatch):
     torch.testing.assert_close(parts.entropy, whole.entropy, atol=1e-4, rtol=1e-3)
 
 
-def test_modes_are_the_best_poses_that_lie_apart(fit):
+def test_a_mode_without_weight_is_none(fit):
+    """Little noise leaves one mode of most particles: the first is repeated, and not refined again."""
+    rotations, shifts, _ = PoseSearch(fit).modes(fit.batch(ROWS), 4)
+    alone = (rotations == rotations[:, :1]).flatten(1).all(1)
+    assert float(alone.float().mean()) > 0.5
+    assert torch.equal(shifts[alone], shifts[alone, :1].expand(-1, 4, -1))
+
+
+def test_modes_are_the_best_poses_that_lie_apart(fit, monkeypatch):
+    monkeypatch.setattr(sampling, "MODES_DEPTH", torch.inf)
     search, batch = PoseSearch(fit), fit.batch(ROWS)
     before = loaded_copy(fit)
     best, (rotations, shifts, _) = search.best(batch), search.modes(batch, 3)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.losses import take
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
@@ -46,7 +47,7 @@ def try_other_modes(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewton
         found, moves, _ = search.modes(fit.batch(rows, band), MODES_TRIED)
         batch = fit.batch(rows)
         tried = [poses.refine(lattices, batch, *fit.poses(batch), steps=1)]
-        tried += [poses.refine(lattices, batch, found[:, mode], moves[:, mode]) for mode in range(MODES_TRIED)]
+        tried += [_refined(poses, lattices, batch, found, moves, mode) for mode in range(MODES_TRIED)]
         rotations, shifts, errors = (torch.stack(column, dim=1) for column in zip(*tried, strict=True))
         best: Tensor = errors.argmin(1)
         moved = (best > 0).nonzero()[:, 0]
@@ -55,3 +56,18 @@ def try_other_modes(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewton
     if changed:
         step.remake()
     return changed / len(fit)
+
+
+def _refined(
+    poses: GaussNewtonPoses, lattices: Tensor, batch: Batch, found: Tensor, moves: Tensor, mode: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Refine one of the modes `(b, m, 3, 3)`, `(b, m, 2)`; where the first is repeated, its error is infinite."""
+    rotations, shifts = found[:, mode].clone(), moves[:, mode].clone()
+    errors = torch.full((len(batch),), torch.inf, device=found.device)
+    alive = torch.arange(len(batch), device=found.device)
+    if mode:
+        alive = (found[:, mode] != found[:, 0]).flatten(1).any(1).nonzero()[:, 0]
+    if len(alive):
+        refined = poses.refine(lattices, batch.part(alive.cpu()), rotations[alive], shifts[alive])
+        rotations[alive], shifts[alive], errors[alive] = refined
+    return rotations, shifts, errors

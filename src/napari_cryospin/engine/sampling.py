@@ -45,6 +45,9 @@ of a rotation and of a shift for each particle, `(c,)` each; or of several, `(c,
 MODES_APART = 25.0
 """Least angle between two modes, degrees: more than one step of the fine grid, which is 15 degrees wide."""
 
+MODES_DEPTH = 10.0
+"""Nats below the best mode down to which others are modes at all; chosen by hand."""
+
 
 class FoundPoses(NamedTuple):
     """One pose of each particle of a batch, from its grid posterior."""
@@ -117,7 +120,8 @@ class PoseSearch:
         Returns
         -------
         FoundPoses
-            Rotations `(b, number, 3, 3)` and shifts `(b, number, 2)`, the most probable first; entropy `(b,)`.
+            Rotations `(b, number, 3, 3)` and shifts `(b, number, 2)`, the most probable first; entropy `(b,)`. Where
+            there are fewer modes, the first one is repeated.
         """
         return self._look(
             batch, lambda values, over_poses: _modes(values, over_poses, self.apart, number), _most_probable
@@ -186,8 +190,9 @@ def _most_probable(values: Tensor, over_poses: Tensor) -> tuple[Tensor, Tensor]:
 def _modes(values: Tensor, over_poses: Tensor, apart: Tensor, number: int) -> tuple[Tensor, Tensor]:
     """Return the indices `(c, number)` of the most probable rotations that lie apart, and of the best shift of each."""
     left, index, found = over_poses.clone(), torch.arange(len(values), device=values.device), []
+    first, least = left.argmax(-1), left.amax(-1) - MODES_DEPTH
     for _ in range(number):
-        pose = left.argmax(-1)
+        pose = torch.where(left.amax(-1) >= least, left.argmax(-1), first)
         found.append((pose, values[index, :, pose].argmax(-1)))
         left = left.where(apart[pose], left.new_tensor(-torch.inf))
     poses, moves = (torch.stack(column, dim=1) for column in zip(*found, strict=True))
