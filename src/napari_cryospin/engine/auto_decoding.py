@@ -113,6 +113,7 @@ class ClosedFormDecoding:
         posterior = fit.settings.posterior
         self.mates = MateTest(fit, self.volume_step, self.poses) if posterior.mates else None
         self.state = DecodingState(first_standing(fit.band.now, searches=posterior.search_at_switch))
+        self.power: Tensor | None = None  # Of this epoch's slices; it follows from the volume, and is not saved.
 
     @property
     def settled(self) -> bool:
@@ -151,8 +152,9 @@ class ClosedFormDecoding:
         if fit.settings.posterior.junk:
             seen = batch.inner(band_size(fit.images.points, min(fit.band.now, BELONGING_BAND)))
             count = len(seen.points)
-            power = slice_power(state.lattices[0], fit.volume.padding, seen.points, fit.noise.shell[:count])
-            fit.record_odds(seen, model[:, :count], power)
+            if self.power is None:
+                self.power = slice_power(state.lattices[0], fit.volume.padding, seen.points, fit.noise.shell[:count])
+            fit.record_odds(seen, model[:, :count], self.power)
         self.volume_step.insert(wide, rotations, shifts)
         state.turned.append(float(rotation_distance(before, rotations).mean()))
         return {"loss": fit.mean_error(rows), "pose_change": state.turned[-1], "band": float(fit.band.now)}
@@ -180,7 +182,7 @@ class ClosedFormDecoding:
             mates_tested=self.mates is None or self.mates.tally.over,
         )
         state.standing = after_epoch(state.standing, report, Bands(fit.band.encoding, fit.band.full))
-        state.turned, state.lattices = [], None
+        state.turned, state.lattices, self.power = [], None, None
         if not state.standing.relaxing:
             state.before = None
         return metrics

@@ -173,6 +173,8 @@ class Fit(Generic[AnyVolume]):
         weights = self.noise.background_weights(batch.where, len(batch.points))
         errors = image_errors(models[:, None], batch.images, weights, self.settings.volume.loss)[:, 0]
         self.particles.record_errors(batch.rows, errors / self.noise_error(len(batch.points)))
+        if self.settings.volume.scales == "none":
+            return
         scale = self.particles.scale[batch.where]
         overlap = ((batch.images * models.conj()).real * batch.weights).sum(-1)
         power = ((models.real.square() + models.imag.square()) * batch.weights).sum(-1)
