@@ -20,6 +20,7 @@ from napari_cryospin.engine.phases import DecodingStanding, Phase
 from napari_cryospin.engine.pose_steps import PoseMoments
 from napari_cryospin.engine.run_progress import RunProgress
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor
+from napari_cryospin.geometry.symmetry import NO_SYMMETRY
 from support.same_state import assert_same
 
 COUNT = 5
@@ -52,7 +53,7 @@ NOISE = torch.ones(2, 4), torch.zeros(9), torch.zeros(5, dtype=torch.long)
 STATES = {
     "Band": (Band(7, 11, 15), Band(4, 11, 15)),
     "Noise": (Noise(*NOISE, torch.rand(2, 4)), Noise.of(*NOISE)),
-    "NearSymmetries": (NearSymmetries(torch.rand(2, 3, 3)), NearSymmetries.none()),
+    "NearSymmetries": (NearSymmetries(torch.rand(2, 3, 3)), NearSymmetries.of(NO_SYMMETRY)),
     "ParticleState": (particles(1), particles(2)),
     "PoseMoments": (moments(1), PoseMoments.none(COUNT)),
     "MateTally": (MateTally(True, 3, 2.5), MateTally()),

@@ -8,9 +8,9 @@ from napari_cryospin.evaluation.pose_error import (
     HAND_FLIP,
     align_rotations,
     candidate_errors,
+    group_matrices,
     rotation_errors,
     shift_errors,
-    symmetry_matrices,
 )
 from napari_cryospin.geometry.angles import angle_between
 
@@ -24,7 +24,7 @@ def disturbed(true, degrees, seed, *, turn=None, symmetry="C1", wrong=0.0, flipp
     rng = np.random.default_rng(seed)
     axis = rng.standard_normal((len(true), 3))
     axis *= np.radians(degrees) / np.linalg.norm(axis, axis=1, keepdims=True)
-    group = symmetry_matrices(symmetry)
+    group = group_matrices(symmetry)
     copies = group[rng.integers(len(group), size=len(true))]
     predicted = Rotation.from_rotvec(axis).as_matrix() @ true @ copies @ (np.eye(3) if turn is None else turn)
     bad = rng.random(len(true)) < wrong
@@ -40,7 +40,7 @@ def test_alignment_is_found(symmetry, wrong, flipped):
     predicted, bad = disturbed(true, 3.0, 3, turn=turn, symmetry=symmetry, wrong=wrong, flipped=flipped)
     found = rotation_errors(predicted, true, symmetry=symmetry)
     assert found.hand_flipped == flipped
-    copies = symmetry_matrices(symmetry) @ turn
+    copies = group_matrices(symmetry) @ turn
     assert angle_between(copies, found.alignment).min() < 0.5
     np.testing.assert_allclose(found.errors[~bad], 3.0, atol=0.5)
     assert found.within_10 >= 1 - wrong - 0.05
@@ -106,10 +106,10 @@ def test_no_argument_is_mutated():
     np.testing.assert_array_equal(predicted, kept[::-1])
 
 
-@pytest.mark.parametrize("name", ["", "C0", "T", "3", "C-1"])
+@pytest.mark.parametrize("name", ["", "C0", "X", "3", "C-1"])
 def test_unknown_symmetry_is_refused(name):
-    with pytest.raises(ValueError, match="expected Cn or Dn"):
-        symmetry_matrices(name)
+    with pytest.raises(ValueError, match="expected a point group: Cn, Dn"):
+        group_matrices(name)
 
 
 def test_shapes_that_do_not_fit_are_refused():

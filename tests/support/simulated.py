@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from napari_cryospin.geometry.point_groups import group_matrices
 from napari_cryospin.particles import Particles
 from napari_cryospin.simulation.images import Projections, SimulationSettings, draw_ctf, draw_rotations, noise_images
 
@@ -29,6 +30,19 @@ def make_phantom() -> Callable[[int], Tensor]:
         return torch.from_numpy(np.einsum("bx,by,bz->zyx", x, y, z)).float()
 
     return make
+
+
+def symmetric_phantom(box: int, symmetry: str, blobs: int = 6, width: float = 4.0, seed: int = 5) -> Tensor:
+    """Make an `(n, n, n)` map of one chiral group of blobs and its copies under a point group, in a box of 96 A."""
+    rng = np.random.default_rng(seed)
+    directions = rng.normal(size=(blobs, 3))
+    radii = rng.uniform(12, 32, blobs)
+    unit = directions / np.linalg.norm(directions, axis=1)[:, None] * radii[:, None]
+    centres = (group_matrices(symmetry) @ unit.T).transpose(0, 2, 1).reshape(-1, 3)
+    weights = np.tile(rng.uniform(0.5, 1.5, blobs), len(centres) // blobs)
+    line = (np.arange(box) - box // 2) * EXTENT / box
+    x, y, z = (np.exp(-((line - centres[:, axis, None]) ** 2) / (2 * width**2)) for axis in range(3))
+    return torch.from_numpy(np.einsum("b,bx,by,bz->zyx", weights, x, y, z)).float()
 
 
 @dataclasses.dataclass(frozen=True)

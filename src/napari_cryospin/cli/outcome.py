@@ -16,7 +16,7 @@ def evaluate_command(
     run: Annotated[Positional[Path], arg(metavar="RUN")],
     truth: Path | None = None,
     map: Path | None = None,
-    symmetry: str = "C1",
+    symmetry: str | None = None,
 ) -> int:
     """Compare a run with a known truth, and write figures and numbers to its results/.
 
@@ -29,7 +29,7 @@ def evaluate_command(
     map
         True map (.mrc).
     symmetry
-        Point group of the true map, Cn or Dn; poses are compared modulo this symmetry.
+        Point group of the true map, such as C3; poses are compared modulo this symmetry. Default: that of the run.
     """
     if truth is None and map is None:
         raise ValueError("evaluate: neither --truth nor --map given; expected at least one")

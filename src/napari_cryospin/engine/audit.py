@@ -25,7 +25,7 @@ from napari_cryospin.engine.near_symmetry import SMALLEST_MATE_TURN
 from napari_cryospin.engine.phases import MATES_BAND
 from napari_cryospin.engine.pose_posterior import Templates, entropy, log_likelihoods, make_templates, shift_grid
 from napari_cryospin.engine.pose_refinement import refine_poses
-from napari_cryospin.engine.sampling import COARSE_GRID_BAND, grid_size, pose_grid
+from napari_cryospin.engine.sampling import COARSE_GRID_BAND, grid_size, pose_grid, unit_size
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.engine.volumes import wiener_volume
 from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
@@ -110,7 +110,8 @@ def audit(fit: Fit) -> Audit:
 
 def _volume_at_poses(fit: Fit, band: int) -> WienerVolume:
     """Make a volume of all particles at their present poses, whatever volume the fit has."""
-    volume = wiener_volume(fit.images, AUDIT_PADDING, band, torch.Generator().manual_seed(0))
+    settings = dataclasses.replace(fit.settings.volume, padding=AUDIT_PADDING, symmetry=fit.symmetry.name)
+    volume = wiener_volume(fit.images, settings, band, torch.Generator().manual_seed(0))
     WienerStep(fit, volume).remake(band)
     return volume
 
@@ -141,7 +142,7 @@ class _OtherFold:
 
     def __init__(self, fit: Fit, volume: WienerVolume, fold: int) -> None:
         self.fit, self.volume = fit, volume
-        self.density = volume.average(volume.sums[1 - fold])
+        self.density = volume.fold_average(1 - fold)
         members = (fit.particles.folds == fold).nonzero()[:, 0].cpu()
         count = min(len(members), AUDIT_PARTICLES // 2)
         self.rows = members[torch.linspace(0, len(members) - 1, count).round().long()]
@@ -176,8 +177,11 @@ def _search_again(fold: _OtherFold, generator: torch.Generator) -> tuple[Tensor,
         turns = random_rotations(int(band / SCRAMBLED_SHELLS) + 2, generator).to(lattice)
         other = _search(fit, scrambled(lattice, turns, AUDIT_PADDING, SCRAMBLED_SHELLS), batch)
         gain += (found.evidence - other.evidence) / SCRAMBLED_MAPS
-    entropies = found.entropy / math.log(len(pose_grid(*grid_size(band))))
-    return gain, entropies, fit.poses(batch)[0].mT @ found.rotations @ turn[0]
+    # The scrambled maps are not symmetric, so that all copies of a pose are searched in each map, and counted as one.
+    group = fit.symmetry
+    entropies = (found.entropy - math.log(group.order)) / math.log(unit_size(band, group))
+    stored = fit.poses(batch)[0]
+    return gain, entropies, stored.mT @ group.nearest_copy(found.rotations @ turn[0], stored)
 
 
 def commonest_mate(found: Tensor) -> Tensor:

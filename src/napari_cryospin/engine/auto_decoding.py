@@ -217,12 +217,13 @@ def search_again(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewtonPos
         found = search.best(batch)
         fit.particles.record_entropy(batch.rows, found.entropy)
         stored, _ = fit.poses(batch)
-        far = (rotation_distance(found.rotations, stored) > ANOTHER_POSE).nonzero()[:, 0]
+        copies = fit.symmetry.nearest_copy(found.rotations, stored)
+        far = (rotation_distance(copies, stored) > ANOTHER_POSE).nonzero()[:, 0]
         if not len(far):
             continue
         part = fit.batch(batch.where[far].cpu())
         *_, here = poses.refine(lattices, part, *fit.poses(part), steps=1)
-        rotations, shifts, there = poses.refine(lattices, part, found.rotations[far], found.shifts[far])
+        rotations, shifts, there = poses.refine(lattices, part, copies[far], found.shifts[far])
         better = (there < here).nonzero()[:, 0]
         fit.particles.record_poses(part.where[better], rotations[better], shifts[better])
         changed += len(better)

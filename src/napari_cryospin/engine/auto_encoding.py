@@ -13,7 +13,6 @@ from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.contest import Contest, compete, record_contest, record_proposals
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.learner import Learner
-from napari_cryospin.engine.near_symmetry import near_symmetries
 from napari_cryospin.engine.proposers import Proposal, Proposer, joined
 from napari_cryospin.engine.volume_steps import VolumeStep
 from napari_cryospin.models.volume import Volume
@@ -118,7 +117,7 @@ class AutoEncoding:
         metrics = self.volume_step.centre()
         if self.learners and fit.band.encoding_reached:
             lattice = fit.volume.hartley(fit.band.now).detach()
-            fit.near_symmetries.rotations = near_symmetries(lattice, fit.volume.padding, fit.band.now)
+            fit.near_symmetries.find(lattice, fit.volume.padding, fit.band.now, fit.symmetry)
         return metrics
 
     def state_dict(self) -> dict[str, Any]:

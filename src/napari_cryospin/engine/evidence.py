@@ -13,7 +13,7 @@ from torch import Tensor
 
 from napari_cryospin.engine.audit import FOUND_AGAIN, Audit, audit
 from napari_cryospin.engine.fit import Fit
-from napari_cryospin.engine.sampling import grid_size, pose_grid
+from napari_cryospin.engine.sampling import unit_size
 from napari_cryospin.evaluation.verdict import TELLING_GAIN, Evidence
 from napari_cryospin.geometry.so3 import rotation_distance
 
@@ -97,4 +97,4 @@ def _median(values: Tensor) -> float:
 
 
 def _largest_entropy(fit: Fit) -> float:
-    return math.log(len(pose_grid(*grid_size(fit.band.now))))
+    return math.log(unit_size(fit.band.now, fit.symmetry))

@@ -21,6 +21,7 @@ from napari_cryospin.engine.signal_groups import scale_levels
 from napari_cryospin.engine.signal_scales import estimate_scales, first_scales
 from napari_cryospin.engine.volumes import VOLUMES
 from napari_cryospin.geometry.so3 import random_rotations
+from napari_cryospin.geometry.symmetry import PointGroup
 from napari_cryospin.models.encoder import Encoder
 from napari_cryospin.models.projector import Projector
 from napari_cryospin.models.volume import Volume
@@ -58,7 +59,7 @@ class Fit(Generic[AnyVolume]):
     shift_range : ShiftRange
         Range of the search for shifts.
     near_symmetries : NearSymmetries
-        Rotations under which the map looks nearly the same.
+        Rotations under which the map looks the same, by its point group or nearly.
     """
 
     def __init__(
@@ -73,14 +74,14 @@ class Fit(Generic[AnyVolume]):
         self.projector = Projector(points=images.points, extent=images.extent, padding=padding).to(self.device)
         # All of these draw from one generator, so that their order decides the random numbers of each.
         make_volume = VOLUMES[settings.volume.volume_update]
-        self.volume = cast(AnyVolume, make_volume(images, padding, self.band.now, generator))
+        self.volume = cast(AnyVolume, make_volume(images, settings.volume, self.band.now, generator))
         self.encoder_box = min(settings.encoder.encoder_box, images.box_size)
         self.encoder_points = fourier.half_plane(self.encoder_box).to(self.device)
         self.encoder = self._new_encoder() if uses_encoder else None
         rotations = random_rotations(len(images), generator).to(self.device)
         folds = (torch.randperm(len(images), generator=generator) % 2).to(self.device)
         self.particles = ParticleState.of(rotations, folds, self.heads)
-        self.near_symmetries = NearSymmetries.none(self.device)
+        self.near_symmetries = NearSymmetries.of(self.symmetry, self.device)
         self.scale_levels = scale_levels(images.particles, images.rows)
         if settings.volume.scales != "none":
             self.particles.scale = first_scales(images, self.scale_levels).to(self.device)
@@ -92,6 +93,11 @@ class Fit(Generic[AnyVolume]):
     def heads(self) -> int:
         """Number of candidates that the encoder proposes for each particle; 0 without an encoder."""
         return 0 if self.encoder is None else self.encoder.heads
+
+    @property
+    def symmetry(self) -> PointGroup:
+        """Point group that the map has."""
+        return self.volume.symmetry
 
     def _new_encoder(self) -> Encoder:
         settings = self.settings.encoder

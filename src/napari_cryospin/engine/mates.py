@@ -91,13 +91,13 @@ class MateTest:
         fit, volume = self.fit, self.fit.volume
         if not self.tally.rounds:
             volume.solve()
-        mates = near_symmetries(volume.hartley(), volume.padding, fit.band.now, most=MOST_MATES)
+        mates = near_symmetries(volume.hartley(), volume.padding, fit.band.now, MOST_MATES, fit.symmetry)
         if not len(mates):
             self.tally.over = True
             return {"mates": 0.0}
         changed, differences = 0, []
         for fold in (0, 1):
-            lattices = volume.gradient_lattices(volume.average(volume.sums[1 - fold]))
+            lattices = volume.gradient_lattices(volume.fold_average(1 - fold))
             volume.sums[fold] = 0
             members = (fit.particles.folds == fold).nonzero()[:, 0].cpu()
             for rows in members.split(fit.settings.schedule.batch_size):

@@ -10,6 +10,7 @@ from torch import Tensor
 from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.geometry.so3 import exponential_map, rotation_distance
 from napari_cryospin.geometry.so3_grid import grid_rotations
+from napari_cryospin.geometry.symmetry import NO_SYMMETRY, PointGroup
 from napari_cryospin.physics.slicing import read_hartley
 
 SMALLEST_MATE_TURN = 40.0
@@ -33,23 +34,32 @@ SYMMETRY_BAND = 10
 
 @dataclass(eq=False)
 class NearSymmetries(KeptState):
-    """Near-symmetries of a fit's map at the end of the last epoch.
+    """Symmetries of a fit's map, and its near-symmetries at the end of the last epoch.
 
     Attributes
     ----------
     rotations : Tensor
-        `(m, 3, 3)`; empty until the band is at its largest before the switch.
+        `(m, 3, 3)`, those of the point group first, without the identity. Near-symmetries are not known until the band
+        is at its largest before the switch.
     """
 
     rotations: Tensor
 
     @classmethod
-    def none(cls, device: torch.device | str = "cpu") -> NearSymmetries:
-        return cls(torch.zeros(0, 3, 3, device=device))
+    def of(cls, group: PointGroup, device: torch.device | str = "cpu") -> NearSymmetries:
+        """Begin with the symmetries of a point group."""
+        return cls(group.others(torch.zeros(1, device=device)))
+
+    def find(self, hartley: Tensor, padding: int, band: int, group: PointGroup) -> None:
+        """Find the near-symmetries of a map `(G, G, G)` anew."""
+        found = near_symmetries(hartley, padding, band, group=group)
+        self.rotations = torch.cat((group.others(found), found))
 
 
 @torch.no_grad()
-def near_symmetries(hartley: Tensor, padding: int, band: int, most: int = MOST_SYMMETRIES) -> Tensor:
+def near_symmetries(
+    hartley: Tensor, padding: int, band: int, most: int = MOST_SYMMETRIES, group: PointGroup = NO_SYMMETRY
+) -> Tensor:
     """Find the rotations under which a map looks nearly the same.
 
     Parameters
@@ -62,6 +72,9 @@ def near_symmetries(hartley: Tensor, padding: int, band: int, most: int = MOST_S
         Shells of the map; no more than `SYMMETRY_BAND` of them are compared.
     most : int
         Largest number of rotations to return.
+    group : PointGroup
+        Exact symmetry of the map. Nothing near a rotation of the group is found, and of the symmetric copies of a
+        near-symmetry only one.
 
     Returns
     -------
@@ -69,20 +82,24 @@ def near_symmetries(hartley: Tensor, padding: int, band: int, most: int = MOST_S
         `(m, 3, 3)` rotations `Q`, best first: the map at `Q x` is nearly the map at `x`.
     """
     band = min(band, SYMMETRY_BAND)
-    grid = _large(grid_rotations(4, 24).reshape(-1, 3, 3).to(hartley.device))
+    grid = _large(grid_rotations(4, 24).reshape(-1, 3, 3).to(hartley.device), group)
     coarse = _self_correlation(hartley, padding, min(band, COARSE_SYMMETRY_BAND), grid)
     line = torch.arange(-PEAK_REACH, PEAK_REACH + PEAK_STEP / 2, PEAK_STEP).deg2rad()
     local = exponential_map(torch.cartesian_prod(line, line, line)).to(hartley.device)
     found: list[tuple[float, Tensor]] = []
     for peak in _peaks(grid, coarse, MOST_PEAKS):
-        near = _large(peak @ local)
+        near = _large(peak @ local, group)
         correlation = _self_correlation(hartley, padding, band, near)
         if len(near) and float(correlation.max()) >= SELF_CORRELATION:
             found.append((float(correlation.max()), near[correlation.argmax()]))
     found.sort(key=lambda one: -one[0])
     kept: list[Tensor] = []
+
+    def apart(rotation: Tensor, other: Tensor) -> bool:
+        return float(_distance(rotation, other @ group.rotations(other))) > SMALLEST_MATE_TURN
+
     for _, rotation in found:
-        if len(kept) < most and all(float(rotation_distance(rotation, other)) > SMALLEST_MATE_TURN for other in kept):
+        if len(kept) < most and all(apart(rotation, other) for other in kept):
             kept.append(rotation)
     return torch.stack(kept) if kept else torch.zeros(0, 3, 3, device=hartley.device)
 
@@ -93,9 +110,14 @@ def with_mates(rotations: Tensor, symmetries: Tensor) -> Tensor:
     return rotations[..., None, :, :] @ torch.cat((identity, symmetries))
 
 
-def _large(rotations: Tensor) -> Tensor:
-    """Select the rotations of `(r, 3, 3)` that turn by more than `SMALLEST_MATE_TURN`."""
-    return rotations[rotation_distance(rotations, torch.eye(3, device=rotations.device)) > SMALLEST_MATE_TURN]
+def _large(rotations: Tensor, group: PointGroup) -> Tensor:
+    """Select the rotations of `(r, 3, 3)` that lie farther than `SMALLEST_MATE_TURN` from all of the group."""
+    return rotations[_distance(rotations[:, None], group.rotations(rotations)) > SMALLEST_MATE_TURN]
+
+
+def _distance(rotations: Tensor, others: Tensor) -> Tensor:
+    """Compute the angles `(...)`, degrees, from rotations `(..., k or 1, 3, 3)` to the nearest of `(k, 3, 3)`."""
+    return rotation_distance(rotations, others).amin(-1)
 
 
 def _peaks(rotations: Tensor, correlation: Tensor, most: int) -> list[Tensor]:

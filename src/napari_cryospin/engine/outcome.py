@@ -161,6 +161,8 @@ def make_results(reconstruction: Standing) -> Results:
     fits, pixel_size = reconstruction.fits, reconstruction.pixel_size
     maps = tuple(fit_map(fit, filtered=False) for fit in fits)
     rotations, shifts = (values.astype(np.float64) for values in _poses(fits))
+    # Of the symmetric copies of a pose, results have the one in the asymmetric unit.
+    rotations = fits[0].symmetry.to_unit(torch.from_numpy(rotations)).numpy()
     resolution = reconstruction.measured_resolution
     evidence = reconstruction.evidence()
     told = reconstruction.finished and reconstruction.settings.volume.loss == "squared"

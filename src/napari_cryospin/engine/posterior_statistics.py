@@ -29,6 +29,8 @@ STATISTICS_BATCH = 256
 def posterior_statistics(fits: list[Fit]) -> dict[str, NDArray]:
     """Compute the statistics of the posteriors over the pose grid, of rotations and of shifts about the stored ones.
 
+    The rotations are those of the map's asymmetric unit.
+
     Returns
     -------
     dict
@@ -49,6 +51,7 @@ def _statistics(fit: Fit) -> dict[str, Tensor]:
         rows = batch.rows
         if templates is None:
             rotations = pose_grid(*grid_size(band)).to(fit.device)
+            rotations = rotations[fit.symmetry.in_unit(rotations)]
             lattice, padding = fit.volume.hartley(band), fit.projector.padding
             templates = make_templates(lattice, rotations, batch.points, padding, band=band)
         phases = None

@@ -28,6 +28,7 @@ from napari_cryospin.engine.pose_posterior import (
     shift_grid,
 )
 from napari_cryospin.geometry.so3_grid import grid_rotations
+from napari_cryospin.geometry.symmetry import PointGroup
 from napari_cryospin.models.volume import Volume
 from napari_cryospin.physics.fourier import band_size
 
@@ -63,6 +64,12 @@ def pose_grid(nside: int, in_plane: int) -> Tensor:
     return grid_rotations(nside, in_plane).reshape(-1, 3, 3)
 
 
+def unit_size(band: int, group: PointGroup) -> float:
+    """Return the number of poses of the grid for a band that lie in one asymmetric unit."""
+    nside, in_plane = grid_size(band)
+    return 12 * nside**2 * in_plane / group.order
+
+
 def grid_size(band: int) -> tuple[int, int]:
     """Return the HEALPix nside and the number of in-plane angles of the grid for a band."""
     return (2, 12) if band <= COARSE_GRID_BAND else (4, 24)
@@ -84,6 +91,8 @@ def trial_shifts(fit: Fit, band: int) -> tuple[Tensor, bool]:
 class PoseSearch:
     """A search of the whole grid of poses and shifts under the present volume, for a drawn or for the best pose.
 
+    Of a symmetric map's poses, only those of the asymmetric unit are looked at.
+
     Parameters
     ----------
     fit : Fit
@@ -103,6 +112,8 @@ class PoseSearch:
         fit = self.fit
         rotations = pose_grid(*grid_size(band))
         rotations = (rotations if turn is None else rotations @ turn).to(fit.device)
+        if not fit.symmetry.trivial:
+            rotations = rotations[fit.symmetry.in_unit(rotations)]
         points = fit.projector.points[: band_size(fit.images.points, band)]
         return make_templates(fit.volume.hartley(band), rotations, points, fit.projector.padding, band=band)
 

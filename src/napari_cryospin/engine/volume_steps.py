@@ -121,6 +121,8 @@ class WienerStep(VolumeStep):
     def centre(self) -> dict[str, float]:
         """Move the map to where the shifts are smallest, because those of a map off centre may lie out of range.
 
+        A symmetric map is moved along the directions only that its symmetry leaves free: along z, or nowhere.
+
         If the map is moved by `u`, each shift changes by `(A u)_xy`. The sum of squares of the shifts is minimised.
 
         Returns
@@ -134,7 +136,11 @@ class WienerStep(VolumeStep):
         seen = fit.particles.rotations[:, :2]  # (n, 2, 3)
         normal = torch.einsum("nik,nil->kl", seen, seen)
         normal += UNSEEN_DIRECTION * len(seen) * torch.eye(3, device=fit.device)
-        offset = torch.linalg.solve(normal, torch.einsum("nik,ni->k", seen, fit.particles.shifts))
+        free = fit.symmetry.free_directions(seen)
+        if not len(free):
+            return {}
+        pull = torch.einsum("nik,ni->k", seen, fit.particles.shifts)
+        offset = torch.linalg.solve(free @ normal @ free.T, free @ pull) @ free
         fit.particles.recentre(offset)
         self.volume.move(-offset / fit.images.extent)
         return {"centred": float(offset.norm())}

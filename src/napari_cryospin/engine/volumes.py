@@ -11,24 +11,32 @@ from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.volume import Volume
 from napari_cryospin.models.wiener_volume import WienerVolume
+from napari_cryospin.settings import VolumeSettings
 
-MakeVolume = Callable[[PreparedImages, int, int, torch.Generator], Volume]
-"""Function of images, padding, first band and generator that makes a random volume on the images' device."""
+MakeVolume = Callable[[PreparedImages, VolumeSettings, int, torch.Generator], Volume]
+"""Function of images, settings, first band and generator that makes a random volume on the images' device."""
 
 
-def hartley_volume(images: PreparedImages, padding: int, first_band: int, generator: torch.Generator) -> HartleyVolume:
+def hartley_volume(
+    images: PreparedImages, settings: VolumeSettings, first_band: int, generator: torch.Generator
+) -> HartleyVolume:
     """Make the paper's volume, which is learned by gradients."""
-    volume = HartleyVolume(images.box_size, padding, first_band=first_band, generator=generator)
+    volume = HartleyVolume(
+        images.box_size, settings.padding, first_band=first_band, symmetry=settings.symmetry, generator=generator
+    )
     return volume.to(images.device)
 
 
-def wiener_volume(images: PreparedImages, padding: int, first_band: int, generator: torch.Generator) -> WienerVolume:
+def wiener_volume(
+    images: PreparedImages, settings: VolumeSettings, first_band: int, generator: torch.Generator
+) -> WienerVolume:
     """Make the volume in closed form, masked by the sphere that holds the images' mask and half of its edge."""
     return WienerVolume(
         images.box_size,
-        padding,
+        settings.padding,
         first_band=first_band,
         mask_radius=min(0.5, images.mask_radius / images.box_size + MASK_EDGE / 2),
+        symmetry=settings.symmetry,
         generator=generator,
         device=images.device,
     )

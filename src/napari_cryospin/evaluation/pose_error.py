@@ -7,15 +7,14 @@ group. Where the map has the other hand, this holds for `diag(-1, -1, 1) @ A_pre
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation
 
 from napari_cryospin.geometry.angles import angle_between
 from napari_cryospin.geometry.hand import HAND_FLIP
+from napari_cryospin.geometry.point_groups import group_matrices
 
 Array = NDArray[np.float64]
 
@@ -62,14 +61,6 @@ class ShiftErrors(_Errors):
     """`(3,)` Angstrom: the point `p` of the aligned predicted map lies at `p + translation` in the true map."""
 
 
-def symmetry_matrices(symmetry: str) -> Array:
-    """List the `(k, 3, 3)` rotations of `Cn` or `Dn` (axis z, two-fold of `Dn` along x, as in RELION)."""
-    name = symmetry.strip().upper()
-    if not re.fullmatch(r"[CD][1-9]\d?", name):
-        raise ValueError(f"symmetry: {symmetry!r}; expected Cn or Dn, such as C1, C3, D2")
-    return np.asarray(Rotation.create_group(name).as_matrix(), dtype=np.float64)
-
-
 def rotation_errors(
     predicted: ArrayLike, true: ArrayLike, *, symmetry: str = "C1", either_hand: bool = True
 ) -> PoseErrors:
@@ -90,7 +81,7 @@ def rotation_errors(
     turned, known = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
     if turned.shape != known.shape or turned.ndim != 3 or turned.shape[1:] != (3, 3) or not len(turned):
         raise ValueError(f"rotations: shapes {turned.shape} and {known.shape}; expected (n, 3, 3) twice, n > 0")
-    group = symmetry_matrices(symmetry)
+    group = group_matrices(symmetry)
     best: tuple[float, PoseErrors] | None = None
     for flipped in (False, True) if either_hand else (False,):
         alignment = _consensus(HAND_FLIP @ turned if flipped else turned, known, group)
@@ -129,7 +120,7 @@ def candidate_errors(candidates: ArrayLike, true: ArrayLike, found: PoseErrors) 
     aligned = align_rotations(candidates, found.alignment, hand_flipped=found.hand_flipped)
     known = np.broadcast_to(np.asarray(true, dtype=np.float64)[:, None], aligned.shape)
     flat = aligned.reshape(-1, 3, 3)
-    copies = _nearest_copy(flat, known.reshape(-1, 3, 3), symmetry_matrices(found.symmetry))
+    copies = _nearest_copy(flat, known.reshape(-1, 3, 3), group_matrices(found.symmetry))
     return angle_between(flat, copies).reshape(aligned.shape[:-2])
 
 

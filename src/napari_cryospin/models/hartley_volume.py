@@ -7,11 +7,13 @@ import math
 import torch
 from torch import Tensor, nn
 
+from napari_cryospin.geometry.symmetry import PointGroup, point_group
 from napari_cryospin.models.volume import BAND_MARGIN
 from napari_cryospin.physics.fourier import hartley_to_map
 from napari_cryospin.physics.gradient_lattices import gradient_lattices
 from napari_cryospin.physics.map_crop import fourier_crop_map
 from napari_cryospin.physics.slicing import crop_lattice
+from napari_cryospin.physics.symmetrise import symmetrised
 
 
 class HartleyVolume(nn.Module):
@@ -28,6 +30,8 @@ class HartleyVolume(nn.Module):
     first_band : int
         Shells that start with random values of standard deviation `amplitude`; the others start at zero. It is the
         first value of `band`.
+    symmetry : str
+        Name of the map's point group. The lattice is learned as it is, and read as the mean of its symmetric copies.
 
     Attributes
     ----------
@@ -41,11 +45,13 @@ class HartleyVolume(nn.Module):
         padding: int = 1,
         *,
         first_band: int,
+        symmetry: str = "C1",
         amplitude: float = 0.1,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.box_size, self.padding, self.band = box_size, padding, first_band
+        self.symmetry: PointGroup = point_group(symmetry)
         size = padding * box_size + 1
         mantissa = amplitude * torch.randn(size, size, size, generator=generator)
         mantissa[self._beyond(first_band, mantissa)] = 0  # A shell that was never fitted must not show noise.
@@ -61,11 +67,11 @@ class HartleyVolume(nn.Module):
 
     def hartley(self, band: int | None = None) -> Tensor:
         """Return the lattice `(G, G, G)`, or its middle as far as slices of a band read it, with its graph."""
-        if band is None:
-            return self.mantissa * self.exponent.exp()
-        crop = (crop_lattice(part, band, self.padding) for part in (self.mantissa, self.exponent))
-        mantissa, exponent = crop
-        return mantissa * exponent.exp()
+        mantissa: Tensor = self.mantissa
+        exponent: Tensor = self.exponent
+        if band is not None:
+            mantissa, exponent = (crop_lattice(part, band, self.padding) for part in (mantissa, exponent))
+        return symmetrised(mantissa * exponent.exp(), self.symmetry) / self.symmetry.order
 
     def set_band(self, band: int) -> None:
         """Change the number of shells that `to_map` shows."""
@@ -89,10 +95,10 @@ class HartleyVolume(nn.Module):
         """Make the lattices `(4, G, G, G)` of the map and of its derivatives."""
         return gradient_lattices(self.to_map(), self.padding)
 
-    def get_extra_state(self) -> int:
-        """Return the band, which torch stores beside the parameters."""
-        return self.band
+    def get_extra_state(self) -> tuple[int, str]:
+        """Return the band and the symmetry, which torch stores beside the parameters."""
+        return self.band, self.symmetry.name
 
-    def set_extra_state(self, state: int) -> None:
-        """Set the band from a state dict."""
-        self.band = state
+    def set_extra_state(self, state: tuple[int, str]) -> None:
+        """Set the band and the symmetry from a state dict."""
+        self.band, self.symmetry = state[0], point_group(state[1])

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from napari_cryospin.geometry.symmetry import PointGroup
+
 BAND_MARGIN = 2
 """Shells that a map holds beyond its band, as room for interpolation and the soft mask."""
 
@@ -28,11 +30,14 @@ class Volume(Protocol):
         Oversampling of the lattice.
     band : int
         Fourier shells that the volume holds. Beyond them it is zero, or its values are not shown.
+    symmetry : PointGroup
+        Point group that the map has.
     """
 
     box_size: int
     padding: int
     band: int
+    symmetry: PointGroup
 
     def set_band(self, band: int) -> None:
         """Change the band; the shells that both bands share stay."""

@@ -7,6 +7,7 @@ folds, so that a particle can be compared with a volume that has not seen it. Ol
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from napari_cryospin.geometry.symmetry import PointGroup, point_group
 from napari_cryospin.models.volume import BAND_MARGIN
 from napari_cryospin.physics.fourier import grid_envelope, hartley_to_map, map_to_hartley
 from napari_cryospin.physics.gradient_lattices import gradient_lattices
 from napari_cryospin.physics.masks import raised_cosine_tensor
 from napari_cryospin.physics.slicing import crop_lattice, insert_slices
+from napari_cryospin.physics.symmetrise import interpolated_share, symmetrised
 
 GAPS = 0.05
 """Share of a shell's mean weight that is added to every weight of an unfiltered average. Points that no image covers
@@ -41,6 +44,16 @@ class WienerVolume:
         Shells of the random volume at the start.
     mask_radius : float
         Radius of the spherical mask, as a fraction of the box.
+    symmetry : str
+        Name of the map's point group.
+
+    Attributes
+    ----------
+    sums : Tensor
+        `(2, 2, G, G, G)`: of each fold, numerator and denominator, of the images as they were inserted. Symmetric
+        copies are added when the volume is solved.
+    symmetry : PointGroup
+        Point group that the map has.
     """
 
     def __init__(
@@ -50,17 +63,20 @@ class WienerVolume:
         *,
         first_band: int,
         mask_radius: float,
+        symmetry: str = "C1",
         amplitude: float = 0.5,
         generator: torch.Generator | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.box_size, self.padding, self.mask_radius = box_size, padding, mask_radius
+        self.symmetry: PointGroup = point_group(symmetry)
         self.band = 0
-        self.sums = torch.zeros(2, 2, 1, 1, 1, device=device)  # (fold, numerator and denominator, G, G, G)
+        self.sums = torch.zeros(2, 2, 1, 1, 1, device=device)
         self.set_band(first_band)
         size = self.sums.shape[-1]
         start = (amplitude * torch.randn(size, size, size, generator=generator)).to(device)
         start[self._radius() > first_band] = 0
+        start = symmetrised(start, self.symmetry) / math.sqrt(self.symmetry.order)
         self._take(hartley_to_map(start, self.inner_box) * self._mask())
 
     @property
@@ -134,52 +150,48 @@ class WienerVolume:
 
     def solve(self) -> None:
         """Compute the volume from the sums."""
-        self._take(self.average(self.sums.sum(0)))
+        folds = self._copies()
+        self._take(self._average(folds.sum(0), folds))
 
-    def average(self, sums: Tensor, filtered: bool = True) -> Tensor:
-        """Compute the Wiener average of a pair of sums.
+    def fold_average(self, fold: int) -> Tensor:
+        """Compute the Wiener average `(m, m, m)` of one fold alone, with the filter of both."""
+        folds = self._copies()
+        return self._average(folds[fold], folds)
 
-        Parameters
-        ----------
-        sums : Tensor
-            `(2, G, G, G)` numerator and denominator.
-        filtered : bool
-            False: without the Wiener filter, and regularised only by `GAPS`.
+    def _copies(self) -> Tensor:
+        """Add to the sums those of the images' symmetric copies: `(2, 2, G, G, G)`."""
+        return symmetrised(self.sums, self.symmetry)
 
-        Returns
-        -------
-        Tensor
-            `(m, m, m)` map of the inner box, masked.
-        """
-        shells = self._shells()
-        if not filtered:
-            return self._finished(_ratio(sums, shells))
+    def _average(self, sums: Tensor, folds: Tensor) -> Tensor:
+        """Compute the Wiener average of sums `(2, G, G, G)`, with the filter that the folds ask for."""
         numerator, denominator = sums
-        return self._finished(numerator / (denominator + self._filter(shells)))
+        return self._finished(numerator / (denominator + self._filter(self._shells(), folds)))
 
     def _shells(self) -> _Shells:
         last = self.inner_box // 2
         return _Shells.of(self._radius().round().long().clamp(max=last), last + 1)
 
-    def _filter(self, shells: _Shells) -> Tensor:
+    def _filter(self, shells: _Shells, folds: Tensor) -> Tensor:
         """Compute the term `(G, G, G)` that the Wiener filter adds to the denominator."""
-        return (1 / self._signal(shells))[shells.index]
+        return (1 / self._signal(shells, folds))[shells.index]
 
     def _finished(self, hartley: Tensor) -> Tensor:
-        # Insertion blurred the lattice with the interpolation's kernel, and reading it will do so again.
-        envelope = grid_envelope(self.inner_box, self.padding, hartley.device).square()
-        return hartley_to_map(hartley, self.inner_box) / envelope * self._mask()
+        # Insertion blurred the lattice with the interpolation's kernel, as some of the symmetric copies were once more,
+        # and reading it will do so again.
+        envelope, share = grid_envelope(self.inner_box, self.padding, hartley.device), interpolated_share(self.symmetry)
+        blurred = envelope.square() * (1 - share + share * envelope)
+        return hartley_to_map(hartley, self.inner_box) / blurred * self._mask()
 
-    def _signal(self, shells: _Shells) -> Tensor:
-        """Estimate the power of the signal `(shells,)` for the Wiener filter.
+    def _signal(self, shells: _Shells, folds: Tensor) -> Tensor:
+        """Estimate the power of the signal `(shells,)` for the Wiener filter, from the sums of both folds.
 
         It is the product of the two folds' averages, in which noise cancels, however uneven the view directions are.
         The map fills the box, which is only a part of the field of view that the oversampled lattice could hold.
         Neighbouring points of the lattice therefore share one coefficient, and the filter's term of each point is
         smaller by the cube of the padding.
         """
-        first, second = (_ratio(fold, shells) for fold in self.sums)
-        power = shells.mean(_ratio(self.sums.sum(0), shells).square())
+        first, second = (_ratio(fold, shells) for fold in folds)
+        power = shells.mean(_ratio(folds.sum(0), shells).square())
         common = shells.mean(first * second)
         return common.maximum(SIGNAL_FLOOR * power) * self.padding**3 + 1e-12
 
@@ -198,21 +210,21 @@ class WienerVolume:
 
     def band_map(self) -> Tensor:
         """Make the unfiltered map `(m, m, m)` of the inner box."""
-        return self.average(self.sums.sum(0), filtered=False)
+        return self._finished(_ratio(self._copies().sum(0), self._shells()))
 
     def fold_maps(self) -> tuple[Tensor, Tensor]:
         """Make two maps `(m, m, m)` of the inner box, each of one fold alone."""
-        smoothing = self._filter(self._shells())
-        first, second = (self._finished(numerator / (denominator + smoothing)) for numerator, denominator in self.sums)
-        return first, second
+        folds = self._copies()
+        return self._average(folds[0], folds), self._average(folds[1], folds)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the band, the sums and the map as the state."""
-        return {"band": self.band, "sums": self.sums, "density": self.density}
+        """Return the band, the symmetry, the sums and the map as the state."""
+        names = {"band": self.band, "symmetry": self.symmetry.name}
+        return {**names, "sums": self.sums, "density": self.density}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Load the state of a volume of the same box and padding; it is copied."""
-        self.band = int(state["band"])
+        self.band, self.symmetry = int(state["band"]), point_group(state["symmetry"])
         device = self.sums.device
         self.sums = state["sums"].to(device, copy=True)
         self._take(state["density"].to(device))

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
@@ -40,6 +40,24 @@ class OneOf:
         return word
 
 
+@dataclass(frozen=True, eq=False)
+class Spelling:
+    """Text that has one form: a function makes it, and raises ValueError at what it does not know."""
+
+    canonical: Callable[[str], str]
+    expected: str
+    """What it admits, in words."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: pydantic.GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._admitted, handler(source))
+
+    def _admitted(self, text: str) -> str:
+        try:
+            return self.canonical(text)
+        except ValueError:
+            raise PydanticCustomError("spelling", "no such text") from None
+
+
 class Described(Protocol):
     """An entry of a table of words."""
 
@@ -67,6 +85,8 @@ class SettingsField:
     range: tuple[float, float] | None
     """Smallest and largest number admitted."""
     even: bool
+    spelling: str
+    """What the text is, in words; empty where any text is admitted."""
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -102,7 +122,7 @@ class SettingsField:
 
     def _in_words(self, kind: type) -> str:
         words = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
-        word = "an even number" if self.even else words[kind]
+        word = self.spelling or ("an even number" if self.even else words[kind])
         return f"{word}, {self.limits}" if self.limits else word
 
 
@@ -130,6 +150,7 @@ def fields_of(group: type) -> dict[str, SettingsField]:
             unit=next((mark.name for mark in marks if isinstance(mark, Unit)), ""),
             range=None if interval is None else (interval.ge, interval.le),
             even=any(isinstance(mark, MultipleOf) for mark in marks),
+            spelling=next((mark.expected for mark in marks if isinstance(mark, Spelling)), ""),
         )
     return found
 

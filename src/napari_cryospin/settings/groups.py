@@ -16,8 +16,9 @@ from annotated_types import Interval, MultipleOf
 from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
 from napari_cryospin.methods import DESCRIPTIONS
-from napari_cryospin.settings.fields import OneOf, Unit
+from napari_cryospin.settings.fields import OneOf, Spelling, Unit
 from napari_cryospin.settings.gate import from_json, settings_class
+from napari_cryospin.symmetry_names import GROUP_NAMES, canonical_name
 
 Preset = Literal["quick", "paper-synthetic", "paper-experimental", "paper-cpu"]
 
@@ -78,6 +79,8 @@ class VolumeSettings:
     """Adam step of the volume while auto-decoding."""
     scales: Literal["none", "group", "particle"] = "none"
     """Scale of the signal in the images: the same for all (the paper), one a micrograph, or one a particle."""
+    symmetry: Annotated[StrictStr, Spelling(canonical_name, GROUP_NAMES)] = "C1"
+    """Point group of the molecule, with RELION's axes: C1 (none), Cn, Dn, T, O, I."""
     padding: Annotated[StrictInt, Interval(ge=1, le=2)] = 1
     """Oversampling of the Fourier lattice (the paper: 1)."""
     loss: Literal["squared", "absolute"] = "squared"

@@ -380,7 +380,9 @@ class RunView:
 
         return read_results(self.folder.results_path)
 
-    def evaluate(self, truth: Path | None = None, reference: Path | None = None, symmetry: str = "C1") -> TruthReport:
+    def evaluate(
+        self, truth: Path | None = None, reference: Path | None = None, symmetry: str | None = None
+    ) -> TruthReport:
         """Compare the results with a known truth.
 
         Parameters
@@ -390,7 +392,7 @@ class RunView:
         reference
             True map (.mrc).
         symmetry
-            Point group of the true map, modulo which poses are compared: Cn or Dn.
+            Point group of the true map, modulo which poses are compared. Default: that of the run.
 
         Raises
         ------
@@ -400,6 +402,7 @@ class RunView:
         from napari_cryospin.evaluation.against_truth import evaluate_results
 
         truth = self.truth if truth is None else truth
+        symmetry = symmetry or self.folder.settings().volume.symmetry
         return evaluate_results(self.folder.results_path, truth, reference, symmetry, self.folder.source.data_dir)
 
     def figures(self, report: TruthReport | None = None) -> dict[str, Figure]:
