@@ -402,7 +402,7 @@ class RunView:
         from napari_cryospin.evaluation.against_truth import evaluate_results
 
         truth = self.truth if truth is None else truth
-        symmetry = symmetry or self.folder.settings().volume.symmetry
+        symmetry = symmetry or self.folder.settings.volume.symmetry
         return evaluate_results(self.folder.results_path, truth, reference, symmetry, self.folder.source.data_dir)
 
     def figures(self, report: TruthReport | None = None) -> dict[str, Figure]:
