@@ -15,10 +15,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 
 from napari_cryospin.evaluation.against_truth import compare_poses
-from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
 
 COLUMNS = ("entropy", "held_out_entropy", "gain", "told_apart", "found_again", "mate_lead", "mate_better")
@@ -28,7 +28,9 @@ COLUMNS += ("mate_confirmed", "sign_lead", "skewness", "error_over_noise", "turn
 def noise_stack(out: Path, count: int) -> Path:
     """Images of white noise, without a CTF."""
     noise = np.random.default_rng(0).standard_normal((count, 48, 48), dtype=np.float32)
-    write_stack(out / "noise.mrcs", noise, 4.0)
+    with mrcfile.new(out / "noise.mrcs", noise, overwrite=True) as mrc:
+        mrc.set_image_stack()
+        mrc.voxel_size = 4.0
     return out / "noise.mrcs"
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import napari_cryospin.particles
-from napari_cryospin.io.mrc import open_stack, write_stack
+from napari_cryospin.io.mrc import open_stack
 from napari_cryospin.particles import CtfParameters, Particles, no_images
+from support.stacks import write_stack
 
 COUNT = 8
 

@@ -11,9 +11,9 @@ from napari_cryospin.checks.contrast import judge_contrast
 from napari_cryospin.checks.image_survey import survey_images
 from napari_cryospin.checks.preflight import preflight
 from napari_cryospin.cli.console import with_flags
-from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.settings import PreparationSettings, Settings
+from support.stacks import write_stack
 
 
 def with_box(**preparation: object) -> Settings:

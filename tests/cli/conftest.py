@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
+from support.stacks import write_stack
 
 
 @pytest.fixture

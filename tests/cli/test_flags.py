@@ -6,7 +6,8 @@ import pytest
 from napari_cryospin.advice import Advice
 from napari_cryospin.cli import main
 from napari_cryospin.cli.console import error_text, flag, with_flags
-from napari_cryospin.io.mrc import write_map, write_stack
+from napari_cryospin.io.mrc import write_map
+from support.stacks import write_stack
 
 
 def shown(arguments, capsys) -> str:

@@ -11,10 +11,10 @@ from scipy.spatial.transform import Rotation
 
 from napari_cryospin.cli.runs import share_text
 from napari_cryospin.driving.results import write_results
-from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.results import Results
 from support.records import particle_record
+from support.stacks import write_stack
 
 STAR = """
 data_optics

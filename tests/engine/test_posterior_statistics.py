@@ -18,11 +18,11 @@ from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.engine.sampling import grid_size, pose_grid, trial_shifts
 from napari_cryospin.exporters.run_results import open_results
 from napari_cryospin.exporters.statistics import with_statistics
-from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.star.particles import write_particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, Settings
+from support.stacks import write_stack
 from support.volumes import put_map
 
 COUNT, BOX = 12, 16

@@ -17,13 +17,14 @@ from napari_cryospin.exporters.maps import export_emdb, export_maps, original_bo
 from napari_cryospin.exporters.options import ExportCancelledError, ExportOptions
 from napari_cryospin.exporters.table import export_run
 from napari_cryospin.geometry.angles import rotation_from_euler
-from napari_cryospin.io.mrc import read_map, write_stack
+from napari_cryospin.io.mrc import read_map
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.results import Results
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
 from support.records import epoch_record, particle_record
+from support.stacks import write_stack
 
 N, PIXEL_SIZE, BOX, FINE = 24, 4.0, 48, 2.0
 RIM = np.pad(np.ones((N - 1,) * 3), ((1, 0),) * 3)

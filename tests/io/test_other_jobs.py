@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import starfile
 
-from napari_cryospin.io.mrc import write_map, write_stack
+from napari_cryospin.io.mrc import write_map
 from napari_cryospin.io.open import open_particles
+from support.stacks import write_stack
 
 
 def save(path: Path, *names: str, count: int = 3) -> Path:

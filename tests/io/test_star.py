@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from napari_cryospin.geometry.angles import rotation_from_euler
-from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.star.particles import read_star_particles
+from support.stacks import write_stack
 
 Write = Callable[..., Path]
 

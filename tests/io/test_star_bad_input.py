@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from napari_cryospin.io.files import MissingStacksError
-from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
+from support.stacks import write_stack
 
 Write = Callable[..., Path]
 

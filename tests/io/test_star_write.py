@@ -10,10 +10,10 @@ import pytest
 import starfile
 
 from napari_cryospin.geometry.angles import euler_from_rotation, rotation_from_euler
-from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.io.star import text as star_text
 from napari_cryospin.io.star.particles import read_star_particles, write_particles
+from support.stacks import write_stack
 
 Write = Callable[..., Path]
 ANGLES = np.array([[10.0, 20.0, 30.0], [-40.0, 50.0, 60.0], [70.0, 80.0, -90.0]])

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import PARTICLES_MARK, RunFolder
 from napari_cryospin.runs.run_particles import open_run_particles, remember
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS
+from support.stacks import write_stack
 
 
 @pytest.fixture

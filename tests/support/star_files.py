@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import starfile
 
-from napari_cryospin.io.mrc import write_stack
+from support.stacks import write_stack
 
 
 @pytest.fixture

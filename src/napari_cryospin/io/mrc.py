@@ -1,4 +1,4 @@
-"""MRC files: maps and image stacks, read and written; stacks are mapped into memory."""
+"""MRC files: maps, read and written, and image stacks, which are mapped into memory."""
 
 from __future__ import annotations
 
@@ -205,7 +205,9 @@ def read_map(path: Path | str) -> tuple[NDArray[np.float32], float]:
 
 
 def write_map(path: Path | str, density: NDArray[Any], pixel_size: float) -> None:
-    """Write a map as float32, with a cell of `n * pixel_size` and the origin at 0.
+    """Write a map as float32, with a cell of `n * pixel_size`, the origin at 0 and one label.
+
+    An existing file stays as it was if anything fails.
 
     Parameters
     ----------
@@ -216,33 +218,9 @@ def write_map(path: Path | str, density: NDArray[Any], pixel_size: float) -> Non
     pixel_size
         Pixel size in A.
     """
-    _write(path, density, pixel_size, is_stack=False)
-
-
-def write_stack(path: Path | str, images: NDArray[Any], pixel_size: float) -> None:
-    """Write images as a stack: float16 images in mode 12, all others as float32.
-
-    Parameters
-    ----------
-    path
-        File to write.
-    images
-        `(k, n, n)` images [y, x].
-    pixel_size
-        Pixel size in A.
-    """
-    _write(path, images, pixel_size, is_stack=True)
-
-
-def _write(path: Path | str, values: NDArray[Any], pixel_size: float, is_stack: bool) -> None:
-    """Write an MRC file with one label; an existing file stays as it was if anything fails."""
-    kept = is_stack and values.dtype == np.float16
     with atomic_write(path) as part, mrcfile.new(part, overwrite=True) as mrc:
-        mrc.set_data(np.ascontiguousarray(values, dtype=np.float16 if kept else np.float32))
-        if is_stack:
-            mrc.set_image_stack()
-        else:
-            mrc.set_volume()
+        mrc.set_data(np.ascontiguousarray(density, dtype=np.float32))
+        mrc.set_volume()
         mrc.voxel_size = pixel_size
         mrc.header.label[0] = f"napari-cryospin {version('napari-cryospin')}".ljust(80)
         mrc.header.nlabl = 1

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_cryospin.io.mrc import mrc_header, read_map, write_stack
+from napari_cryospin.io.mrc import mrc_header, read_map
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.widgets.contributions.map_writer import write_map_layer
 from napari_cryospin.widgets.particles.inputs import PixelSizeNeededError, open_source, source_of
 from napari_cryospin.widgets.particles.stack_layer import LazyStack, add_stack_layer, stack_layer
+from support.stacks import write_stack
 
 
 def paths(*names):

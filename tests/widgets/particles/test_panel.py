@@ -10,12 +10,12 @@ from qtpy.QtGui import QDropEvent
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.checks import preflight
-from napari_cryospin.io.mrc import write_stack
 from napari_cryospin.widgets.particles import opener, samples
 from napari_cryospin.widgets.particles.card import in_window
 from napari_cryospin.widgets.particles.panel import ParticlesPanel
 from napari_cryospin.widgets.session.docks import reveal
 from napari_cryospin.widgets.session.session import session_of
+from support.stacks import write_stack
 
 PATIENCE = 30_000  # ms: a busy machine
 
