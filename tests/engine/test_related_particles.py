@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from napari_cryospin.checks.preflight import preflight
+from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.engine.related_particles import image_numbers, related_groups, repeated_images, separated_groups
-from napari_cryospin.engine.used_rows import choose_rows
+from napari_cryospin.engine.used_rows import choose_rows, draw_folds
 from napari_cryospin.particles import Particles
 from napari_cryospin.settings import PRESETS, Settings
 from support.simulated import in_memory
@@ -75,6 +76,40 @@ def test_a_tube_is_in_one_half_and_halves_are_of_a_size(seed):
     for tube in range(9):
         assert len(set(halves[relations[:, 0] == tube])) == 1
     assert abs((halves == 1).sum() - (halves == 2).sum()) <= 1
+
+
+def folds_of(particles: Particles, rows=None, seed: int = 0) -> np.ndarray:
+    rows = torch.arange(len(particles)) if rows is None else torch.as_tensor(rows)
+    return draw_folds(particles, rows, torch.Generator().manual_seed(seed)).numpy()
+
+
+@pytest.mark.parametrize("rows", [range(COUNT), range(3, COUNT, 2)])
+def test_independent_particles_have_the_folds_of_a_shuffled_pack(rows):
+    expected = torch.randperm(len(rows), generator=torch.Generator().manual_seed(4)) % 2
+    np.testing.assert_array_equal(folds_of(particles_of(range(COUNT)), list(rows), seed=4), expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_related_particles_are_in_one_fold(seed):
+    rng = np.random.default_rng(seed)
+    slices = rng.permutation(np.repeat(np.arange(COUNT), 2))
+    rows = np.sort(rng.choice(2 * COUNT, 90, replace=False))
+    folds = folds_of(particles_of(slices), rows, seed)
+    for image in np.unique(slices[rows]):
+        assert len(set(folds[slices[rows] == image])) == 1
+    assert abs((folds == 0).sum() - (folds == 1).sum()) <= 2
+
+
+def test_a_single_group_still_has_two_folds():
+    folds = folds_of(particles_of(range(8), relations=np.zeros((8, 1), int)))
+    assert sorted(folds) == [0] * 4 + [1] * 4
+
+
+def test_a_run_without_half_sets_keeps_related_particles_in_one_fold():
+    slices = np.tile(np.arange(COUNT), 2)
+    folds = Reconstruction(particles_of(slices), settings_with(half_sets=False)).fits[0].particles.folds
+    assert torch.equal(folds[:COUNT], folds[COUNT:])
+    assert folds.unique().tolist() == [0, 1]
 
 
 def test_groups_are_all_that_is_related_through_others():

@@ -19,6 +19,7 @@ from napari_cryospin.engine.particle_state import ParticleState
 from napari_cryospin.engine.shift_range import ShiftRange
 from napari_cryospin.engine.signal_groups import scale_levels
 from napari_cryospin.engine.signal_scales import estimate_scales, first_scales
+from napari_cryospin.engine.used_rows import draw_folds
 from napari_cryospin.engine.volumes import VOLUMES
 from napari_cryospin.geometry.so3 import random_rotations
 from napari_cryospin.geometry.symmetry import PointGroup
@@ -79,7 +80,7 @@ class Fit(Generic[AnyVolume]):
         self.encoder_points = fourier.half_plane(self.encoder_box).to(self.device)
         self.encoder = self._new_encoder() if uses_encoder else None
         rotations = random_rotations(len(images), generator).to(self.device)
-        folds = (torch.randperm(len(images), generator=generator) % 2).to(self.device)
+        folds = draw_folds(images.particles, images.rows, generator).to(self.device)
         self.particles = ParticleState.of(rotations, folds, self.heads)
         self.near_symmetries = NearSymmetries.of(self.symmetry, self.device)
         self.scale_levels = scale_levels(images.particles, images.rows)

@@ -1,4 +1,4 @@
-"""The particles of the input that a run uses, and their half sets."""
+"""The particles of the input that a run uses, their half sets and their folds."""
 
 from __future__ import annotations
 
@@ -55,18 +55,47 @@ def choose_rows(
     return halves
 
 
-def _drawn_halves(rows: Tensor, groups: Tensor, generator: torch.Generator) -> list[Tensor]:
-    """Deal the groups of related particles to two halves at random, large groups first, always to the smaller half.
+def draw_folds(particles: Particles, rows: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw the fold of each particle, `(k,)` 0 or 1; related particles are in one fold.
+
+    Where all are related, they are dealt one by one: a fold without particles could be compared with nothing.
 
     Parameters
     ----------
-    rows, groups
-        `(k,)` rows, and the number of the group that each belongs to.
+    particles, rows
+        Input, and the `(k,)` rows of it that are dealt.
     generator
-        Source of the random order.
+        Source of the random numbers.
+    """
+    groups = torch.as_tensor(related_groups(particles))[rows]
+    if len(groups.unique()) == 1:
+        groups = torch.arange(len(rows))
+    place = torch.randperm(len(groups.unique()), generator=generator)
+    return _deal(groups, place.argsort()).long()
+
+
+def _drawn_halves(rows: Tensor, groups: Tensor, generator: torch.Generator) -> list[Tensor]:
+    """Draw two half sets of the `rows`, which belong to `groups`, `(k,)` each."""
+    in_second = _deal(groups, torch.randperm(len(groups.unique()), generator=generator))
+    return [rows[~in_second], rows[in_second]]
+
+
+def _deal(groups: Tensor, order: Tensor) -> Tensor:
+    """Deal groups of related particles to two piles, large groups first, always to the smaller pile.
+
+    Parameters
+    ----------
+    groups
+        `(k,)` group of each particle.
+    order
+        Places of the groups, as sorted by their numbers, in the order in which groups of one size are dealt.
+
+    Returns
+    -------
+    Tensor
+        `(k,)` whether a particle is in the second pile.
     """
     _, members, sizes = groups.unique(return_inverse=True, return_counts=True)
-    order = torch.randperm(len(sizes), generator=generator)
     order = order[sizes[order].argsort(descending=True, stable=True)]
     in_second = torch.zeros(len(sizes), dtype=torch.bool)
     totals = [0, 0]
@@ -74,4 +103,4 @@ def _drawn_halves(rows: Tensor, groups: Tensor, generator: torch.Generator) -> l
         second = totals[1] < totals[0]
         in_second[group] = second
         totals[second] += size
-    return [rows[~in_second[members]], rows[in_second[members]]]
+    return in_second[members]
