@@ -147,6 +147,41 @@ def test_a_map_in_place_of_a_stack(tmp_path: Path) -> None:
     assert len(open_particles(tmp_path / "stack.mrc", pixel_size=1.0)) == 16
 
 
+@pytest.mark.parametrize(
+    ("name", "beside", "message"),
+    [
+        (
+            "run_it025_classes",
+            "run_it025_model",
+            "run_it025_model.star is beside it.* should be in run_it025_data.star",
+        ),
+        ("run_it025_classes", "run_it025_data", "so RELION names them.* are in run_it025_data.star"),
+        ("run_it025_class001", "other", "so RELION names them"),
+        ("run_class", "run_model", "run_model.star is beside it"),
+        ("run_unmasked_classes", "run_model", "run_model.star is beside it"),
+        ("cryosparc_P3_J12_020_class_averages", "other", r"by its name.* such as \.\.\._particles.cs"),
+        ("class_averages", "other", "by its name"),
+        ("J13_templates_selected", "other", "by its name"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mrcs", ".mrc"])
+def test_class_averages_without_a_table(tmp_path: Path, name: str, beside: str, message: str, suffix: str) -> None:
+    path = tmp_path / (name + suffix)
+    write_stack(path, np.ones((3, 16, 16)), 2.0)
+    (tmp_path / f"{beside}.star").touch()
+    with pytest.raises(
+        ValueError, match=rf"{path.name}: found class averages \(.*{message}.*give the stack another name"
+    ):
+        open_particles(path, pixel_size=2.0)
+
+
+@pytest.mark.parametrize("name", ["run_classes", "particles_class", "class3", "first_class", "J12_020_particles"])
+def test_stacks_that_may_be_particles_are_read(tmp_path: Path, name: str) -> None:
+    """A user names particles after the class that they were sorted to."""
+    write_stack(tmp_path / f"{name}.mrcs", np.ones((3, 16, 16)), 2.0)
+    assert len(open_particles(tmp_path / f"{name}.mrcs", pixel_size=2.0)) == 3
+
+
 def test_a_stack_that_is_no_stack_of_squares(tmp_path: Path) -> None:
     write_stack(tmp_path / "mic.mrcs", np.zeros((1, 40, 60)), 1.0)
     with pytest.raises(ValueError, match="images of 60 x 40 px; expected square ones"):

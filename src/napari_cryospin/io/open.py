@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.io import cryodrgn
+from napari_cryospin.io.class_averages import refuse_class_averages
 from napari_cryospin.io.cryosparc import read as cryosparc
 from napari_cryospin.io.cryosparc.group import group_files
 from napari_cryospin.io.ctf_limits import ctf_notes
@@ -143,6 +144,7 @@ def _read_cryosparc(path: Path, given: Given, require_stacks: bool, progress: Sh
 def _read_stack(path: Path, given: Given, require_stacks: bool, progress: Share) -> Particles:
     """Read a stack of images alone. The pixel size is an argument, or comes from the CTF parameters of cryoDRGN."""
     count, box, _ = stack_header(path)
+    refuse_class_averages(path)
     if count == box and path.suffix.lower() == ".mrc" and mrc_header(path).is_volume:
         found = "a volume (a cube, in its header space group 1)"
         raise ValueError(f"{path}: found {found}, expected a stack of images; name it .mrcs if it is one")
