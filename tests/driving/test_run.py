@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import mrcfile
@@ -64,6 +66,25 @@ def new_run(path: Path, particles: Path, settings: Settings) -> RunFolder:
     return RunFolder.create(path, RunInput(particles=particles), settings)
 
 
+@pytest.fixture(scope="module")
+def never_stopped(particles, tmp_path_factory) -> Callable[..., RunFolder]:
+    """`never_stopped(preset, half_sets=False)`: a run that went to its end at one go; do not write into it."""
+
+    @cache
+    def drive(preset: str, half_sets: bool = False) -> RunFolder:
+        folder = new_run(tmp_path_factory.mktemp(preset) / "run", particles, tiny(preset, half_sets=half_sets))
+        drive_run(folder)
+        return folder
+
+    return drive
+
+
+@pytest.fixture
+def finished(never_stopped, tmp_path) -> Callable[[str], RunFolder]:
+    """`finished(preset)`: a copy of such a run, to be changed."""
+    return lambda preset: RunFolder(shutil.copytree(never_stopped(preset).path, tmp_path / f"finished_{preset}"))
+
+
 def outcome(folder: RunFolder) -> tuple[np.ndarray, ...]:
     posed = open_particles(folder.path / "results" / "particles.star")
     return mrcfile.read(folder.path / "results" / "map.mrc"), posed.rotations, posed.shifts
@@ -88,11 +109,11 @@ def wait_for_step(folder: RunFolder, step: int, process: subprocess.Popen) -> No
 @pytest.mark.parametrize(
     ("preset", "killed_at", "half_sets"), [("paper-cpu", (2, 8), False), ("quick", (4,), False), ("quick", (9,), True)]
 )
-def test_a_killed_and_resumed_run_is_as_if_never_stopped(preset, killed_at, half_sets, particles, tmp_path):
-    settings = tiny(preset, half_sets=half_sets)
-    whole = new_run(tmp_path / "whole", particles, settings)
-    drive_run(whole)
-    killed = new_run(tmp_path / "killed", particles, settings)
+def test_a_killed_and_resumed_run_is_as_if_never_stopped(
+    preset, killed_at, half_sets, particles, tmp_path, never_stopped
+):
+    whole = never_stopped(preset, half_sets)
+    killed = new_run(tmp_path / "killed", particles, tiny(preset, half_sets=half_sets))
     for step in killed_at:
         process = start(killed)
         wait_for_step(killed, step, process)
@@ -110,11 +131,8 @@ def test_a_killed_and_resumed_run_is_as_if_never_stopped(preset, killed_at, half
     assert steps == sorted(steps)
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(particles, tmp_path, caplog):
-    settings = tiny("paper-cpu")
-    whole, folder = (new_run(tmp_path / name, particles, settings) for name in ("whole", "damaged"))
-    drive_run(whole)
-    drive_run(folder)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(never_stopped, finished, caplog):
+    whole, folder = never_stopped("paper-cpu"), finished("paper-cpu")
     for share in (0.001, 0.5, 0.999):  # torch's reader fails in another way each time
         newest = folder.checkpoints()[0]
         newest.write_bytes(newest.read_bytes()[: int(share * newest.stat().st_size)])
@@ -129,10 +147,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(particles, tmp
         drive_run(folder)
 
 
-def test_checkpoints_of_another_run_are_refused(particles, tmp_path):
-    quick, paper = (new_run(tmp_path / name, particles, tiny(name)) for name in ("quick", "paper-cpu"))
-    for folder in (quick, paper):
-        drive_run(folder)
+def test_checkpoints_of_another_run_are_refused(finished):
+    quick, paper = finished("quick"), finished("paper-cpu")
     for path in quick.checkpoints():
         path.unlink()
     shutil.copy(paper.newest_checkpoint(), quick.path / "checkpoints")
@@ -140,10 +156,9 @@ def test_checkpoints_of_another_run_are_refused(particles, tmp_path):
         drive_run(quick)
 
 
-def test_checkpoints_of_another_version_are_refused(particles, tmp_path):
+def test_checkpoints_of_another_version_are_refused(finished):
     """A state whose parts are named otherwise, as those of version 0.1 are."""
-    folder = new_run(tmp_path / "run", particles, tiny("paper-cpu"))
-    drive_run(folder)
+    folder = finished("paper-cpu")
     newest = folder.newest_checkpoint()
     state = torch.load(newest, weights_only=True)
     progress = state["reconstruction"].pop("progress")
@@ -153,11 +168,11 @@ def test_checkpoints_of_another_version_are_refused(particles, tmp_path):
 
 
 @pytest.mark.parametrize("images_before", [0, 3, 30, 60])
-def test_a_run_broken_off_anywhere_goes_on_as_if_never_stopped(images_before, particles, tmp_path, monkeypatch):
-    settings = tiny("quick")
-    whole = new_run(tmp_path / "whole", particles, settings)
-    drive_run(whole)
-    broken, hurry, asked = new_run(tmp_path / "broken", particles, settings), threading.Event(), []
+def test_a_run_broken_off_anywhere_goes_on_as_if_never_stopped(
+    images_before, particles, tmp_path, monkeypatch, never_stopped
+):
+    whole, broken = never_stopped("quick"), new_run(tmp_path / "broken", particles, tiny("quick"))
+    hurry, asked = threading.Event(), []
 
     def check(images):
         asked.append(images.interruptible)
