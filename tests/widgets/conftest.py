@@ -33,6 +33,7 @@ def own_choices(tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "SAMPLE_IMAGES", 40)
     yield
     gc.collect()  # napari's fixture asks that no viewer is left, and looks at young garbage only
+    gc.freeze()  # What is left now is there to stay: the next test need not look through it again.
 
 
 @pytest.fixture
