@@ -66,11 +66,13 @@ def test_what_is_advised_is_named_as_the_window_has_it(panel, qtbot, tiny_partic
     wait_for_card(qtbot, panel)
     assert "1 of 1 stacks missing (Find folder..., in the Particles panel):" in panel.card.problems.text()
     assert not panel.card.find_folder.isHidden()
+    assert not panel.card.save_list.isHidden()
     gone.rename(stack)
     panel.opener.open_source(opener.RunInput(particles=stack, pixel_size=17.32))
     qtbot.waitUntil(lambda: "CTF is off" in panel.card.notes.text(), timeout=PATIENCE)
     assert "a bare stack says nothing of it (Add..., in the Particles panel)" in panel.card.notes.text()
     assert panel.card.find_folder.isHidden()
+    assert panel.card.save_list.isHidden()
     panel.form.knobs["box"].number.native.setValue(64)
     qtbot.waitUntil(lambda: "(box, in the Particles panel)" in panel.card.problems.text(), timeout=PATIENCE)
     assert "--" not in panel.card.problems.text() + panel.card.notes.text()
@@ -182,6 +184,30 @@ def test_a_star_file_that_says_no_pixel_size_asks_for_it(panel, qtbot, tiny_part
     wait_for_card(qtbot, panel)
     assert panel.session.particles.pixel_sizes[0] == 2.5
     assert "defocus" in panel.card.rows["CTF"].text()
+
+
+def test_all_missing_stacks_are_listed_in_a_file(panel, qtbot, tmp_path, tiny_particles, monkeypatch, said):
+    """The card shows ten of them."""
+    lines = tiny_particles.particles.read_text().splitlines(keepends=True)
+    numbers = iter(range(60))
+    moved = [line.replace("@tiny.mrcs", f"@a/{next(numbers):02d}.mrcs") if "@tiny" in line else line for line in lines]
+    star = tmp_path / "many.star"
+    star.write_text("".join(moved))
+    panel.open_files([star])
+    qtbot.waitUntil(lambda: "60 of 60 stacks missing" in panel.card.problems.text(), timeout=PATIENCE)
+    assert "59.mrcs" not in panel.card.problems.text()
+    asked = "napari_cryospin.widgets.particles.missing_list.QFileDialog.getSaveFileName"
+    monkeypatch.setattr(asked, lambda *_: ("", ""))
+    panel.card.save_list.click()
+    assert not said
+    monkeypatch.setattr(asked, lambda *_: (str(tmp_path / "list.txt"), "*.txt"))
+    panel.card.save_list.click()
+    names = (tmp_path / "list.txt").read_text().splitlines()
+    assert [Path(name).name for name in names] == [f"{number:02d}.mrcs" for number in range(60)]
+    assert said[-1] == f"60 missing stacks are listed in {tmp_path / 'list.txt'}"
+    monkeypatch.setattr(asked, lambda *_: (str(tmp_path / "absent" / "list.txt"), "*.txt"))
+    panel.card.save_list.click()
+    assert "No such file" in said[-1]
 
 
 def test_missing_stacks_are_found_in_another_folder(panel, qtbot, tmp_path, tiny_particles, monkeypatch, said):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.listing import first_of
@@ -27,6 +27,7 @@ class CardView(QWidget):
     """View of a card as rows of text, with a button beside each problem that a button can solve."""
 
     folder_wanted = Signal()  # The user wants to choose the folder of missing stacks.
+    list_wanted = Signal()  # The user wants the names of all missing stacks.
     inversion_wanted = Signal()
     leaving_out_wanted = Signal()  # The user wants to leave out images that cannot be used, or to undo that.
 
@@ -51,13 +52,21 @@ class CardView(QWidget):
         self.problems, self.notes = text_label(colour=ERROR), text_label()
         self.notes.setEnabled(False)
         self.find_folder = button("Find folder...", "Where the missing stacks are", self.folder_wanted.emit)
+        tip = "Write the names of all missing stacks to a file, one a line"
+        self.save_list = button("Save the list...", tip, self.list_wanted.emit)
         tip = "Run without the images that cannot be used; the run's folder lists them"
         self.leave_out = button(OFFER, tip, self.leaving_out_wanted.emit)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
-        for widget in (self.verdict, self.problems, self.find_folder, self.leave_out, self.notes):
-            layout.addWidget(widget)
+        about_stacks = QHBoxLayout()
+        about_stacks.addWidget(self.find_folder)
+        about_stacks.addWidget(self.save_list)
+        layout.addWidget(self.verdict)
+        layout.addWidget(self.problems)
+        layout.addLayout(about_stacks)
+        layout.addWidget(self.leave_out)
+        layout.addWidget(self.notes)
 
     def show_card(self, card: PreflightCard, preparation: PreparationSettings) -> None:
         """Show the card of particles with these settings."""
@@ -75,7 +84,8 @@ class CardView(QWidget):
         self.problems.setToolTip(self.problems.text())  # A long name without blanks cannot wrap.
         self.problems.setVisible(bool(card.problems))
         advised = {option for found in card.problems if isinstance(found, Advice) for option in found.options}
-        self.find_folder.setVisible("data_dir" in advised)
+        for offered in (self.find_folder, self.save_list):
+            offered.setVisible("data_dir" in advised)
         self.leave_out.setText("Refuse images that cannot be used" if left_out else OFFER)
         self.leave_out.setVisible(card.survey is not None and bool(card.survey.faults))
         self.notes.setText(in_window(card.notes))

@@ -21,6 +21,7 @@ from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.particles.card import CardView
 from napari_cryospin.widgets.particles.drop import DropArea, PixelSizeQuestion
 from napari_cryospin.widgets.particles.inputs import Judge
+from napari_cryospin.widgets.particles.missing_list import save_missing_stacks
 from napari_cryospin.widgets.particles.opener import ParticlesOpener
 from napari_cryospin.widgets.particles.samples import SAMPLES
 from napari_cryospin.widgets.particles.stack_layer import add_stack_layer
@@ -72,6 +73,7 @@ class ParticlesPanel(Panel):
         self.question.answered.connect(self.opener.open_source)
         self.card = CardView()
         self.card.folder_wanted.connect(self.opener.find_folder)
+        self.card.list_wanted.connect(self.save_missing)
         self.card.inversion_wanted.connect(self.invert)
         self.card.leaving_out_wanted.connect(self.leave_out_bad)
         self.gallery = GalleryView()
@@ -222,6 +224,11 @@ class ParticlesPanel(Panel):
         """Leave out the images that cannot be used, or undo that."""
         now = self.session.settings.preparation
         self._set_preparation(dataclasses.replace(now, leave_out_bad=not now.leave_out_bad))
+
+    def save_missing(self) -> None:
+        """Save the names of all stacks that were not found."""
+        if self.session.particles is not None:
+            save_missing_stacks(self.session.particles, self)
 
     def add_layer(self) -> None:
         """Show all images as a layer."""
