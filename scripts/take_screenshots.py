@@ -14,11 +14,14 @@ import napari
 import numpy as np
 from PIL import Image
 from qtpy.QtCore import QSettings, Qt
-from qtpy.QtWidgets import QApplication, QMainWindow
+from qtpy.QtWidgets import QApplication, QMainWindow, QScrollArea
 
 from napari_cryospin.geometry.sphere_cells import healpix_cells
+from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Stage
 from napari_cryospin.settings import PRESETS, Settings
+from napari_cryospin.widgets.export.panel import ExportPanel
+from napari_cryospin.widgets.kit.parts import Fold
 from napari_cryospin.widgets.particles.panel import ParticlesPanel
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
 from napari_cryospin.widgets.run.panel import RunPanel
@@ -222,6 +225,40 @@ class Tour:
             self.wait(lambda: True, then=5)
             self.take(f"{number}_{'finished' if title == 'Convergence' else title.lower()}")
 
+    def judged(self, folder: Path) -> None:
+        """What a run that is over says of itself and of its images: the verdict, the scales, the junk."""
+        self.session.watch(RunFolder(folder))
+        self.wait(lambda: bool(self.session.epochs))
+        self.tab("Run")
+        self.tab("Convergence")
+        self.share_right(0.75)
+        panel = self.posterior()
+        self.wait(lambda: self.looked(panel))
+        self.tab("Run")  # The Posterior is a tab beside it where the window is low.
+        self.wait(lambda: True, then=5)
+        self.take("8_verdict")
+        self.tab("Export")
+        export = self.panel(ExportPanel)
+        assert isinstance(export, ExportPanel)
+        choice = export.choice
+        self.wait(lambda: choice.junk.found is not None)
+        choice.fold.set_open(True)
+        self.tab("Scales")
+        self.share_right(0.95)
+        self.tab("Export")
+        self.wait(lambda: bool(choice.junk.gallery.mosaic.pictures), then=5)
+        self.show_fold(choice.fold)
+        self.take("9_junk_and_scales")
+
+    def show_fold(self, fold: Fold) -> None:
+        """Scroll until a part that is unfolded is visible as far as it fits."""
+        above = fold.parentWidget()
+        while above is not None and not isinstance(above, QScrollArea):
+            above = above.parentWidget()
+        if isinstance(above, QScrollArea):
+            above.ensureWidgetVisible(fold.content)
+            above.ensureWidgetVisible(fold.title)
+
 
 def second_mode(panel: PosteriorPanel) -> float:
     """Probability of the directions more than 40 degrees away from the most probable one."""
@@ -241,6 +278,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"), help="folder of the pictures")
     parser.add_argument("--size", default="1600x1000", help="pixels of the window")
     parser.add_argument("--theme", default="dark", choices=("dark", "light"))
+    parser.add_argument(
+        "--run", type=Path, help="run that is over: take the pictures of its verdict, scales and junk only"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -249,8 +289,11 @@ def main() -> None:
         # What is chosen on the tour is not remembered.
         QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, work)
         tour = Tour(arguments.out, Path(work), (width, height), arguments.theme)
-        for part in (tour.preflight, tour.start, tour.encoding, tour.switch, tour.finish, tour.uncertain):
-            part()
+        if arguments.run is not None:
+            tour.judged(arguments.run)
+        else:
+            for part in (tour.preflight, tour.start, tour.encoding, tour.switch, tour.finish, tour.uncertain):
+                part()
         tour.viewer.close()
 
 
