@@ -22,13 +22,13 @@ class Band(KeptState):
     now : int
         Present band.
     encoding : int
-        Largest band before the switch.
+        Largest band before the switch; it may grow (`engine.band_growth`).
     full : int
         Largest band of all: that of the last resolution, or one shell less than the images have.
     """
 
     now: int
-    encoding: int = field(metadata=CONSTANT)
+    encoding: int
     full: int = field(metadata=CONSTANT)
 
     @classmethod

@@ -95,11 +95,13 @@ class VolumeSettings:
     first_resolution: Annotated[StrictFloat, Interval(ge=0.1, le=1e4), Unit("A")] | None = None
     """Resolution of the shells seen at first: in place of `first_band`."""
     encoding_resolution: Annotated[StrictFloat, Interval(ge=0.1, le=1e4), Unit("A")] | None = None
-    """Resolution up to which the band grows before the switch: in place of `encoding_band`."""
+    """Resolution up to which the band grows before the switch, and no further: in place of `encoding_band`."""
     last_resolution: Annotated[StrictFloat, Interval(ge=0.1, le=1e4), Unit("A")] | None = None
     """Finest resolution that is looked at, in both stages. Default: that of all shells of the working box."""
     growth_steps: Annotated[StrictInt, Interval(ge=1, le=10**7)] = 60
     """Steps for the band to grow in, from `first_band` to `encoding_band`."""
+    grow_further: StrictBool = False
+    """Grow beyond `encoding_band` while poses stay uncertain and two folds agree in finer shells (not in the paper)."""
 
 
 @settings_class
@@ -225,6 +227,8 @@ def _contradicting_bands(volume: VolumeSettings) -> Iterator[str]:
         resolution, band = getattr(volume, name), getattr(volume, shells)
         if resolution is not None and band is not None:
             yield f"volume.{name} is {resolution:g} A and {shells} {band} shells; expected only one of them"
+    if volume.grow_further and volume.volume_update != "wiener":
+        yield f"volume.grow_further with volume_update {volume.volume_update}; expected wiener, whose folds it compares"
     names = ("first_resolution", "encoding_resolution", "last_resolution")
     given = [(name, getattr(volume, name)) for name in names if getattr(volume, name) is not None]
     for (name, coarse), (following, fine) in itertools.pairwise(given):
