@@ -131,3 +131,17 @@ def test_the_divided_grid_finds_better_poses(fit):
     found = [PoseSearch(fit, band=band).best(fit.batch(ROWS, band)).rotations for band in (11, BAND)]
     coarse, fine = (float(rotation_distance(rotations, right).median()) for rotations in found)
     assert fine < 0.75 * coarse
+
+
+def test_of_a_symmetric_map_the_cells_of_the_asymmetric_unit_are_divided(make_phantom, simulate):
+    quick = PRESETS["quick"]
+    settings = dataclasses.replace(quick, volume=dataclasses.replace(quick.volume, symmetry="D2"))
+    images = PreparedImages(simulate(make_phantom(BOX), count=8, snr=1.0).particles, settings.preparation, ROWS[:8])
+    fit = Fit(images, settings, torch.Generator().manual_seed(0))
+    fit.band.now = BAND
+    search = PoseSearch(fit, turn=random_rotations(1, fit.generator)[0])
+    parents, children = search.fine.rotations, search.divided.rotations
+    assert len(parents) == pytest.approx(4608 / 4, rel=0.1)
+    assert children.shape[:2] == (len(parents), 8)
+    assert float(rotation_distance(children, parents[:, None]).max()) < 9
+    assert not search.best(fit.batch(ROWS[:8])).entropy.isnan().any()
