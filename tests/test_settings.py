@@ -239,7 +239,7 @@ def test_settings_of_version_0_1_still_read():
         encoder=dataclasses.replace(PRESETS["quick"].encoder, max_shift=12.5),
         schedule=dataclasses.replace(PRESETS["quick"].schedule, switch="by-hand"),
         # What that version did not have is off, whatever the preset says now.
-        volume=dataclasses.replace(PRESETS["quick"].volume, scales="none"),
+        volume=dataclasses.replace(PRESETS["quick"].volume, scales="none", grow_further=False),
         posterior=dataclasses.replace(PRESETS["quick"].posterior, junk=False),
         machine=MachineSettings(device="cuda:0,cuda:1", threads=2, seed=7, snapshot_every=0.5),
     )

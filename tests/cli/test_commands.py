@@ -90,6 +90,15 @@ def test_flags_override_the_preset(stack, capsys):
     assert "16 px at 4 A" in capsys.readouterr().out
 
 
+def test_a_resolution_replaces_the_shells_of_the_preset(stack, capsys):
+    flags = ["--first-resolution", "32", "--encoding_resolution=16", "--last-resolution", "10"]
+    assert main(["inspect", str(stack), *flags]) == 0
+    bands = "2 shells (32 A) at first, up to 4 shells (16 A) before the switch, 6 shells (10.7 A) at the end"
+    assert bands in capsys.readouterr().out
+    assert main(["inspect", str(stack), "--encoding-resolution", "None"]) == 0
+    assert "up to 11 shells (5.82 A) before the switch" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", ["inspect", "run"])
 @pytest.mark.parametrize(
     ("options", "named"),
@@ -104,6 +113,9 @@ def test_flags_override_the_preset(stack, capsys):
         (["--switch", "44"], "switch is 44"),
         (["--loss", "absolute"], "expected squared"),
         (["--first-band", "12"], "first_band is 12"),
+        (["--first-resolution", "999"], "4 to 32 A: Nyquist to 2 shells of this box of 64 A (--first-resolution)"),
+        (["--first-resolution", "30", "--first-band", "2"], "expected only one of them"),
+        (["--encoding-resolution", "9", "--last-resolution", "20"], "expected at least last_resolution, 20 A"),
         (["--data-dir", "nowhere"], "no such folder"),
     ],
 )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.engine.auto_decoding import DecodingState
+from napari_cryospin.engine.band_growth import BandGrowth
 from napari_cryospin.engine.bands import Band
 from napari_cryospin.engine.kept_state import CONSTANT, KeptState
 from napari_cryospin.engine.mates import MateTally
@@ -51,7 +52,8 @@ def progress(seed: int) -> RunProgress:
 TESTING = DecodingStanding(Phase.TESTING_MATES, 14, 20, 5, True)
 NOISE = torch.ones(2, 4), torch.zeros(9), torch.zeros(5, dtype=torch.long)
 STATES = {
-    "Band": (Band(7, 11, 15), Band(4, 11, 15)),
+    "Band": (Band(7, 14, 15), Band(4, 11, 15)),
+    "BandGrowth": (BandGrowth(None, [0.9, 0.8]), BandGrowth(None)),
     "Noise": (Noise(*NOISE, torch.rand(2, 4)), Noise.of(*NOISE)),
     "NearSymmetries": (NearSymmetries(torch.rand(2, 3, 3)), NearSymmetries.of(NO_SYMMETRY)),
     "ParticleState": (particles(1), particles(2)),

@@ -6,11 +6,11 @@ import dataclasses
 import pytest
 import torch
 
-from napari_cryospin.engine import sampling
+from napari_cryospin.engine import other_modes, sampling
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.losses import image_errors
-from napari_cryospin.engine.other_modes import try_other_modes
+from napari_cryospin.engine.other_modes import heaviest, try_other_modes
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.proposers import PosteriorSample
 from napari_cryospin.engine.sampling import MODES_APART, PoseSearch
@@ -110,6 +110,34 @@ def test_other_modes_rescue_uncertain_particles_only(fit):
     assert float((off[:40] < 10).float().mean()) > 0.9
     assert torch.equal(fit.particles.rotations[40:], wrong[40:])
     assert 0.4 < changed <= 0.5
+
+
+@pytest.mark.parametrize(("share", "rescued"), [(1.0, 1.0), (0.25, 0.25), (0.0, 0.0)])
+def test_no_more_modes_are_refined_than_an_epoch_refines_poses(fit, monkeypatch, share, rescued):
+    true, refined = fit.particles.rotations.clone(), []
+    fit.volume.solve()
+    fit.particles.record_poses(ROWS, random_rotations(COUNT, fit.generator), fit.particles.shifts.clone())
+    fit.particles.entropy[:] = 1.5
+    monkeypatch.setattr(other_modes, "MODES_A_PARTICLE", share)
+    refine = GaussNewtonPoses.refine
+
+    def counted(poses, lattices, batch, *pose, **steps):
+        refined.append(0 if steps else len(batch))
+        return refine(poses, lattices, batch, *pose, **steps)
+
+    monkeypatch.setattr(GaussNewtonPoses, "refine", counted)
+    changed = try_other_modes(fit, WienerStep(fit), GaussNewtonPoses(fit))
+    assert sum(refined) <= share * COUNT
+    assert changed <= share
+    found = float((rotation_distance(fit.particles.rotations, true) < 10).float().mean())
+    assert found > 0.9 * rescued - 0.05
+
+
+def test_the_heaviest_modes_are_chosen():
+    weight = torch.tensor([[0.9, 0.1, -1.0], [0.5, 0.3, 0.2]])  # -1: the first mode, repeated
+    assert heaviest(weight, 5).tolist() == [[True, True, False], [True, True, True]]
+    assert heaviest(weight, 3).tolist() == [[True, False, False], [True, True, False]]
+    assert not heaviest(weight, 0).any()
 
 
 def test_draws_are_in_proportion_to_the_posterior():

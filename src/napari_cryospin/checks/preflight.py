@@ -14,6 +14,7 @@ from napari_cryospin.engine.bad_images import bad_images_message, left_out_note
 from napari_cryospin.engine.defaults import working_box
 from napari_cryospin.engine.memory import data_memory, run_memory
 from napari_cryospin.engine.related_particles import repeated_images, separated_groups
+from napari_cryospin.engine.resolutions import BandLimits, resolution_problems
 from napari_cryospin.listing import first_of, first_paths
 from napari_cryospin.particles import Particles
 from napari_cryospin.settings import Settings
@@ -41,6 +42,8 @@ class PreflightCard:
     """Working box, pixels; 0: not known."""
     working_pixel_size: float
     """Pixel size at the working box, A; 0: not known."""
+    bands: str
+    """Bands that a run compares, in shells and A; empty: not known."""
     optics_groups: int
     """Number of optics groups of the particles."""
     ctf: str
@@ -95,6 +98,7 @@ class PreflightCard:
                 "working box",
                 f"{self.working_box} px at {self.working_pixel_size:.4g} A" if self.working_box else "unknown",
             ),
+            *([("bands", self.bands)] if self.bands else []),
             ("optics groups", str(self.optics_groups)),
             ("CTF", self.ctf),
             ("poses", self.poses),
@@ -137,6 +141,8 @@ def preflight(particles: Particles, settings: Settings, survey: ImageSurvey | No
     if faults and not (settings.preparation.leave_out_bad and used):
         problems.append(bad_images_message(particles, faults))
     problems += _radii(settings, side)
+    wrong = resolution_problems(settings.volume, wanted, side) if box else []
+    problems += wrong
     contrast = None
     if len(faults) < len(particles) and not missing:
         try:
@@ -151,6 +157,7 @@ def preflight(particles: Particles, settings: Settings, survey: ImageSurvey | No
         pixel_sizes=tuple(float(value) for value in kinds[:, 1]),
         working_box=wanted if box else 0,
         working_pixel_size=side / wanted if box else 0.0,
+        bands=BandLimits.of(settings.volume, wanted, side).text(side) if box and not wrong else "",
         optics_groups=len(np.unique(particles.optics_groups)),
         ctf=_ctf(particles),
         poses=_poses(particles),

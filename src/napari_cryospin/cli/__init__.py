@@ -14,7 +14,7 @@ from typing import Any
 
 import tyro
 
-from napari_cryospin.cli.console import RefusedFlagsError, error_text, preset_in, print_line
+from napari_cryospin.cli.console import RefusedFlagsError, error_text, preset_in, print_line, resolutions_in
 
 PROGRAM_NAME = "napari-cryospin"
 
@@ -85,9 +85,10 @@ def function_of(name: str, arguments: Sequence[str]) -> Callable[..., int]:
     module = importlib.import_module(f"napari_cryospin.cli.{COMMANDS[name][0]}")
     function: Callable[..., Any] = getattr(module, f"{name}_command")
     if "settings" in inspect.signature(function).parameters:
-        from napari_cryospin.settings import PRESETS
+        from napari_cryospin.settings import PRESETS, without_shells
 
-        return functools.partial(function, settings=PRESETS[preset_in(arguments)])
+        preset = without_shells(PRESETS[preset_in(arguments)], resolutions_in(arguments))
+        return functools.partial(function, settings=preset)
     return function
 
 

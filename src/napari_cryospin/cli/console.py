@@ -68,6 +68,17 @@ def preset_in(arguments: Sequence[str]) -> str:
     return preset if preset in PRESETS else DEFAULT_PRESET
 
 
+def resolutions_in(arguments: Sequence[str]) -> list[str]:
+    """Return the names of the settings among the arguments that replace a preset's number of shells."""
+    from napari_cryospin.settings import SHELLS_FOR
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for name in SHELLS_FOR:
+        parser.add_argument(flag(name), f"--{name}", dest=name, nargs="?")
+    found = vars(parser.parse_known_args(list(arguments))[0])
+    return [name for name, value in found.items() if value not in (None, "None")]
+
+
 class ProgressBar:
     """Display of a run's progress: a bar on a terminal, else a line in the log every `PROGRESS_LINE_EVERY` seconds."""
 

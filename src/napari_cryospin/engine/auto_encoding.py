@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from napari_cryospin.engine.band_growth import BandGrowth
 from napari_cryospin.engine.bands import BandSchedule
 from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.contest import Contest, compete, record_contest, record_proposals
@@ -42,6 +43,7 @@ class AutoEncoding:
         self.volume_step, self.band_schedule = volume_step, band_schedule
         self.learners = [proposer for proposer in proposers if proposer.learns]
         self.others = [proposer for proposer in proposers if not proposer.learns]
+        self.growth = BandGrowth(fit)
         self.steps = 0
 
     def batch_size(self, wanted: int) -> int:
@@ -108,7 +110,7 @@ class AutoEncoding:
         return self.fit.errors(part, model[:, None]).sum() / (len(winner) * points)
 
     def end_epoch(self) -> dict[str, float]:
-        """Centre the map, then find its near-symmetries. Return metrics.
+        """Centre the map, find its near-symmetries, and see whether the band grows further. Return metrics.
 
         Near-symmetries are searched only once the band is at its largest in this stage.
         """
@@ -118,16 +120,19 @@ class AutoEncoding:
         if self.learners and fit.band.encoding_reached:
             lattice = fit.volume.hartley(fit.band.now).detach()
             fit.near_symmetries.find(lattice, fit.volume.padding, fit.band.now, fit.symmetry)
+        self.growth.end_epoch()
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state that `load_state_dict` needs beside the fit's."""
         proposers = [proposer.state_dict() for proposer in self.proposers]
-        return {"steps": self.steps, "proposers": proposers, "volume_step": self.volume_step.state_dict()}
+        growth, volume_step = self.growth.state_dict(), self.volume_step.state_dict()
+        return {"steps": self.steps, "growth": growth, "proposers": proposers, "volume_step": volume_step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Load a state of the same method."""
         self.steps = state["steps"]
+        self.growth.load_state_dict(state["growth"])
         for proposer, part in zip(self.proposers, state["proposers"], strict=True):
             proposer.load_state_dict(part)
         self.volume_step.load_state_dict(state["volume_step"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from napari_cryospin.engine.kept_state import CONSTANT, KeptState
+from napari_cryospin.engine.resolutions import BandLimits
 from napari_cryospin.settings import VolumeSettings
 
 BAND_GROWTH_STAIRS = ((0, 0.0), (1 / 6, 0.28), (1 / 3, 0.57), (2 / 3, 1.0))
@@ -21,21 +22,20 @@ class Band(KeptState):
     now : int
         Present band.
     encoding : int
-        Largest band before the switch.
+        Largest band before the switch; it may grow (`engine.band_growth`).
     full : int
-        Largest band of all: one shell less than the images have.
+        Largest band of all: that of the last resolution, or one shell less than the images have.
     """
 
     now: int
-    encoding: int = field(metadata=CONSTANT)
+    encoding: int
     full: int = field(metadata=CONSTANT)
 
     @classmethod
-    def of(cls, settings: VolumeSettings, box_size: int) -> Band:
-        """Start with the first band of the settings, for images of `box_size` pixels."""
-        full = box_size // 2 - 1
-        encoding = min(settings.encoding_band or full, full)
-        return cls(now=min(settings.first_band or encoding, encoding), encoding=encoding, full=full)
+    def of(cls, settings: VolumeSettings, box_size: int, extent: float) -> Band:
+        """Start with the first band of the settings, for images of `box_size` pixels and `extent` Angstrom."""
+        limits = BandLimits.of(settings, box_size, extent)
+        return cls(now=limits.first, encoding=limits.encoding, full=limits.full)
 
     @property
     def encoding_reached(self) -> bool:
@@ -65,8 +65,10 @@ class Stairs:
     growth_steps: int
 
     @classmethod
-    def of(cls, settings: VolumeSettings) -> Stairs:
-        return cls(settings.first_band, settings.growth_steps)
+    def of(cls, settings: VolumeSettings, band: Band) -> Stairs:
+        """Begin with the band of a fit, if the settings let it grow."""
+        grows = settings.first_band is not None or settings.first_resolution is not None
+        return cls(band.now if grows else None, settings.growth_steps)
 
     def __call__(self, step: int, band: Band) -> int:
         if self.first_band is None:

@@ -68,7 +68,7 @@ class Fit(Generic[AnyVolume]):
     ) -> None:
         self.images, self.settings, self.generator = images, settings, generator
         self.device = images.device
-        self.band = Band.of(settings.volume, images.box_size)
+        self.band = Band.of(settings.volume, images.box_size, images.extent)
         self.noise = Noise.of(*(each.to(self.device) for each in (images.noise, images.shell, images.noise_group)))
         self.shift_range = ShiftRange.of(settings.encoder, images.extent)
         padding = settings.volume.padding

@@ -13,7 +13,7 @@ from typing import Any
 from napari_cryospin import methods as descriptions
 from napari_cryospin.engine.auto_decoding import ClosedFormDecoding, GradientDecoding
 from napari_cryospin.engine.auto_encoding import AutoEncoding
-from napari_cryospin.engine.bands import BandSchedule, Stairs
+from napari_cryospin.engine.bands import Band, BandSchedule, Stairs
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.proposers import Heads, PosteriorSample, Proposer
 from napari_cryospin.engine.stage import Stage
@@ -55,7 +55,7 @@ class Method:
     volume_step : callable
         Maker of a fit's volume step in the first stage.
     band_schedule : callable
-        Maker of the first stage's band schedule from the settings of the volume.
+        Maker of the first stage's band schedule from the settings of the volume and the band of the fit.
     switch : callable, optional
         Maker of the switch policy from the settings of the schedule; None: there is no second stage.
     second_stage : callable
@@ -65,7 +65,7 @@ class Method:
     description: MethodDescription
     proposers: Callable[[Fit], Sequence[Proposer]]
     volume_step: Callable[[Fit], VolumeStep] = volume_step
-    band_schedule: Callable[[VolumeSettings], BandSchedule] = Stairs.of
+    band_schedule: Callable[[VolumeSettings, Band], BandSchedule] = Stairs.of
     switch: MakePolicy | None = policy_of
     second_stage: Callable[[Fit], Stage] = direct_refinement
 
@@ -75,7 +75,8 @@ class Method:
 
     def first_stage(self, fit: Fit) -> AutoEncoding:
         """Make the first stage of a fit."""
-        return AutoEncoding(fit, self.proposers(fit), self.volume_step(fit), self.band_schedule(fit.settings.volume))
+        schedule = self.band_schedule(fit.settings.volume, fit.band)
+        return AutoEncoding(fit, self.proposers(fit), self.volume_step(fit), schedule)
 
 
 METHODS: dict[str, Method] = {}

@@ -4,9 +4,13 @@ At the band of the switch, an image may fit several distant poses nearly equally
 of them. Finer shells decide between these poses, but refinement never leaves a mode. So each time that the band has
 grown, the modes of the grid posterior at the band of the switch are refined at the present band and compared with the
 particle's own pose. Only particles whose posterior was not certain are looked at, so that clean particles cost nothing.
+Where all are uncertain, the modes with the largest weight are refined, no more of them than there are particles, so
+that this never takes longer than an epoch's refinement.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,18 +21,29 @@ from napari_cryospin.engine.losses import take
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.proposers import CERTAIN_ENTROPY
 from napari_cryospin.engine.sampling import PoseSearch
+from napari_cryospin.engine.subdivision import UNDIVIDED_BAND
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.models.wiener_volume import WienerVolume
 
 MODES_TRIED = 6
-"""Number of modes that are refined for each uncertain particle; each costs as much as an epoch's refinement of it."""
+"""Number of modes that are looked at for each uncertain particle."""
+MODES_A_PARTICLE = 1.0
+"""Largest number of modes that are refined, over the number of particles in the fit: an epoch refines as many poses."""
 MODES_BATCH = 200
 """Particles at a time."""
 
 
+class Modes(NamedTuple):
+    """Modes of some particles, the most probable first."""
+
+    rotations: Tensor  # (u, m, 3, 3)
+    shifts: Tensor  # (u, m, 2) Angstrom
+    weight: Tensor  # (u, m) share of the particle's probability; -1 where the first mode is repeated
+
+
 @torch.no_grad()
 def try_other_modes(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewtonPoses) -> float:
-    """Refine the modes of all uncertain particles at the present band, and store those that explain the image better.
+    """Refine modes of uncertain particles at the present band, and store those that explain the image better.
 
     The volume is made anew where any pose changed.
 
@@ -41,13 +56,16 @@ def try_other_modes(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewton
     if not len(uncertain):
         return 0.0
     fit.volume.solve()
-    band = min(fit.band.now, fit.band.encoding)
-    search, lattices, changed = PoseSearch(fit, band=band), fit.volume.gradient_lattices(), 0
-    for rows in uncertain.split(MODES_BATCH):
-        found, moves, _ = search.modes(fit.batch(rows, band), MODES_TRIED)
-        batch = fit.batch(rows)
+    modes = find_modes(fit, uncertain)
+    chosen = heaviest(modes.weight, int(MODES_A_PARTICLE * len(fit)))
+    lattices, changed = fit.volume.gradient_lattices(), 0
+    for part in chosen.any(1).nonzero()[:, 0].split(MODES_BATCH):
+        batch = fit.batch(uncertain[part.cpu()])
         tried = [poses.refine(lattices, batch, *fit.poses(batch), steps=1)]
-        tried += [_refined(poses, lattices, batch, found, moves, mode) for mode in range(MODES_TRIED)]
+        tried += [
+            _refined(poses, lattices, batch, modes.rotations[part, mode], modes.shifts[part, mode], chosen[part, mode])
+            for mode in range(MODES_TRIED)
+        ]
         rotations, shifts, errors = (torch.stack(column, dim=1) for column in zip(*tried, strict=True))
         best: Tensor = errors.argmin(1)
         moved = (best > 0).nonzero()[:, 0]
@@ -58,15 +76,36 @@ def try_other_modes(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewton
     return changed / len(fit)
 
 
+def find_modes(fit: Fit[WienerVolume], rows: Tensor) -> Modes:
+    """Find the modes of the grid posteriors of the particles `rows` `(u,)`, at the band of the switch."""
+    band = min(fit.band.now, fit.band.encoding, UNDIVIDED_BAND)
+    search, found = PoseSearch(fit, band=band), []
+    for part in rows.split(MODES_BATCH):
+        batch = fit.batch(part, band)
+        rotations, shifts, _ = search.modes(batch, MODES_TRIED)
+        repeated = (rotations[:, 1:] == rotations[:, :1]).flatten(2).all(2)
+        errors = fit.errors(batch, fit.project(batch, rotations, shifts))
+        errors[:, 1:].masked_fill_(repeated, torch.inf)
+        found.append((rotations, shifts, (-errors).softmax(-1).masked_fill(errors.isinf(), -1.0)))
+    return Modes(*(torch.cat(column) for column in zip(*found, strict=True)))
+
+
+def heaviest(weight: Tensor, most: int) -> Tensor:
+    """Choose the modes `(u, m)` to refine: all whose weight is not below 0, or the `most` largest weights."""
+    chosen = weight >= 0
+    if int(chosen.sum()) <= most:
+        return chosen
+    index = weight.flatten().topk(most).indices
+    return torch.zeros_like(chosen).flatten().index_fill_(0, index, True).view_as(chosen)
+
+
 def _refined(
-    poses: GaussNewtonPoses, lattices: Tensor, batch: Batch, found: Tensor, moves: Tensor, mode: int
+    poses: GaussNewtonPoses, lattices: Tensor, batch: Batch, found: Tensor, moves: Tensor, chosen: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Refine one of the modes `(b, m, 3, 3)`, `(b, m, 2)`; where the first is repeated, its error is infinite."""
-    rotations, shifts = found[:, mode].clone(), moves[:, mode].clone()
+    """Refine one mode `(b, 3, 3)`, `(b, 2)` of the chosen particles `(b,)`; the errors of the others are infinite."""
+    rotations, shifts = found.clone(), moves.clone()
     errors = torch.full((len(batch),), torch.inf, device=found.device)
-    alive = torch.arange(len(batch), device=found.device)
-    if mode:
-        alive = (found[:, mode] != found[:, 0]).flatten(1).any(1).nonzero()[:, 0]
+    alive = chosen.nonzero()[:, 0]
     if len(alive):
         refined = poses.refine(lattices, batch.part(alive.cpu()), rotations[alive], shifts[alive])
         rotations[alive], shifts[alive], errors[alive] = refined

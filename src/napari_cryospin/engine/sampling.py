@@ -10,7 +10,7 @@ Only the state of the fit's generator changes here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -27,10 +27,13 @@ from napari_cryospin.engine.pose_posterior import (
     sample,
     shift_grid,
 )
+from napari_cryospin.engine.subdivision import DIVIDED_BAND, UNDIVIDED_BAND, DividedCells, likely_cells
 from napari_cryospin.geometry.so3_grid import grid_rotations
+from napari_cryospin.geometry.subdivided_grid import CHILDREN, subdivided
 from napari_cryospin.geometry.symmetry import PointGroup
 from napari_cryospin.models.volume import Volume
 from napari_cryospin.physics.fourier import band_size
+from napari_cryospin.physics.slicing import crop_lattice
 
 COARSE_GRID_BAND = 6
 """Largest band, shells, that the coarse grid resolves, and with which shifts are tried in their whole range
@@ -38,7 +41,10 @@ COARSE_GRID_BAND = 6
 CPU_HELD_LIKELIHOODS, HELD_LIKELIHOODS = 2**21, 2**27
 """Number of log-likelihoods held at a time. On a CPU, as many as fit into its cache are several times faster. Chosen by
 hand."""
-
+LIKELY_SHIFTS = 2
+"""Number of shifts of each particle about which finer ones are tried where the grid is divided; chosen by hand."""
+LOOKED_AHEAD = 32
+"""Largest number of particles whose divided cells are compared at a time; chosen by hand."""
 
 Choice = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Choice among log-likelihoods `(c, t, k)` of shifts and rotations, whose sums over shifts are `(c, k)`: the indices
@@ -62,6 +68,12 @@ class FoundPoses(NamedTuple):
 def pose_grid(nside: int, in_plane: int) -> Tensor:
     """Return a grid of rotations, `(k, 3, 3)`."""
     return grid_rotations(nside, in_plane).reshape(-1, 3, 3)
+
+
+@lru_cache(maxsize=1)
+def divided_pose_grid(nside: int, in_plane: int) -> Tensor:
+    """Return the poses that divide each cell of a grid, `(k, 8, 3, 3)`."""
+    return subdivided(pose_grid(nside, in_plane), nside, in_plane)
 
 
 def unit_size(band: int, group: PointGroup) -> float:
@@ -103,19 +115,32 @@ class PoseSearch:
     """
 
     def __init__(self, fit: Fit[Volume], turn: Tensor | None = None, band: int | None = None) -> None:
-        self.fit, self.band = fit, band or fit.band.now
-        self.fine = self._templates(self.band, turn)
+        self.fit, self.band = fit, min(band or fit.band.now, DIVIDED_BAND)
+        self.fine = self._templates(min(self.band, UNDIVIDED_BAND), turn)
+        self.divided = self._divided(turn) if self.band > UNDIVIDED_BAND else None
         two_stages = fit.shift_range.looked_for and self.band > COARSE_GRID_BAND
         self.coarse = self._templates(COARSE_GRID_BAND, turn) if two_stages else None
 
-    def _templates(self, band: int, turn: Tensor | None) -> Templates:
-        fit = self.fit
+    def _grid(self, band: int, turn: Tensor | None) -> Tensor:
         rotations = pose_grid(*grid_size(band))
-        rotations = (rotations if turn is None else rotations @ turn).to(fit.device)
+        return (rotations if turn is None else rotations @ turn).to(self.fit.device)
+
+    def _templates(self, band: int, turn: Tensor | None) -> Templates:
+        fit, rotations = self.fit, self._grid(band, turn)
         if not fit.symmetry.trivial:
             rotations = rotations[fit.symmetry.in_unit(rotations)]
         points = fit.projector.points[: band_size(fit.images.points, band)]
         return make_templates(fit.volume.hartley(band), rotations, points, fit.projector.padding, band=band)
+
+    def _divided(self, turn: Tensor | None) -> DividedCells:
+        fit = self.fit
+        rotations = divided_pose_grid(*grid_size(self.band))
+        rotations = (rotations if turn is None else rotations @ turn).to(fit.device)
+        if not fit.symmetry.trivial:
+            rotations = rotations[fit.symmetry.in_unit(self._grid(self.band, turn))]
+        points = fit.projector.points[: band_size(fit.images.points, self.band)]
+        lattice = crop_lattice(fit.volume.hartley(self.band), self.band, fit.projector.padding).contiguous()
+        return DividedCells(lattice, rotations, points, fit.projector.padding)
 
     def best(self, batch: Batch) -> FoundPoses:
         """Find the most probable pose of each particle."""
@@ -147,7 +172,7 @@ class PoseSearch:
     def _look(self, batch: Batch, choose: Choice, choose_shift: Choice | None = None) -> FoundPoses:
         fit = self.fit
         if not fit.shift_range.looked_for:
-            return self._scan(self.fine, batch, torch.zeros(len(batch), 1, 2, device=fit.device), choose)
+            return self._scan_fine(batch, torch.zeros(len(batch), 1, 2, device=fit.device), choose)
         wide = trial_shifts(fit, min(self.band, COARSE_GRID_BAND))[0].expand(len(batch), -1, -1)
         if self.coarse is None:
             return self._scan(self.fine, batch, wide, choose)
@@ -160,30 +185,76 @@ class PoseSearch:
         _, stored = fit.poses(batch)
         apart = ((stored - found).norm(dim=-1) > 1.5 * shift_step(fit, COARSE_GRID_BAND)).cpu()
         near, far = (~apart).nonzero()[:, 0], apart.nonzero()[:, 0]
-        local, _ = trial_shifts(fit, self.band)
+        local, _ = trial_shifts(fit, min(self.band, UNDIVIDED_BAND))
         both = torch.stack((stored, found), 1)
         parts = []
         for rows, centres in ((near, both[near.to(fit.device), :1]), (far, both[far.to(fit.device)])):
             if len(rows):
                 shifts = (centres[:, :, None] + local).flatten(1, 2)
-                parts.append(self._scan(self.fine, batch.part(rows), shifts, choose))
+                parts.append(self._scan_fine(batch.part(rows), shifts, choose))
         order = torch.cat((near, far)).argsort().to(fit.device)
         return FoundPoses(*(torch.cat(column)[order] for column in zip(*parts, strict=True)))
 
+    def _scan_fine(self, batch: Batch, shifts: Tensor, choose: Choice) -> FoundPoses:
+        """Choose a pose of each particle, from the finest grid for the band and shifts `(b, t, 2)`."""
+        if self.divided is None:
+            return self._scan(self.fine, batch, shifts, choose)
+        whole = self._compared(self.fine, batch.inner(len(self.fine.points)), shifts)
+        found = [_likely(values, moves) for values, moves in whole]
+        cells, needed, centres, undivided = (torch.cat(column) for column in zip(*found, strict=True))
+        self.divided.prepare(cells[torch.arange(cells.shape[1], device=cells.device) < needed[:, None]])
+        batch = batch.inner(len(self.divided.points))
+        order, chosen, start = needed.argsort(), [], 0
+        while start < len(order):
+            most = int(needed[order[min(start + LOOKED_AHEAD, len(order)) - 1]])
+            part = order[start : start + min(LOOKED_AHEAD, self.divided.particles_at_a_time(most))]
+            chosen.append(self._choose_divided(batch.part(part.cpu()), cells[part, :most], centres[part], choose))
+            start += len(part)
+        rotations, moves, entropies = (torch.cat(column)[order.argsort()] for column in zip(*chosen, strict=True))
+        # Where cells had to be left out, only the undivided grid knows how uncertain the particle is.
+        return FoundPoses(rotations, moves, torch.where(needed < cells.shape[1], entropies, undivided))
+
+    def _choose_divided(self, batch: Batch, cells: Tensor, centres: Tensor, choose: Choice) -> FoundPoses:
+        """Choose among the poses that divide the cells `(c, m)`, with shifts about the centres `(c, s, 2)`."""
+        fit, divided = self.fit, self.divided
+        assert divided is not None
+        moves = centres
+        if fit.shift_range.looked_for:
+            moves = (centres[:, :, None] + trial_shifts(fit, self.band)[0]).flatten(1, 2)
+        values = divided.log_likelihoods(batch, cells, fit.shift_range.phases(moves, batch.points, batch.extent))
+        over_poses = _log_sum_exp(values)
+        pose, move = choose(values, over_poses)
+        row = torch.arange(len(cells), device=cells.device)
+        rotations = divided.rotations[cells[row, pose // CHILDREN], pose % CHILDREN]
+        over_cells = over_poses.unflatten(-1, (-1, CHILDREN)).logsumexp(-1)
+        return FoundPoses(rotations, moves[row, move], entropy(over_cells))
+
     def _scan(self, templates: Templates, batch: Batch, shifts: Tensor, choose: Choice) -> FoundPoses:
         """Choose a pose of each particle, from all rotations of a grid and shifts `(b, t, 2)`."""
-        held = CPU_HELD_LIKELIHOODS if self.fit.device.type == "cpu" else HELD_LIKELIHOODS
-        size = max(1, held // (shifts.shape[1] * len(templates.rotations)))
         found = []
-        for start in range(0, len(batch), size):
-            part, moves = batch.part(slice(start, start + size)), shifts[start : start + size]
-            phases = self.fit.shift_range.phases(moves, batch.points, batch.extent)
-            values = log_likelihoods(templates, part.images, part.ctf, part.weights, phases)  # (c, t, k)
+        for values, moves in self._compared(templates, batch, shifts):
             over_poses = _log_sum_exp(values)
             pose, move = choose(values, over_poses)
             index = torch.arange(len(values), device=values.device).reshape(-1, *[1] * (pose.dim() - 1))
             found.append((templates.rotations[pose], moves[index, move], entropy(over_poses)))
         return FoundPoses(*(torch.cat(column) for column in zip(*found, strict=True)))
+
+    def _compared(self, templates: Templates, batch: Batch, shifts: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield log-likelihoods `(c, t, k)` at all rotations of a grid and shifts `(c, t, 2)`, and these shifts."""
+        held = CPU_HELD_LIKELIHOODS if self.fit.device.type == "cpu" else HELD_LIKELIHOODS
+        size = max(1, held // (shifts.shape[1] * len(templates.rotations)))
+        for start in range(0, len(batch), size):
+            part, moves = batch.part(slice(start, start + size)), shifts[start : start + size]
+            phases = self.fit.shift_range.phases(moves, batch.points, batch.extent)
+            yield log_likelihoods(templates, part.images, part.ctf, part.weights, phases), moves
+
+
+def _likely(values: Tensor, moves: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the likely cells and their number, the likely shifts `(c, s, 2)`, and the entropy over all cells."""
+    over_poses = _log_sum_exp(values)
+    cells, needed = likely_cells(over_poses)
+    shifts = values.amax(-1).topk(min(LIKELY_SHIFTS, values.shape[1])).indices
+    return cells, needed, moves[torch.arange(len(moves), device=moves.device)[:, None], shifts], entropy(over_poses)
 
 
 def _drawn(values: Tensor, over_poses: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -64,7 +64,8 @@ class SwitchAdvisor(KeptState):
         """
         fit = self.fit
         if fit.band.now < fit.band.encoding:
-            return SwitchAdvice(False, f"not yet: {fit.band.now} of {fit.band.encoding} shells are looked at")
+            shells = f"{fit.band.now} of {fit.band.encoding} shells ({fit.images.extent / fit.band.now:.3g} A)"
+            return SwitchAdvice(False, f"not yet: {shells} are looked at")
         rows, rotations = self._known_posteriors()
         median = float(fit.particles.entropy[rows].median())
         text = f"posterior entropy {median:.2f} nats (median)"

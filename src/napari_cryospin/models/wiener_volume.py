@@ -212,9 +212,12 @@ class WienerVolume:
         """Make the unfiltered map `(m, m, m)` of the inner box."""
         return self._finished(_ratio(self._copies().sum(0), self._shells()))
 
-    def fold_maps(self) -> tuple[Tensor, Tensor]:
-        """Make two maps `(m, m, m)` of the inner box, each of one fold alone."""
+    def fold_maps(self, *, filtered: bool = True) -> tuple[Tensor, Tensor]:
+        """Make two maps `(m, m, m)` of the inner box, each of one fold alone; with or without the Wiener filter."""
         folds = self._copies()
+        if not filtered:
+            shells = self._shells()
+            return self._finished(_ratio(folds[0], shells)), self._finished(_ratio(folds[1], shells))
         return self._average(folds[0], folds), self._average(folds[1], folds)
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ A preset is a full set of settings (`PRESETS`). What the user sets in addition r
 from napari_cryospin.settings.fields import SettingsField, Unit, fields_of
 from napari_cryospin.settings.gate import settings_class
 from napari_cryospin.settings.groups import (
+    SHELLS_FOR,
     EncoderSettings,
     MachineSettings,
     PosteriorSettings,
@@ -15,12 +16,13 @@ from napari_cryospin.settings.groups import (
     Settings,
     VolumeSettings,
 )
-from napari_cryospin.settings.overrides import settings_from
+from napari_cryospin.settings.overrides import settings_from, without_shells
 from napari_cryospin.settings.presets import DEFAULT_PRESET, PRESETS
 
 __all__ = [
     "DEFAULT_PRESET",
     "PRESETS",
+    "SHELLS_FOR",
     "EncoderSettings",
     "MachineSettings",
     "PosteriorSettings",
@@ -33,4 +35,5 @@ __all__ = [
     "fields_of",
     "settings_class",
     "settings_from",
+    "without_shells",
 ]

@@ -6,6 +6,7 @@ The text beneath a field is its help. Its annotation says which type, range and 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import field
@@ -20,6 +21,8 @@ from napari_cryospin.settings.fields import OneOf, Spelling, Unit
 from napari_cryospin.settings.gate import from_json, settings_class
 from napari_cryospin.symmetry_names import GROUP_NAMES, canonical_name
 
+SHELLS_FOR = {"first_resolution": "first_band", "encoding_resolution": "encoding_band"}
+"""Resolution in the settings of the volume -> number of shells that says the same."""
 Preset = Literal["quick", "paper-synthetic", "paper-experimental", "paper-cpu"]
 
 
@@ -89,8 +92,16 @@ class VolumeSettings:
     """Fourier shells seen at first; the band grows from there. Default: all from the start (the paper)."""
     encoding_band: Annotated[StrictInt, Interval(ge=2, le=512), Unit("shells")] | None = None
     """Fourier shells up to which the band grows before the switch. Default: all."""
+    first_resolution: Annotated[StrictFloat, Interval(ge=0.1, le=1e4), Unit("A")] | None = None
+    """Resolution of the shells seen at first: in place of `first_band`."""
+    encoding_resolution: Annotated[StrictFloat, Interval(ge=0.1, le=1e4), Unit("A")] | None = None
+    """Resolution up to which the band grows before the switch, and no further: in place of `encoding_band`."""
+    last_resolution: Annotated[StrictFloat, Interval(ge=0.1, le=1e4), Unit("A")] | None = None
+    """Finest resolution that is looked at, in both stages. Default: that of all shells of the working box."""
     growth_steps: Annotated[StrictInt, Interval(ge=1, le=10**7)] = 60
     """Steps for the band to grow in, from `first_band` to `encoding_band`."""
+    grow_further: StrictBool = False
+    """Grow beyond `encoding_band` while poses stay uncertain and two folds agree in finer shells (not in the paper)."""
 
 
 @settings_class
@@ -192,9 +203,7 @@ class Settings:
 
 def _contradictions(settings: Settings) -> Iterator[str]:
     """Say which settings, each of them admitted, do not go together."""
-    first, last = settings.volume.first_band, settings.volume.encoding_band
-    if first is not None and last is not None and first > last:
-        yield f"volume.first_band is {first}; expected at most encoding_band, {last} shells"
+    yield from _contradicting_bands(settings.volume)
     volume, poses = settings.volume.volume_update, settings.schedule.pose_update
     method = DESCRIPTIONS[settings.method]
     if method.has_switch and (volume == "wiener") != (poses == "gauss-newton"):
@@ -207,3 +216,21 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield f"schedule.switch is {switch}; expected fewer than the {epochs} epochs in all"
     if (complaint := method.complaint(settings)) is not None:
         yield complaint
+
+
+def _contradicting_bands(volume: VolumeSettings) -> Iterator[str]:
+    """Say which bands do not go together, as far as that does not depend on the box."""
+    first, last = volume.first_band, volume.encoding_band
+    if first is not None and last is not None and first > last:
+        yield f"volume.first_band is {first}; expected at most encoding_band, {last} shells"
+    for name, shells in SHELLS_FOR.items():
+        resolution, band = getattr(volume, name), getattr(volume, shells)
+        if resolution is not None and band is not None:
+            yield f"volume.{name} is {resolution:g} A and {shells} {band} shells; expected only one of them"
+    if volume.grow_further and volume.volume_update != "wiener":
+        yield f"volume.grow_further with volume_update {volume.volume_update}; expected wiener, whose folds it compares"
+    names = ("first_resolution", "encoding_resolution", "last_resolution")
+    given = [(name, getattr(volume, name)) for name in names if getattr(volume, name) is not None]
+    for (name, coarse), (following, fine) in itertools.pairwise(given):
+        if coarse < fine:
+            yield f"volume.{name} is {coarse:g}; expected at least {following}, {fine:g} A"

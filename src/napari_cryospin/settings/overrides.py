@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from napari_cryospin.settings.fields import fields_of
 from napari_cryospin.settings.gate import nearest
-from napari_cryospin.settings.groups import Settings
+from napari_cryospin.settings.groups import SHELLS_FOR, Settings
 from napari_cryospin.settings.presets import DEFAULT_PRESET, PRESETS
 
 
@@ -21,7 +21,7 @@ def settings_from(preset: str = DEFAULT_PRESET, **changes: Any) -> Settings:
         One of `PRESETS`.
     **changes
         Fields by their own names, whatever their group: `heads=9, half_sets=True`; or a whole group as a mapping:
-        `encoder={"heads": 9}`.
+        `encoder={"heads": 9}`. A resolution replaces the preset's number of shells.
 
     Raises
     ------
@@ -37,7 +37,8 @@ def settings_from(preset: str = DEFAULT_PRESET, **changes: Any) -> Settings:
     if unknown:
         words = (f"{name} is no setting{nearest(name, homes)}" for name in unknown)
         raise ValueError("settings: " + "\n  ".join(words))
-    values: dict[str, Any] = dataclasses.asdict(PRESETS[preset])
+    start = without_shells(PRESETS[preset], _given(changes))
+    values: dict[str, Any] = dataclasses.asdict(start)
     for name, value in changes.items():
         group = homes[name]
         if group is not None:
@@ -47,6 +48,21 @@ def settings_from(preset: str = DEFAULT_PRESET, **changes: Any) -> Settings:
         else:
             values[name] = value
     return Settings(**values)
+
+
+def _given(changes: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of the settings that are given a value, alone or in a mapping of their group."""
+    for name, value in changes.items():
+        if isinstance(value, Mapping):
+            yield from _given(value)
+        elif value is not None:
+            yield name
+
+
+def without_shells(settings: Settings, given: Iterable[str]) -> Settings:
+    """Return settings without the numbers of shells that resolutions among the `given` names replace."""
+    replaced: dict[str, Any] = {SHELLS_FOR[name]: None for name in given if name in SHELLS_FOR}
+    return dataclasses.replace(settings, volume=dataclasses.replace(settings.volume, **replaced))
 
 
 def _homes() -> dict[str, str | None]:

@@ -24,7 +24,9 @@ PRESETS: dict[str, Settings] = {
     "quick": Settings(
         preset="quick",
         encoder=EncoderSettings(encoder_box=24, encoder_input="phase-flipped", encoder_batch=50),
-        volume=VolumeSettings(volume_update="wiener", scales="particle", padding=2, first_band=4, encoding_band=11),
+        volume=VolumeSettings(
+            volume_update="wiener", scales="particle", padding=2, first_band=4, encoding_band=11, grow_further=True
+        ),
         schedule=ScheduleSettings(
             epochs=44, decoding_epochs=20, switch="automatic", batch_size=500, pose_update="gauss-newton", pose_steps=3
         ),
