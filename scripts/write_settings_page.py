@@ -33,7 +33,8 @@ These do not go together, and are refused before a run begins:
 * `switch` after as many epochs as `epochs`, or more (but in method fully-amortized, which never switches);
 * `first_band` above `encoding_band`, or a resolution that is finer than the one after it;
 * `first_band` with `first_resolution`, or `encoding_band` with `encoding_resolution`. A preset's number of shells gives
-  way by itself.
+  way by itself;
+* `reference` without `posterior_sample`: heads that have learned nothing yet would spoil the map.
 
 Resolutions are converted to shells of the working box, rounded so that nothing finer than asked is looked at. They lie
 between Nyquist and two shells of the box; the check before a run says what that is for the particles at hand.

@@ -73,7 +73,7 @@ def reconstruct(
     callback: Callable[[EpochSummary], object] | None = None,
     **settings: Any,
 ) -> RunView:
-    """Reconstruct a map and every particle's pose, without a reference.
+    """Reconstruct a map and every particle's pose, ab initio or from a map (`reference="map.mrc"`).
 
     It returns when the run is over. Ctrl-C saves and stops the run, with results; `resume` then goes on with it. A
     second Ctrl-C breaks off.

@@ -13,6 +13,7 @@ from napari_cryospin.checks.image_survey import ImageSurvey, survey_images
 from napari_cryospin.engine.bad_images import bad_images_message, left_out_note
 from napari_cryospin.engine.defaults import working_box
 from napari_cryospin.engine.memory import data_memory, run_memory
+from napari_cryospin.engine.reference_file import read_reference
 from napari_cryospin.engine.related_particles import repeated_images, separated_groups
 from napari_cryospin.engine.resolutions import BandLimits, resolution_problems
 from napari_cryospin.listing import first_of, first_paths
@@ -52,6 +53,8 @@ class PreflightCard:
     """Description of poses and half sets."""
     survey: ImageSurvey | None
     """What a look at the images found; None: none could be read."""
+    reference: str
+    """Map that the run starts from; empty: none."""
     contrast: Contrast | None
     """Contrast of the images; None: it was not judged, because stacks are missing or an image cannot be used."""
     memory: float
@@ -104,6 +107,7 @@ class PreflightCard:
             ("poses", self.poses),
             ("images", str(self.survey) if self.survey else "not looked at"),
             ("contrast", str(self.contrast) if self.contrast else "not judged"),
+            *([("reference", self.reference)] if self.reference else []),
             ("memory", f"about {_size(self.memory_in_all)}; prepared images and volume {_size(self.memory)} of it"),
             *(("note", told(note)) for note in self.notes),
             *(("PROBLEM", told(problem)) for problem in self.problems),
@@ -143,6 +147,8 @@ def preflight(particles: Particles, settings: Settings, survey: ImageSurvey | No
     problems += _radii(settings, side)
     wrong = resolution_problems(settings.volume, wanted, side) if box else []
     problems += wrong
+    reference, complaints = _reference(particles, settings)
+    problems += complaints
     contrast = None
     if len(faults) < len(particles) and not missing:
         try:
@@ -162,6 +168,7 @@ def preflight(particles: Particles, settings: Settings, survey: ImageSurvey | No
         ctf=_ctf(particles),
         poses=_poses(particles),
         survey=survey,
+        reference=reference,
         contrast=contrast,
         memory=data_memory(used, wanted, settings) if box else 0.0,
         memory_in_all=run_memory(used, wanted, settings),
@@ -185,6 +192,16 @@ def _radii(settings: Settings, side: float) -> list[str]:
         expected = f"at most half of the box, {side / 2:.0f} A"
         problems.append(Advice(f"largest shift {shift:g} A; expected {expected}", "max_shift"))
     return problems
+
+
+def _reference(particles: Particles, settings: Settings) -> tuple[str, list[str]]:
+    """Describe the map that a run starts from ("": none), and list what is wrong with it."""
+    if settings.start.reference is None:
+        return "", []
+    try:
+        return str(read_reference(particles, settings)[1]), []
+    except (ValueError, FileNotFoundError) as error:
+        return settings.start.reference, [error.args[0] if isinstance(error, ValueError) else str(error)]
 
 
 def _size(gib: float) -> str:

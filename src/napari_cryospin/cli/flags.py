@@ -64,7 +64,7 @@ def _flag_type(field: SettingsField) -> Any:
         object,
         PrimitiveConstructorSpec(
             nargs=1,
-            metavar="|".join([*metavars, *(METAVARS[kind] for kind in field.kinds)]),
+            metavar="|".join([*metavars, *("PATH" if field.is_path else METAVARS[kind] for kind in field.kinds)]),
             instance_from_str=lambda texts: read_value(field, texts[0]),
             is_instance=lambda instance: True,
             str_from_instance=lambda instance: [str(instance)],

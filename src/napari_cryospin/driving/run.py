@@ -18,6 +18,7 @@ import torch._dynamo
 
 from napari_cryospin.driving.folder_channel import FolderChannel
 from napari_cryospin.driving.loop import drive, report_failure
+from napari_cryospin.driving.reference import run_reference
 from napari_cryospin.engine.bad_images import BadImagesError
 from napari_cryospin.engine.devices import choose_devices
 from napari_cryospin.engine.images import Interrupted
@@ -135,11 +136,12 @@ def prepare(
     remember(folder, particles)
     for note in particles.notes:
         logger.info("%s", note)
-    reconstruction = Reconstruction(particles, folder.settings, hurry)
+    checkpoint = load_checkpoint(folder)
+    reference = None if checkpoint else run_reference(folder, particles)
+    reconstruction = Reconstruction(particles, folder.settings, hurry, reference)
     write_left_out(folder, particles, reconstruction.left_out)
     for note in reconstruction.preparation_notes:
         logger.warning("%s", note)
-    checkpoint = load_checkpoint(folder)
     if checkpoint:
         try:
             reconstruction.load_state_dict(checkpoint["reconstruction"])

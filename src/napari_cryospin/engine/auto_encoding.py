@@ -53,7 +53,7 @@ class AutoEncoding:
     def step(self, rows: Tensor) -> dict[str, float]:
         """Make one step on the particles `rows` `(b,)`. Return metrics."""
         fit = self.fit
-        fit.band.now = self.band_schedule(self.steps, fit.band)
+        fit.band.now = max(fit.band.now, self.band_schedule(self.steps, fit.band))  # A reference may be ahead of it.
         fit.volume.set_band(fit.band.now)
         batch = fit.batch(rows)
         others = [proposer.propose(batch) for proposer in self.others]

@@ -107,6 +107,11 @@ class Fit(Generic[AnyVolume]):
             encoder = Encoder(self.encoder_box, settings.heads, settings.trunk, self.shift_range.largest)
         return encoder.to(self.device)
 
+    @property
+    def holds_reference(self) -> bool:
+        """Whether the volume is still the map from which the fit started: until all particles were looked at once."""
+        return self.settings.start.reference is not None and bool(self.particles.error.isnan().any())
+
     def batch(self, rows: Tensor, band: int | None = None) -> Batch:
         """Read images, CTFs and weights of some particles in the present band, or in another.
 

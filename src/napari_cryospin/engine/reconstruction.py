@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from napari_cryospin.engine.auto_encoding import AutoEncoding
 from napari_cryospin.engine.choice_at_switch import choose_poses
@@ -20,6 +21,7 @@ from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.half_sets import HalfSetMonitor
 from napari_cryospin.engine.methods import METHODS
 from napari_cryospin.engine.outcome import make_head_share, make_history, make_results, make_snapshot
+from napari_cryospin.engine.reference import start_from
 from napari_cryospin.engine.run_progress import RunProgress
 from napari_cryospin.engine.stage import Stage
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all
@@ -55,6 +57,14 @@ class Reconstruction:
     settings : Settings
     hurry : Event, optional
         Setting it makes long computations raise `Interrupted`.
+    reference : Tensor, optional
+        `(n, n, n)` low-passed map in the working box to start from, if the settings name one. A reconstruction that
+        goes on from a checkpoint needs none.
+
+    Raises
+    ------
+    ValueError
+        The images show the negative of the reference.
 
     Attributes
     ----------
@@ -74,7 +84,13 @@ class Reconstruction:
         What the user should know of the images.
     """
 
-    def __init__(self, particles: Particles, settings: Settings, hurry: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        particles: Particles,
+        settings: Settings,
+        hurry: threading.Event | None = None,
+        reference: Tensor | None = None,
+    ) -> None:
         self.settings, self.hurry, self.method = settings, hurry, METHODS[settings.method]
         self.generator = torch.Generator().manual_seed(settings.machine.seed)
         devices = choose_devices(settings.machine.device, 2 if settings.preparation.half_sets else 1)
@@ -89,6 +105,9 @@ class Reconstruction:
             self.half_sets = np.repeat(np.array([1, 2], np.int8), [len(rows) for rows in halves])
         self.box_size, self.pixel_size = images[0].box_size, images[0].pixel_size
         self.first_stages: list[AutoEncoding] = [self.method.first_stage(fit) for fit in self.fits]
+        if reference is not None:
+            notes = [note for fit in self.fits if (note := start_from(fit, reference))]
+            self.preparation_notes = (*self.preparation_notes, *dict.fromkeys(notes))
         self.stages: list[Stage] = [*self.first_stages]
         self.advisors = [SwitchAdvisor(fit) for fit in self.fits]
         self.policy = None if self.method.switch is None else self.method.switch(settings.schedule)

@@ -92,9 +92,19 @@ class WienerStep(VolumeStep):
     def average(self, batch: Batch, rotations: Tensor, shifts: Tensor, step: int) -> None:
         """Add images to the running average. What the volume before it leaves unexplained of them counts as noise."""
         self.fit.noise.observe(batch.where, batch.images, self.fit.project(batch, rotations, shifts))
-        self.volume.forget(FIRST_MEMORY if step < FADING_STEPS else MEMORY)
+        self.volume.forget(self._memory(step))
         self.insert(batch, rotations, shifts)
-        self.volume.solve()
+        if not self.fit.holds_reference:
+            self.volume.solve()
+
+    def _memory(self, step: int) -> float:
+        """Return the share of the running average that a step keeps.
+
+        Poses that were found in a reference are not random: while it is held nothing is forgotten.
+        """
+        if self.fit.settings.start.reference is None:
+            return FIRST_MEMORY if step < FADING_STEPS else MEMORY
+        return 1.0 if self.fit.holds_reference else MEMORY
 
     @torch.no_grad()
     def insert(self, batch: Batch, rotations: Tensor, shifts: Tensor) -> None:
@@ -128,10 +138,11 @@ class WienerStep(VolumeStep):
         Returns
         -------
         dict
-            centred: distance moved, Angstrom. The dict is empty if shifts are not searched.
+            centred: distance moved, Angstrom. The dict is empty if shifts are not searched, and where the map is to
+            stay in the frame of a reference.
         """
         fit = self.fit
-        if not fit.shift_range.looked_for:
+        if not fit.shift_range.looked_for or fit.settings.start.reference is not None:
             return {}
         seen = fit.particles.rotations[:, :2]  # (n, 2, 3)
         normal = torch.einsum("nik,nil->kl", seen, seen)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from napari_cryospin.geometry.symmetry import PointGroup, point_group
 from napari_cryospin.models.volume import BAND_MARGIN
-from napari_cryospin.physics.fourier import hartley_to_map
+from napari_cryospin.physics.fourier import hartley_to_map, map_to_hartley
 from napari_cryospin.physics.gradient_lattices import gradient_lattices
 from napari_cryospin.physics.map_crop import fourier_crop_map
 from napari_cryospin.physics.slicing import crop_lattice
@@ -76,6 +76,13 @@ class HartleyVolume(nn.Module):
     def set_band(self, band: int) -> None:
         """Change the number of shells that `to_map` shows."""
         self.band = band
+
+    @torch.no_grad()
+    def take_map(self, density: Tensor) -> None:
+        """Replace the volume by an `(n, n, n)` map: its transform is the mantissa, and the exponent is 0."""
+        lattice = map_to_hartley(density, self.padding)
+        self.mantissa.copy_(lattice.masked_fill(self._beyond(self.band, lattice), 0))
+        self.exponent.zero_()
 
     @torch.no_grad()
     def to_map(self, *, filtered: bool = True) -> Tensor:

@@ -42,6 +42,9 @@ class Volume(Protocol):
     def set_band(self, band: int) -> None:
         """Change the band; the shells that both bands share stay."""
 
+    def take_map(self, density: Tensor) -> None:
+        """Replace the volume by an `(n, n, n)` map, as far as its band holds it; what was learned is forgotten."""
+
     def hartley(self, band: int | None = None) -> Tensor:
         """Return the lattice `(G, G, G)`, or its middle as far as slices of a band read it."""
 

@@ -111,6 +111,13 @@ class WienerVolume:
         self.density = density
         self.lattice = map_to_hartley(density, self.padding)
 
+    def take_map(self, density: Tensor) -> None:
+        """Replace the volume by an `(n, n, n)` map, as far as its band holds it, made symmetric; empty the sums."""
+        lattice = _resized(map_to_hartley(density, self.padding), self.sums.shape[-1])
+        lattice = symmetrised(lattice, self.symmetry) / self.symmetry.order
+        self.sums = torch.zeros_like(self.sums)
+        self._take(hartley_to_map(lattice, self.inner_box) * self._mask())
+
     def insert(self, rotations: Tensor, points: Tensor, values: Tensor, weights: Tensor, folds: Tensor) -> None:
         """Add images to the sums at their poses.
 

@@ -3,6 +3,7 @@
 ::
 
     settings.json  input.json  particles.json  left_out.csv  status.json  events.jsonl  metrics.jsonl  log.txt
+    reference.json  reference.mrc (where the run started from a map)
     snapshots/000001230.npz (newest few)    checkpoints/000001200.pt    history/epoch_0007.npz
     commands/<time>-<id>-switch.json (then commands/done/)              results/
 
@@ -14,6 +15,7 @@ it off.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import shutil
@@ -27,6 +29,7 @@ from napari_cryospin.io.files import atomic_write
 from napari_cryospin.runs.epoch_record import EpochFile, EpochRecord
 from napari_cryospin.runs.json_lines import append_line, cut_torn_line, read_lines
 from napari_cryospin.runs.messages import Command, Event, Status
+from napari_cryospin.runs.reference import REFERENCE_MAP, REFERENCE_RECORD
 from napari_cryospin.runs.results import PARTICLES_FILE, ResultsRecord, epoch_of_results
 from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
@@ -98,11 +101,12 @@ class RunFolder:
             )
         for name in ("snapshots", "checkpoints", "history", "commands/done", "results"):
             (path / name).mkdir(parents=True, exist_ok=True)
-        for name in (PARTICLES_MARK, LEFT_OUT_FILE):
+        for name in (PARTICLES_MARK, LEFT_OUT_FILE, REFERENCE_MAP, REFERENCE_RECORD):
             (path / name).unlink(missing_ok=True)
         for name in ("events.jsonl", "metrics.jsonl", "log.txt"):
             (path / name).write_text("")
-        _write_text(path / "settings.json", settings.to_json())
+        start = dataclasses.replace(settings.start, reference=_text_of(settings.start.reference_path))
+        _write_text(path / "settings.json", dataclasses.replace(settings, start=start).to_json())
         _write_text(path / "status.json", Status(state="starting", epochs=settings.schedule.epochs).to_json())
         _write_text(path / "input.json", source.to_json())  # A folder counts as a run from this file on, so it is last.
         return cls(path)
@@ -321,6 +325,10 @@ def _refuse_another_run(run: RunFolder) -> None:
         raise FileExistsError(
             f"{run.path}: holds a run of {run.source.particles} already; resume it, or choose another folder"
         )
+
+
+def _text_of(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _write_text(path: Path, text: str) -> None:

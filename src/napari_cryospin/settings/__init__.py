@@ -14,6 +14,7 @@ from napari_cryospin.settings.groups import (
     PreparationSettings,
     ScheduleSettings,
     Settings,
+    StartSettings,
     VolumeSettings,
 )
 from napari_cryospin.settings.overrides import settings_from, without_shells
@@ -30,6 +31,7 @@ __all__ = [
     "ScheduleSettings",
     "Settings",
     "SettingsField",
+    "StartSettings",
     "Unit",
     "VolumeSettings",
     "fields_of",

@@ -25,6 +25,11 @@ class Unit:
     name: str
 
 
+@dataclass(frozen=True)
+class FilePath:
+    """Mark of a text that is the path of a file; forms let the user browse for it."""
+
+
 @dataclass(frozen=True, eq=False)
 class OneOf:
     """Words that a text admits: the keys of a table, which may grow. Its values tell their help."""
@@ -87,6 +92,8 @@ class SettingsField:
     even: bool
     spelling: str
     """What the text is, in words; empty where any text is admitted."""
+    is_path: bool
+    """Its text is the path of a file."""
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -122,7 +129,7 @@ class SettingsField:
 
     def _in_words(self, kind: type) -> str:
         words = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
-        word = self.spelling or ("an even number" if self.even else words[kind])
+        word = self.spelling or ("an even number" if self.even else "a path" if self.is_path else words[kind])
         return f"{word}, {self.limits}" if self.limits else word
 
 
@@ -151,6 +158,7 @@ def fields_of(group: type) -> dict[str, SettingsField]:
             range=None if interval is None else (interval.ge, interval.le),
             even=any(isinstance(mark, MultipleOf) for mark in marks),
             spelling=next((mark.expected for mark in marks if isinstance(mark, Spelling)), ""),
+            is_path=any(isinstance(mark, FilePath) for mark in marks),
         )
     return found
 

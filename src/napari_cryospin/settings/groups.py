@@ -10,6 +10,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import field
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
@@ -17,7 +18,7 @@ from annotated_types import Interval, MultipleOf
 from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
 from napari_cryospin.methods import DESCRIPTIONS
-from napari_cryospin.settings.fields import OneOf, Spelling, Unit
+from napari_cryospin.settings.fields import FilePath, OneOf, Spelling, Unit
 from napari_cryospin.settings.gate import from_json, settings_class
 from napari_cryospin.symmetry_names import GROUP_NAMES, canonical_name
 
@@ -46,6 +47,21 @@ class PreparationSettings:
     """Noise variance: one for all frequencies, or one a shell."""
     cache: Annotated[StrictFloat, Interval(ge=0, le=1e4), Unit("GiB")] = 4.0
     """Memory for prepared images; where they do not all fit, they are prepared anew in every epoch."""
+
+
+@settings_class
+class StartSettings:
+    """What the volume starts from: random values, or a map from elsewhere."""
+
+    reference: Annotated[StrictStr, FilePath()] | None = None
+    """Map (.mrc) to start from, of any box and pixel size. Default: none, the start is random (ab initio)."""
+    reference_resolution: Annotated[StrictFloat, Interval(ge=1, le=1000), Unit("A")] = 30.0
+    """Resolution to which the reference is low-passed (RELION: --ini_high)."""
+
+    @property
+    def reference_path(self) -> Path | None:
+        """Absolute path of the reference; None: there is none."""
+        return None if self.reference is None else Path(self.reference).expanduser().absolute()
 
 
 @settings_class
@@ -172,6 +188,7 @@ class Settings:
     method: Annotated[StrictStr, OneOf(DESCRIPTIONS)] = "cryospin"
     """Way of reconstructing."""
     preparation: PreparationSettings = field(default_factory=PreparationSettings)
+    start: StartSettings = field(default_factory=StartSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     volume: VolumeSettings = field(default_factory=VolumeSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
@@ -214,6 +231,8 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     switch, epochs = settings.schedule.switch, settings.schedule.epochs
     if isinstance(switch, int) and switch >= epochs and method.has_switch:
         yield f"schedule.switch is {switch}; expected fewer than the {epochs} epochs in all"
+    if settings.start.reference is not None and not settings.posterior.posterior_sample:
+        yield "start.reference is given; expected posterior.posterior_sample with it, which draws poses under that map"
     if (complaint := method.complaint(settings)) is not None:
         yield complaint
 

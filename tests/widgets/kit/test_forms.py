@@ -18,6 +18,7 @@ OTHER = {  # a value for every field whose kind alone does not say one
     "device": "cuda:1",
     "encoder_learning_rate": 0.00012345,
     "mask_radius": 123.4,
+    "reference": "/maps/reference.mrc",
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit
+from magicgui.types import FileDialogMode
+from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, FloatSpinBox, LineEdit
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QWidget
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import QWidget
 from napari_cryospin.settings import SettingsField
 
 DEFAULT_TEXT = "default"
+MAP_FILES = "Maps (*.mrc *.map *.ccp4 *.rec);;All files (*)"
 
 
 def label_of(field: SettingsField) -> str:
@@ -44,7 +46,7 @@ class Knob(Container):
         self.field = field
         tip = tip_of(field)
         self.choice: ComboBox | None = None
-        self.number: ValueWidget | None = None
+        self.number: ValueWidget | FileEdit | None = None
         widgets: list[Any] = []
         if field.choices:
             both = [*field.choices, AFTER_EPOCHS] if int in field.kinds else list(field.choices)
@@ -73,6 +75,8 @@ class Knob(Container):
         if self.choice is not None and self.choice.value != AFTER_EPOCHS:
             return self.choice.value
         number = self.number
+        if isinstance(number, FileEdit):
+            return None if number.value is None else str(number.value)
         if not isinstance(number, FloatSpinBox):
             return None if number is None else number.value
         if self.field.optional and number.value <= number.min:
@@ -100,9 +104,11 @@ AFTER_EPOCHS = "after-epochs"
 """Choice that stands for a number, beside the choices of the field itself."""
 
 
-def _editor(field: SettingsField) -> ValueWidget:
+def _editor(field: SettingsField) -> ValueWidget | FileEdit:
     if bool in field.kinds:
         return CheckBox(text="")
+    if field.is_path:
+        return FileEdit(mode=FileDialogMode.EXISTING_FILE, filter=MAP_FILES, nullable=True)
     if int not in field.kinds and float not in field.kinds:
         return LineEdit()
     assert field.range is not None, field.name

@@ -28,6 +28,7 @@ from napari_cryospin.settings import (
     PosteriorSettings,
     ScheduleSettings,
     Settings,
+    StartSettings,
     VolumeSettings,
     fields_of,
 )
@@ -53,12 +54,15 @@ PLACES = {
     "slurm": ("A Slurm job", "Submitted by sbatch; the output folder must be on a disk that the cluster sees"),
 }
 GROUPS: dict[str, tuple[str, type, tuple[str, ...]]] = {
+    "start": ("Start from a map", StartSettings, ()),
     "encoder": ("Encoder", EncoderSettings, ("heads",)),
     "volume": ("Volume", VolumeSettings, ()),
     "schedule": ("Schedule", ScheduleSettings, ("switch",)),
     "posterior": ("Posterior", PosteriorSettings, ()),
     "machine": ("Machine", MachineSettings, ("device",)),
 }
+UNCOUNTED = ("preparation", "start", "machine")
+"""Groups whose values belong to the particles or to the machine: a reset to the preset leaves them alone."""
 DEVICES_AFTER = 300  # ms from the first paint until the devices are listed, which imports torch
 
 
@@ -190,7 +194,7 @@ class RunSetup(QWidget):
         for name, form in self.forms.items():
             form.show_values(getattr(settings, name.split()[0]))
         self._show_device(settings.machine.device)
-        changed = [name for name in changes(settings) if name.partition(".")[0] not in ("preparation", "machine")]
+        changed = [name for name in changes(settings) if name.partition(".")[0] not in UNCOUNTED]
         text = f"{len(changed)} setting{'s' if len(changed) > 1 else ''} changed" if changed else "the preset as it is"
         self.differs.setText(text)
         self.differs.setToolTip("\n".join(changed))

@@ -1,0 +1,121 @@
+"""A reconstruction that starts from a map: its volume, its band, and the scale of the map in the images.
+
+The volume stays the reference until every particle was looked at once; see `Fit.holds_reference`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from napari_cryospin.advice import Advice
+from napari_cryospin.engine.belonging import slice_power
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.losses import image_errors
+from napari_cryospin.engine.sampling import COARSE_GRID_BAND, PoseSearch
+from napari_cryospin.engine.signal_scales import FIRST_SHELL, LAST_SHELL
+from napari_cryospin.models.volume import Volume
+
+log = logging.getLogger(__name__)
+
+POWER_PARTICLES = 2000
+"""Particles from whose power the scale is told: a few per cent, where their noise is 20 times their signal."""
+SIGN_PARTICLES = 200
+"""Particles that are compared with the reference and with its negative; chosen by hand."""
+SURE = 4.0
+"""Standard errors by which the images must tell a reference from its negative; chosen by hand."""
+
+
+@dataclass(frozen=True)
+class SignLead:
+    """How much better images are explained by a map than by its negative, each at its best pose.
+
+    Attributes
+    ----------
+    mean, error : float
+        Mean lead an image and its standard error, nats.
+    """
+
+    mean: float
+    error: float
+
+
+@torch.no_grad()
+def start_from(fit: Fit[Volume], density: Tensor) -> str:
+    """Make a map `(n, n, n)` in the fit's box the volume from which it starts.
+
+    Returns
+    -------
+    str
+        What the user should know; empty: nothing.
+
+    Raises
+    ------
+    ValueError
+        The images show the negative of the map.
+    """
+    settings = fit.settings.start
+    supported = int(fit.images.extent / settings.reference_resolution)
+    fit.band.now = min(max(fit.band.now, supported), fit.band.encoding)
+    fit.volume.set_band(fit.band.now)
+    density = density.to(fit.device)
+    density = density / density.abs().max()
+    fit.volume.take_map(density)
+    density = density * signal_scale(fit)
+    lead = sign_lead(fit, density)
+    log.info("reference: %d shells; ahead of its negative by %.1f nats an image", fit.band.now, lead.mean)
+    fit.volume.take_map(density)
+    return _judged(lead, f"{settings.reference}")
+
+
+def _judged(lead: SignLead, name: str) -> str:
+    """Refuse the negative of a map. Return a warning where images tell neither."""
+    margin = SURE * lead.error
+    if lead.mean < -margin:
+        found = f"{name}: its negative explains the images better, by {-lead.mean:.1f} nats an image"
+        expected = "expected bright protein in map and images: multiply the map by -1, or invert the images' contrast"
+        raise ValueError(Advice(f"{found}; {expected}", "invert_contrast"))
+    if lead.mean < margin:
+        return f"{name}: the images fit this map no better than its negative: is it a map of these particles?"
+    return ""
+
+
+def signal_scale(fit: Fit[Volume]) -> float:
+    """Return the factor by which the volume must be multiplied to be as strong as the signal in the images.
+
+    It is told by the power of the images above that of noise, which does not depend on poses, in the innermost shells.
+    Where there is hardly any such power, it is what chance gives.
+    """
+    images, last = fit.images, min(fit.band.now, LAST_SHELL)
+    batch = fit.batch(_sample(len(fit), POWER_PARTICLES), last)
+    shell = fit.noise.shell[: len(batch.points)]
+    chosen = shell >= min(FIRST_SHELL, last)
+    noise = float(images.mask.square().mean()) / batch.weights  # of masked images
+    excess = (batch.images.abs().square() - noise)[:, chosen].sum(1).double()
+    power = slice_power(fit.volume.hartley(last).detach(), fit.volume.padding, batch.points, shell)
+    expected = (batch.ctf.square() * power)[:, chosen].sum(1).double()
+    chance = float(excess.std()) / math.sqrt(len(batch))
+    return math.sqrt(max(float(excess.mean()), chance) / float(expected.mean()))
+
+
+def sign_lead(fit: Fit[Volume], density: Tensor) -> SignLead:
+    """Compare images with a map `(n, n, n)` and with its negative. The volume is then the one or the other."""
+    band = min(fit.band.now, COARSE_GRID_BAND)
+    batch = fit.batch(_sample(len(fit), SIGN_PARTICLES), band)
+    errors = []
+    for sign in (1, -1):
+        fit.volume.take_map(sign * density)
+        found = PoseSearch(fit, band=band).best(batch)
+        models = fit.project(batch, found.rotations, found.shifts)[:, None]
+        errors.append(image_errors(models, batch.images, batch.weights)[:, 0])
+    lead = errors[1] - errors[0]
+    return SignLead(float(lead.mean()), float(lead.std()) / math.sqrt(len(lead)))
+
+
+def _sample(count: int, wanted: int) -> Tensor:
+    """Return up to so many of the particles, evenly spread, `(m,)`."""
+    return torch.linspace(0, count - 1, min(count, wanted)).round().long()
