@@ -26,7 +26,7 @@ POWER_PARTICLES = 2000
 """Particles from whose power the scale is told: a few per cent, where their noise is 20 times their signal."""
 SIGN_PARTICLES = 200
 """Particles that are compared with the reference and with its negative; chosen by hand."""
-SURE = 4.0
+SIGN_MARGIN = 4.0
 """Standard errors by which the images must tell a reference from its negative; chosen by hand."""
 
 
@@ -74,7 +74,7 @@ def start_from(fit: Fit[Volume], density: Tensor) -> str:
 
 def _judged(lead: SignLead, name: str) -> str:
     """Refuse the negative of a map. Return a warning where images tell neither."""
-    margin = SURE * lead.error
+    margin = SIGN_MARGIN * lead.error
     if lead.mean < -margin:
         found = f"{name}: its negative explains the images better, by {-lead.mean:.1f} nats an image"
         expected = "expected bright protein in map and images: multiply the map by -1, or invert the images' contrast"

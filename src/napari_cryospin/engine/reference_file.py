@@ -16,7 +16,7 @@ from napari_cryospin.particles import Particles
 from napari_cryospin.runs.reference import ReferenceRecord
 from napari_cryospin.settings import Settings
 
-LEAST_SHELLS = 2
+FEWEST_SHELLS = 2
 """Fourier shells that a low-passed reference must have: with fewer, all that is left of it is its size."""
 
 
@@ -61,6 +61,6 @@ def _check(path: Path, density: NDArray[Any], pixel_size: float, particles: Part
         expected = f"expected at least the diameter of the particles' mask, {diameter:.0f} A; is the pixel size right?"
         raise ValueError(Advice(f"{found}; {expected} Else pad the map, or make the mask smaller", "mask_radius"))
     resolution = settings.start.reference_resolution
-    if extent / resolution < LEAST_SHELLS:
+    if extent / resolution < FEWEST_SHELLS:
         found = f"{path}: low-passed to {resolution:g} A, nothing is left of the map in a box of {extent:.0f} A"
-        raise ValueError(Advice(f"{found}; expected at most {extent / LEAST_SHELLS:.0f} A", "reference_resolution"))
+        raise ValueError(Advice(f"{found}; expected at most {extent / FEWEST_SHELLS:.0f} A", "reference_resolution"))

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from napari_cryospin.settings import PRESETS, PreparationSettings, Settings, fields_of
+from napari_cryospin.settings import PRESETS, PreparationSettings, Settings, StartSettings, fields_of
 from napari_cryospin.widgets.kit.knobs import AFTER_EPOCHS, label_of, tip_of
 from napari_cryospin.widgets.kit.preferences import recall_settings, remember_choice, remember_settings
 from napari_cryospin.widgets.kit.settings_form import GroupForm, changes, window_preset, with_changes, with_preset
@@ -63,7 +63,9 @@ def test_every_field_goes_through_its_widget(qtbot, name):
             default = dataclasses.replace(group, **{field_name: None})
             form.show_values(default)
             assert form.applied_to(new) == default
-            assert form.knobs[field_name].number.native.text() == "default"
+            number = form.knobs[field_name].number
+            shown = number.line_edit.native.placeholderText() if field.is_path else number.native.text()
+            assert shown == "default"
         form.show_values(group)
 
 
@@ -94,17 +96,20 @@ def test_in_the_window_the_switch_waits_for_the_user():
 
 
 def test_a_preset_leaves_particles_and_machine_alone():
-    given = with_changes("quick", {"preparation.box": 64, "machine.device": "cpu", "encoder.heads": 3})
+    own = {"preparation.box": 64, "start.reference_resolution": 12.0, "machine.device": "cpu"}
+    given = with_changes("quick", {**own, "encoder.heads": 3})
     new = with_preset(given, "paper-experimental")
     assert (new.preparation.box, new.machine.device, new.encoder.heads) == (64, "cpu", 15)
     assert new.preparation.half_sets  # this belongs to the preset
-    assert changes(new) == {"preparation.box": 64, "machine.device": "cpu"}
+    assert changes(new) == own
 
 
 def test_what_was_chosen_is_remembered():
     settings = with_changes("paper-cpu", {"encoder.heads": 3, "schedule.switch": 12, "method": "fully-amortized"})
-    remember_settings(dataclasses.replace(settings, preparation=dataclasses.replace(settings.preparation, box=32)))
-    assert recall_settings() == settings  # the box belongs to one set of particles
+    own = {"preparation": dataclasses.replace(settings.preparation, box=32), "start": StartSettings(reference="a.mrc")}
+    sampled = dataclasses.replace(settings, posterior=dataclasses.replace(settings.posterior, posterior_sample=True))
+    remember_settings(dataclasses.replace(sampled, **own))
+    assert recall_settings() == sampled  # box and reference belong to one set of particles
 
 
 @pytest.mark.parametrize("text", ["{", json.dumps({"preset": "gone", "changes": {}})])
@@ -202,3 +207,22 @@ def test_a_method_that_was_added_is_offered_and_taken(guessing, session, qtbot):
     setup.method.activated.emit(place)
     assert setup.problem == ""
     assert session.settings.method == "guessing"
+
+
+def test_a_map_to_start_from_is_chosen_in_the_form(session, qtbot):
+    setup = RunSetup(session)
+    qtbot.addWidget(setup)
+    setup.folded.set_open(True)
+    field = setup.forms["start advanced"].knobs["reference"].number
+    assert field.choose_btn.visible is not None  # It can be browsed for.
+    field.value = "/maps/reference.mrc"
+    assert session.settings.start.reference == "/maps/reference.mrc"
+    assert not setup.reset.isVisibleTo(setup)  # A reset to the preset would not change it.
+    place = setup.preset.findData("paper-cpu")
+    setup.preset.setCurrentIndex(place)
+    setup.preset.activated.emit(place)
+    assert "expected posterior.posterior_sample with it" in setup.problem
+    assert (session.settings.preset, setup.preset.currentData()) == ("quick", "quick")
+    field.value = None
+    assert session.settings.start.reference is None
+    assert setup.problem == ""

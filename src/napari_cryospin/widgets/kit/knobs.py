@@ -108,7 +108,9 @@ def _editor(field: SettingsField) -> ValueWidget | FileEdit:
     if bool in field.kinds:
         return CheckBox(text="")
     if field.is_path:
-        return FileEdit(mode=FileDialogMode.EXISTING_FILE, filter=MAP_FILES, nullable=True)
+        path = FileEdit(mode=FileDialogMode.EXISTING_FILE, filter=MAP_FILES, nullable=True)
+        path.line_edit.native.setPlaceholderText(DEFAULT_TEXT)
+        return path
     if int not in field.kinds and float not in field.kinds:
         return LineEdit()
     assert field.range is not None, field.name

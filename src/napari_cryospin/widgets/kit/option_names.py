@@ -15,6 +15,7 @@ PLACES_OF_OPTIONS = {
     "leave_out_bad": ("Leave out images that cannot be used", "Particles"),
     "half_sets": ("half sets", "Particles"),
     "max_shift": ("max shift", "Run"),
+    "reference_resolution": ("reference resolution", "Run"),
     "low_pass": ("Low-pass", "Export"),
     "b_factor": ("B-factor", "Export"),
     "primary": ("Map", "Export"),

@@ -219,7 +219,12 @@ class RunSetup(QWidget):
         self.session.set_settings(new)
 
     def _take_preset(self, *_: Any) -> None:
-        new = with_preset(self.session.settings, self.preset.currentData())
+        try:
+            new = with_preset(self.session.settings, self.preset.currentData())
+        except ValueError as error:  # The map to start from is kept, and not every preset can start from one.
+            self.show_settings()
+            self._complain(str(error))
+            return
         self.session.set_settings(new)
         self.show_settings()  # A value that was refused is replaced by the one in use.
 
