@@ -190,3 +190,9 @@ def test_a_resumed_run_needs_no_reference_and_goes_on_as_if_never_stopped(steps,
         whole.advance()
         resumed.advance()
     assert_same(resumed.state_dict(), whole.state_dict())
+
+
+@pytest.mark.parametrize("preset", ["quick", "paper-cpu"])
+def test_a_reference_is_made_as_symmetric_as_the_run(preset, simulated):
+    lattice = started(simulated, from_map(preset, volume={"symmetry": "C2"})).fits[0].volume.hartley().detach()
+    assert float((lattice - lattice.flip(1, 2)).norm() / lattice.norm()) < 0.01  # half a turn about z
