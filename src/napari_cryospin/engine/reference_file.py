@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.engine.defaults import mask_radius
+from napari_cryospin.engine.resolutions import FEWEST_SHELLS
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.reference import ReferenceRecord
 from napari_cryospin.settings import Settings
-
-FEWEST_SHELLS = 2
-"""Fourier shells that a low-passed reference must have: with fewer, all that is left of it is its size."""
 
 
 def read_reference(particles: Particles, settings: Settings) -> tuple[NDArray[np.float32], ReferenceRecord]:
