@@ -37,6 +37,9 @@ HSP_CLEAN = dataclasses.replace(CLEAN, gain=218.0, mate_lead=20.1, mate_better=0
 SPIKE = dataclasses.replace(
     REAL_LIFE, gain=17.3, told_apart=0.89, found_again=0.9, mate_lead=17.9, mate_better=0.05, mate_confirmed=0.79
 )
+HSP_OF_MANY = dataclasses.replace(
+    REAL_LIFE, gain=35.1, told_apart=0.91, found_again=0.9, mate_lead=4.1, mate_better=0.11, mate_confirmed=0.49
+)
 NOISE = dataclasses.replace(
     CLEAN, held_out_entropy=0.63, gain=0.1, told_apart=0.0, found_again=0.62, error_over_noise=0.98, skewness=0.1
 )
@@ -75,10 +78,14 @@ def test_wrong_runs_are_not_determined(evidence, reason):
     assert len(set(verdict.next_steps)) == len(verdict.next_steps)
 
 
-def test_mates_that_images_do_not_tell_apart_are_ambiguous():
-    verdict = judge_run(HSP_MIXED)
+@pytest.mark.parametrize(("evidence", "better"), [(HSP_MIXED, 14), (HSP_OF_MANY, 11)])
+def test_mates_that_images_do_not_tell_apart_are_ambiguous(evidence, better):
+    verdict = judge_run(evidence)
     assert verdict.kind == "ambiguous"
-    assert "the mate better for 14 %" in verdict.reasons[0]
+    assert f"the mate better for {better} %" in verdict.reasons[0]
+
+
+def test_a_small_lead_over_mates_is_ambiguous():
     assert judge_run(dataclasses.replace(HSP_CLEAN, mate_lead=8.3)).kind == "ambiguous"
 
 
