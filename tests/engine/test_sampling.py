@@ -11,11 +11,13 @@ from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.losses import image_errors
 from napari_cryospin.engine.other_modes import heaviest, try_other_modes
+from napari_cryospin.engine.pose_posterior import log_likelihoods, shift_grid
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.proposers import PosteriorSample
-from napari_cryospin.engine.sampling import MODES_APART, PoseSearch
+from napari_cryospin.engine.sampling import MODES_APART, FoundPoses, PoseSearch, shift_step
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
+from napari_cryospin.physics.slicing import shift_phases
 from napari_cryospin.settings import PRESETS
 from support.same_state import assert_same
 
@@ -37,6 +39,12 @@ def fit(make_phantom, simulate) -> Fit:
     )
     WienerStep(fit).remake(BAND)
     return fit
+
+
+def modes_of(fit: Fit, search: PoseSearch, number: int) -> FoundPoses:
+    """Modes over all shifts within the range, none of which is preferred."""
+    shifts = shift_grid(fit.shift_range.largest, shift_step(fit, search.band))
+    return search.modes(fit.batch(ROWS), number, shifts, torch.zeros(len(shifts)))
 
 
 def loaded_copy(fit: Fit) -> dict[str, object]:
@@ -76,7 +84,7 @@ def test_the_best_does_not_depend_on_chunks(fit, monkeypatch):
 
 def test_a_mode_without_weight_is_none(fit):
     """Little noise leaves one mode of most particles: the first is repeated, and not refined again."""
-    rotations, shifts, _ = PoseSearch(fit).modes(fit.batch(ROWS), 4)
+    rotations, shifts, _ = modes_of(fit, PoseSearch(fit), 4)
     alone = (rotations == rotations[:, :1]).flatten(1).all(1)
     assert float(alone.float().mean()) > 0.5
     assert torch.equal(shifts[alone], shifts[alone, :1].expand(-1, 4, -1))
@@ -86,12 +94,15 @@ def test_modes_are_the_best_poses_that_lie_apart(fit, monkeypatch):
     monkeypatch.setattr(sampling, "MODES_DEPTH", torch.inf)
     search, batch = PoseSearch(fit), fit.batch(ROWS)
     before = loaded_copy(fit)
-    best, (rotations, shifts, _) = search.best(batch), search.modes(batch, 3)
+    rotations, shifts, _ = modes_of(fit, search, 3)
     assert rotations.shape == (COUNT, 3, 3, 3)
     assert shifts.shape == (COUNT, 3, 2)
-    # The best mode sums over shifts, the best pose does not: they rarely differ.
-    same = rotation_distance(rotations[:, 0], best.rotations) < 1
-    assert float(same.float().mean()) > 0.9
+    tried = shift_grid(fit.shift_range.largest, shift_step(fit, search.band))
+    phases = shift_phases(tried, batch.points, batch.extent).expand(COUNT, -1, -1)
+    values = log_likelihoods(search.fine, batch.images, batch.ctf, batch.weights, phases)
+    best = values.logsumexp(1).argmax(-1)
+    torch.testing.assert_close(rotations[:, 0], search.fine.rotations[best])
+    torch.testing.assert_close(shifts[:, 0], tried[values[ROWS, :, best].argmax(-1)])
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert float(rotation_distance(rotations[:, one], rotations[:, other]).min()) >= MODES_APART - 0.1
     assert_untouched(fit, before)
@@ -138,6 +149,19 @@ def test_the_heaviest_modes_are_chosen():
     assert heaviest(weight, 5).tolist() == [[True, True, False], [True, True, True]]
     assert heaviest(weight, 3).tolist() == [[True, False, False], [True, True, False]]
     assert not heaviest(weight, 0).any()
+
+
+def test_other_modes_leave_a_shift_that_no_other_particle_has(fit):
+    """Stored shifts that lie far beyond those of all others are given up with their wrong rotations."""
+    step, usual = WienerStep(fit), float(fit.particles.shifts.norm(dim=-1).max())
+    fit.volume.solve()
+    far = fit.particles.shifts.clone()
+    far[:40] = 0.9 * fit.shift_range.largest
+    fit.particles.record_poses(ROWS, random_rotations(COUNT, fit.generator), far)
+    fit.particles.entropy[:40], fit.particles.entropy[40:] = 1.5, 0.0
+    assert float(far[:40].norm(dim=-1).min()) > usual
+    try_other_modes(fit, step, GaussNewtonPoses(fit))
+    assert float((fit.particles.shifts[:40].norm(dim=-1) <= usual).float().mean()) > 0.9
 
 
 def test_draws_are_in_proportion_to_the_posterior():

@@ -150,8 +150,16 @@ class PoseSearch:
         """Draw a pose of each particle from its posterior."""
         return self._look(batch, lambda values, over_poses: _drawn(values, over_poses, self.fit.generator))
 
-    def modes(self, batch: Batch, number: int) -> FoundPoses:
-        """Find the most probable poses of each particle that lie apart from each other.
+    def modes(self, batch: Batch, number: int, shifts: Tensor, prior: Tensor) -> FoundPoses:
+        """Find the most probable poses of each particle that lie apart from each other, with no regard to the stored.
+
+        Parameters
+        ----------
+        batch : Batch
+        number : int
+            Largest number of modes.
+        shifts, prior : Tensor
+            `(t, 2)` shifts to try, Angstrom, and `(t,)` logarithms of their prior probabilities, nats.
 
         Returns
         -------
@@ -159,9 +167,12 @@ class PoseSearch:
             Rotations `(b, number, 3, 3)` and shifts `(b, number, 2)`, the most probable first; entropy `(b,)`. Where
             there are fewer modes, the first one is repeated.
         """
-        return self._look(
-            batch, lambda values, over_poses: _modes(values, over_poses, self.apart, number), _most_probable
-        )
+
+        def choose(values: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+            weighted = values + prior[:, None]
+            return _modes(weighted, _log_sum_exp(weighted), self.apart, number)
+
+        return self._scan(self.fine, batch, shifts.expand(len(batch), -1, -1), choose)
 
     @cached_property
     def apart(self) -> Tensor:
@@ -169,14 +180,14 @@ class PoseSearch:
         flat = self.fine.rotations.flatten(1)
         return (flat @ flat.T - 1) / 2 < math.cos(math.radians(MODES_APART))
 
-    def _look(self, batch: Batch, choose: Choice, choose_shift: Choice | None = None) -> FoundPoses:
+    def _look(self, batch: Batch, choose: Choice) -> FoundPoses:
         fit = self.fit
         if not fit.shift_range.looked_for:
             return self._scan_fine(batch, torch.zeros(len(batch), 1, 2, device=fit.device), choose)
         wide = trial_shifts(fit, min(self.band, COARSE_GRID_BAND))[0].expand(len(batch), -1, -1)
         if self.coarse is None:
             return self._scan(self.fine, batch, wide, choose)
-        found = self._scan(self.coarse, batch.inner(len(self.coarse.points)), wide, choose_shift or choose)
+        found = self._scan(self.coarse, batch.inner(len(self.coarse.points)), wide, choose)
         return self._look_about(found.shifts, batch, choose)
 
     def _look_about(self, found: Tensor, batch: Batch, choose: Choice) -> FoundPoses:
