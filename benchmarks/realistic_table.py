@@ -1,6 +1,6 @@
 """Particles as they come: what becomes of stacks with junk, neighbours, crowded views, uneven signal and bad pixels.
 
-    python benchmarks/realistic_table.py OUT --simulator REALISTIC.py [--maps FOLDER] [--cases ...] [--seeds 0 1 2]
+    python benchmarks/realistic_table.py OUT --simulator REALISTIC.py [--cases ...] [--seeds 0 1 2]
 
 REALISTIC.py is a simulator that shares no code with this package. It is called as `REALISTIC.py MAP FOLDER --box 64
 --n COUNT --snr SNR --seed SEED ...` with the options below, and writes into FOLDER particles.mrcs, particles.star,
@@ -57,13 +57,12 @@ class Simulation:
     """What a stack is made of."""
 
     simulator: Path
-    maps: Mapping[str, Path]
     count: int
     seed: int
 
     def __call__(self, folder: Path, molecule: str, *options: object) -> None:
         """Call the simulator."""
-        command = [sys.executable, self.simulator, self.maps[molecule], folder, "--box", BOX, "--n", self.count]
+        command = [sys.executable, self.simulator, SAMPLE_MAPS[molecule], folder, "--box", BOX, "--n", self.count]
         command += ["--seed", self.seed, *options]
         subprocess.run([str(each) for each in command], check=True, capture_output=True)
 
@@ -143,7 +142,7 @@ def noise(simulation: Simulation, folder: Path) -> None:
 
 def half_another(simulation: Simulation, folder: Path) -> None:
     """Make a stack half of whose particles are of another molecule."""
-    another = ("--second", simulation.maps["spike"], "--second-share", 0.5)
+    another = ("--second", SAMPLE_MAPS["spike"], "--second-share", 0.5)
     simulation(folder, "spliceosome", *REAL_LIFE.split(), *another)
 
 
@@ -310,12 +309,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for stacks, runs, rows and the table")
     parser.add_argument("--simulator", type=Path, default=None, help="the independent simulator, realistic.py")
-    parser.add_argument(
-        "--maps",
-        type=Path,
-        default=None,
-        help="folder with spliceosome.mrc, spike.mrc and hsp90.mrc; default: the sample maps",
-    )
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--count", type=int, default=5000, help="particles of a stack")
@@ -324,13 +317,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.simulator is None or not options.simulator.is_file():
         parser.error(f"--simulator: {options.simulator}; expected the path of the simulator described above")
-    maps = SAMPLE_MAPS if options.maps is None else {name: options.maps / f"{name}.mrc" for name in SAMPLE_MAPS}
     rows_folder = options.out / "rows"
     rows_folder.mkdir(parents=True, exist_ok=True)
     for seed, name in product(options.seeds, options.cases):
         path = rows_folder / f"{name}_{options.count}_{seed}.json"
         if not path.exists():
-            simulation = Simulation(options.simulator, maps, options.count, seed)
+            simulation = Simulation(options.simulator, options.count, seed)
             path.write_text(json.dumps(measure(name, simulation, options.out, options.threads), indent=1))
     rows = [json.loads(path.read_text()) for path in sorted(rows_folder.glob("*.json"))]
     tables = [markdown(rows, cases, times=options.times) for cases in (SOLVABLE, UNSOLVABLE)]
