@@ -5,7 +5,8 @@
 RUN is finished, with half sets. RELION has to be installed (3.1 or later; Debian: `apt install relion`). Looked at are
 
 1. the map that `relion_reconstruct` makes of our particles (.star), against ours, voxel by voxel without alignment: a
-   wrong sign of an angle, an origin, the defocus or the contrast would show, and so would a map of the other hand;
+   wrong sign of an angle, an origin, the defocus or the contrast would show, and so would a map of the other hand, or
+   an axis of the run's symmetry in another place;
 2. two iterations of `relion_refine` from our particles and our reference, searching near our poses only: how far the
    poses move, and the map;
 3. `relion_postprocess` on our half maps and our mask: FSC and resolution, against ours;
@@ -59,9 +60,12 @@ def same(first: Path, second: Path, resolutions: tuple[float, ...] = ()) -> dict
 
 def reconstructed(run: Path, particles: Path, out: Path) -> dict[str, dict[str, float]]:
     """RELION's maps of our particles against ours: all of them, and each half."""
-    found = {}
+    found: dict[str, dict[str, float]] = {}
+    symmetry = RunFolder(run).settings.volume.symmetry
     for name, subset in (("map", -1), ("half_map_1", 1), ("half_map_2", 2)):
-        relion("reconstruct", "--i", particles, "--o", out / f"{name}.mrc", "--ctf", "--subset", subset)
+        relion(
+            "reconstruct", "--i", particles, "--o", out / f"{name}.mrc", "--ctf", "--subset", subset, "--sym", symmetry
+        )
         found[name] = same(out / f"{name}.mrc", run / "results" / f"{name}.mrc")
     return found
 

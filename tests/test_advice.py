@@ -17,6 +17,7 @@ OTHER_PROGRAMS = {
     "exporters/cryodrgn.py": {"--poses", "--ind", "--ctf", "--uninvert-data"},
     "exporters/maps.py": {"--firstiter_cc"},
     "exporters/relion.py": {"--multiply_constant"},
+    "settings/groups.py": {"--ini_high"},
     "runs/launch.py": {"--gres", "--job-name", "--output", "--signal", "--parsable"},
 }
 """Flags of cryoDRGN, RELION and sbatch in texts about these programs, or in their commands."""
@@ -42,11 +43,12 @@ def test_advised_options_exist():
     """In Python: each is a parameter of `open_particles`, or a field of one of the classes of options."""
     from napari_cryospin.exporters.options import ExportOptions
     from napari_cryospin.runs.source import InputOptions
-    from napari_cryospin.settings import EncoderSettings, PreparationSettings
+    from napari_cryospin.settings import EncoderSettings, PreparationSettings, StartSettings, VolumeSettings
     from napari_cryospin.simulation.images import SimulationSettings
 
-    groups = (ExportOptions, InputOptions, PreparationSettings, EncoderSettings, SimulationSettings)
-    assert len(advised()) == 15
+    groups = (ExportOptions, InputOptions, PreparationSettings, StartSettings, EncoderSettings, VolumeSettings)
+    groups += (SimulationSettings,)
+    assert len(advised()) == 18
     assert advised() <= {field.name for group in groups for field in dataclasses.fields(group)}
 
 

@@ -26,6 +26,7 @@ from napari_cryospin.engine.phases import MATES_BAND
 from napari_cryospin.engine.pose_posterior import Templates, entropy, log_likelihoods, make_templates, shift_grid
 from napari_cryospin.engine.pose_refinement import refine_poses
 from napari_cryospin.engine.sampling import COARSE_GRID_BAND, grid_size, pose_grid, unit_size
+from napari_cryospin.engine.shift_prior import ShiftPrior
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.engine.volumes import wiener_volume
 from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
@@ -251,19 +252,21 @@ def scrambled(lattice: Tensor, turns: Tensor, padding: int, shells: float) -> Te
 
 
 def _search(fit: Fit, lattice: Tensor, batch: Batch) -> _Found:
-    """Search all poses and shifts, with no regard to the stored ones."""
+    """Search all poses and shifts, with no regard to the stored ones but for how far off centre particles lie."""
+    prior = ShiftPrior.of(fit)
     parts = [batch.part(slice(start, start + AUDIT_BATCH)) for start in range(0, len(batch), AUDIT_BATCH)]
-    moves = _likely_shifts(fit, lattice, parts, batch.points)
+    moves = _likely_shifts(fit, lattice, parts, batch.points, prior)
     templates = _templates(lattice, batch.points)
     found = []
     for part, move in zip(parts, moves, strict=True):
         phases = fit.shift_range.phases(move, part.points, part.extent)
-        values = log_likelihoods(templates, part.images, part.ctf, part.weights, phases).logsumexp(1)
+        values = log_likelihoods(templates, part.images, part.ctf, part.weights, phases)
+        values = (values + prior.log_density(move)[..., None]).logsumexp(1)
         found.append((values.logsumexp(-1), templates.rotations[values.argmax(-1)], entropy(values)))
     return _Found(*(torch.cat(column) for column in zip(*found, strict=True)))
 
 
-def _likely_shifts(fit: Fit, lattice: Tensor, parts: list[Batch], points: Tensor) -> list[Tensor]:
+def _likely_shifts(fit: Fit, lattice: Tensor, parts: list[Batch], points: Tensor, prior: ShiftPrior) -> list[Tensor]:
     """Find shifts to try of each particle, `(b, t, 2)` a part: about the most probable one of a coarse search."""
     if not fit.shift_range.looked_for:
         return [torch.zeros(len(part), 1, 2, device=fit.device) for part in parts]
@@ -275,8 +278,8 @@ def _likely_shifts(fit: Fit, lattice: Tensor, parts: list[Batch], points: Tensor
     moves = []
     for part in (each.inner(len(templates.points)) for each in parts):
         phases = shift_phases(wide, part.points, part.extent).expand(len(part), -1, -1)
-        values = log_likelihoods(templates, part.images, part.ctf, part.weights, phases)
-        moves.append(wide[values.logsumexp(-1).argmax(-1)][:, None] + local)
+        values = log_likelihoods(templates, part.images, part.ctf, part.weights, phases).logsumexp(-1)
+        moves.append(wide[(values + prior.log_density(wide)).argmax(-1)][:, None] + local)
     return moves
 
 

@@ -161,8 +161,6 @@ def make_results(reconstruction: Standing) -> Results:
     fits, pixel_size = reconstruction.fits, reconstruction.pixel_size
     maps = tuple(fit_map(fit, filtered=False) for fit in fits)
     rotations, shifts = (values.astype(np.float64) for values in _poses(fits))
-    # Of the symmetric copies of a pose, results have the one in the asymmetric unit.
-    rotations = fits[0].symmetry.to_unit(torch.from_numpy(rotations)).numpy()
     resolution = reconstruction.measured_resolution
     evidence = reconstruction.evidence()
     told = reconstruction.finished and reconstruction.settings.volume.loss == "squared"
@@ -176,6 +174,8 @@ def make_results(reconstruction: Standing) -> Results:
         unequal = worse_half(*(fit.particles.error.cpu().numpy() for fit in fits))
         found, resolution = _combined(maps, pixel_size, halves, min(fit.band.now for fit in fits), unequal)
         evidence = dataclasses.replace(evidence, halves_agree=not halves.failed)
+    # Of the symmetric copies of a pose, results have the one in the asymmetric unit.
+    rotations = fits[0].symmetry.to_unit(torch.from_numpy(rotations)).numpy()
     if error > TELLING_ERROR_OVER_NOISE:
         found["notes"] = (_unexplained(error), *found.get("notes", ()))
         log.warning("%s", found["notes"][0])

@@ -59,7 +59,7 @@ def resolution_problems(settings: VolumeSettings, box_size: int, extent: float) 
         if resolution is not None and not finest * (1 - ROUNDING) <= resolution <= coarsest * (1 + ROUNDING):
             expected = f"{finest:.4g} to {coarsest:.4g} A: Nyquist to {FEWEST_SHELLS} shells of this box"
             found = f"{name.replace('_', ' ')} {resolution:g} A; expected {expected} of {extent:.4g} A"
-            problems.append(Advice(found, name))
+            problems.append(Advice(found))
     if problems:
         return problems
     wanted = _converted(settings, box_size, extent)

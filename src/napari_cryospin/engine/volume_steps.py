@@ -151,7 +151,7 @@ class WienerStep(VolumeStep):
         if not len(free):
             return {}
         pull = torch.einsum("nik,ni->k", seen, fit.particles.shifts)
-        offset = torch.linalg.solve(free @ normal @ free.T, free @ pull) @ free
+        offset = (torch.linalg.solve(free @ normal @ free.T, free @ pull)[:, None] * free).sum(0)
         fit.particles.recentre(offset)
         self.volume.move(-offset / fit.images.extent)
         return {"centred": float(offset.norm())}

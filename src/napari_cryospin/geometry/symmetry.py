@@ -73,8 +73,8 @@ class PointGroup:
 
     def free_directions(self, like: Tensor) -> Tensor:
         """Return the directions that the group leaves in place, `(m, 3)`: all three, one, or none."""
-        axes = torch.eye(3).to(like)
-        return axes[torch.as_tensor(np.diagonal(self.matrices.mean(0)) > 0.5).to(like.device)]
+        free = np.diagonal(self.matrices.mean(0)) > 0.5
+        return torch.as_tensor(np.eye(3)[free]).to(like)
 
 
 def _heights(group: PointGroup, rotations: Tensor) -> Tensor:

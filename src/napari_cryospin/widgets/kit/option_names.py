@@ -16,6 +16,8 @@ PLACES_OF_OPTIONS = {
     "half_sets": ("half sets", "Particles"),
     "max_shift": ("max shift", "Run"),
     "reference_resolution": ("reference resolution", "Run"),
+    "first_resolution": ("first resolution", "Run"),
+    "first_band": ("first band", "Run"),
     "low_pass": ("Low-pass", "Export"),
     "b_factor": ("B-factor", "Export"),
     "primary": ("Map", "Export"),
