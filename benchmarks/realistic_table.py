@@ -25,12 +25,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import mrcfile
 import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
 
 from napari_cryospin.evaluation.pose_error import rotation_errors
-from napari_cryospin.io.mrc import open_stack, stack_header, write_stack
+from napari_cryospin.io.mrc import open_stack, stack_header
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.io.star.optics import MICROGRAPH
 from napari_cryospin.io.star.table import GROUP, IMAGE, OPTICS, StarTable, read_star
@@ -163,7 +164,9 @@ def changed_images(folder: Path) -> np.ndarray:
 def rewrite_images(folder: Path, images: np.ndarray) -> None:
     """Replace the images of a stack."""
     pixel_size = float(open_particles(folder / TRUTH_FILES[0]).pixel_sizes[0])
-    write_stack(folder / "particles.mrcs", images.astype(np.float32), pixel_size)
+    with mrcfile.new(folder / "particles.mrcs", images.astype(np.float32), overwrite=True) as mrc:
+        mrc.set_image_stack()
+        mrc.voxel_size = pixel_size
 
 
 def save_good(folder: Path, good: np.ndarray) -> None:
