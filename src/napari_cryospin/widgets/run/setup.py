@@ -56,7 +56,7 @@ PLACES = {
 GROUPS: dict[str, tuple[str, type, tuple[str, ...]]] = {
     "start": ("Start from a map", StartSettings, ()),
     "encoder": ("Encoder", EncoderSettings, ("heads",)),
-    "volume": ("Volume", VolumeSettings, ()),
+    "volume": ("Volume", VolumeSettings, ("symmetry",)),
     "schedule": ("Schedule", ScheduleSettings, ("switch",)),
     "posterior": ("Posterior", PosteriorSettings, ()),
     "machine": ("Machine", MachineSettings, ("device",)),
@@ -118,13 +118,14 @@ class RunSetup(QWidget):
         self.method.setToolTip(tip_of(method))
         self.method.activated.connect(self._take)
         self.forms["encoder"] = self._group_form(EncoderSettings, ("heads",))
+        self.forms["volume"] = self._group_form(VolumeSettings, ("symmetry",))
         self.forms["schedule"] = self._group_form(ScheduleSettings, ("switch",))
         self.device = QComboBox()
         self.device.setToolTip(fields_of(MachineSettings)["device"].help)
         self.device.activated.connect(self._take)
         self.form.addRow("preset", self.preset)
         self.form.addRow("method", self.method)
-        for name in ("encoder", "schedule"):
+        for name in ("volume", "encoder", "schedule"):
             ((knob_name, knob),) = self.forms[name].knobs.items()
             label = QLabel(knob_name)
             label.setToolTip(tip_of(knob.field))
