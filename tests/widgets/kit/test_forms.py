@@ -97,7 +97,7 @@ def test_in_the_window_the_switch_waits_for_the_user():
 
 
 def test_a_preset_leaves_particles_and_machine_alone():
-    own = {"preparation.box": 64, "start.reference_resolution": 12.0, "machine.device": "cpu"}
+    own = {"preparation.box": 64, "start.reference_resolution": 12.0, "volume.symmetry": "C3", "machine.device": "cpu"}
     given = with_changes("quick", {**own, "encoder.heads": 3})
     new = with_preset(given, "paper-experimental")
     assert (new.preparation.box, new.machine.device, new.encoder.heads) == (64, "cpu", 15)
@@ -109,8 +109,9 @@ def test_what_was_chosen_is_remembered():
     settings = with_changes("paper-cpu", {"encoder.heads": 3, "schedule.switch": 12, "method": "fully-amortized"})
     own = {"preparation": dataclasses.replace(settings.preparation, box=32), "start": StartSettings(reference="a.mrc")}
     sampled = dataclasses.replace(settings, posterior=dataclasses.replace(settings.posterior, posterior_sample=True))
+    own["volume"] = dataclasses.replace(settings.volume, symmetry="C3")
     remember_settings(dataclasses.replace(sampled, **own))
-    assert recall_settings() == sampled  # box and reference belong to one set of particles
+    assert recall_settings() == sampled  # box, reference and symmetry belong to one set of particles
 
 
 @pytest.mark.parametrize("text", ["{", json.dumps({"preset": "gone", "changes": {}})])

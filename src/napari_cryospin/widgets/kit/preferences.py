@@ -62,7 +62,7 @@ def recall_choice(name: str, default: str = "") -> str:
 
 def remember_settings(settings: Settings) -> None:
     """Store the preset and what was changed in it, except what belongs to one set of particles."""
-    own = ("preparation.", "start.")
+    own = ("preparation.", "start.", "volume.symmetry")  # of these particles; others have another molecule
     kept = {name: value for name, value in changes(settings).items() if not name.startswith(own)}
     remember_choice("settings", json.dumps({"preset": settings.preset, "changes": kept}))
 

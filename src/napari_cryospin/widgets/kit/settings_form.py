@@ -80,7 +80,10 @@ def with_preset(settings: Settings, name: str) -> Settings:
     preset, given = window_preset(name), settings.preparation
     own = ("box", "mask_radius", "subset", "invert_contrast", "cache")
     preparation = dataclasses.replace(preset.preparation, **{field: getattr(given, field) for field in own})
-    return dataclasses.replace(preset, preparation=preparation, start=settings.start, machine=settings.machine)
+    volume = dataclasses.replace(preset.volume, symmetry=settings.volume.symmetry)
+    return dataclasses.replace(
+        preset, preparation=preparation, start=settings.start, volume=volume, machine=settings.machine
+    )
 
 
 def changes(settings: Settings) -> dict[str, Any]:

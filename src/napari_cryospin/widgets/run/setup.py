@@ -61,8 +61,8 @@ GROUPS: dict[str, tuple[str, type, tuple[str, ...]]] = {
     "posterior": ("Posterior", PosteriorSettings, ()),
     "machine": ("Machine", MachineSettings, ("device",)),
 }
-UNCOUNTED = ("preparation", "start", "machine")
-"""Groups whose values belong to the particles or to the machine: a reset to the preset leaves them alone."""
+UNCOUNTED = ("preparation.", "start.", "machine.", "volume.symmetry")
+"""Beginnings of the settings that belong to the particles or to the machine: a reset to the preset leaves them alone."""
 DEVICES_AFTER = 300  # ms from the first paint until the devices are listed, which imports torch
 
 
@@ -195,7 +195,7 @@ class RunSetup(QWidget):
         for name, form in self.forms.items():
             form.show_values(getattr(settings, name.split()[0]))
         self._show_device(settings.machine.device)
-        changed = [name for name in changes(settings) if name.partition(".")[0] not in UNCOUNTED]
+        changed = [name for name in changes(settings) if not name.startswith(UNCOUNTED)]
         text = f"{len(changed)} setting{'s' if len(changed) > 1 else ''} changed" if changed else "the preset as it is"
         self.differs.setText(text)
         self.differs.setToolTip("\n".join(changed))
