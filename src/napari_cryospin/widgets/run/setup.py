@@ -62,7 +62,7 @@ GROUPS: dict[str, tuple[str, type, tuple[str, ...]]] = {
     "machine": ("Machine", MachineSettings, ("device",)),
 }
 UNCOUNTED = ("preparation.", "start.", "machine.", "volume.symmetry")
-"""Beginnings of the settings that belong to the particles or to the machine: a reset to the preset leaves them alone."""
+"""Beginnings of settings that belong to the particles or to the machine: a reset to the preset leaves them alone."""
 DEVICES_AFTER = 300  # ms from the first paint until the devices are listed, which imports torch
 
 
