@@ -113,7 +113,10 @@ def test_a_resolution_replaces_the_shells_of_the_preset(stack, capsys):
         (["--switch", "44"], "switch is 44"),
         (["--loss", "absolute"], "expected squared"),
         (["--first-band", "12"], "first_band is 12"),
-        (["--first-resolution", "999"], "4 to 32 A: Nyquist to 2 shells of this box of 64 A (--first-resolution)"),
+        (
+            ["--first-resolution", "999"],
+            "first resolution 999 A; expected 4 to 32 A: Nyquist to 2 shells of this box of 64 A",
+        ),
         (["--first-resolution", "30", "--first-band", "2"], "expected only one of them"),
         (["--encoding-resolution", "9", "--last-resolution", "20"], "expected at least last_resolution, 20 A"),
         (["--data-dir", "nowhere"], "no such folder"),
