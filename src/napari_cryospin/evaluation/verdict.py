@@ -30,10 +30,11 @@ DARK = -0.3
 """Skewness of a map's densities below which the protein is darker than its surroundings."""
 WRONG_SIGN = 3.0
 """Median lead of the opposite sign of the defocus, nats, from which the given sign is wrong."""
-MATE_CONFIRMED = 0.4
+MATE_CONFIRMED = 0.25
 """Share of the map's difference between mates that images confirm, below which the map is as good as symmetric, and
-mates are one pose. A clean threefold spike had 0.34; Hsp90, half of whose particles were at the wrong mate, 0.49 and
-0.61."""
+mates are one pose. Hsp90, half of whose particles were at the wrong mate, had 0.36 to 0.61. An exactly threefold spike,
+whose particles had been sorted among its copies by chance, had 0.34: this number does not tell these apart, and both are
+called ambiguous."""
 SURE_MATES = 12.0
 """Median lead of the better of a pose and its mate, nats, from which they are told apart."""
 MATE_BETTER = 0.1
