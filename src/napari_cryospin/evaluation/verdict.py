@@ -33,8 +33,8 @@ WRONG_SIGN = 3.0
 MATE_CONFIRMED = 0.25
 """Share of the map's difference between mates that images confirm, below which the map is as good as symmetric, and
 mates are one pose. Hsp90, half of whose particles were at the wrong mate, had 0.36 to 0.61. An exactly threefold spike,
-whose particles had been sorted among its copies by chance, had 0.34: this number does not tell these apart, and both are
-called ambiguous."""
+whose particles had been sorted among its copies by chance, had 0.34: this number does not tell these apart. Both are
+ambiguous."""
 SURE_MATES = 12.0
 """Median lead of the better of a pose and its mate, nats, from which they are told apart."""
 MATE_BETTER = 0.1
