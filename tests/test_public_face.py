@@ -216,5 +216,10 @@ def test_examples_run(tmp_path):
     assert "auto-decoding" in shown
     shown = example("hand_on_the_switch.py", tmp_path / "sample.star", tmp_path / "by-hand", "--latest", 2)
     assert re.search(r"switched at step \d+: epoch \d", shown)
+    particles, reference = tmp_path / "sample.star", spin.SAMPLE_MAPS["spliceosome"]
+    flags = ("--symmetry", "C1", "--resolution", 60, "--epochs", 3)
+    shown = example("real_particles.py", particles, reference, tmp_path / "twice", *flags)
+    assert re.search(r"^from nothing: .*", shown, re.MULTILINE)
+    assert re.search(r"^from the map: .*\n  its map agrees with the given one to [\d.]+ A", shown, re.MULTILINE)
     left = re.search(r"([\d.]+) degrees are left", example("physics.py"))
     assert float(left.group(1)) < 0.5
