@@ -127,7 +127,8 @@ class ParticlesPanel(Panel):
         row = QHBoxLayout()
         row.addWidget(button("Show as layer", "Show all images as a layer, read as you browse", self.add_layer))
         row.addStretch(1)
-        row.addWidget(button("Continue ▸", "Go on to the run", self._show_run))
+        self.go_on = button("Continue ▸", "Go on to the run", self._show_run)
+        row.addWidget(self.go_on)
         return row
 
     def _show_busy(self, text: str) -> None:
