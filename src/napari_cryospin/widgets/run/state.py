@@ -13,7 +13,9 @@ from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.verdict import DOUBTFUL, NOT_DETERMINED
 from napari_cryospin.widgets.kit.parts import ERROR, WARNING, button, duration, gib, text_label, tint
 
-Standing = Literal["none", "queued", "starting", "running", "paused", "gone", "finished", "stopped", "failed"]
+Standing = Literal[
+    "none", "queued", "starting", "running", "paused", "gone", "waiting", "finished", "stopped", "failed"
+]
 STANDINGS: dict[Standing, str] = {
     "none": "No run yet",
     "queued": "Waiting for Slurm",
@@ -21,6 +23,7 @@ STANDINGS: dict[Standing, str] = {
     "running": "Running",
     "paused": "Paused",
     "gone": "Its process is gone; the run can be continued from its newest checkpoint",
+    "waiting": "Waiting for your switch: the planned epochs are over",
     "finished": "Finished",
     "stopped": "Stopped; it can be continued",
     "failed": "Failed",
@@ -70,7 +73,7 @@ class RunState(QWidget):
         self.folder = folder
         self.setVisible(folder is not None)
         self.title.setText(STANDINGS[standing])
-        tint(self.title, {"failed": ERROR, "gone": WARNING}.get(standing, ""), bold=True)
+        tint(self.title, {"failed": ERROR, "gone": WARNING, "waiting": WARNING}.get(standing, ""), bold=True)
         self.where.setText("" if folder is None else str(folder))
         if status is None:
             return
@@ -78,16 +81,17 @@ class RunState(QWidget):
         self.bar.setValue(round(1000 * status.progress))
         self.bar.setFormat(f"{100 * status.progress:.0f} %")
         self.bar.setUpdatesEnabled(True)
-        self._show_verdict(status)
+        self._show_verdict(status, early=standing == "waiting")
         for name, text in status_texts(status, standing).items():
             self.rows[name].setText(text)
         if standing == "failed":
             self.show_message(status.message, ERROR)
 
-    def _show_verdict(self, status: Status) -> None:
-        self.verdict.setText(f"Verdict: {status.verdict_text}" if status.verdict_text else "")
+    def _show_verdict(self, status: Status, early: bool) -> None:
+        heading = "Verdict before the switch" if early else "Verdict"
+        self.verdict.setText(f"{heading}: {status.verdict_text}" if status.verdict_text else "")
         self.verdict.setVisible(bool(status.verdict_text))
-        tint(self.verdict, WARNING if status.verdict in DOUBTFUL else "")
+        tint(self.verdict, WARNING if status.verdict in DOUBTFUL and not early else "")
 
     def show_message(self, text: str, colour: str = WARNING) -> None:
         """Show a text that the user should read; empty: none."""
