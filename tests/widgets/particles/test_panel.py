@@ -48,6 +48,8 @@ def test_particles_are_opened_judged_and_shown(panel, qtbot, tiny_particles):
         assert panel.gallery.kind == kind
     panel.gallery.following.click()
     qtbot.waitUntil(lambda: list(panel.gallery.rows) == [*range(12, 24)], timeout=PATIENCE)
+    assert panel.gallery.where.text().startswith("13 to 24 of")  # People count rows from 1.
+    assert panel.gallery.mosaic.caption(12) == "13"
     panel.gallery.mosaic.clicked.emit(15)
     assert panel.session.particle == 15
 

@@ -23,7 +23,7 @@ from napari_cryospin.widgets.sphere.sphere_map import SphereMaps
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-WON, OVER, BOTH = "Particles won (%)", "Over the epochs (%)", "Both halves (%)"  # Longer titles would widen the plots.
+BEST, OVER, BOTH = "Best head (%)", "Over the epochs (%)", "Both halves (%)"  # Longer titles would widen the plots.
 WINS, ERRORS = "Where each head wins (% of the particles seen from there)", "Mean rotation error of each head (°)"
 AFTER_SWITCH, IN_FULL = "as at the switch", "After the switch the heads stay as the encoder left them."
 WORST = 90.0  # degrees, end of the colour scale of errors
@@ -41,7 +41,7 @@ class HeadsPanel(ChartPanel):
     def __init__(self, napari_viewer: Viewer) -> None:
         empty = "Start a run, or open one: what its heads win appears here."
         super().__init__(napari_viewer, empty, "cryospin-heads", every=1000)
-        self.bars = BarPlot(WON, "head", self._bar_tip)
+        self.bars = BarPlot(BEST, "head", self._bar_tip)
         self.over = CurvePlot(OVER, from_zero=True)
         self.over.set_x_name("epoch")
         self.spheres = SphereMaps(WINS, self._describe)
@@ -93,8 +93,6 @@ class HeadsPanel(ChartPanel):
         share = self._shown_share()
         if share is None:
             return ""
-        if bar == len(share) - 1:
-            return f"A pose drawn from the posterior beats every head for {share[-1]:.1f} % of the particles."
         return f"Head {bar + 1} is the nearest of the heads for {share[bar]:.1f} % of the particles."
 
     def _describe(self, value: float) -> str:
@@ -127,13 +125,13 @@ class HeadsPanel(ChartPanel):
     def _draw_bars(self) -> None:
         share = self._shown_share()
         assert share is not None
-        heads, sampled = len(share) - 1, share[-1] > 0  # Samples have a bar if the method draws any.
-        names = [str(head + 1) for head in range(heads)] + (["sample"] if sampled else [])
-        colours = [head_colour(head) for head in range(heads)] + [SAMPLE_COLOUR]
-        self.bars.set_bars(names, share[: len(names)], colours[: len(names)], apart=int(sampled))
+        heads = range(len(share) - 1)
+        # The posterior's sample has no bar, because the best of the heads is counted beside it: heads add up to 100 %.
+        self.bars.set_bars([str(head + 1) for head in heads], share[:-1], [head_colour(head) for head in heads])
+        self.bars.set_note("" if heads else "this method has no heads")
         of_half = self.maps is not None and share is self.maps.share
         whose = f"Half {self.half.half}" if of_half else "Both halves"
-        retitle(self.bars, f"{whose}: won (%)" if self.half.half else WON)
+        retitle(self.bars, f"{whose}: best (%)" if self.half.half else BEST)
 
     def _draw_over(self) -> None:
         session = self.session
@@ -193,6 +191,9 @@ class HeadsPanel(ChartPanel):
         parts = [] if self.maps is None else [f"epoch {self.maps.epoch}"]
         if any(event.kind == "switched" for event in self.session.events):
             parts.append(AFTER_SWITCH)
+        share = self._shown_share()
+        if share is not None and share[-1] > 0:
+            parts.append(f"a pose drawn from the posterior fits still better for {share[-1]:.0f} % of the particles")
         return ", ".join(parts)
 
 

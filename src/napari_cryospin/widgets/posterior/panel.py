@@ -75,7 +75,7 @@ class PosteriorPanel(Panel):
         for label in (self.title, self.note):
             label.setWordWrap(True)
         self.link = MapLink(self.session, self.views.sphere, self)
-        self.save = SaveButton(lambda: f"posterior_{self.session.particle}", self._write)
+        self.save = SaveButton(lambda: f"posterior_{self.session.particle + 1}", self._write)
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(self.link.linked)
