@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
 from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME
+from napari_cryospin.widgets.kit.wheel import guard_wheel
 from napari_cryospin.widgets.session.docks import WORKSPACE, dock_of
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class PanelTabs(QTabWidget):
         for title in titles:
             self.add(title)
         self.currentChanged.connect(self._fill)
+        guard_wheel(bar)
 
     def add(self, title: str) -> None:
         """Add the tab of a panel."""

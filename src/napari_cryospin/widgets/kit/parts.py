@@ -7,6 +7,8 @@ from collections.abc import Callable
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
+from napari_cryospin.widgets.kit.wheel import guard_wheel
+
 WARNING = "#E69F00"  # colours of texts, #rrggbb
 ERROR = "#FF6B5E"
 GOOD = "#3FB37F"
@@ -80,6 +82,7 @@ class Fold(QWidget):
     def set_open(self, is_open: bool) -> None:
         """Fold or unfold."""
         self.title.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
+        guard_wheel(self.content)  # It may have been filled since the panel was shown.
         self.content.setVisible(is_open)
         self.toggled.emit(is_open)
 

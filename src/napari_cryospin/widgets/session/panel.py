@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
+from napari_cryospin.widgets.kit.wheel import guard_wheel
 from napari_cryospin.widgets.session.guard import guard
 from napari_cryospin.widgets.session.session import session_of
 
@@ -83,3 +84,4 @@ class Panel(QWidget):
         super().showEvent(event)
         # A widget knows its window, on which the guard is installed, only once it is in a dock.
         guard(self.window(), self.session)
+        guard_wheel(self)
