@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
+from napari_cryospin.widgets.kit.focus_ring import FocusMark
 from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME
 from napari_cryospin.widgets.kit.wheel import guard_wheel
 from napari_cryospin.widgets.session.docks import WORKSPACE, dock_of
@@ -128,6 +129,7 @@ class PanelTabs(QTabWidget):
             self.add(title)
         self.currentChanged.connect(self._fill)
         guard_wheel(bar)
+        self.focus_mark = FocusMark(bar, self)
 
     def add(self, title: str) -> None:
         """Add the tab of a panel."""
@@ -175,6 +177,7 @@ class BottomRow(QWidget):
         self.fold.setToolTip("Fold or unfold the plots")
         self.fold.toggled.connect(self._fold)
         self.tabs.setCornerWidget(self.fold, Qt.Corner.TopRightCorner)
+        FocusMark(self.fold, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)

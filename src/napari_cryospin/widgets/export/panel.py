@@ -95,10 +95,13 @@ class ExportPanel(Panel):
         self.program = _combo({exporter.label: name for name, exporter in EXPORTERS.items()})
         self.program.currentIndexChanged.connect(self._program_chosen)
         self.about = text_label()
+        self.program.setToolTip("The program that is to read what is written")
         self.star, self.primary = _combo(STAR_CHOICES), _combo(PRIMARY_CHOICES)
+        self.star.setToolTip("Which version of STAR files is written, as the program that reads them needs")
         self.primary.setToolTip("Which of the run's maps; the best: sharpened with half sets, else low-passed")
         self.series = QCheckBox("the map of every epoch as well")
         self.series.setChecked(True)
+        self.series.setToolTip("A series of maps, which ChimeraX plays as the run went on")
         self.statistics = QCheckBox("with the posterior's figures")
         self.statistics.setToolTip(
             "Of a run that is not over they are computed from its newest checkpoint, which reads all images"

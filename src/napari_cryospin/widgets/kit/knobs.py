@@ -109,6 +109,8 @@ def _editor(field: SettingsField) -> ValueWidget | FileEdit:
     if field.is_path:
         path = FileEdit(mode=FileDialogMode.EXISTING_FILE, filter=MAP_FILES, nullable=True)
         path.line_edit.native.setPlaceholderText(DEFAULT_TEXT)
+        for part in (path.line_edit, path.choose_btn):
+            part.tooltip = tip_of(field)
         return path
     if int not in field.kinds and float not in field.kinds:
         return LineEdit()

@@ -7,11 +7,21 @@ from typing import Literal
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices, QFontDatabase
-from qtpy.QtWidgets import QDialog, QFormLayout, QHBoxLayout, QLabel, QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialog, QFormLayout, QHBoxLayout, QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
 
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.verdict import DOUBTFUL, NOT_DETERMINED
-from napari_cryospin.widgets.kit.parts import ERROR, WARNING, button, duration, gib, text_label, tint
+from napari_cryospin.widgets.kit.parts import (
+    ERROR,
+    QUIET_TEXT,
+    WARNING,
+    button,
+    duration,
+    gib,
+    heading_label,
+    text_label,
+    tint,
+)
 
 Standing = Literal[
     "none", "queued", "starting", "running", "paused", "gone", "waiting", "finished", "stopped", "failed"
@@ -49,13 +59,10 @@ class RunState(QWidget):
         form.setVerticalSpacing(3)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for name, label in self.rows.items():
-            heading = QLabel(name)
-            heading.setEnabled(False)
-            form.addRow(heading, label)
+            form.addRow(heading_label(name), label)
         self.log = button("Show log", "What the run wrote to its log, and why it failed", self.show_log)
         self.open_folder = button("Open folder", "Show the run's folder", self._open_folder)
-        self.where = text_label()
-        self.where.setEnabled(False)
+        self.where = text_label(colour=QUIET_TEXT)
         buttons = QHBoxLayout()
         buttons.addWidget(self.log)
         buttons.addWidget(self.open_folder)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
+from napari_cryospin.widgets.kit.focus_ring import FocusMark
 from napari_cryospin.widgets.kit.wheel import guard_wheel
 from napari_cryospin.widgets.session.guard import guard
 from napari_cryospin.widgets.session.session import session_of
@@ -53,6 +54,7 @@ class Panel(QWidget):
         self.setMinimumWidth(MINIMUM_WIDTH)
         # Otherwise napari adds a stretch below, which takes half of the dock.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        FocusMark(self, self)
         if empty:
             self.show_empty()
 
