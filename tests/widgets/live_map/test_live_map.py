@@ -232,6 +232,14 @@ def test_what_the_user_set_outlives_snapshots_deletion_and_the_dock(live, folder
     assert again.controls.level.value() == pytest.approx(650, abs=1)
 
 
+def test_a_layer_that_was_hidden_and_deleted_comes_back_to_be_seen(live, folder, qtbot):
+    viewer = live.test_viewer
+    viewer.layers[0].visible = False
+    viewer.layers.remove(viewer.layers[0])
+    follow(qtbot, live, folder, snapshot(2))
+    assert viewer.layers[0].visible
+
+
 def test_2d_shows_slices_of_the_same_map_and_3d_the_surface_again(live, folder, qtbot):
     viewer = live.test_viewer
     drawn(qtbot, live, lambda: setattr(viewer.dims, "ndisplay", 2))

@@ -262,6 +262,23 @@ def test_readiness_is_told_once_and_colours_the_button(panel, qtbot, new_run, sa
         qtbot.waitUntil(lambda: not panel.switch.button.styleSheet(), timeout=PATIENCE)
 
 
+def test_an_opened_run_brings_its_particles_by_one_click(viewer, session, qtbot, finished_run, tiny_particles):
+    open_workspace(viewer)
+    panel = reveal(viewer, "Run")
+    panel.control.attach(finished_run.path)
+    wait_for(qtbot, panel, "finished")
+    assert not panel.start.isEnabled()
+    assert session.truth_of_run is None
+    qtbot.mouseClick(panel.open_particles, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: session.particles is not None, timeout=PATIENCE)
+    assert session.truth_of_run == tiny_particles.truth
+    assert panel.start.isEnabled()
+    assert "Start takes the particles of tiny.star" in panel.hint.text()
+    assert panel.open_particles.isHidden()
+    session.source = replace(session.source, particles=finished_run.path / "results" / "particles.star")
+    assert session.truth_of_run is None  # It is the truth of other particles.
+
+
 @pytest.mark.parametrize(("verdict", "told"), [("not determined", "its poses are not determined"), ("converged", "")])
 def test_the_end_of_a_run_says_what_to_doubt(panel, qtbot, new_run, said, verdict, told):
     with new_run.driving():

@@ -157,7 +157,7 @@ class HeadsPanel(ChartPanel):
             return
         shown = [epoch for epoch in session.epochs if session.shown_epoch is None or epoch <= session.shown_epoch]
         epoch, errors, half = (shown or session.epochs)[-1], self._wants_errors, self.half.half
-        view = RunView(session.folder, session.truth)
+        view = RunView(session.folder, session.truth_of_run)
         wanted = (view.folder.path, epoch, errors, half, view.truth)
         if wanted != self._asked:
             self._asked = wanted

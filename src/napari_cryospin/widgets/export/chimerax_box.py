@@ -34,9 +34,9 @@ class ChimeraXBox(QGroupBox):
         self.session, self.options = session, options
         self.job = chimerax_job_of(session)
         tip = "Write maps, directions and the run's maps as a series, and open them in a new ChimeraX"
-        self.open_button = button("Open", tip, self.open)
+        self.open_button = button("Open in ChimeraX", tip, self.open)
         send_tip = "One model in a ChimeraX that is running, at this window's contour"
-        self.send_button = button("Send live", send_tip, self.send)
+        self.send_button = button("Send to ChimeraX", send_tip, self.send)
         self.port = QSpinBox()
         self.port.setRange(1024, 65535)
         self.port.setValue(self.job.port)

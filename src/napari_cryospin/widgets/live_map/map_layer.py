@@ -98,6 +98,8 @@ class MapLayer:
         if layer is None:
             return
         kept = {name: getattr(layer, name) for name in _USER_SETTINGS[type(layer)]}
+        if layer not in self.viewer.layers:  # A layer that was hidden, and then deleted, comes back to be seen.
+            kept["visible"] = True
         self._styles[type(layer)] |= kept
         for style in self._styles.values():
             style |= {name: kept[name] for name in _SHARED}

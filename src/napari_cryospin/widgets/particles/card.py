@@ -76,8 +76,9 @@ class CardView(QWidget):
         tint(self.rows["contrast"], WARNING if black else "")
         self.invert.setText("Undo the inversion" if inverted else "Invert the contrast")
         self.invert.setVisible(black or inverted)
-        self.verdict.setText("Not ready for a run" if card.problems else "Ready for a run")
-        tint(self.verdict, ERROR if card.problems else GOOD, bold=True)
+        text, colour = verdict_of(card, black)
+        self.verdict.setText(text)
+        tint(self.verdict, colour, bold=True)
         self.problems.setText(in_window(card.problems))
         self.problems.setToolTip(self.problems.text())  # A long name without blanks cannot wrap.
         self.problems.setVisible(bool(card.problems))
@@ -88,6 +89,13 @@ class CardView(QWidget):
         self.leave_out.setVisible(card.survey is not None and bool(card.survey.faults))
         self.notes.setText(in_window(card.notes))
         self.notes.setVisible(bool(card.notes))
+
+
+def verdict_of(card: PreflightCard, black: bool) -> tuple[str, str]:
+    """Return the text that says whether a run should begin, and its colour; `black`: the protein is dark."""
+    if card.problems:
+        return "Not ready for a run", ERROR
+    return ("Not ready: protein is dark, invert the contrast", WARNING) if black else ("Ready for a run", GOOD)
 
 
 def in_window(messages: Iterable[str]) -> str:

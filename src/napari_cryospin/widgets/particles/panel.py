@@ -183,6 +183,7 @@ class ParticlesPanel(Panel):
         self.opener.open_sample(action.data())
 
     def _opened(self) -> None:
+        self.scroll_area.ensureVisible(0, 0)  # The card is above.
         if self._with_layer:
             self._with_layer = False
             self.add_layer()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout
@@ -17,6 +17,7 @@ from napari_cryospin.widgets.run.control import RunControl
 from napari_cryospin.widgets.run.setup import RunSetup
 from napari_cryospin.widgets.run.state import RunState, Standing
 from napari_cryospin.widgets.run.switch_box import SwitchBox
+from napari_cryospin.widgets.session.docks import reveal
 from napari_cryospin.widgets.session.panel import Panel
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ class RunPanel(Panel):
         self.content.addLayout(row)
         self.hint = text_label()
         self.content.addWidget(self.hint)
+        tip = "Open the particles of the run that is shown: their card, images and truth, and for another run of them"
+        self.open_particles = button("Open this run's particles", tip, self._open_particles)
+        self.content.addWidget(self.open_particles)
         self.switch = SwitchBox()
         self.switch.pressed.connect(self._switch)
         self.content.addWidget(self.switch)
@@ -111,6 +115,12 @@ class RunPanel(Panel):
             remember_choice("attached", folder)
             self.control.attach(Path(folder))
 
+    def _open_particles(self) -> None:
+        folder = self.session.folder
+        if folder is not None:
+            panel: Any = reveal(self.viewer, "Particles")
+            panel.opener.open_source(folder.source)
+
     def _show_refusal(self, text: str) -> None:
         self.state.show_message(text, WARNING)
 
@@ -139,8 +149,11 @@ class RunPanel(Panel):
         self.start.setText("Starting..." if control.beginning else "Start")
         reason = self._why_not()
         self.start.setEnabled(not reason and not control.beginning)
-        self.hint.setText("" if alive else reason)
+        source = session.source
+        taken = "" if source is None else f"Start takes the particles of {source.particles.name}."
+        self.hint.setText("" if alive else reason or taken)
         self.hint.setVisible(bool(self.hint.text()))
+        self.open_particles.setVisible(folder is not None and source is None)
         self.continue_run.setVisible(control.can_continue)
         for kind, widget, title in (("stop", self.stop, "Stop"), (*self._pausing(standing),)):
             widget.setVisible(alive)

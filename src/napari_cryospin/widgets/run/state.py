@@ -32,7 +32,7 @@ STANDINGS: dict[Standing, str] = {
     "starting": "Starting: reading the particles",
     "running": "Running",
     "paused": "Paused",
-    "gone": "Its process is gone; the run can be continued from its newest checkpoint",
+    "gone": "Its process is gone",
     "waiting": "Waiting for your switch: the planned epochs are over",
     "finished": "Finished",
     "stopped": "Stopped; it can be continued",

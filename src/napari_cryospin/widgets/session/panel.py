@@ -37,7 +37,7 @@ class Panel(QWidget):
         inner = QWidget()
         self.content = QVBoxLayout(inner)
         self.content.setContentsMargins(6, 6, 6, 6)
-        scroll = QScrollArea()
+        self.scroll_area = scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setWidget(inner)
