@@ -64,9 +64,9 @@ class RunPanel(Panel):
         row = QHBoxLayout()
         for widget in (self.start, self.continue_run, self.pause, self.stop, self.attach):
             row.addWidget(widget)
-        self.content.addLayout(row)
         self.hint = text_label()
-        self.content.addWidget(self.hint)
+        self.foot.addWidget(self.hint)
+        self.foot.addLayout(row)
         tip = "Open the particles of the run that is shown: their card, images and truth, and for another run of them"
         self.open_particles = button("Open this run's particles", tip, self._open_particles)
         self.content.addWidget(self.open_particles)

@@ -20,7 +20,9 @@ MINIMUM_WIDTH = 320
 
 
 class Panel(QWidget):
-    """Content of a dock. A subclass fills `self.content`, a vertical layout, in its `__init__`.
+    """Content of a dock. A subclass fills `self.content`, a vertical layout that scrolls, in its `__init__`.
+
+    What it puts into `self.foot`, a layout beneath, is always in sight: the next action.
 
     Parameters
     ----------
@@ -51,6 +53,9 @@ class Panel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._pages)
+        self.foot = QVBoxLayout()
+        self.foot.setContentsMargins(6, 0, 6, 0)
+        layout.addLayout(self.foot)
         self.setMinimumWidth(MINIMUM_WIDTH)
         # Otherwise napari adds a stretch below, which takes half of the dock.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
