@@ -32,7 +32,8 @@ def test_bars_curves_and_spheres_of_a_run(panel, qtbot, told_run):
     assert panel.bars.names == ("1", "2", "3")
     assert_allclose(panel.bars.values, 100 * share[:-1], rtol=1e-5)
     assert panel.bars.values.sum() == pytest.approx(100, abs=1e-3)
-    assert "posterior fits still better for 25 %" in panel.caption.text()
+    assert "posterior beats all: 25 %" in panel.caption.text()
+    assert "better than every head's" in panel.caption.toolTip()
     results = open_results(told_run)
     for name, value in zip(panel.bars.names, panel.bars.values, strict=True):  # What is shown is what can be typed.
         chosen = Selection(expression=f"head == {name}").positions(results)

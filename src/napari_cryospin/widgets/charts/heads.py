@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 BEST, OVER, BOTH = "Best head (%)", "Over the epochs (%)", "Both halves (%)"  # Longer titles would widen the plots.
 WINS, ERRORS = "Where each head wins (% of the particles seen from there)", "Mean rotation error of each head (°)"
-AFTER_SWITCH, IN_FULL = "as at the switch", "After the switch the heads stay as the encoder left them."
+AFTER_SWITCH, BEATEN = "as at the switch", "posterior beats all:"
+IN_FULL = {
+    AFTER_SWITCH: "After the switch the heads stay as the encoder left them.",
+    BEATEN: "Share of the particles whose image a pose drawn from the posterior explains better than every head's.",
+}
+"""Part of the caption -> what it means."""
 WORST = 90.0  # degrees, end of the colour scale of errors
 
 
@@ -120,7 +125,7 @@ class HeadsPanel(ChartPanel):
         if self.spheres in shown:
             self._draw_maps()
         self.caption.setText(self._caption())
-        self.caption.setToolTip(IN_FULL if AFTER_SWITCH in self.caption.text() else self.caption.text())
+        self.caption.setToolTip("\n".join(text for part, text in IN_FULL.items() if part in self.caption.text()))
 
     def _draw_bars(self) -> None:
         share = self._shown_share()
@@ -193,7 +198,7 @@ class HeadsPanel(ChartPanel):
             parts.append(AFTER_SWITCH)
         share = self._shown_share()
         if share is not None and share[-1] > 0:
-            parts.append(f"a pose drawn from the posterior fits still better for {share[-1]:.0f} % of the particles")
+            parts.append(f"{BEATEN} {share[-1]:.0f} %")
         return ", ".join(parts)
 
 
