@@ -13,8 +13,9 @@ from pathlib import Path
 import napari
 import numpy as np
 from PIL import Image
-from qtpy.QtCore import QSettings, Qt
-from qtpy.QtWidgets import QApplication, QMainWindow, QScrollArea
+from qtpy.QtCore import QSettings
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QApplication, QMainWindow, QMenu, QScrollArea
 
 from napari_cryospin.geometry.sphere_cells import healpix_cells
 from napari_cryospin.runs.folder import RunFolder
@@ -25,7 +26,6 @@ from napari_cryospin.widgets.kit.parts import Fold
 from napari_cryospin.widgets.particles.panel import ParticlesPanel
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
 from napari_cryospin.widgets.run.panel import RunPanel
-from napari_cryospin.widgets.session.docks import dock_of
 from napari_cryospin.widgets.session.session import session_of
 from napari_cryospin.widgets.sphere.views import VIEW_TIPS
 from napari_cryospin.widgets.workspace import BottomRow, open_workspace
@@ -59,8 +59,9 @@ class Tour:
         self.viewer.theme = theme
         self.viewer.window.set_geometry(0, 0, *size)
         self.session = session_of(self.viewer)
-        self.workspace = open_workspace(self.viewer)
+        menu_action("cryoSPIN workspace").trigger()
         self.wait(lambda: self.bottom() is not None)
+        self.workspace = open_workspace(self.viewer)  # The one that the menu has opened.
 
     def bottom(self) -> BottomRow | None:
         rows = [widget for widget in QApplication.allWidgets() if isinstance(widget, BottomRow)]
@@ -124,10 +125,8 @@ class Tour:
             schedule=dataclasses.replace(quick.schedule, switch="by-hand"),
         )
         self.session.set_settings(settings)
-        self.share_right(0.75)
         self.wait(lambda: True, then=8)
         self.take("1_particles")
-        self.share_right(0.42)
 
     def open_sample(self, key: str) -> None:
         self.tab("Particles")
@@ -177,7 +176,6 @@ class Tour:
                 break
         self.session.choose_particle(max(spread, key=lambda particle: spread[particle]))
         panel.views.tabs.setCurrentIndex([*VIEW_TIPS].index("Flat"))
-        self.share_right(0.2)
         self.wait(lambda: self.looked(panel), then=5)
         self.take("2_posterior")
         self.run_panel().stop.click()
@@ -189,14 +187,6 @@ class Tour:
         if found is None or found.detail is None or found.particle != self.session.particle:
             return False
         return stage in (None, found.stage)
-
-    def share_right(self, upper: float) -> None:
-        """Drag the border between the upper and the lower part on the right."""
-        docks = [dock for dock in (dock_of(self.workspace), dock_of(self.posterior())) if dock is not None]
-        window = docks[0].parent()
-        if isinstance(window, QMainWindow) and len(docks) == 2:
-            sizes = [round(share * self.size[1]) for share in (upper, 1 - upper)]
-            window.resizeDocks(docks, sizes, Qt.Orientation.Vertical)
 
     def encoding(self) -> None:
         self.tab("Run")
@@ -211,10 +201,8 @@ class Tour:
         epoch = self.session.status.epoch if self.session.status is not None else 0
         self.wait(lambda: self.session.status is not None and self.session.status.epoch >= epoch + 3)
         panel = self.posterior()
-        self.share_right(0.2)
         self.wait(lambda: self.looked(panel, "auto-decoding"), then=4)
         self.take("4_auto_decoding")
-        self.share_right(0.42)
 
     def finish(self) -> None:
         self.wait(lambda: self.session.status is not None and self.session.status.state == "finished", then=5)
@@ -231,7 +219,6 @@ class Tour:
         self.wait(lambda: bool(self.session.epochs))
         self.tab("Run")
         self.tab("Convergence")
-        self.share_right(0.75)
         panel = self.posterior()
         self.wait(lambda: self.looked(panel))
         self.tab("Run")  # The Posterior is a tab beside it where the window is low.
@@ -244,7 +231,6 @@ class Tour:
         self.wait(lambda: choice.junk.found is not None)
         choice.fold.set_open(True)
         self.tab("Scales")
-        self.share_right(0.95)
         self.tab("Export")
         self.wait(lambda: bool(choice.junk.gallery.mosaic.pictures), then=5)
         self.show_fold(choice.fold)
@@ -258,6 +244,15 @@ class Tour:
         if isinstance(above, QScrollArea):
             above.ensureWidgetVisible(fold.content)
             above.ensureWidgetVisible(fold.title)
+
+
+def menu_action(title: str) -> QAction:
+    """Find an entry of napari's menus by its title, as a user does."""
+    window = next(widget for widget in QApplication.topLevelWidgets() if isinstance(widget, QMainWindow))
+    for menu in window.findChildren(QMenu):
+        menu.aboutToShow.emit()  # napari fills a menu when it opens.
+    found = [action for menu in window.findChildren(QMenu) for action in menu.actions()]
+    return next(action for action in found if action.text().replace("&", "") == title)
 
 
 def second_mode(panel: PosteriorPanel) -> float:

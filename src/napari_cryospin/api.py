@@ -126,6 +126,9 @@ def resume(
 ) -> RunView:
     """Resume a run that was stopped or killed from its newest checkpoint; a finished run stays as it is.
 
+    A run whose switch was left to the caller, and was not made, stops at the end of its planned epochs; resuming it
+    makes the switch.
+
     Parameters
     ----------
     run : RunView or path

@@ -21,6 +21,7 @@ from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.launch import RunThread
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.source import RunInput
+from napari_cryospin.runs.waiting import WAITS_FOR_SWITCH
 from napari_cryospin.settings import PRESETS, MachineSettings, Settings
 from napari_cryospin.simulation.files import write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
@@ -200,8 +201,8 @@ def test_the_whole_way(tmp_path, capsys):
     assert main(["posterior", str(run), "--particle", "5", "--out", str(tmp_path / "apo.5")]) == 0
     assert (tmp_path / "apo.5.png").exists()
     assert (tmp_path / "apo.5.npz").exists()
-    assert main(["posterior", str(run), "--particle", "64"]) == 2
-    assert "particle 64" in capsys.readouterr().err
+    assert main(["posterior", str(run), "--particle", "65"]) == 2
+    assert "particle 65" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -215,7 +216,7 @@ def test_demo_finds_the_truth(tmp_path, capsys):
     assert numbers["rotation_error_median_degrees"] < 1
     assert numbers["shift_error_median_angstrom"] < 2  # shifts were looked for, and there are none
     assert numbers["fsc_to_80_percent_of_nyquist"] > 0.8
-    assert {path.name for path in results.glob("*.png")} >= {"slices.png", "convergence.png", "posterior_0.png"}
+    assert {path.name for path in results.glob("*.png")} >= {"slices.png", "convergence.png", "posterior_1.png"}
 
 
 def test_demo_replaces_an_earlier_demo(tmp_path):
@@ -270,3 +271,19 @@ def test_a_method_of_one_row_and_one_class_runs_and_is_told_of(guessing, stack, 
     with pytest.raises(SystemExit):
         main(["run", "--help"])
     assert "guessing: the best of three guesses" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_run_that_waits_for_the_switch_says_how_it_goes_on(tmp_path, capsys, monkeypatch):
+    settings = PRESETS["quick"]
+    schedule = dataclasses.replace(settings.schedule, switch="by-hand")
+    settings = dataclasses.replace(settings, schedule=schedule)
+    folder = RunFolder.create(tmp_path / "run", RunInput(particles=tmp_path / "p.star"), settings)
+
+    def drive(folder, *_, **__):
+        status = Status(state="stopped", epoch=schedule.epochs, epochs=schedule.epochs, message=WAITS_FOR_SWITCH)
+        folder.write_status(status)
+
+    monkeypatch.setattr("napari_cryospin.driving.run.drive_run", drive)
+    assert main(["resume", str(folder.path)]) == 0
+    shown = capsys.readouterr().out
+    assert f"{WAITS_FOR_SWITCH}: `napari-cryospin resume {folder.path}`" in shown

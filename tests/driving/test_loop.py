@@ -15,6 +15,7 @@ from napari_cryospin.runs.messages import Command, RefusedError
 from napari_cryospin.runs.results import Results
 from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.verdict import Verdict
+from napari_cryospin.runs.waiting import WAITS_FOR_SWITCH
 from napari_cryospin.settings import MachineSettings, Settings
 from support.records import epoch_record, particle_record
 
@@ -35,6 +36,11 @@ class FakeReconstruction:
         self.snapshots = self.comparisons = 0
         self.half_sets, self.resolution, self.band = None, float("nan"), 9.0
         self.whole_state = None
+        self.by_hand = False
+
+    @property
+    def waits_for_switch(self):
+        return self.by_hand and self.finished and self.stage == "auto-encoding"
 
     @property
     def progress(self):
@@ -73,6 +79,7 @@ class FakeReconstruction:
         if self.stage == "auto-decoding":
             raise RefusedError("the run is auto-decoding already")
         self.stage = "auto-decoding"
+        self.epochs = max(self.epochs, self.epoch + 1)
 
     def switch_advice(self):
         return SwitchAdvice(self.switch_due is not None, "heads and posterior agree")
@@ -226,6 +233,22 @@ def test_a_switch_that_is_due_is_made_and_told(due_at, step):
     assert (step, "auto-decoding") in [(snapshot.step, snapshot.stage) for snapshot in channel.said["snapshot"]]
     kinds = [event.kind for event in channel.said["event"]]
     assert kinds[kinds.index("switched") - 1] == "epoch"
+
+
+def test_a_run_that_nobody_switched_waits_and_going_on_with_it_makes_the_switch():
+    reconstruction, channel = FakeReconstruction(), FakeChannel()
+    reconstruction.by_hand = True
+    drive(reconstruction, channel, settings_for())
+    last = channel.said["status"][-1]
+    assert (last.state, last.stage, last.epoch) == ("stopped", "auto-encoding", 4)
+    assert last.message == channel.event_of("stopped").detail["reason"] == WAITS_FOR_SWITCH
+    assert len(channel.said["results"]) == 1  # so that the map can be looked at
+    again = FakeChannel()
+    drive(reconstruction, again, settings_for())
+    assert again.kinds() == ["continued", "switched", "finished"]
+    assert "continued" in again.event_of("switched").detail["reason"]
+    assert (reconstruction.stage, reconstruction.epoch) == ("auto-decoding", 5)
+    assert again.said["status"][-1].message == ""
 
 
 def test_no_checkpoint_falls_between_an_epoch_and_its_switch():

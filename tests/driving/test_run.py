@@ -260,6 +260,29 @@ def test_switch_by_command_and_refusals(particles, tmp_path, monkeypatch):
     assert kinds == ["refused", "switched", "refused"]
 
 
+def test_a_run_that_nobody_switched_is_not_finished_until_it_is_continued(particles, tmp_path):
+    """The run of an older version too, whose status says that it is finished."""
+    folder = new_run(tmp_path / "run", particles, tiny("paper-cpu", "by-hand"))
+    drive_run(folder)
+    status = folder.read_status()
+    assert (status.state, status.stage) == ("stopped", "auto-encoding")
+    assert folder.waits_for_switch
+    assert (folder.results_path / "map.mrc").is_file()
+    folder.write_status(dataclasses.replace(status, state="finished", message=""))
+    assert folder.waits_for_switch
+    assert not folder.finished
+    drive_run(folder)
+    assert folder.finished
+    assert not folder.waits_for_switch
+    assert [event.kind for event in folder.read_events() if event.kind != "epoch"][-4:] == [
+        "stopped",
+        "continued",
+        "switched",
+        "finished",
+    ]
+    assert folder.read_status().stage == "auto-decoding"
+
+
 def test_bad_input_is_a_failed_run_with_the_reason(tmp_path):
     folder = new_run(tmp_path / "run", tmp_path / "missing.star", tiny("quick"))
     with pytest.raises(FileNotFoundError):

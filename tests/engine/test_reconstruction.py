@@ -362,6 +362,29 @@ def test_no_switch_is_due_where_the_run_ends_or_in_the_middle_of_an_epoch(partic
     assert reconstruction.switch_due is None
 
 
+@pytest.mark.parametrize(("planned", "after"), [(2, 2), (None, 3)])
+def test_the_switch_can_be_made_when_the_planned_epochs_are_over(planned, after, particles):
+    settings = with_switch(tiny("paper-cpu"), "by-hand")
+    settings = dataclasses.replace(settings, schedule=dataclasses.replace(settings.schedule, decoding_epochs=planned))
+    reconstruction = Reconstruction(particles, settings)
+    assert not reconstruction.waits_for_switch
+    reconstruction.progress_made.epoch = settings.schedule.epochs
+    assert reconstruction.waits_for_switch
+    reconstruction.switch_to_auto_decoding("by hand")
+    assert not reconstruction.waits_for_switch
+    assert not reconstruction.finished
+    run(reconstruction, settings.schedule.epochs + after)
+    assert reconstruction.finished
+    assert not reconstruction.waits_for_switch
+
+
+def test_only_a_switch_by_hand_is_waited_for(particles):
+    reconstruction = Reconstruction(particles, with_switch(tiny("paper-cpu"), 2))
+    reconstruction.progress_made.epoch = reconstruction.epochs
+    assert reconstruction.finished
+    assert not reconstruction.waits_for_switch
+
+
 def test_an_error_leaves_nothing_interruptible(particles, monkeypatch):
     """Neither in the end of an epoch, nor in the switch, nor in the results."""
     reconstruction = Reconstruction(particles, tiny("paper-cpu"))

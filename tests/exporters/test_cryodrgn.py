@@ -37,7 +37,7 @@ def test_as_an_independent_parser_reads_the_file(shared_data, make_run, tmp_path
 def test_rows_without_a_pose_cannot_be_used_by_mistake(shared_data, make_run, tmp_path):
     source = shared_data / "files" / "cryosparc_P12_J24_001_particles.cs"
     run = make_run(source, [9, 2, 5], best_head=np.array([1, 1, 0], np.int16))
-    exported = export_run(run, "cryodrgn", tmp_path / "out", Selection(expression="best_head == 1"))
+    exported = export_run(run, "cryodrgn", tmp_path / "out", Selection(expression="head == 2"))
     rotations, fractions = unpickle(tmp_path / "out" / "poses.pkl")
     rows = unpickle(tmp_path / "out" / "ind.pkl")
     np.testing.assert_array_equal(rows, [2, 9])

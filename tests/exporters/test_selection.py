@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_cryospin.exporters.run_results import SELECTION_COLUMNS, RunResults, open_results
-from napari_cryospin.exporters.selection import WORDS_OF_0_1, Selection
+from napari_cryospin.exporters.selection import FORMER_NAMES, Selection
 from napari_cryospin.geometry.angles import rotation_from_euler
 
 
@@ -35,11 +37,11 @@ def test_expressions(results):
     r = results.record
     cases = {
         "entropy < 1": r.entropy < 1,
-        "entropy<1 and best_head==2": (r.entropy < 1) & (r.best_head == 2),
+        "entropy<1 and head==3": (r.entropy < 1) & (r.best_head == 2),
         "entropy > 2 or not (half_set == 1)": (r.entropy > 2) | (r.half_sets != 1),
         "0.5 <= entropy < 2.5": (r.entropy >= 0.5) & (r.entropy < 2.5),
         "row != 6": r.rows + 1 != 6,
-        "winner >= -1 and log_likelihood > -500.0": r.log_likelihood > -500,
+        "winner >= 0 and log_likelihood > -500.0": r.log_likelihood > -500,
         "significant_samples <= 40 or max_probability > .9": (r.significant_samples <= 40) | (r.max_probability > 0.9),
         "shift < 5": np.linalg.norm(r.shifts, axis=1) < 5,
         "  tilt > 90\t": results.angles[:, 1] > 90,
@@ -73,7 +75,7 @@ def test_what_is_not_known_holds_of_no_comparison(results):
         "entropy < ",
         "(" * 300 + "entropy < 1" + ")" * 300,
         "entropy := 3",
-        "entropy < 1; best_head == 2",
+        "entropy < 1; head == 2",
         "\0",
     ],
 )
@@ -84,12 +86,23 @@ def test_nothing_but_comparisons_is_understood(results, expression):
 
 @pytest.mark.parametrize(
     ("word", "present"),
-    WORDS_OF_0_1.items(),
+    FORMER_NAMES.items(),
 )
-def test_a_word_of_version_0_1_is_refused_with_its_present_name(results, word, present):
-    with pytest.raises(ValueError, match=f"'{word}' is called '{present}' now"):
+def test_a_former_name_is_refused_with_the_present_one(results, word, present):
+    with pytest.raises(ValueError, match=f"'{word}' is called {re.escape(present)} now"):
         chosen(results, f"entropy < 1 and {word} == 2")
-    assert present in SELECTION_COLUMNS
+    assert present.partition(",")[0] in SELECTION_COLUMNS
+
+
+def test_heads_and_winners_count_from_1_and_0_is_none(results):
+    best, winner = np.tile([-1, 0, 1], 3), np.tile([2, -1, 0], 3)
+    record = dataclasses.replace(results.record, best_head=best, winner=winner)
+    results = dataclasses.replace(results, record=record)
+    assert chosen(results, "head == 0") == [0, 3, 6]
+    assert chosen(results, "winner == 0") == [1, 4, 7]
+    assert chosen(results, "winner == 3") == [0, 3, 6]
+    for head in (0, 1):
+        assert chosen(results, f"head == {head + 1}") == np.flatnonzero(record.best_head == head).tolist()
 
 
 def test_direction(results):

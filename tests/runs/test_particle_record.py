@@ -66,7 +66,7 @@ def test_particles_are_chosen_with_all_that_is_known_of_them():
     record = full_record()
     assert record.has_halves
     assert record.position(9) == 2
-    with pytest.raises(ValueError, match="particle 5: the run does not use this row; expected one of 0 to 9"):
+    with pytest.raises(ValueError, match="particle 6: the run does not use this row; expected one of 1 to 10"):
         record.position(5)
     second, ordered = record.of_half(2), record.in_order_of_rows()
     assert second.rows.tolist() == [1, 4]

@@ -183,7 +183,7 @@ def test_a_particle_is_looked_at_with_its_own_halfs_map(simulated, view, state):
         alone = dataclasses.replace(state, map=maps[half], noise=noise[half : half + 1])
         expected, found = (view.posterior(particle, s).log_posterior for s in (alone, halves))
         np.testing.assert_allclose(found, expected, atol=1e-4)
-    with pytest.raises(ValueError, match="particle 3: the run does not use this row"):
+    with pytest.raises(ValueError, match="particle 4: the run does not use this row"):
         view.posterior(3, halves)
 
 

@@ -100,13 +100,13 @@ def test_posterior_is_saved_and_drawn(finished, tmp_path):
         assert np.exp(file["log_posterior"]).sum() == pytest.approx(1, abs=1e-3)
         np.testing.assert_array_equal(file["candidates"], found.candidates)
         assert file["projections"].shape == (4, 16, 16)
-    assert "particle 5" in found.plot().axes[0].get_title()
+    assert "particle 6" in found.plot().axes[0].get_title()
     quick = view.posterior(5, detail=False)
     assert quick.detail is None
     np.testing.assert_array_equal(quick.directions.log_posterior, found.directions.log_posterior)
     earlier = view.posterior(5, epoch=2)
     assert (earlier.epoch, earlier.stage, earlier.step) == (2, "auto-encoding", None)
-    with pytest.raises(ValueError, match="particle 30: the run does not use this row"):
+    with pytest.raises(ValueError, match="particle 31: the run does not use this row"):
         view.posterior(30)
     with pytest.raises(ValueError, match="epoch 77: the run kept no history of it"):
         view.posterior(5, epoch=77)
@@ -200,7 +200,7 @@ def test_a_truth_that_is_wrong_is_an_error_or_a_note(old_run, tmp_path):
 
 def test_the_command_line_writes_what_python_saves(old_run, tmp_path):
     folder = old_run("run")
-    assert main(["posterior", str(folder.path), "--particle", "7", "--out", str(tmp_path / "cli")]) == 0
+    assert main(["posterior", str(folder.path), "--particle", "8", "--out", str(tmp_path / "cli")]) == 0
     RunView(folder).posterior(7).save(tmp_path / "python.npz")
     with np.load(tmp_path / "cli.npz") as first, np.load(tmp_path / "python.npz") as second:
         assert set(first.files) == set(second.files)

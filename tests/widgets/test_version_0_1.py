@@ -38,7 +38,7 @@ def test_the_panel_saves_what_the_command_line_writes(open_panel, old_run, qtbot
     panel.session.choose_particle(11)
     qtbot.waitUntil(lambda: complete(panel, 11), timeout=60_000)
     panel.save.save(tmp_path / "panel.npz")
-    assert main(["posterior", str(folder.path), "--particle", "11", "--out", str(tmp_path / "cli")]) == 0
+    assert main(["posterior", str(folder.path), "--particle", "12", "--out", str(tmp_path / "cli")]) == 0
     with np.load(tmp_path / "panel.npz") as ours, np.load(tmp_path / "cli.npz") as theirs:
         assert set(ours.files) == set(theirs.files)
         assert ours["candidates"].shape == (2, 3, 3)

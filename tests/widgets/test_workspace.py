@@ -12,9 +12,9 @@ from qtpy.QtWidgets import QDockWidget
 from napari_cryospin.widgets import workspace
 from napari_cryospin.widgets.particles.panel import ParticlesPanel
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
-from napari_cryospin.widgets.session.docks import reveal
+from napari_cryospin.widgets.session.docks import dock_of, reveal
 from napari_cryospin.widgets.session.session import session_of
-from napari_cryospin.widgets.workspace import PANELS, BottomRow, open_workspace
+from napari_cryospin.widgets.workspace import PANELS, BottomRow, Workspace, open_workspace
 
 
 def docks(viewer):
@@ -43,6 +43,92 @@ def test_everything_is_docked_once(make_napari_viewer, qtbot, screen):
     assert areas[column] == areas[posterior] == Qt.DockWidgetArea.RightDockWidgetArea
     assert areas[bottom] == Qt.DockWidgetArea.BottomDockWidgetArea
     assert posterior.mapTo(window, posterior.rect().topLeft()).y() > column.mapTo(window, column.rect().topLeft()).y()
+
+
+def menu_action(viewer, title):
+    """The entry of napari's own menus with a title, as a user finds it."""
+
+    def search(menu):
+        for action in menu.actions():
+            if action.menu() is not None:
+                action.menu().aboutToShow.emit()  # napari fills a menu when it opens.
+                yield from search(action.menu())
+            elif action.text().replace("&", "") == title:
+                yield action
+
+    return next(search(viewer.window._qt_window.menuBar()))
+
+
+def workspaces(viewer):
+    return [widget for widget in docks(viewer) if widget.startswith("cryoSPIN workspace")]
+
+
+def test_the_menu_and_continue_open_one_workspace(make_napari_viewer, qtbot, screen, tiny_particles):
+    screen(True)
+    viewer = make_napari_viewer(show=True)
+    menu_action(viewer, "cryoSPIN workspace").trigger()
+    qtbot.waitUntil(lambda: len(docks(viewer)) == 3)
+    names, window = docks(viewer), viewer.window._qt_window
+    column, panel = window.findChild(Workspace), window.findChild(ParticlesPanel)
+    panel.opener.open_files([tiny_particles.particles])
+    qtbot.waitUntil(lambda: panel.session.particles is not None, timeout=60_000)
+    qtbot.mouseClick(panel.go_on, Qt.MouseButton.LeftButton)
+    qtbot.wait(50)
+    assert docks(viewer) == names
+    assert column.tabText(column.currentIndex()) == "Run"
+    assert open_workspace(viewer) is column
+    menu_action(viewer, "Posterior").trigger()  # It is docked already: the menu hides it.
+    qtbot.wait(50)
+    assert docks(viewer) == names
+
+
+@pytest.mark.parametrize(("large", "size"), [(True, (1600, 1000)), (False, (1366, 768))])
+def test_the_next_action_is_in_sight_and_the_column_follows_the_task(
+    make_napari_viewer, qtbot, screen, tiny_particles, finished_run, large, size
+):
+    screen(large)
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(*size)
+    menu_action(viewer, "cryoSPIN workspace").trigger()
+    window = viewer.window._qt_window
+    column, session = window.findChild(Workspace), session_of(viewer)
+    qtbot.waitUntil(lambda: column.arranged)
+    panel = column.panel("Particles")
+    panel.opener.open_files([tiny_particles.particles])
+    qtbot.waitUntil(lambda: session.particles is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: panel.card.verdict.text() != "", timeout=60_000)
+    assert panel.go_on.visibleRegion().boundingRect() == panel.go_on.rect()
+    qtbot.mouseClick(panel.go_on, Qt.MouseButton.LeftButton)
+    run = column.panel("Run")
+    run.folded.set_open(True)
+    qtbot.wait(100)
+    assert run.start.visibleRegion().boundingRect() == run.start.rect()
+    if not large:
+        return
+    assert column.height() > 0.6 * window.height()  # There is no map yet that a posterior could be of.
+    run.control.attach(finished_run.path)
+    qtbot.waitUntil(lambda: column.height() < 0.5 * window.height(), timeout=60_000)
+    column.setCurrentIndex(column.index_of("Export"))
+    qtbot.waitUntil(lambda: column.height() > 0.6 * window.height())
+    qtbot.wait(50)
+    docks = [dock_of(column), dock_of(window.findChild(PosteriorPanel))]
+    window.resizeDocks(docks, [500, 450], Qt.Orientation.Vertical)  # as the user's dragging does
+    qtbot.wait(50)
+    dragged = column.height()
+    for title in ("Run", "Particles"):
+        column.setCurrentIndex(column.index_of(title))
+        qtbot.wait(50)
+        assert abs(column.height() - dragged) < 5
+
+
+def test_the_menu_finds_the_workspace_that_a_file_opened(make_napari_viewer, qtbot, tiny_particles):
+    viewer = make_napari_viewer(show=True)
+    viewer.open(str(tiny_particles.particles), plugin="napari-cryospin")
+    qtbot.waitUntil(lambda: session_of(viewer).particles is not None, timeout=60_000)
+    for _ in range(2):  # The menu hides it, and shows it again.
+        menu_action(viewer, "cryoSPIN workspace").trigger()
+    qtbot.wait(50)
+    assert len(workspaces(viewer)) == 1
 
 
 def test_on_a_laptop_the_posterior_is_a_tab_and_the_bottom_row_folds(make_napari_viewer, qtbot, screen):

@@ -28,7 +28,7 @@ def demo_command(
     settings: OmitArgPrefixes[Settings],
     output: Path = Path("demo-output"),
     count: int = DEMO_IMAGES,
-    particle: int = 0,
+    particle: int = 1,
 ) -> int:
     """Simulate particles of a spliceosome, reconstruct them from nothing, and compare with the truth.
 
@@ -41,7 +41,7 @@ def demo_command(
     count
         Images to simulate.
     particle
-        Row of the particle whose posterior is drawn, from 0.
+        Row of the particle whose posterior is drawn, from 1.
     """
     began = time.monotonic()
     files = simulate_demo(output, SimulationSettings(count=count, seed=settings.machine.seed))
@@ -73,7 +73,8 @@ def report_demo(folder: RunFolder, files: SimulatedFiles, particle: int, began: 
     view, results = RunView(folder, files.truth), folder.results_path
     found = view.evaluate(reference=SAMPLE_MAPS["spliceosome"])
     found.save(results / "evaluation.json")
-    pictures = [*view.save_figures(report=found), *write_posterior(view, particle, results / f"posterior_{particle}")]
+    posterior = write_posterior(view, particle - 1, results / f"posterior_{particle}")
+    pictures = [*view.save_figures(report=found), *posterior]
     print_line(f"\n{'time of the run (s)':32} {folder.read_status().elapsed:.1f}")
     print_line(f"{'time in all (s)':32} {time.monotonic() - began:.1f}")
     print_line(found.text())

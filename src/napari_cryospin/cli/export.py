@@ -42,8 +42,8 @@ def export_command(
         Program to write for.
     select
         Particles for which this holds: comparisons of entropy (nats), error, belongs (0 to 1), scale,
-        best_head (from 0), winner, half_set, row, rot, tilt, psi (degrees), shift (A), precision (degrees),
-        max_probability, significant_samples, log_likelihood; joined by and, or, not.
+        head (from 1), winner (from 1), half_set, row (from 1), rot, tilt, psi (degrees), shift (A),
+        precision (degrees), max_probability, significant_samples, log_likelihood; joined by and, or, not.
     direction
         Particles seen from near a direction: rot, tilt, and within how many degrees.
     random

@@ -55,20 +55,30 @@ def posterior_command(
     run
         Folder of the run, which may still be going on.
     particle
-        Row of the particle in the input, from 0.
+        Row of the particle in the input, from 1.
     truth
         Particles with true poses (.star); the true view direction is drawn as a cross.
     out
         Path of the files without suffix. Default: posterior_PARTICLE in the run's results/.
     """
     view = RunView(run, truth)
-    for path in write_posterior(view, particle, out or view.folder.results_path / f"posterior_{particle}"):
+    for path in write_posterior(view, particle - 1, out or view.folder.results_path / f"posterior_{particle}"):
         print_line(f"wrote {path}")
     return 0
 
 
 def write_posterior(view: RunView, particle: int, out: Path) -> list[Path]:
-    """Write figure and numbers of one particle's posterior under the newest map; `out` is their path without suffix."""
+    """Write figure and numbers of one particle's posterior under the newest map.
+
+    Parameters
+    ----------
+    view
+        The run.
+    particle
+        Row of the input, from 0.
+    out
+        Path of the files, without suffix.
+    """
     found = view.posterior(particle)
     if found.detail is not None and found.detail.truth_note:
         print_line(found.detail.truth_note)

@@ -50,7 +50,7 @@ def resume_command(
     particles: Path | None = None,
     data_dir: Path | None = None,
 ) -> int:
-    """Go on with a run from its newest checkpoint.
+    """Go on with a run from its newest checkpoint; with one that waits for the switch by hand, by making the switch.
 
     Parameters
     ----------
@@ -90,6 +90,8 @@ def drive_to_end(folder: RunFolder, particles: Particles | None = None) -> int:
         progress_text(status),
     )
     print_line(", ".join(filter(None, parts)))
+    if folder.waits_for_switch:
+        print_line(f"{status.message}: `napari-cryospin resume {folder.path}`")
     if status.verdict_text:
         print_line(f"verdict: {status.verdict_text}")
     results = folder.path / "results"

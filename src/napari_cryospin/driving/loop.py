@@ -16,6 +16,7 @@ from napari_cryospin.driving.publisher import Publisher
 from napari_cryospin.engine.images import Interrupted
 from napari_cryospin.runs.channel import Channel
 from napari_cryospin.runs.messages import Command, Event, RefusedError, Status
+from napari_cryospin.runs.waiting import WAITS_FOR_SWITCH
 from napari_cryospin.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ def drive(
     Commands are obeyed and snapshots taken between steps only. Publishing takes at most 5 % of the wall clock;
     messages beyond that are dropped, so that the published state is always the newest. Every end writes a checkpoint
     and results, except for a failure, which is reported as an event and raised again.
+
+    A run whose switch is left to the user, and was not made when the planned epochs are over, ends as stopped: it says
+    that it waits. Going on with such a run makes the switch first. No run waits inside its process, which may hold a
+    device on a cluster.
 
     Parameters
     ----------
@@ -102,6 +107,8 @@ class _Loop:
         """Drive the run to its end, or leave it in a hurry."""
         self.publisher.say("continued" if self.reconstruction.step else "started")
         try:
+            if self.reconstruction.waits_for_switch:
+                self.obey(Command(kind="switch", reason="by hand: the run was continued after its planned epochs"))
             self.step_until_over()
             if not self.hurry.is_set():
                 self.end()
@@ -206,6 +213,7 @@ class _Loop:
 
         Before the first step there is no snapshot and there are no results.
         """
+        waits = self.reconstruction.waits_for_switch
         self.publisher.checkpoint()
         if self.reconstruction.step:
             self.publisher.snapshot()
@@ -215,6 +223,7 @@ class _Loop:
             self.channel.results(results)
         for command in self.channel.commands():
             self.publisher.say("refused", command=command.kind, id=command.id, reason="the run has ended")
-        state: Literal["finished", "stopped"] = "finished" if self.reconstruction.finished else "stopped"
-        self.publisher.say(state, elapsed=self.publisher.elapsed)
-        self.publisher.status(state)
+        state: Literal["finished", "stopped"] = "finished" if self.reconstruction.finished and not waits else "stopped"
+        reason = WAITS_FOR_SWITCH if waits else ""
+        self.publisher.say(state, elapsed=self.publisher.elapsed, **({"reason": reason} if waits else {}))
+        self.publisher.status(state, reason)

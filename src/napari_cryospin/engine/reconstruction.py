@@ -24,7 +24,7 @@ from napari_cryospin.engine.outcome import make_head_share, make_history, make_r
 from napari_cryospin.engine.reference import start_from
 from napari_cryospin.engine.run_progress import RunProgress
 from napari_cryospin.engine.stage import Stage
-from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all
+from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all, by_hand
 from napari_cryospin.engine.used_images import prepare_used_images
 from napari_cryospin.evaluation.fsc import fsc
 from napari_cryospin.evaluation.verdict import Evidence, judge_run
@@ -146,9 +146,7 @@ class Reconstruction:
     def epochs(self) -> int:
         """Number of planned epochs, as far as is known now."""
         schedule = self.settings.schedule
-        if self.switched_at is not None and schedule.decoding_epochs is not None:
-            return self.switched_at + schedule.epochs_kept
-        return schedule.epochs
+        return schedule.epochs if self.switched_at is None else schedule.epochs_in_all(self.switched_at)
 
     @property
     def progress(self) -> float:
@@ -162,6 +160,11 @@ class Reconstruction:
     def finished(self) -> bool:
         settled = all(stage.settled for stage in self.stages)
         return self.epoch >= self.epochs or (settled and not self.progress_made.queue)
+
+    @property
+    def waits_for_switch(self) -> bool:
+        """Whether the planned epochs are over, and the switch was left to the user; it can still be made."""
+        return self.finished and self.switched_at is None and self.policy is by_hand
 
     @property
     def switch_due(self) -> str | None:

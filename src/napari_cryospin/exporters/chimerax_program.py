@@ -28,14 +28,24 @@ USUAL_FOLDERS = (
 """Patterns of the paths at which ChimeraX is usually installed on Linux, macOS and Windows."""
 
 
-def find_chimerax() -> Path:
-    """Find the program of ChimeraX by the variable CHIMERAX_PATH or, if that is not set, on PATH or in usual folders.
+def find_chimerax(chosen: Path | None = None) -> Path:
+    """Find the program of ChimeraX: as chosen, by the variable CHIMERAX_PATH, on PATH, or in usual folders.
+
+    Parameters
+    ----------
+    chosen
+        Program or folder that the user chose; it comes first.
 
     Raises
     ------
     FileNotFoundError
         ChimeraX was not found; the message names the places that were searched, and what to do.
     """
+    if chosen is not None:
+        program = _in_folder(chosen)
+        if program is None:
+            raise FileNotFoundError(f"{chosen}: found no ChimeraX program there")
+        return program
     named = os.environ.get("CHIMERAX_PATH")
     if named:
         program = _in_folder(Path(named).expanduser())
@@ -55,15 +65,22 @@ def find_chimerax() -> Path:
     return found
 
 
-def open_in_chimerax(script: Path) -> subprocess.Popen[bytes]:
+def open_in_chimerax(script: Path, chosen: Path | None = None) -> subprocess.Popen[bytes]:
     """Start ChimeraX with a script or any file that it reads; ChimeraX outlives this process.
+
+    Parameters
+    ----------
+    script
+        The file.
+    chosen
+        As of `find_chimerax`.
 
     Raises
     ------
     FileNotFoundError
         ChimeraX was not found.
     """
-    command = [str(find_chimerax()), str(script)]
+    command = [str(find_chimerax(chosen)), str(script)]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
 

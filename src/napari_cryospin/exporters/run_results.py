@@ -26,8 +26,8 @@ SELECTION_COLUMNS = {
     "error": "squared error of the image at its pose, over the noise",
     "belongs": "probability, 0 to 1, that the image shows the particle",
     "scale": "scale of the signal in the image; their mean is 1",
-    "best_head": "the head nearest to the image, from 0; -1: none",
-    "winner": "which candidate won: a head, or the number of heads for a pose found by the posterior",
+    "head": "the head nearest to the image, from 1; 0: none",
+    "winner": "which candidate won: a head, from 1; one more than there are heads: found by the posterior; 0: none",
     "half_set": "half set, 1 or 2; 0: none",
     "row": "row of the input, from 1",
     "rot": "degrees",
@@ -39,7 +39,10 @@ SELECTION_COLUMNS = {
     "significant_samples": "samples that hold 99.9 % of the posterior",
     "log_likelihood": "of the image, all poses summed over",
 }
-"""Name that a selection can use -> its meaning and unit. Most are names of arrays of the particle record."""
+"""Name that a selection can use -> its meaning and unit. Most are names of arrays of the particle record.
+
+People count rows and heads from 1, as the window shows them; the record's arrays count from 0.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,6 +136,8 @@ class RunResults:
             return self.angles[:, ("rot", "tilt", "psi").index(name)]
         derived: dict[str, Any] = {
             "half_set": self.record.half_sets,
+            "head": None if self.record.best_head is None else self.record.best_head + 1,
+            "winner": self.record.winner + 1,
             "row": self.record.rows + 1,
             "shift": np.linalg.norm(self.record.shifts, axis=-1),
         }

@@ -25,13 +25,13 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.NotEq: operator.ne,
 }
 """Comparison in the syntax tree of an expression -> function that evaluates it."""
-WORDS_OF_0_1 = {
-    "head": "best_head",
+FORMER_NAMES = {
+    "best_head": "head, which counts from 1 as the window does (best_head counted from 0)",
     "half": "half_set",
     "probability": "max_probability",
     "samples": "significant_samples",
 }
-"""Name in selections of version 0.1 -> the present name."""
+"""Name in selections of earlier versions -> the present name."""
 SELECTION_GRAMMAR = (
     f"expected comparisons (< <= > >= == !=) of {', '.join(SELECTION_COLUMNS)} and numbers, joined by and, or, not"
 )
@@ -43,7 +43,7 @@ class Selection:
     """Conditions on particles; a particle is selected where all that are given hold."""
 
     expression: str = ""
-    """Comparisons joined by and, or, not, such as `entropy < 0.5 and best_head == 2`."""
+    """Comparisons joined by and, or, not, such as `entropy < 0.5 and head == 2`."""
     direction: tuple[float, float, float] | None = None
     """Rot and tilt of a view direction, and the largest angle to it, all in degrees."""
     random: int | None = None
@@ -193,9 +193,9 @@ def _value(node: ast.expr, expression: str, results: RunResults) -> NDArray[np.f
         return -_value(node.operand, expression, results)
     if isinstance(node, ast.Name) and node.id in SELECTION_COLUMNS:
         return results.column(node.id)
-    if isinstance(node, ast.Name) and node.id in WORDS_OF_0_1:
+    if isinstance(node, ast.Name) and node.id in FORMER_NAMES:
         raise ValueError(
-            f"selection {expression!r}: {node.id!r} is called {WORDS_OF_0_1[node.id]!r} now; {SELECTION_GRAMMAR}"
+            f"selection {expression!r}: {node.id!r} is called {FORMER_NAMES[node.id]} now; {SELECTION_GRAMMAR}"
         )
     raise _unexpected(node, expression)
 

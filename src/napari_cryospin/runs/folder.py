@@ -33,6 +33,7 @@ from napari_cryospin.runs.reference import REFERENCE_MAP, REFERENCE_RECORD
 from napari_cryospin.runs.results import PARTICLES_FILE, ResultsRecord, epoch_of_results
 from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
+from napari_cryospin.runs.waiting import waits_for_switch
 from napari_cryospin.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -194,7 +195,13 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether the run went to its end, and its results are there."""
-        return self.read_status().state == "finished" and (self.results_path / "map.mrc").is_file()
+        ended = self.read_status().state == "finished" and not self.waits_for_switch
+        return ended and (self.results_path / "map.mrc").is_file()
+
+    @property
+    def waits_for_switch(self) -> bool:
+        """Whether the run ended at its planned epochs with the switch still to be made by hand."""
+        return waits_for_switch(self.read_status(), self.settings)
 
     def read_status(self) -> Status:
         """Read the status of the run."""

@@ -176,8 +176,9 @@ class ParticleRecord:
         """
         found = np.flatnonzero(self.rows == row)
         if not len(found):
-            last = int(self.rows.max(initial=0))
-            raise ValueError(f"particle {row}: the run does not use this row; expected one of 0 to {last} that it uses")
+            last = int(self.rows.max(initial=0)) + 1
+            expected = f"expected one of 1 to {last} that it uses, counted from 1"
+            raise ValueError(f"particle {row + 1}: the run does not use this row; {expected}")
         return int(found[0])
 
     def select(self, positions: NDArray[Any]) -> ParticleRecord:

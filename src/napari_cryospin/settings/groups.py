@@ -128,9 +128,10 @@ class ScheduleSettings:
     """Passes over the particles in all, both stages together."""
     decoding_epochs: Annotated[StrictInt, Interval(ge=1, le=100000)] | None = None
     """Epochs after the switch at most, no more than half of `epochs`: an automatic switch leaves time for these, and a
-    late switch by hand is followed by as many. Default: up to `epochs`."""
+    late switch by hand is followed by as many. Default: up to `epochs`, or half of them after a switch at their end."""
     switch: Literal["by-hand", "automatic"] | Annotated[StrictInt, Interval(ge=1, le=100000)] = 7
-    """Switch to auto-decoding: by hand, automatic, or after so many epochs."""
+    """Switch to auto-decoding: by hand, automatic, or after so many epochs. By hand, a run that was not switched stops
+    at the end of `epochs`, and going on with it makes the switch."""
     batch_size: Annotated[StrictInt, Interval(ge=1, le=65536)] = 64
     """Images a step."""
     pose_update: Literal["adam", "gauss-newton"] = "adam"
@@ -144,6 +145,12 @@ class ScheduleSettings:
     def epochs_kept(self) -> int:
         """Epochs that an automatic switch keeps for the second stage."""
         return max(1, min(self.decoding_epochs or 1, self.epochs // 2))
+
+    def epochs_in_all(self, switched_at: int) -> int:
+        """Return the number of epochs of both stages together, for a switch after so many epochs."""
+        if self.decoding_epochs is not None:
+            return switched_at + self.epochs_kept
+        return self.epochs if switched_at < self.epochs else switched_at + max(1, self.epochs // 2)
 
 
 @settings_class

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
+from napari_cryospin.widgets.kit.focus_ring import FocusMark
 from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME
+from napari_cryospin.widgets.kit.wheel import guard_wheel
+from napari_cryospin.widgets.session.column_heights import ColumnHeights
 from napari_cryospin.widgets.session.docks import WORKSPACE, dock_of
+from napari_cryospin.widgets.session.session import session_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -19,7 +23,10 @@ if TYPE_CHECKING:
 LARGE_SCREEN = (1500, 850)
 """Width and height, pixels, from which a screen has room for all panels side by side."""
 RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 430, 380  # pixels, on a large and on a small screen
-UPPER_SHARE = 0.42  # of the right column's height, for particles, run and export
+UPPER_SHARE = 0.42
+"""Share of the right column's height that the run has, beside the posterior of a particle."""
+READING_SHARE = 0.72
+"""Share of the right column's height for particles and export, and for all while there is no map to ask about."""
 BOTTOM_HEIGHT, BOTTOM_HEIGHT_SMALL = 330, 280  # pixels
 
 
@@ -126,6 +133,8 @@ class PanelTabs(QTabWidget):
         for title in titles:
             self.add(title)
         self.currentChanged.connect(self._fill)
+        guard_wheel(bar)
+        self.focus_mark = FocusMark(bar, self)
 
     def add(self, title: str) -> None:
         """Add the tab of a panel."""
@@ -173,6 +182,7 @@ class BottomRow(QWidget):
         self.fold.setToolTip("Fold or unfold the plots")
         self.fold.toggled.connect(self._fold)
         self.tabs.setCornerWidget(self.fold, Qt.Corner.TopRightCorner)
+        FocusMark(self.fold, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -212,6 +222,17 @@ class Workspace(PanelTabs):
         # The title bar of napari covers the first pixels of a dock's widget.
         self.setStyleSheet("QTabBar::tab { padding: 9px 12px 5px 12px; }")
         self.arranged = False
+        self.heights: ColumnHeights | None = None
+        self.currentChanged.connect(self._share_height)
+        session = session_of(napari_viewer)
+        session.snapshot_arrived.connect(self._share_height)
+        session.run_changed.connect(self._share_height)
+
+    def _share_height(self, _: object = None) -> None:
+        """Give the posterior's dock beneath the room that the present tab leaves it."""
+        if self.heights is not None:
+            running = self.tabText(self.currentIndex()) == "Run" and session_of(self.viewer).snapshot is not None
+            self.heights.set_share(UPPER_SHARE if running else READING_SHARE)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
@@ -251,15 +272,8 @@ class Workspace(PanelTabs):
         dock = dock_of(panel)
         if dock is not None and not dock.isFloating():
             window.splitDockWidget(column, dock, Qt.Orientation.Vertical)
-            # This is done later, because the window lays out the new dock first.
-            QTimer.singleShot(0, lambda: _share_height(window, column, dock))
-
-
-def _share_height(window: QMainWindow, upper: QDockWidget, lower: QDockWidget) -> None:
-    """Make the posterior's dock the larger one, so that sphere and candidates are visible without scrolling."""
-    height = window.height()
-    first = round(UPPER_SHARE * height)
-    window.resizeDocks([upper, lower], [first, height - first], Qt.Orientation.Vertical)
+            self.heights = ColumnHeights(window, column, dock)
+            QTimer.singleShot(0, self._share_height)  # The window lays out the new dock first.
 
 
 def is_large(widget: QWidget) -> bool:

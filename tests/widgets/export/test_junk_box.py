@@ -64,10 +64,10 @@ def test_the_line_is_dragged_and_moved_by_keys(open_panel, junk_run, qtbot):
 
 def test_the_button_chooses_as_many_particles_as_are_counted(open_panel, junk_run, qtbot):
     choice = open_panel(junk_run).choice
-    choice.condition.setText("best_head == 2 and 0.1 < belongs")
+    choice.condition.setText("head == 2 and 0.1 < belongs")
     choice.junk.threshold.setValue(0.55)
     choice.junk.take.click()
-    assert choice.condition.text() == "best_head == 2 and belongs >= 0.55"
+    assert choice.condition.text() == "head == 2 and belongs >= 0.55"
     choice.condition.setText("")
     choice.junk.take.click()
     expected = choice.junk.found.at_or_above(0.55)

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import starfile
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMessageBox
 from scipy.ndimage import gaussian_filter
 
 from napari_cryospin.exporters import chimerax_program
@@ -12,6 +14,8 @@ from napari_cryospin.exporters.run_results import open_results
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.widgets.export import chimerax_job
+from napari_cryospin.widgets.export import panel as export_panel
 from napari_cryospin.widgets.export.panel import ExportPanel
 from napari_cryospin.widgets.kit.parts import ERROR, WARNING
 from napari_cryospin.widgets.live_map.layers import live_map_of
@@ -83,6 +87,7 @@ def test_chosen_particles_go_to_relion(open_panel, finished_run, tmp_path, qtbot
 
     told = []
     monkeypatch.setattr("napari_cryospin.widgets.export.job.show_error", told.append)
+    monkeypatch.setattr(export_panel.QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
     panel.place.setText(str(finished_run.path / "results"))
     panel.export()
     qtbot.waitUntil(lambda: not panel.job.busy, timeout=20000)
@@ -165,7 +170,7 @@ def test_an_export_outlives_its_dock_and_a_cancelled_one_leaves_nothing(open_pan
     np.testing.assert_allclose(made.y[low] - plain.y[low], 300 / 4 * plain.x[low], atol=1e-6)
 
 
-def test_one_model_in_chimerax_follows_the_run(open_panel, told_run, fake_chimerax, qtbot, monkeypatch):
+def test_one_model_in_chimerax_follows_the_run(open_panel, told_run, fake_chimerax, qtbot, monkeypatch, tmp_path):
     told = []
     monkeypatch.setattr("napari_cryospin.widgets.export.chimerax_job.show_error", told.append)
     rng = np.random.default_rng(3)
@@ -226,5 +231,36 @@ def test_one_model_in_chimerax_follows_the_run(open_panel, told_run, fake_chimer
     box.open()
     assert not box.open_button.isEnabled()
     qtbot.waitUntil(box.open_button.isEnabled, timeout=20000)
-    assert "/nowhere*/ChimeraX" in box.message.text()
+    assert box.message.text() == "ChimeraX was not found. Install it, or choose its program."
+    assert "/nowhere*/ChimeraX" in box.message.toolTip()
     assert not (told_run.path / "exported").exists()
+    assert len(told) == 1  # It is said beside the button, and not a second time.
+    started = []
+    monkeypatch.setattr(chimerax_job, "open_in_chimerax", lambda script, program: started.append(program))
+    program = tmp_path / "ChimeraX"
+    program.touch(mode=0o755)
+    asked = "napari_cryospin.widgets.export.chimerax_box.QFileDialog.getOpenFileName"
+    monkeypatch.setattr(asked, lambda *_: (str(program), ""))
+    assert not box.program.isHidden()
+    box.program.click()
+    qtbot.waitUntil(lambda: started == [program], timeout=20000)
+    qtbot.waitUntil(box.program.isHidden, timeout=20000)
+
+
+def test_what_lies_there_is_replaced_only_after_a_question(open_panel, finished_run, tmp_path, qtbot, monkeypatch):
+    panel = open_panel(finished_run)
+    out, answers = tmp_path / "mine.star", []
+
+    def answer(*_):
+        answers.append(len(answers))
+        return (QMessageBox.StandardButton.Cancel, QMessageBox.StandardButton.Yes)[answers[-1]]
+
+    monkeypatch.setattr(export_panel.QMessageBox, "question", answer)
+    panel.place.setText(str(out))
+    for written in (True, False, True):  # Nothing lies there, the user refuses, the user agrees.
+        if out.exists():
+            out.write_text("old")
+        qtbot.mouseClick(panel.export_button, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: not panel.job.busy, timeout=20000)
+        assert ("old" not in out.read_text()) == written
+    assert len(answers) == 2

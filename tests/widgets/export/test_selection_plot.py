@@ -11,10 +11,10 @@ from napari_cryospin.widgets.export.selection_plot import inside
     ("condition", "low", "high", "expected"),
     [
         ("", 0.25, 1, "0.25 < entropy < 1"),
-        ("best_head == 2", -np.inf, 0.5, "best_head == 2 and entropy < 0.5"),
-        ("0.1 < entropy < 0.9 and best_head == 2", -3e-7, np.inf, "best_head == 2 and -3e-07 < entropy"),
+        ("head == 2", -np.inf, 0.5, "head == 2 and entropy < 0.5"),
+        ("0.1 < entropy < 0.9 and head == 2", -3e-7, np.inf, "head == 2 and -3e-07 < entropy"),
         ("-3e-07 < entropy and not half_set == 1", 1, 2, "not half_set == 1 and 1 < entropy < 2"),
-        ("entropy < 0.2 or best_head == 1", 0, np.inf, "(entropy < 0.2 or best_head == 1) and 0 < entropy"),
+        ("entropy < 0.2 or head == 1", 0, np.inf, "(entropy < 0.2 or head == 1) and 0 < entropy"),
         ("entropy < 2", -np.inf, np.inf, ""),
     ],
 )
@@ -26,9 +26,9 @@ def test_a_range_takes_the_place_of_the_one_before(condition, low, high, expecte
     ("condition", "expected"),
     [
         ("", "belongs >= 0.5"),
-        ("belongs >= 0.25 and best_head == 2", "best_head == 2 and belongs >= 0.5"),
+        ("belongs >= 0.25 and head == 2", "head == 2 and belongs >= 0.5"),
         ("0.1 < belongs < 0.9", "belongs >= 0.5"),
-        ("belongs < 0.2 or best_head == 1", "(belongs < 0.2 or best_head == 1) and belongs >= 0.5"),
+        ("belongs < 0.2 or head == 1", "(belongs < 0.2 or head == 1) and belongs >= 0.5"),
     ],
 )
 def test_a_threshold_takes_the_place_of_the_range_before(condition, expected):

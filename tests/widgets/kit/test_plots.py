@@ -110,9 +110,9 @@ def test_a_part_that_was_chosen_by_hand_stays(plot):
 def test_bars_have_names_numbers_and_tips(qtbot, tmp_path):
     plot = BarPlot("Particles won (%)", "head", lambda bar: f"bar {bar}")
     qtbot.addWidget(plot)
-    plot.set_bars(["1", "2", "sample"], np.array([40.0, 60.0, 5.25]), ["#111111", "#222222", "#333333"], apart=1)
+    plot.set_bars(["1", "2", "sample"], np.array([40.0, 60.0, 5.25]), ["#111111", "#222222", "#333333"])
     assert [number.toPlainText() for number in plot._numbers] == ["40", "60", "5.2"]
-    assert [plot.readout(x, 1) for x in (0, 1, 2.5, 1.5)] == ["bar 0", "bar 1", "bar 2", ""]
+    assert [plot.readout(x, 1) for x in (0, 1, 2, 1.5)] == ["bar 0", "bar 1", "bar 2", ""]
     plot.set_bars(["1"], np.array([100.0]), ["#111111"])
     assert [number.isVisible() for number in plot._numbers] == [True, False, False]
     assert rows(plot.save(tmp_path / "b.csv")) == [["head", "Particles won (%)"], ["1", "100"]]

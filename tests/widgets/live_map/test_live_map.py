@@ -175,6 +175,26 @@ def test_one_layer_in_angstrom_is_updated_in_place(live, folder, qtbot):
     assert viewer.camera.zoom == pytest.approx(zoom)
 
 
+def test_the_map_has_no_units_while_layers_beside_it_have_none(live, qtbot):
+    """napari would die in OpenGL when the points are removed in 2D, where units differ."""
+    viewer = live.test_viewer
+
+    def units():
+        return {str(unit) for layer in viewer.layers for unit in layer.units}
+
+    image = viewer.add_image(np.random.default_rng(0).random((24, 24, 24)))
+    points = viewer.add_points(np.random.default_rng(1).random((20, 3)) * 24)
+    assert units() == {"pixel"}
+    drawn(qtbot, live, lambda: setattr(viewer.dims, "ndisplay", 2))
+    assert units() == {"pixel"}  # The layer of the volume takes the place of the surface.
+    viewer.screenshot()
+    for layer in (points, image):
+        viewer.layers.remove(layer)
+        viewer.screenshot()
+    assert units() == {"angstrom"}
+    np.testing.assert_allclose(viewer.layers[0].scale, PIXEL)
+
+
 def test_level_follows_the_rule_until_it_is_touched_and_then_the_scale(live, folder, qtbot):
     for step, scale in ((2, 1.0), (3, 5.0)):
         follow(qtbot, live, folder, snapshot(step, phantom(scale=scale)))
@@ -210,6 +230,14 @@ def test_what_the_user_set_outlives_snapshots_deletion_and_the_dock(live, folder
     assert live.display.level == level
     assert not again.controls.rule.isChecked()
     assert again.controls.level.value() == pytest.approx(650, abs=1)
+
+
+def test_a_layer_that_was_hidden_and_deleted_comes_back_to_be_seen(live, folder, qtbot):
+    viewer = live.test_viewer
+    viewer.layers[0].visible = False
+    viewer.layers.remove(viewer.layers[0])
+    follow(qtbot, live, folder, snapshot(2))
+    assert viewer.layers[0].visible
 
 
 def test_2d_shows_slices_of_the_same_map_and_3d_the_surface_again(live, folder, qtbot):

@@ -48,6 +48,8 @@ def test_particles_are_opened_judged_and_shown(panel, qtbot, tiny_particles):
         assert panel.gallery.kind == kind
     panel.gallery.following.click()
     qtbot.waitUntil(lambda: list(panel.gallery.rows) == [*range(12, 24)], timeout=PATIENCE)
+    assert panel.gallery.where.text().startswith("13 to 24 of")  # People count rows from 1.
+    assert panel.gallery.mosaic.caption(12) == "13"
     panel.gallery.mosaic.clicked.emit(15)
     assert panel.session.particle == 15
 
@@ -115,9 +117,12 @@ def test_dark_protein_is_told_and_inverted_by_one_click(panel, qtbot, tmp_path, 
     panel.opener.open_source(opener.RunInput(particles=dark, pixel_size=17.32))
     wait_for_card(qtbot, panel)
     assert "protein black" in panel.card.rows["contrast"].text()
+    assert "invert the contrast" in panel.card.verdict.text()
+    assert "Ready" not in panel.card.verdict.text()
     assert not panel.card.invert.isHidden()
     panel.card.invert.click()
     qtbot.waitUntil(lambda: "protein white" in panel.card.rows["contrast"].text(), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: panel.card.verdict.text() == "Ready for a run", timeout=PATIENCE)
     assert panel.session.settings.preparation.invert_contrast
     assert panel.gallery.sign == -1
 
@@ -221,6 +226,9 @@ def test_missing_stacks_are_found_in_another_folder(panel, qtbot, tmp_path, tiny
     qtbot.waitUntil(lambda: "missing" in panel.card.problems.text(), timeout=PATIENCE)
     qtbot.waitUntil(lambda: "No images to show" in panel.gallery_message.text(), timeout=PATIENCE)
     assert not panel.card.find_folder.isHidden()
+    monkeypatch.setattr(opener.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    panel.card.find_folder.click()
+    qtbot.waitUntil(lambda: any("not in this folder: tiny.mrcs" in text for text in said), timeout=PATIENCE)
     folder = str(tiny_particles.stack.parent)
     monkeypatch.setattr(opener.QFileDialog, "getExistingDirectory", lambda *_: folder)
     panel.card.find_folder.click()

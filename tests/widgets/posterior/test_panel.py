@@ -198,14 +198,15 @@ def test_particles_are_chosen_in_every_way(panel, qtbot):
     assert session.particle == 0
     picker.slider.setValue(2)
     assert session.particle == 3
-    picker.number.setValue(7)  # is not part of the run: the nearest that is
+    picker.number.setValue(8)  # Row 7 from 0 is not part of the run: the nearest that is.
     assert session.particle == 8
-    assert picker.number.value() == 8
+    assert picker.number.value() == 9
     session.choose_particle(5)
     qtbot.waitUntil(lambda: seen(panel, 5), timeout=5000)
-    assert picker.number.value() == 5
+    assert picker.number.value() == 6  # People count rows from 1.
+    assert "<b>Particle 6</b>" in panel.title.text()
     session.choose_particle(4)  # chosen elsewhere, among particles that are not used
-    qtbot.waitUntil(lambda: "particle 4" in panel.note.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "particle 5" in panel.note.text(), timeout=5000)
     assert panel.views.flat.scene is None
     session.choose_particle(0)
     qtbot.waitUntil(lambda: seen(panel, 0), timeout=5000)

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
 
 from napari_cryospin.driving.folder_channel import COMMANDS_EVERY
@@ -217,13 +218,88 @@ def test_a_finished_run_is_watched(panel, qtbot, finished_run, said):
     assert "no run in this folder" in said[-1]
 
 
+def test_a_run_that_nobody_switched_asks_and_the_button_lets_it_go_on(viewer, session, qtbot, tiny_particles, said):
+    open_workspace(viewer)
+    reveal(viewer, "Particles").opener.open_files([tiny_particles.particles])
+    panel = reveal(viewer, "Run")
+    qtbot.waitUntil(panel.start.isEnabled, timeout=PATIENCE)
+    qtbot.mouseClick(panel.start, Qt.MouseButton.LeftButton)
+    wait_for(qtbot, panel, "waiting")
+    assert "Waiting for your switch" in panel.state.title.text()
+    assert any("the planned epochs are over" in text for text in said)
+    assert not any("The run finished" in text for text in said)
+    assert panel.continue_run.isHidden()
+    assert panel.switch.button.isEnabled()
+    assert "Look at the map" in panel.switch.advice.text()
+    session.thread_of_run.join(10)
+    qtbot.mouseClick(panel.switch.button, Qt.MouseButton.LeftButton)
+    assert panel.switch.button.text() == "Switch requested..."
+    wait_for(qtbot, panel, "finished")
+    assert panel.state.rows["stage"].text() == "auto-decoding"
+    assert panel.switch.button.text() == "Switched"
+
+
+def test_a_run_that_an_older_version_left_unswitched_can_be_switched(panel, qtbot, new_run):
+    new_run.write_status(Status(state="finished", step=12, epoch=4, epochs=4))
+    panel.control.attach(new_run.path)
+    wait_for(qtbot, panel, "waiting")
+    assert panel.switch.button.isEnabled()
+
+
+def test_readiness_is_told_once_and_colours_the_button(panel, qtbot, new_run, said):
+    with new_run.driving():
+        for step in (5, 6):
+            status = Status(
+                state="running", step=step, epoch=1, epochs=4, switch_ready=True, switch_reason="ready: all"
+            )
+            new_run.write_status(status)
+            panel.control.attach(new_run.path) if step == 5 else None
+            qtbot.waitUntil(lambda step=step: getattr(panel.session.status, "step", 0) == step, timeout=PATIENCE)
+        assert sum("is ready to switch" in text for text in said) == 1
+        assert "background-color" in panel.switch.button.styleSheet()
+        new_run.write_status(replace(status, step=7, switch_ready=False, switch_reason="not yet: poses are uncertain"))
+        qtbot.waitUntil(lambda: panel.session.status.step == 7, timeout=PATIENCE)
+        qtbot.waitUntil(lambda: not panel.switch.button.styleSheet(), timeout=PATIENCE)
+
+
+def test_an_opened_run_brings_its_particles_by_one_click(viewer, session, qtbot, finished_run, tiny_particles):
+    open_workspace(viewer)
+    panel = reveal(viewer, "Run")
+    panel.control.attach(finished_run.path)
+    wait_for(qtbot, panel, "finished")
+    assert not panel.start.isEnabled()
+    assert session.truth_of_run is None
+    qtbot.mouseClick(panel.open_particles, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: session.particles is not None, timeout=PATIENCE)
+    assert session.truth_of_run == tiny_particles.truth
+    assert panel.start.isEnabled()
+    assert "Start takes the particles of tiny.star" in panel.hint.text()
+    assert panel.open_particles.isHidden()
+    session.source = replace(session.source, particles=finished_run.path / "results" / "particles.star")
+    assert session.truth_of_run is None  # It is the truth of other particles.
+
+
+@pytest.mark.parametrize(("verdict", "told"), [("not determined", "its poses are not determined"), ("converged", "")])
+def test_the_end_of_a_run_says_what_to_doubt(panel, qtbot, new_run, said, verdict, told):
+    with new_run.driving():
+        running = Status(state="running", stage="auto-decoding", step=5, epoch=1, epochs=4)
+        new_run.write_status(running)
+        panel.control.attach(new_run.path)
+        wait_for(qtbot, panel, "running")
+        new_run.write_status(replace(running, state="finished", verdict=verdict, verdict_text="in words"))
+        wait_for(qtbot, panel, "finished")
+    (text,) = (text for text in said if "The run finished" in text)
+    assert told in text
+    assert ("poses" in text) == bool(told)
+
+
 @pytest.mark.slow
 def test_a_run_in_a_process_of_its_own(ready, qtbot):
     ready.setup.place.setCurrentIndex(ready.setup.place.findData("process"))
     ready.start.click()
     qtbot.waitUntil(lambda: ready.session.process is not None, timeout=PATIENCE)
     assert not ready.session.driven_here
-    wait_for(qtbot, ready, "finished")
+    wait_for(qtbot, ready, "waiting")
     assert ready.session.process.wait(30) == 0
 
 
@@ -256,10 +332,10 @@ def test_a_killed_process_is_noticed_and_its_run_continued(panel, qtbot, new_run
     qtbot.waitUntil(lambda: panel.session.status is not None and panel.session.status.step > 0, timeout=PATIENCE)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    wait_for(qtbot, panel, "gone", "finished")
+    wait_for(qtbot, panel, "gone", "waiting")
     if panel.control.standing == "gone":
         panel.continue_run.click()
-        wait_for(qtbot, panel, "finished")
+        wait_for(qtbot, panel, "waiting", "finished")
 
 
 def test_without_slurm_the_user_is_told_what_to_do(ready, qtbot, monkeypatch, said):

@@ -12,10 +12,10 @@ from napari_cryospin.views.posterior.answers import ZOOM_LINE, ZOOM_POINTS, Zoom
 from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR, head_colour
 from napari_cryospin.widgets.sphere.flat_map import MollweideView
 from napari_cryospin.widgets.sphere.globe import Sphere, turn_about
-from napari_cryospin.widgets.sphere.scene import DirectionScene, Marker, colour_table
+from napari_cryospin.widgets.sphere.scene import REGION_COLOURS, DirectionScene, Marker, colours_of
 from napari_cryospin.widgets.sphere.zoom import ZoomView
 
-BRIGHTEST = colour_table()[-1]
+BRIGHTEST = REGION_COLOURS[0]
 
 
 def peaked(direction, markers=(), path=None, width=4.0):
@@ -74,6 +74,18 @@ def test_brightest_cell_of_the_globe_stands_where_its_direction_is_seen(globe, r
     assert np.abs(colour_at(globe.picture(), mirrored) - BRIGHTEST).max() > 60
     globe.face(-direction)
     assert np.abs(colour_at(globe.picture(), (200, 170)) - BRIGHTEST).max() > 60
+
+
+@pytest.mark.parametrize("width", [3.0, 10.0, 60.0])
+def test_a_colour_means_the_same_share_of_the_probability_for_every_particle(width):
+    scene = peaked(direction_of(31.3, 52.1), width=width)
+    probability = np.exp(scene.log_posterior.astype(float))
+    colours = colours_of(scene.log_posterior, scene.levels)
+    inside = np.zeros(len(colours), dtype=bool)
+    for colour, share in zip(REGION_COLOURS, (0.5, 0.9, 0.99), strict=False):
+        inside |= (colours == colour).all(-1)
+        assert probability[inside].sum() >= share - 1e-6
+        assert probability[inside].sum() - share <= probability[inside].min() + 1e-6  # no larger than it must be
 
 
 def test_globe_is_seen_under_the_rotation_of_the_conventions(globe):

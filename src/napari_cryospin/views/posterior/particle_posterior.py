@@ -225,7 +225,7 @@ class ParticlePosterior:
         from napari_cryospin.views.figures import posterior_figure
 
         truth = None if self.detail is None else self.detail.truth
-        title = f"particle {self.particle}: view direction, entropy {self.entropy:.2f} nats"
+        title = f"particle {self.particle + 1}: view direction, entropy {self.entropy:.2f} nats"
         title += "; candidates of the last encoder" if self.frozen else ""
         log_posterior = self.directions.log_posterior
         return posterior_figure(log_posterior, self.candidates, self.winner, self.rotation, truth, title)

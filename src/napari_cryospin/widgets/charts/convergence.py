@@ -41,7 +41,7 @@ FSC_CURVES = {
     "masked": curve_of("masked", SECOND, 1.2),
     "corrected": curve_of("corrected", ACCENT, 2.0),
 }
-NO_HALVES = "only with half sets: see the settings of a run"
+NO_HALVES = "only with half sets, which are chosen in the tab Particles"
 
 
 class ConvergencePanel(ChartPanel):

@@ -23,9 +23,14 @@ from napari_cryospin.widgets.sphere.sphere_map import SphereMaps
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-WON, OVER, BOTH = "Particles won (%)", "Over the epochs (%)", "Both halves (%)"  # Longer titles would widen the plots.
+BEST, OVER, BOTH = "Best head (%)", "Over the epochs (%)", "Both halves (%)"  # Longer titles would widen the plots.
 WINS, ERRORS = "Where each head wins (% of the particles seen from there)", "Mean rotation error of each head (°)"
-AFTER_SWITCH, IN_FULL = "as at the switch", "After the switch the heads stay as the encoder left them."
+AFTER_SWITCH, BEATEN = "as at the switch", "posterior beats all:"
+IN_FULL = {
+    AFTER_SWITCH: "After the switch the heads stay as the encoder left them.",
+    BEATEN: "Share of the particles whose image a pose drawn from the posterior explains better than every head's.",
+}
+"""Part of the caption -> what it means."""
 WORST = 90.0  # degrees, end of the colour scale of errors
 
 
@@ -41,7 +46,7 @@ class HeadsPanel(ChartPanel):
     def __init__(self, napari_viewer: Viewer) -> None:
         empty = "Start a run, or open one: what its heads win appears here."
         super().__init__(napari_viewer, empty, "cryospin-heads", every=1000)
-        self.bars = BarPlot(WON, "head", self._bar_tip)
+        self.bars = BarPlot(BEST, "head", self._bar_tip)
         self.over = CurvePlot(OVER, from_zero=True)
         self.over.set_x_name("epoch")
         self.spheres = SphereMaps(WINS, self._describe)
@@ -93,8 +98,6 @@ class HeadsPanel(ChartPanel):
         share = self._shown_share()
         if share is None:
             return ""
-        if bar == len(share) - 1:
-            return f"A pose drawn from the posterior beats every head for {share[-1]:.1f} % of the particles."
         return f"Head {bar + 1} is the nearest of the heads for {share[bar]:.1f} % of the particles."
 
     def _describe(self, value: float) -> str:
@@ -122,18 +125,18 @@ class HeadsPanel(ChartPanel):
         if self.spheres in shown:
             self._draw_maps()
         self.caption.setText(self._caption())
-        self.caption.setToolTip(IN_FULL if AFTER_SWITCH in self.caption.text() else self.caption.text())
+        self.caption.setToolTip("\n".join(text for part, text in IN_FULL.items() if part in self.caption.text()))
 
     def _draw_bars(self) -> None:
         share = self._shown_share()
         assert share is not None
-        heads, sampled = len(share) - 1, share[-1] > 0  # Samples have a bar if the method draws any.
-        names = [str(head + 1) for head in range(heads)] + (["sample"] if sampled else [])
-        colours = [head_colour(head) for head in range(heads)] + [SAMPLE_COLOUR]
-        self.bars.set_bars(names, share[: len(names)], colours[: len(names)], apart=int(sampled))
+        heads = range(len(share) - 1)
+        # The posterior's sample has no bar, because the best of the heads is counted beside it: heads add up to 100 %.
+        self.bars.set_bars([str(head + 1) for head in heads], share[:-1], [head_colour(head) for head in heads])
+        self.bars.set_note("" if heads else "this method has no heads")
         of_half = self.maps is not None and share is self.maps.share
         whose = f"Half {self.half.half}" if of_half else "Both halves"
-        retitle(self.bars, f"{whose}: won (%)" if self.half.half else WON)
+        retitle(self.bars, f"{whose}: best (%)" if self.half.half else BEST)
 
     def _draw_over(self) -> None:
         session = self.session
@@ -159,7 +162,7 @@ class HeadsPanel(ChartPanel):
             return
         shown = [epoch for epoch in session.epochs if session.shown_epoch is None or epoch <= session.shown_epoch]
         epoch, errors, half = (shown or session.epochs)[-1], self._wants_errors, self.half.half
-        view = RunView(session.folder, session.truth)
+        view = RunView(session.folder, session.truth_of_run)
         wanted = (view.folder.path, epoch, errors, half, view.truth)
         if wanted != self._asked:
             self._asked = wanted
@@ -193,6 +196,9 @@ class HeadsPanel(ChartPanel):
         parts = [] if self.maps is None else [f"epoch {self.maps.epoch}"]
         if any(event.kind == "switched" for event in self.session.events):
             parts.append(AFTER_SWITCH)
+        share = self._shown_share()
+        if share is not None and share[-1] > 0:
+            parts.append(f"{BEATEN} {share[-1]:.0f} %")
         return ", ".join(parts)
 
 

@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox, QGroupBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout
 
 from napari_cryospin.exporters.chimerax import ChimeraXView
 from napari_cryospin.exporters.options import ExportOptions
-from napari_cryospin.widgets.export.chimerax_job import chimerax_job_of
+from napari_cryospin.widgets.export.chimerax_job import PROGRAM_CHOICE, chimerax_job_of
 from napari_cryospin.widgets.kit.parts import WARNING, button, text_label, tint
+from napari_cryospin.widgets.kit.preferences import remember_choice
 from napari_cryospin.widgets.live_map.layers import find_live_map
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ class ChimeraXBox(QGroupBox):
         self.session, self.options = session, options
         self.job = chimerax_job_of(session)
         tip = "Write maps, directions and the run's maps as a series, and open them in a new ChimeraX"
-        self.open_button = button("Open", tip, self.open)
+        self.open_button = button("Open in ChimeraX", tip, self.open)
         send_tip = "One model in a ChimeraX that is running, at this window's contour"
-        self.send_button = button("Send live", send_tip, self.send)
+        self.send_button = button("Send to ChimeraX", send_tip, self.send)
         self.port = QSpinBox()
         self.port.setRange(1024, 65535)
         self.port.setValue(self.job.port)
@@ -50,6 +51,9 @@ class ChimeraXBox(QGroupBox):
         self.follow.setChecked(self.job.follows)
         self.follow.toggled.connect(self.job.set_follows)
         self.message = text_label()
+        self.program = button(
+            "Choose its program...", "Where ChimeraX is installed on this machine", self.choose_program
+        )
         row, below = QHBoxLayout(), QHBoxLayout()
         row.addWidget(self.open_button, 1)
         row.addWidget(self.send_button, 1)
@@ -60,12 +64,20 @@ class ChimeraXBox(QGroupBox):
         for part in (row, below):
             layout.addLayout(part)
         layout.addWidget(self.message)
+        layout.addWidget(self.program)
         self.job.changed.connect(self._show_state)
         self._show_state()
 
     def open(self) -> None:
         """Write the run for ChimeraX into its folder, and start ChimeraX on it."""
         self.job.open(self.options())
+
+    def choose_program(self) -> None:
+        """Let the user choose ChimeraX's program, and open the run in it."""
+        chosen, _ = QFileDialog.getOpenFileName(self, "Program of ChimeraX")
+        if chosen:
+            remember_choice(PROGRAM_CHOICE, chosen)
+            self.open()
 
     def send(self) -> None:
         """Show the present map in a ChimeraX that is running."""
@@ -74,6 +86,8 @@ class ChimeraXBox(QGroupBox):
     def _show_state(self) -> None:
         job = self.job
         self.open_button.setEnabled(not job.opening)
+        self.program.setVisible(job.not_found)
+        self.message.setToolTip(job.searched if job.not_found else "")
         self.message.setText(job.message)
         tint(self.message, WARNING if job.went_wrong else "")
 

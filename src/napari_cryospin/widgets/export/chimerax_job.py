@@ -13,11 +13,16 @@ from napari_cryospin.exporters.chimerax_program import find_chimerax, open_in_ch
 from napari_cryospin.exporters.chimerax_remote import PORT, REMOTE_CONTROL_COMMAND, ChimeraXRemote, LiveModel
 from napari_cryospin.exporters.options import ExportOptions
 from napari_cryospin.exporters.table import export_run
+from napari_cryospin.widgets.kit.preferences import recall_choice
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
 
 if TYPE_CHECKING:
     from napari_cryospin.runs.snapshot import Snapshot
+
+NOT_FOUND = "ChimeraX was not found. Install it, or choose its program."
+PROGRAM_CHOICE = "chimerax program"
+"""Name of the stored choice of ChimeraX's program."""
 
 
 class ChimeraXJob(QObject):
@@ -34,8 +39,10 @@ class ChimeraXJob(QObject):
         Port on which ChimeraX listens; whether it receives each new map.
     live
         Model that is kept up to date; None: there is none.
-    opening
-        Whether files are being written to start ChimeraX on.
+    opening, not_found
+        Whether files are being written to start ChimeraX on; whether its program was not found.
+    searched
+        Where it was looked for in vain.
     message, went_wrong
         Text for the user; whether it reports a failure.
     """
@@ -47,7 +54,8 @@ class ChimeraXJob(QObject):
         self.session = session
         self.port, self.follows = PORT, True
         self.live: LiveModel | None = None
-        self.opening, self.message, self.went_wrong = False, "", False
+        self.opening, self.not_found, self.message, self.went_wrong = False, False, "", False
+        self.searched = ""
         self._of: Path | None = None  # folder of the run whose map is shown
         self._worker = Worker("cryospin-chimerax", self)
         session.snapshot_arrived.connect(self._follow)
@@ -73,13 +81,16 @@ class ChimeraXJob(QObject):
         if folder is None:
             return
 
+        chosen = recall_choice(PROGRAM_CHOICE)
+        program = Path(chosen) if chosen else None
+
         def work() -> str:
-            find_chimerax()  # This fails before anything is written.
+            find_chimerax(program)  # This fails before anything is written.
             script = export_run(folder, "chimerax", folder.path / "exported" / "chimerax", options=options).paths[0]
-            open_in_chimerax(script)
+            open_in_chimerax(script, program)
             return f"Started ChimeraX on {script}"
 
-        self.opening = True
+        self.opening, self.not_found = True, False
         self._show_message("Writing maps...")
         self._worker.ask(work, then=self._opened, failed=self._opening_failed)
 
@@ -130,7 +141,9 @@ class ChimeraXJob(QObject):
 
     def _opening_failed(self, error: Exception) -> None:
         self.opening = False
-        self._report(str(error))
+        self.not_found, self.searched = isinstance(error, FileNotFoundError), str(error)
+        # No notification, because the user has just pressed the button beside the message.
+        self._show_message(NOT_FOUND if self.not_found else str(error), went_wrong=True)
 
     def _sending_failed(self, error: Exception) -> None:
         self.live = None  # The model is lost, so later maps are not sent.

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
     QLineEdit,
+    QMessageBox,
     QProgressBar,
     QToolButton,
     QVBoxLayout,
@@ -95,10 +96,13 @@ class ExportPanel(Panel):
         self.program = _combo({exporter.label: name for name, exporter in EXPORTERS.items()})
         self.program.currentIndexChanged.connect(self._program_chosen)
         self.about = text_label()
+        self.program.setToolTip("The program that is to read what is written")
         self.star, self.primary = _combo(STAR_CHOICES), _combo(PRIMARY_CHOICES)
+        self.star.setToolTip("Which version of STAR files is written, as the program that reads them needs")
         self.primary.setToolTip("Which of the run's maps; the best: sharpened with half sets, else low-passed")
         self.series = QCheckBox("the map of every epoch as well")
         self.series.setChecked(True)
+        self.series.setToolTip("A series of maps, which ChimeraX plays as the run went on")
         self.statistics = QCheckBox("with the posterior's figures")
         self.statistics.setToolTip(
             "Of a run that is not over they are computed from its newest checkpoint, which reads all images"
@@ -122,13 +126,14 @@ class ExportPanel(Panel):
 
     def _make_place(self) -> QFormLayout:
         self.place = QLineEdit()
+        self._agreed: Path | None = None  # The place that the user chose in a dialog, which asked before replacing.
         self.place.textEdited.connect(self._show_state)
         self.place.textChanged.connect(self.place.setToolTip)
         browse = QToolButton()
         browse.setText("…")
         browse.setToolTip("Choose another place")
         browse.clicked.connect(self.ask_place)
-        self.export_button = button("Export", "Write there; files of the same names are replaced", self.export)
+        self.export_button = button("Export", "Write there; before anything is replaced you are asked", self.export)
         self.cancel_button = button("Cancel", "Break off; nothing is left half-written", self.job.cancel)
         self.folder_button = button("Open folder", "Show what was written", self._open_folder)
         row, buttons = QHBoxLayout(), QHBoxLayout()
@@ -237,6 +242,7 @@ class ExportPanel(Panel):
         else:
             chosen = QFileDialog.getExistingDirectory(self, "Folder to export to", str(start))
         if chosen:
+            self._agreed = Path(chosen) if suffix else None
             self.place.setText(chosen)
             self._show_state()
 
@@ -251,8 +257,18 @@ class ExportPanel(Panel):
         selection = Selection()
         if exporter.of == "particles":  # These particles were counted, though the run may have gone on.
             run, selection = self.choice.results, self.choice.selection
-        if run is not None:
+        if run is not None and self.may_replace(out):
             self.job.start(run, self._name, out, selection, self.options())
+
+    def may_replace(self, out: Path) -> bool:
+        """Ask whether what lies at a place may be replaced, unless nothing does, or the dialog asked already."""
+        lies_there = any(out.iterdir()) if out.is_dir() else out.exists()
+        if not lies_there or out == self._agreed:
+            return True
+        question = f"{out}\n\nexists already. Replace files of the same names?"
+        buttons = QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.Cancel
+        answer = QMessageBox.question(self, "Export", question, buttons, QMessageBox.StandardButton.Cancel)
+        return answer == QMessageBox.StandardButton.Yes
 
     def _show_state(self, _: object = None) -> None:
         """Show which actions are possible, and the state of the export."""

@@ -102,7 +102,7 @@ class ParticleChoice(QGroupBox):
 
     def _make_fields(self) -> None:
         self.condition = QLineEdit()
-        self.condition.setPlaceholderText("all; or: entropy < 0.5 and best_head == 2")
+        self.condition.setPlaceholderText("all; or: entropy < 0.5 and head == 2")
         self.condition.setToolTip(
             "Comparisons joined by and, or, not, of\n"
             + "\n".join(f"{name}: {text}" for name, text in SELECTION_COLUMNS.items())

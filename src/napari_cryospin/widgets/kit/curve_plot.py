@@ -200,11 +200,10 @@ class BarPlot(Plot):
         self.plotItem.vb.sigResized.connect(self._fit)
         self.setMouseEnabled(x=False, y=False)
 
-    def set_bars(self, names: Sequence[str], values: NDArray, colours: Sequence[str], apart: int = 0) -> None:
-        """Show bars with values in the unit of the title; the last `apart` of them stand apart from the others."""
+    def set_bars(self, names: Sequence[str], values: NDArray, colours: Sequence[str]) -> None:
+        """Show bars with values in the unit of the title."""
         self.names, self.values = tuple(names), np.asarray(values, dtype=np.float64)
-        places = np.arange(len(names)) + 0.5 * (np.arange(len(names)) >= len(names) - apart)
-        self._places = places
+        self._places = places = np.arange(len(names), dtype=np.float64)
         self._bars.setOpts(x=places, height=self.values, width=0.78, brushes=[pg.mkBrush(one) for one in colours])
         self.getAxis("bottom").setTicks([list(zip(places, names, strict=True))])
         while len(self._numbers) < len(names):
@@ -217,7 +216,7 @@ class BarPlot(Plot):
                 value = self.values[index]
                 number.setText(f"{value:.0f}" if value >= 9.95 else f"{value:.1f}")
                 number.setPos(places[index], value)
-        self._right = places.max(initial=0.0) + (1.0 if apart else 0.6)
+        self._right = places.max(initial=0) + 0.6
         self._fit()
 
     def _fit(self) -> None:

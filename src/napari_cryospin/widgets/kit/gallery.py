@@ -34,6 +34,11 @@ def pages_of(particles: Any, rows: NDArray[np.int64]) -> dict[ImageKind, NDArray
     return {"raw": found.raw, "low_passed": found.low_passed, "phase_flipped": found.phase_flipped}
 
 
+def row_number(row: int) -> str:
+    """Write a row of the input as people count it, from 1."""
+    return str(row + 1)
+
+
 class Mosaic(QWidget):
     """Widget that draws images in a grid.
 
@@ -45,7 +50,7 @@ class Mosaic(QWidget):
 
     clicked = Signal(int)  # row of the input
 
-    def __init__(self, caption: Callable[[int], str] = str) -> None:
+    def __init__(self, caption: Callable[[int], str] = row_number) -> None:
         super().__init__()
         self.caption = caption
         self.rows: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -149,7 +154,7 @@ class GalleryView(QWidget):
     page_requested = Signal(object)  # (k,) rows of the input
     clicked = Signal(int)
 
-    def __init__(self, caption: Callable[[int], str] = str) -> None:
+    def __init__(self, caption: Callable[[int], str] = row_number) -> None:
         super().__init__()
         self.order: NDArray[np.int64] = np.zeros(0, np.int64)  # rows of the input, as pages follow each other
         self.first, self.sign = 0, 1.0
@@ -240,5 +245,5 @@ class GalleryView(QWidget):
         """Write which rows are shown or, in another order than the input's, which places in it."""
         count = len(self.order)
         if (np.diff(self.order) > 0).all():
-            return f"{self.rows.min()} to {self.rows.max()} of {count:,}"
+            return f"{self.rows.min() + 1} to {self.rows.max() + 1} of {count:,}"
         return f"{self.first + 1:,} to {self.first + len(self.rows):,} of {count:,}"

@@ -8,10 +8,9 @@ from typing import Any
 from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, FloatSpinBox, LineEdit
 from magicgui.widgets.bases import ValueWidget
-from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QWidget
 
 from napari_cryospin.settings import SettingsField
+from napari_cryospin.widgets.kit.wheel import guard_wheel
 
 DEFAULT_TEXT = "default"
 MAP_FILES = "Maps (*.mrc *.map *.ccp4 *.rec);;All files (*)"
@@ -60,7 +59,7 @@ class Knob(Container):
         self.tooltip = tip
         for widget in widgets:
             widget.tooltip = tip
-            _leave_wheel_alone(widget.native)
+            guard_wheel(widget.native)
         if self.choice is not None and self.number is not None:
             self.choice.changed.connect(self._show_number)
             self._show_number()
@@ -110,6 +109,8 @@ def _editor(field: SettingsField) -> ValueWidget | FileEdit:
     if field.is_path:
         path = FileEdit(mode=FileDialogMode.EXISTING_FILE, filter=MAP_FILES, nullable=True)
         path.line_edit.native.setPlaceholderText(DEFAULT_TEXT)
+        for part in (path.line_edit, path.choose_btn):
+            part.tooltip = tip_of(field)
         return path
     if int not in field.kinds and float not in field.kinds:
         return LineEdit()
@@ -125,20 +126,3 @@ def _editor(field: SettingsField) -> ValueWidget | FileEdit:
         number.native.setSpecialValueText(DEFAULT_TEXT)
     number.native.setKeyboardTracking(False)  # A number that is being typed is not applied digit by digit.
     return number
-
-
-class _WheelFilter(QObject):
-    """Event filter that lets the wheel scroll the panel; it changes a value only after a click into the widget."""
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        if event is None or event.type() != QEvent.Type.Wheel or not isinstance(watched, QWidget):
-            return False
-        if watched.hasFocus():
-            return False
-        event.ignore()
-        return True
-
-
-def _leave_wheel_alone(widget: QWidget) -> None:
-    widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    widget.installEventFilter(_WheelFilter(widget))

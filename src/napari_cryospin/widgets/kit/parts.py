@@ -4,17 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-WARNING = "#E69F00"  # colours of texts, #rrggbb
+from napari_cryospin.widgets.kit.wheel import guard_wheel
+
+WARNING = "#E69F00"  # colours of texts on a dark background, #rrggbb
 ERROR = "#FF6B5E"
 GOOD = "#3FB37F"
+QUIET_TEXT = "#A8ADB8"
+"""Colour of headings and of texts that are read second, #rrggbb."""
+ON_LIGHT = {WARNING: "#7A5000", ERROR: "#A31F17", GOOD: "#12603A", QUIET_TEXT: "#55514F"}
+"""Colour of a text on a dark background -> the one on a light background. Against napari's themes all have a contrast
+of at least 4.5 : 1 (WCAG 2.1, 1.4.3)."""
 
 
-def text_label(text: str = "", colour: str = "", bold: bool = False) -> QLabel:
+class TintedLabel(QLabel):
+    """Label whose text has a colour of `ON_LIGHT`, or the theme's, and stays legible when the theme changes."""
+
+    colour, bold = "", False
+
+    def tint(self, colour: str, bold: bool) -> None:
+        """Set the colour of the text; empty: the theme's."""
+        self.colour, self.bold = colour, bold
+        self._apply()
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.StyleChange:
+            self._apply()
+
+    def _apply(self) -> None:
+        light = self.palette().window().color().lightnessF() > 0.5
+        colour = ON_LIGHT.get(self.colour, self.colour) if light else self.colour
+        style = (f"color: {colour};" if colour else "") + ("font-weight: bold;" if self.bold else "")
+        style = f"QLabel {{ {style} }}" if style else ""
+        if style != self.styleSheet():  # Qt would paint the window for an equal style too.
+            self.setStyleSheet(style)
+
+
+def heading_label(text: str) -> TintedLabel:
+    """Make the quiet label that stands beside a value."""
+    label = TintedLabel(text)
+    label.tint(QUIET_TEXT, False)
+    return label
+
+
+def text_label(text: str = "", colour: str = "", bold: bool = False) -> TintedLabel:
     """Make a label whose text wraps and can be selected."""
-    label = QLabel(text)
+    label = TintedLabel(text)
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -26,12 +64,9 @@ def text_label(text: str = "", colour: str = "", bold: bool = False) -> QLabel:
     return label
 
 
-def tint(label: QLabel, colour: str = "", bold: bool = False) -> None:
+def tint(label: TintedLabel, colour: str = "", bold: bool = False) -> None:
     """Set the colour of a label's text; empty: the theme's."""
-    style = (f"color: {colour};" if colour else "") + ("font-weight: bold;" if bold else "")
-    style = f"QLabel {{ {style} }}" if style else ""
-    if style != label.styleSheet():  # Qt would paint the window for an equal style too.
-        label.setStyleSheet(style)
+    label.tint(colour, bold)
 
 
 def button(text: str, tip: str, slot: Callable[[], None] | None = None) -> QPushButton:
@@ -61,6 +96,7 @@ class Fold(QWidget):
         self.content = content
         self.title = QToolButton()
         self.title.setText(title)
+        self.title.setToolTip(f"Fold or unfold: {title}")
         self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.title.setAutoRaise(True)
         self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -80,6 +116,7 @@ class Fold(QWidget):
     def set_open(self, is_open: bool) -> None:
         """Fold or unfold."""
         self.title.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
+        guard_wheel(self.content)  # It may have been filled since the panel was shown.
         self.content.setVisible(is_open)
         self.toggled.emit(is_open)
 

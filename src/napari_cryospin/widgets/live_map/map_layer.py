@@ -56,6 +56,8 @@ class MapLayer:
         self._contrast: tuple[float, ...] | None = None  # contrast limits of the user, in standard deviations
         self._busy = False
         self._framed = False
+        for change in (viewer.layers.events.inserted, viewer.layers.events.removed):
+            change.connect(self._agree_on_units)
 
     def show(self, picture: MapPicture) -> None:
         """Draw a picture in the present layer, or in a new one."""
@@ -96,6 +98,8 @@ class MapLayer:
         if layer is None:
             return
         kept = {name: getattr(layer, name) for name in _USER_SETTINGS[type(layer)]}
+        if layer not in self.viewer.layers:  # A layer that was hidden, and then deleted, comes back to be seen.
+            kept["visible"] = True
         self._styles[type(layer)] |= kept
         for style in self._styles.values():
             style |= {name: kept[name] for name in _SHARED}
@@ -109,11 +113,25 @@ class MapLayer:
 
     # Making and filling the layer
 
+    @property
+    def _unit(self) -> str:
+        """Unit of the layer: Angstrom, or none while the user has layers without a unit beside it.
+
+        napari 0.9.2 warns where units differ, and dies in OpenGL when points are then removed in 2D.
+        """
+        others = (layer for layer in self.viewer.layers if layer is not self.layer)
+        return "pixel" if any("pixel" in map(str, layer.units) for layer in others) else "angstrom"
+
+    def _agree_on_units(self, _: object = None) -> None:
+        layer, unit = self.layer, self._unit
+        if layer is not None and layer in self.viewer.layers and str(layer.units[0]) != unit:
+            layer.units = (unit,) * 3
+
     def _make(self, picture: MapPicture, kind: type[Surface | Image]) -> Surface | Image:
         place = {
             "name": MAP_LAYER_NAME,
             "scale": (picture.pixel_size,) * 3,
-            "units": ("angstrom",) * 3,
+            "units": (self._unit,) * 3,
             "axis_labels": ("z", "y", "x"),
         }
         if kind is Surface:

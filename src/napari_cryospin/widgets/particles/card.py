@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.listing import first_of
 from napari_cryospin.settings import PreparationSettings
 from napari_cryospin.widgets.kit.option_names import PLACES_OF_OPTIONS, with_fields
-from napari_cryospin.widgets.kit.parts import ERROR, GOOD, WARNING, button, gib, text_label, tint
+from napari_cryospin.widgets.kit.parts import ERROR, GOOD, WARNING, button, gib, heading_label, text_label, tint
 
 if TYPE_CHECKING:
     from napari_cryospin.checks.preflight import PreflightCard
@@ -41,8 +41,7 @@ class CardView(QWidget):
         self.rows = {name: text_label() for name in CARD_ROWS}
         self.invert = button("Invert the contrast", "Multiply the images by -1", self.inversion_wanted.emit)
         for name, label in self.rows.items():
-            title = QLabel(name)
-            title.setEnabled(False)
+            title = heading_label(name)
             row = form.rowCount()
             form.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
             form.addWidget(label, row, 1)
@@ -50,7 +49,6 @@ class CardView(QWidget):
                 form.addWidget(self.invert, row + 1, 1)
         self.verdict = text_label(bold=True)
         self.problems, self.notes = text_label(colour=ERROR), text_label()
-        self.notes.setEnabled(False)
         self.find_folder = button("Find folder...", "Where the missing stacks are", self.folder_wanted.emit)
         tip = "Write the names of all missing stacks to a file, one a line"
         self.save_list = button("Save the list...", tip, self.list_wanted.emit)
@@ -78,8 +76,9 @@ class CardView(QWidget):
         tint(self.rows["contrast"], WARNING if black else "")
         self.invert.setText("Undo the inversion" if inverted else "Invert the contrast")
         self.invert.setVisible(black or inverted)
-        self.verdict.setText("Not ready for a run" if card.problems else "Ready for a run")
-        tint(self.verdict, ERROR if card.problems else GOOD, bold=True)
+        text, colour = verdict_of(card, black)
+        self.verdict.setText(text)
+        tint(self.verdict, colour, bold=True)
         self.problems.setText(in_window(card.problems))
         self.problems.setToolTip(self.problems.text())  # A long name without blanks cannot wrap.
         self.problems.setVisible(bool(card.problems))
@@ -90,6 +89,13 @@ class CardView(QWidget):
         self.leave_out.setVisible(card.survey is not None and bool(card.survey.faults))
         self.notes.setText(in_window(card.notes))
         self.notes.setVisible(bool(card.notes))
+
+
+def verdict_of(card: PreflightCard, black: bool) -> tuple[str, str]:
+    """Return the text that says whether a run should begin, and its colour; `black`: the protein is dark."""
+    if card.problems:
+        return "Not ready for a run", ERROR
+    return ("Not ready: protein is dark, invert the contrast", WARNING) if black else ("Ready for a run", GOOD)
 
 
 def in_window(messages: Iterable[str]) -> str:

@@ -50,6 +50,7 @@ class PixelSizeQuestion(QFrame):
         self.size_edit.setDecimals(4)
         self.size_edit.setRange(0.0, 1000.0)
         self.size_edit.setSuffix(" Å")
+        self.size_edit.setToolTip("Width of a pixel of these images, Å")
         self.size_edit.valueChanged.connect(self._check)
         self.ok = button("Open", "Open the particles with this pixel size", self._answer)
         row = QHBoxLayout()

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QObject, QStandardPaths, Signal
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_cryospin.io.formats import PARTICLE_FORMATS
+from napari_cryospin.listing import first_of
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.widgets.kit.option_names import with_fields
@@ -99,8 +100,17 @@ class ParticlesOpener(QObject):
         """Let the user choose the folder of stacks that were not found, and open the particles again."""
         folder = QFileDialog.getExistingDirectory(self.window, "Folder of the image stacks", recall_choice("folder"))
         if folder and self.session.source is not None:
-            source = dataclasses.replace(self.session.source, data_dir=Path(folder))
-            self.open_source(source, self.session.truth)
+            source, truth = dataclasses.replace(self.session.source, data_dir=Path(folder)), self.session.truth
+            self.busy.emit(f"Looking for stacks in {folder}...")
+            self.worker.ask(lambda: _open_found(source, truth), then=self._take_found, failed=self._opening_failed)
+
+    def _take_found(self, answer: tuple[Opened, list[str]]) -> None:
+        """Take particles on whose stacks were looked for, and say which were not there."""
+        opened, missing = answer
+        self._take(opened)
+        if missing:
+            names = first_of([Path(name).name for name in missing])
+            show_warning(f"{opened.source.data_dir}: missing stacks are not in this folder: {names}")
 
     def _take(self, opened: Opened) -> None:
         """Hand opened particles to the session, without the settings that were made for the particles before."""
@@ -125,6 +135,13 @@ class ParticlesOpener(QObject):
             show_error(
                 with_fields(error) if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {error}"
             )
+
+
+def _open_found(source: RunInput, truth: Path | None) -> tuple[Opened, list[str]]:
+    from napari_cryospin.checks.preflight import missing_stacks  # It imports torch.
+
+    opened = open_source(source, truth)
+    return opened, missing_stacks(opened.particles)
 
 
 def _open_simulated(sample: Sample) -> Opened:

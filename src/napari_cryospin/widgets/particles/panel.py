@@ -87,6 +87,8 @@ class ParticlesPanel(Panel):
         for widget in (self.card, self.gallery, self.gallery_message, *self._forms()):
             layout.addWidget(widget)
         layout.addLayout(self._bottom())
+        self.go_on = button("Continue to the run ▸", "Go on to the tab Run", self._show_run)
+        self.foot.addWidget(self.go_on)
         for widget in (self.busy, self.bar, self.question, self.area, self.about):
             self.content.addWidget(widget)
         self.content.addStretch(1)
@@ -127,7 +129,6 @@ class ParticlesPanel(Panel):
         row = QHBoxLayout()
         row.addWidget(button("Show as layer", "Show all images as a layer, read as you browse", self.add_layer))
         row.addStretch(1)
-        row.addWidget(button("Continue ▸", "Go on to the run", self._show_run))
         return row
 
     def _show_busy(self, text: str) -> None:
@@ -160,6 +161,7 @@ class ParticlesPanel(Panel):
         self.area.setVisible(particles is None)
         self.about.setVisible(particles is not None)
         self.add.setVisible(particles is not None)
+        self.go_on.setVisible(particles is not None)
         if particles is not None:
             self._show_settings()
             self.gallery.show_particles(len(particles))
@@ -182,6 +184,7 @@ class ParticlesPanel(Panel):
         self.opener.open_sample(action.data())
 
     def _opened(self) -> None:
+        self.scroll_area.ensureVisible(0, 0)  # The card is above.
         if self._with_layer:
             self._with_layer = False
             self.add_layer()

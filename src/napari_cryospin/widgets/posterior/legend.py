@@ -8,10 +8,10 @@ from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QResi
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR
-from napari_cryospin.widgets.sphere.scene import DirectionScene, Marker, MarkerKind, colour_table, image_of
+from napari_cryospin.widgets.sphere.scene import REGION_COLOURS, REGION_SHARES, DirectionScene, Marker, MarkerKind
 from napari_cryospin.widgets.sphere.view import paint_marker, small_font
 
-BAR_WIDTH, BAR_HEIGHT, ROW, GAP = 150, 9, 22, 12  # px: colour bar, row of symbols, space between symbols
+BAR_WIDTH, BAR_HEIGHT, ROW, GAP = 150, 9, 22, 12  # px: colours, row of symbols, space between symbols
 NAMES = {
     "head": "head",
     "winner": "winner",
@@ -25,13 +25,16 @@ NAMES = {
 
 
 class PosteriorLegend(QWidget):
-    """Legend with a colour bar in nats below the maximum, and the symbols, which wrap if it is narrow."""
+    """Legend with the colours of the credible regions, and the symbols, which wrap if it is narrow."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.scene: DirectionScene | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip("Colours: log posterior of the view direction, in-plane angles (and shifts) summed over")
+        self.setToolTip(
+            "Colours: the smallest regions of view directions in which the pose lies with a probability of 50, 90 and "
+            "99 %; in-plane angles and shifts are summed over. They mean the same for every particle."
+        )
         self._fit_height()
 
     def show_scene(self, scene: DirectionScene | None) -> None:
@@ -80,7 +83,7 @@ class PosteriorLegend(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(small_font(self.font()))
         text = self.palette().windowText().color()
-        self._paint_bar(painter, text, self.scene.depth)
+        self._paint_regions(painter, text)
         for name, box in self.places():
             self._paint_symbol(painter, name, QPointF(box.left() + 12, box.center().y()), text)
             painter.setFont(small_font(self.font()))
@@ -88,20 +91,20 @@ class PosteriorLegend(QWidget):
             painter.drawText(box.adjusted(26, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, NAMES[name])
         painter.end()
 
-    def _paint_bar(self, painter: QPainter, text: QColor, depth: float) -> None:
-        bar = QRectF(GAP, 4, BAR_WIDTH, BAR_HEIGHT)
-        painter.drawImage(bar, image_of(colour_table()[None]))
-        painter.setPen(QPen(QColor(128, 128, 128), 0.8))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawRect(bar)
-        painter.setPen(text)
-        for share in (0.0, 0.5, 1.0):
-            x = bar.left() + share * bar.width()
-            value = depth * (1 - share)
-            label = "0" if share == 1 else f"-{value:g}"
-            painter.drawText(QRectF(x - 20, bar.bottom() + 1, 40, 13), Qt.AlignmentFlag.AlignCenter, label)
-        box = QRectF(0, bar.bottom() + 14, BAR_WIDTH + 2 * GAP, 14)
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "nats below the maximum")
+    def _paint_regions(self, painter: QPainter, text: QColor) -> None:
+        """Paint a swatch for each coloured region: the same for every particle."""
+        names = [*(f"{100 * share:.0f} %" for share in REGION_SHARES), "rest"]
+        width = BAR_WIDTH / len(names)
+        for number, (name, colour) in enumerate(zip(names, REGION_COLOURS, strict=True)):
+            swatch = QRectF(GAP + number * width, 4, width, BAR_HEIGHT)
+            painter.setPen(QPen(QColor(128, 128, 128), 0.8))
+            painter.setBrush(QColor(*map(int, colour)))
+            painter.drawRect(swatch)
+            painter.setPen(text)
+            label = QRectF(swatch.left(), swatch.bottom() + 1, width, 13)
+            painter.drawText(label, Qt.AlignmentFlag.AlignCenter, name)
+        box = QRectF(0, BAR_HEIGHT + 18, BAR_WIDTH + 2 * GAP, 14)
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "the pose lies here")
 
     def _paint_symbol(self, painter: QPainter, name: str, place: QPointF, text: QColor) -> None:
         if name in ("region", "path"):

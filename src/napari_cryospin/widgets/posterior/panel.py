@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QHBoxLayout, QLabel
 
@@ -74,8 +74,9 @@ class PosteriorPanel(Panel):
         self.title, self.note = QLabel(), QLabel()
         for label in (self.title, self.note):
             label.setWordWrap(True)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.link = MapLink(self.session, self.views.sphere, self)
-        self.save = SaveButton(lambda: f"posterior_{self.session.particle}", self._write)
+        self.save = SaveButton(lambda: f"posterior_{self.session.particle + 1}", self._write)
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(self.link.linked)
@@ -94,6 +95,7 @@ class PosteriorPanel(Panel):
     def _connect(self) -> None:
         session = self.session
         session.run_changed.connect(self._run_changed)
+        session.particles_changed.connect(self._particles_changed)
         session.snapshot_arrived.connect(self._on_news)
         session.status_changed.connect(self._status_changed)
         session.epochs_changed.connect(self._on_news)
@@ -111,7 +113,7 @@ class PosteriorPanel(Panel):
     def _run_changed(self) -> None:
         self._cancelled.set()
         session = self.session
-        self.view_of_run = None if session.folder is None else RunView(session.folder, session.truth)
+        self.view_of_run = None if session.folder is None else RunView(session.folder, session.truth_of_run)
         self.posterior = self._moment = None
         self._cost = 0.0
         self.link.forget()
@@ -121,6 +123,11 @@ class PosteriorPanel(Panel):
         self.picker.set_entropy(None)
         self.show_empty(waiting_for(session))
         self._on_news()
+
+    def _particles_changed(self) -> None:
+        """Begin anew where the truth of the run's particles became known, or is no longer."""
+        if self.view_of_run is not None and self.view_of_run.truth != self.session.truth_of_run:
+            self._run_changed()
 
     def _on_news(self, _: object = None) -> None:
         """Schedule the posterior under a new map, if the panel is visible and follows the run."""

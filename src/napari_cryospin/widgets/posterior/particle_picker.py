@@ -27,7 +27,7 @@ class ParticlePicker(QWidget):
         self._rank = -1  # position of the last choice among the most uncertain particles
         self._random = np.random.default_rng()
         self.number = QSpinBox()
-        self.number.setToolTip("Particle: row of the input file, from 0")
+        self.number.setToolTip("Particle: row of the input file, from 1")
         self.number.setKeyboardTracking(False)
         self.number.valueChanged.connect(self._number_typed)
         self.slider = QSlider(Qt.Orientation.Horizontal)
@@ -87,8 +87,8 @@ class ParticlePicker(QWidget):
         """Show a choice that was made elsewhere, without emitting a signal."""
         self.particle = particle
         with QSignalBlocker(self.number), QSignalBlocker(self.slider):
-            self.number.setRange(int(self.rows[0]), int(self.rows[-1]))
-            self.number.setValue(particle)
+            self.number.setRange(int(self.rows[0]) + 1, int(self.rows[-1]) + 1)
+            self.number.setValue(particle + 1)
             self.slider.setRange(0, len(self.rows) - 1)
             self.slider.setValue(int(np.searchsorted(self.rows, particle)))
         if not (0 <= self._rank < len(self._by_entropy) and self._by_entropy[self._rank] == particle):
@@ -100,11 +100,12 @@ class ParticlePicker(QWidget):
             self.chosen.emit(particle)
 
     def _number_typed(self, number: int) -> None:
+        row = number - 1  # People count rows from 1.
         # A row that the run does not use is replaced by the nearest one that it uses.
-        near = min(int(np.searchsorted(self.rows, number)), len(self.rows) - 1)
-        if near and self.rows[near] - number > number - self.rows[near - 1]:
+        near = min(int(np.searchsorted(self.rows, row)), len(self.rows) - 1)
+        if near and self.rows[near] - row > row - self.rows[near - 1]:
             near -= 1
-        if self.rows[near] == self.particle != number:
+        if self.rows[near] == self.particle != row:
             self.show_particle(self.particle)
         self._choose(int(self.rows[near]))
 

@@ -27,6 +27,7 @@ class SaveButton(QPushButton):
 
     def __init__(self, propose: Callable[[], str], write: Callable[[Path], None]) -> None:
         super().__init__("Save")
+        self.setToolTip("Save what this panel shows, as a picture or as numbers")
         self._propose, self._write = propose, write
         menu = QMenu(self)
         menu.addAction("Picture (PNG) …", lambda: self._ask_file("Picture (*.png)", ".png"))

@@ -24,7 +24,7 @@ def waiting_for(session: Session) -> str:
     if session.folder is None:
         return EMPTY
     if session.snapshot is not None:
-        return f"The posterior of particle {session.particle} is being computed …"
+        return f"The posterior of particle {session.particle + 1} is being computed …"
     if session.status is None or session.live:
         return "Waiting for the run's first map …"
     return "This run ended before its first map: there is no posterior to look at."
@@ -68,9 +68,10 @@ def title_of(posterior: ParticlePosterior) -> str:
         winner = f"won by head {posterior.winner + 1}" if posterior.winner >= 0 else "not won yet"
     step = "" if posterior.step is None else f", step {posterior.step}"
     at_pose = float(np.exp(log_posterior[pixel_of(unit(posterior.rotation[2]), posterior.directions.nside)]))
+    region, entropy = int(scene.region.sum()), f"entropy {posterior.entropy:.2f} of {np.log(cells):.2f} nats"
     return (
-        f"<b>Particle {posterior.particle}</b>: entropy <b>{posterior.entropy:.2f}</b> of {np.log(cells):.2f} nats; "
-        f"90 % in <b>{int(scene.region.sum())}</b> of {cells} cells; {percent(at_pose)} at the run's pose<br>"
+        f"<b>Particle {posterior.particle + 1}</b>: 90 % of the probability lies in <b>{region}</b> of "
+        f"{cells} view directions, {percent(at_pose)} at the run's pose ({entropy})<br>"
         f"{posterior.stage.capitalize()}, epoch {posterior.epoch}{step}; {winner}"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,14 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.launch import job_of, submit
 from napari_cryospin.runs.messages import LIVE_STATES, CommandKind, Event, Status
+from napari_cryospin.runs.waiting import waits_for_switch
+from napari_cryospin.settings import Settings
 from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.run.state import Standing
 from napari_cryospin.widgets.session.session import Session
+
+log = logging.getLogger(__name__)
 
 SILENCE = 5.0
 """Seconds without a heartbeat after which it is checked whether the run has a driver."""
@@ -69,7 +74,13 @@ class RunControl(QObject):
             return "queued"
         if status.state in LIVE_STATES and self.gone:
             return "gone"
-        return status.state
+        settings = self._settings
+        return "waiting" if settings is not None and waits_for_switch(status, settings) else status.state
+
+    @property
+    def left_to_the_user(self) -> bool:
+        """Whether the switch of the watched run is made by hand."""
+        return self._settings is not None and self._settings.schedule.switch == "by-hand"
 
     @property
     def alive(self) -> bool:
@@ -121,7 +132,7 @@ class RunControl(QObject):
             self._begin(lambda: _placed(RunFolder.create(folder, source, settings), place, options))
 
     def continue_run(self, place: str, options: str = "") -> None:
-        """Continue the watched run from its checkpoint."""
+        """Continue the watched run from its checkpoint; one that waits for the switch makes it."""
         folder = self.session.folder
         if folder is not None:
             self._begin(lambda: _placed(folder, place, options))
@@ -169,6 +180,7 @@ class RunControl(QObject):
 
     def _forget(self) -> None:
         self.requests.clear()
+        self._settings = _settings_of(self.session.folder)
         self.gone, self.job, self._last_standing = False, None, None
         if self.session.folder is not None and self.session.status is not None:
             self._check()
@@ -202,6 +214,17 @@ class RunControl(QObject):
             folder = session.folder
             assert folder is not None
             self.worker.ask(lambda: (folder, folder.is_driven(), job_of(folder)), then=self._note_driver)
+
+
+def _settings_of(folder: RunFolder | None) -> Settings | None:
+    """Read the settings of a run; None: there is none, or another version wrote settings that this one cannot read."""
+    if folder is None:
+        return None
+    try:
+        return folder.settings
+    except (OSError, ValueError) as error:
+        log.warning("%s", error)
+        return None
 
 
 def _placed(folder: RunFolder, place: str, options: str) -> tuple[RunFolder, str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout
 
-from napari_cryospin.runs.messages import LIVE_STATES
+from napari_cryospin.runs.messages import LIVE_STATES, Status
+from napari_cryospin.runs.verdict import DOUBTFUL
 from napari_cryospin.widgets.kit.parts import ERROR, WARNING, Fold, button, text_label
 from napari_cryospin.widgets.kit.preferences import recall_choice, remember_choice
 from napari_cryospin.widgets.kit.redraw import Redraw, lay_out
@@ -16,6 +17,7 @@ from napari_cryospin.widgets.run.control import RunControl
 from napari_cryospin.widgets.run.setup import RunSetup
 from napari_cryospin.widgets.run.state import RunState, Standing
 from napari_cryospin.widgets.run.switch_box import SwitchBox
+from napari_cryospin.widgets.session.docks import reveal
 from napari_cryospin.widgets.session.panel import Panel
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class RunPanel(Panel):
         super().__init__(napari_viewer)
         self.control = RunControl(self.session, self)
         self._standing: Standing | None = None
+        self._told_ready: Path | None = None  # the run of which it was told that the switch is advised
         self._watched = False  # whether the status was known at the last standing
         self._build()
         self.redraw = Redraw(self, self.refresh, news_every=PROGRESS_EVERY)
@@ -61,9 +64,12 @@ class RunPanel(Panel):
         row = QHBoxLayout()
         for widget in (self.start, self.continue_run, self.pause, self.stop, self.attach):
             row.addWidget(widget)
-        self.content.addLayout(row)
         self.hint = text_label()
-        self.content.addWidget(self.hint)
+        self.foot.addWidget(self.hint)
+        self.foot.addLayout(row)
+        tip = "Open the particles of the run that is shown: their card, images and truth, and for another run of them"
+        self.open_particles = button("Open this run's particles", tip, self._open_particles)
+        self.content.addWidget(self.open_particles)
         self.switch = SwitchBox()
         self.switch.pressed.connect(self._switch)
         self.content.addWidget(self.switch)
@@ -97,6 +103,9 @@ class RunPanel(Panel):
         self.control.request("stop")
 
     def _switch(self) -> None:
+        if self.control.standing == "waiting":
+            self._continue_run()
+            return
         self.state.show_message("")
         self.control.request("switch")
 
@@ -105,6 +114,12 @@ class RunPanel(Panel):
         if folder:
             remember_choice("attached", folder)
             self.control.attach(Path(folder))
+
+    def _open_particles(self) -> None:
+        folder = self.session.folder
+        if folder is not None:
+            panel: Any = reveal(self.viewer, "Particles")
+            panel.opener.open_source(folder.source)
 
     def _show_refusal(self, text: str) -> None:
         self.state.show_message(text, WARNING)
@@ -126,15 +141,19 @@ class RunPanel(Panel):
         self.switch.show_state(
             session.status,
             control.switched,
-            possible=alive and standing != "starting",
-            requested=control.requested("switch"),
+            standing,
+            requested=control.requested("switch") or (standing == "waiting" and control.beginning),
         )
+        self._tell_readiness(standing)
         self.start.setVisible(not alive)
         self.start.setText("Starting..." if control.beginning else "Start")
         reason = self._why_not()
         self.start.setEnabled(not reason and not control.beginning)
-        self.hint.setText("" if alive else reason)
+        source = session.source
+        taken = "" if source is None else f"Start takes the particles of {source.particles.name}."
+        self.hint.setText("" if alive else reason or taken)
         self.hint.setVisible(bool(self.hint.text()))
+        self.open_particles.setVisible(folder is not None and source is None)
         self.continue_run.setVisible(control.can_continue)
         for kind, widget, title in (("stop", self.stop, "Stop"), (*self._pausing(standing),)):
             widget.setVisible(alive)
@@ -154,6 +173,23 @@ class RunPanel(Panel):
             return f"Settings: {self.setup.problem}"
         return "" if self.setup.output is not None else "Name a folder for the run."
 
+    def _tell_end(self, status: Status | None) -> None:
+        """Notify the user that the run has finished, and of a verdict that should be read."""
+        where = self.state.where.text()
+        if status is not None and status.verdict in DOUBTFUL:
+            show_warning(f"The run finished, and its poses are {status.verdict}: {where}. The tab Run says why.")
+        else:
+            show_info(f"The run finished: {where}")
+
+    def _tell_readiness(self, standing: Standing) -> None:
+        """Notify the user, once a run, that the switch is advised."""
+        status, folder = self.session.status, self.session.folder
+        if status is None or folder is None or standing != "running" or not self.control.left_to_the_user:
+            return
+        if status.switch_ready and status.stage == "auto-encoding" and self._told_ready != folder.path:
+            self._told_ready = folder.path
+            show_info(f"{folder.path.name} is ready to switch to auto-decoding. The button is in the tab Run.")
+
     def _note_change(self, standing: Standing) -> None:
         """Notify the user once of a change, and fold the set-up away while a run goes on."""
         before, self._standing = self._standing, standing
@@ -171,7 +207,9 @@ class RunPanel(Panel):
         if standing == "failed" and was_alive and status is not None:
             show_error(f"The run failed: {status.message}")
         elif standing == "finished" and was_alive and watched:
-            show_info(f"The run finished: {self.state.where.text()}")
+            self._tell_end(status)
+        elif standing == "waiting" and was_alive and watched:
+            show_warning(f"{self.state.where.text()}: the planned epochs are over. Look at the map, and switch.")
         elif standing == "gone":
             self.state.show_message(
                 "Nobody drives this run any more. Continue lets it go on from its newest checkpoint.", ERROR

@@ -33,7 +33,7 @@ from napari_cryospin.settings import (
     fields_of,
 )
 from napari_cryospin.widgets.kit.knobs import tip_of
-from napari_cryospin.widgets.kit.parts import ERROR, Fold, button, text_label
+from napari_cryospin.widgets.kit.parts import ERROR, Fold, button, heading_label, text_label
 from napari_cryospin.widgets.kit.preferences import preferences, recall_choice, remember_choice
 from napari_cryospin.widgets.kit.settings_form import GroupForm, changes, with_preset
 from napari_cryospin.widgets.kit.worker import Worker
@@ -178,8 +178,7 @@ class RunSetup(QWidget):
 
     def _reset_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
-        self.differs = QLabel()
-        self.differs.setEnabled(False)
+        self.differs = heading_label("")
         self.reset = button("Reset", "Back to the preset as it is", self._take_preset)
         row.addWidget(self.differs, 1)
         row.addWidget(self.reset)

@@ -7,20 +7,33 @@ from typing import Literal
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices, QFontDatabase
-from qtpy.QtWidgets import QDialog, QFormLayout, QHBoxLayout, QLabel, QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialog, QFormLayout, QHBoxLayout, QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
 
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.verdict import DOUBTFUL, NOT_DETERMINED
-from napari_cryospin.widgets.kit.parts import ERROR, WARNING, button, duration, gib, text_label, tint
+from napari_cryospin.widgets.kit.parts import (
+    ERROR,
+    QUIET_TEXT,
+    WARNING,
+    button,
+    duration,
+    gib,
+    heading_label,
+    text_label,
+    tint,
+)
 
-Standing = Literal["none", "queued", "starting", "running", "paused", "gone", "finished", "stopped", "failed"]
+Standing = Literal[
+    "none", "queued", "starting", "running", "paused", "gone", "waiting", "finished", "stopped", "failed"
+]
 STANDINGS: dict[Standing, str] = {
     "none": "No run yet",
     "queued": "Waiting for Slurm",
     "starting": "Starting: reading the particles",
     "running": "Running",
     "paused": "Paused",
-    "gone": "Its process is gone; the run can be continued from its newest checkpoint",
+    "gone": "Its process is gone",
+    "waiting": "Waiting for your switch: the planned epochs are over",
     "finished": "Finished",
     "stopped": "Stopped; it can be continued",
     "failed": "Failed",
@@ -46,13 +59,10 @@ class RunState(QWidget):
         form.setVerticalSpacing(3)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for name, label in self.rows.items():
-            heading = QLabel(name)
-            heading.setEnabled(False)
-            form.addRow(heading, label)
+            form.addRow(heading_label(name), label)
         self.log = button("Show log", "What the run wrote to its log, and why it failed", self.show_log)
         self.open_folder = button("Open folder", "Show the run's folder", self._open_folder)
-        self.where = text_label()
-        self.where.setEnabled(False)
+        self.where = text_label(colour=QUIET_TEXT)
         buttons = QHBoxLayout()
         buttons.addWidget(self.log)
         buttons.addWidget(self.open_folder)
@@ -70,7 +80,7 @@ class RunState(QWidget):
         self.folder = folder
         self.setVisible(folder is not None)
         self.title.setText(STANDINGS[standing])
-        tint(self.title, {"failed": ERROR, "gone": WARNING}.get(standing, ""), bold=True)
+        tint(self.title, {"failed": ERROR, "gone": WARNING, "waiting": WARNING}.get(standing, ""), bold=True)
         self.where.setText("" if folder is None else str(folder))
         if status is None:
             return
@@ -78,16 +88,17 @@ class RunState(QWidget):
         self.bar.setValue(round(1000 * status.progress))
         self.bar.setFormat(f"{100 * status.progress:.0f} %")
         self.bar.setUpdatesEnabled(True)
-        self._show_verdict(status)
+        self._show_verdict(status, early=standing == "waiting")
         for name, text in status_texts(status, standing).items():
             self.rows[name].setText(text)
         if standing == "failed":
             self.show_message(status.message, ERROR)
 
-    def _show_verdict(self, status: Status) -> None:
-        self.verdict.setText(f"Verdict: {status.verdict_text}" if status.verdict_text else "")
+    def _show_verdict(self, status: Status, early: bool) -> None:
+        heading = "Verdict before the switch" if early else "Verdict"
+        self.verdict.setText(f"{heading}: {status.verdict_text}" if status.verdict_text else "")
         self.verdict.setVisible(bool(status.verdict_text))
-        tint(self.verdict, WARNING if status.verdict in DOUBTFUL else "")
+        tint(self.verdict, WARNING if status.verdict in DOUBTFUL and not early else "")
 
     def show_message(self, text: str, colour: str = WARNING) -> None:
         """Show a text that the user should read; empty: none."""

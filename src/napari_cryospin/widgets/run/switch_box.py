@@ -7,12 +7,16 @@ from qtpy.QtWidgets import QFrame, QVBoxLayout
 
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.widgets.kit.parts import GOOD, button, text_label, tint
+from napari_cryospin.widgets.run.state import Standing
 
 SWITCH_TITLE = "Switch to auto-decoding"
 SWITCH_TIP = (
     "Each particle keeps its best candidate, and from there on its pose is refined directly; the encoder has done its "
     "work. There is no way back."
 )
+LOOK_FIRST = "The encoder has had its epochs. Look at the map, and switch: the run then goes on and refines the poses."
+READY_STYLE = f"QPushButton {{ background-color: {GOOD}; color: black; }}"
+"""Style of the button when it is time to press it."""
 
 
 class SwitchBox(QFrame):
@@ -34,7 +38,7 @@ class SwitchBox(QFrame):
         layout.addWidget(self.button)
         layout.addWidget(self.advice)
 
-    def show_state(self, status: Status | None, switched: Event | None, *, possible: bool, requested: bool) -> None:
+    def show_state(self, status: Status | None, switched: Event | None, standing: Standing, *, requested: bool) -> None:
         """Show the advice, and whether the switch is possible, requested or done.
 
         Parameters
@@ -43,23 +47,28 @@ class SwitchBox(QFrame):
             Status of the run.
         switched
             The event of the switch, once it was made.
-        possible
-            Whether the run has a driver, which would answer the request.
+        standing
+            Standing of the run: it obeys while it has a driver, and a run that waits goes on with the switch.
         requested
             Whether the switch was requested and is not answered yet.
         """
         done = switched is not None or (status is not None and status.stage == "auto-decoding")
         self.button.setText("Switch requested..." if requested else "Switched" if done else SWITCH_TITLE)
-        self.button.setEnabled(possible and not done and not requested)
-        text, colour = _advice(status, switched, possible)
+        possible = standing in ("running", "paused", "waiting") and not done and not requested
+        self.button.setEnabled(possible)
+        ready = possible and status is not None and (status.switch_ready or standing == "waiting")
+        style = READY_STYLE if ready else ""
+        if style != self.button.styleSheet():  # Qt would paint the window for an equal style too.
+            self.button.setStyleSheet(style)
+        text, colour = (LOOK_FIRST, GOOD) if standing == "waiting" else _advice(status, switched, standing)
         self.advice.setText(text)
         tint(self.advice, colour)
 
 
-def _advice(status: Status | None, switched: Event | None, possible: bool) -> tuple[str, str]:
+def _advice(status: Status | None, switched: Event | None, standing: Standing) -> tuple[str, str]:
     if switched is not None:
         return f"after epoch {switched.detail.get('epoch', '?')}: {switched.detail.get('reason', '')}", ""
-    if status is None or not possible or status.stage == "auto-decoding":
+    if status is None or standing not in ("running", "paused") or status.stage == "auto-decoding":
         return "", ""
     if not status.switch_reason:
         return "Not yet: the first epoch is not over.", ""

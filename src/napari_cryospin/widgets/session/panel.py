@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
+from napari_cryospin.widgets.kit.focus_ring import FocusMark
+from napari_cryospin.widgets.kit.wheel import guard_wheel
 from napari_cryospin.widgets.session.guard import guard
 from napari_cryospin.widgets.session.session import session_of
 
@@ -18,7 +20,9 @@ MINIMUM_WIDTH = 320
 
 
 class Panel(QWidget):
-    """Content of a dock. A subclass fills `self.content`, a vertical layout, in its `__init__`.
+    """Content of a dock. A subclass fills `self.content`, a vertical layout that scrolls, in its `__init__`.
+
+    What it puts into `self.foot`, a layout beneath, is always in sight: the next action.
 
     Parameters
     ----------
@@ -35,7 +39,7 @@ class Panel(QWidget):
         inner = QWidget()
         self.content = QVBoxLayout(inner)
         self.content.setContentsMargins(6, 6, 6, 6)
-        scroll = QScrollArea()
+        self.scroll_area = scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setWidget(inner)
@@ -49,9 +53,13 @@ class Panel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._pages)
+        self.foot = QVBoxLayout()
+        self.foot.setContentsMargins(6, 0, 6, 0)
+        layout.addLayout(self.foot)
         self.setMinimumWidth(MINIMUM_WIDTH)
         # Otherwise napari adds a stretch below, which takes half of the dock.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        FocusMark(self, self)
         if empty:
             self.show_empty()
 
@@ -83,3 +91,4 @@ class Panel(QWidget):
         super().showEvent(event)
         # A widget knows its window, on which the guard is installed, only once it is in a dock.
         guard(self.window(), self.session)
+        guard_wheel(self)

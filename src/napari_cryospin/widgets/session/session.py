@@ -186,6 +186,14 @@ class Session(QObject):
     def _is_input_of(self, folder: RunFolder) -> bool:
         return self.source is not None and self.source.to_json() == folder.source.to_json()
 
+    @property
+    def truth_of_run(self) -> Path | None:
+        """File with true poses of the watched run's particles; None where others are open, or no truth is known."""
+        if self.folder is None or self.source is None:
+            return None
+        same = self.folder.source.particles.resolve() == self.source.particles.resolve()
+        return self.truth if same else None
+
     def watch(self, folder: RunFolder) -> None:
         """Watch the run in a folder: new, driven elsewhere, or ended."""
         if self.folder is None or self.folder.path != folder.path:

@@ -52,7 +52,7 @@ class MollweideView(DirectionView):
     def paint_heat(self, painter: QPainter, scene: DirectionScene) -> None:
         if self._picture is None:
             pixels = mollweide_pixels(CELLS_NSIDE, FLAT_MAP_ROWS)[::-1]
-            self._picture = image_of(colours_of(scene.log_posterior, scene.depth)[pixels])
+            self._picture = image_of(colours_of(scene.log_posterior, scene.levels)[pixels])
         path = ellipse(self.frame)
         painter.save()
         painter.setClipPath(path)

@@ -115,7 +115,7 @@ class Sphere(QWidget):
             return
         cells = healpix_cells(GLOBE_NSIDE)
         colours = np.ones((len(cells.vertices), 4), dtype=np.float32)
-        colours[:, :3] = colours_of(scene.log_posterior, scene.depth)[cells.cell_of_vertex] / 255
+        colours[:, :3] = colours_of(scene.log_posterior, scene.levels)[cells.cell_of_vertex] / 255
         if self._mesh is None:
             self._mesh = vispy_scene.visuals.Mesh(
                 cells.vertices, cells.faces, vertex_colors=colours, shading=None, parent=self.canvas.scene

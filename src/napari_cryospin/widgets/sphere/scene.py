@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -15,8 +15,10 @@ from napari_cryospin.views.pose_path import PosePath
 
 REGION_SHARE = 0.9
 """Share of the posterior's probability inside the outlined region."""
-SHALLOWEST, DEEPEST = 4.0, 30.0
-"""Smallest and largest range of the colours, nats."""
+REGION_SHARES = (0.5, 0.9, 0.99)
+"""Shares of the probability, each of whose smallest region has a colour."""
+REGION_COLOURS = np.array([[252, 243, 181], [246, 111, 92], [140, 41, 129], [9, 7, 32]], dtype=np.uint8)
+"""`(4, 3)` colours, red, green, blue: of these regions, and of all other directions (from the colour map magma)."""
 
 MarkerKind = Literal["head", "best", "pose", "truth"]
 
@@ -55,9 +57,9 @@ class DirectionScene:
     path: PosePath = field(default_factory=PosePath)
 
     @cached_property
-    def depth(self) -> float:
-        """Range of the colours below the maximum, nats."""
-        return colour_depth(self.log_posterior)
+    def levels(self) -> NDArray[np.float64]:
+        """Least log probability within each of the coloured regions, `(3,)`."""
+        return credible_levels(self.log_posterior)
 
     @cached_property
     def region(self) -> NDArray[np.bool_]:
@@ -65,26 +67,17 @@ class DirectionScene:
         return credible_cells(self.log_posterior, REGION_SHARE)
 
 
-def colour_depth(log_posterior: NDArray) -> float:
-    """Return the range of the colours of a posterior, nats: the range of its values, within limits."""
-    finite = log_posterior[np.isfinite(log_posterior)]
-    return float(np.clip(np.ceil(np.ptp(finite)), SHALLOWEST, DEEPEST))
+def credible_levels(log_posterior: NDArray) -> NDArray[np.float64]:
+    """Return the least log probability within each of the smallest regions that hold `REGION_SHARES`, `(3,)`."""
+    return np.array([float(log_posterior[credible_cells(log_posterior, share)].min()) for share in REGION_SHARES])
 
 
-@cache
-def colour_table() -> NDArray[np.uint8]:
-    """Make `(256, 3)` colours from least to most probable: perceptually even, without black and white."""
-    import pyqtgraph
+def colours_of(log_posterior: NDArray, levels: NDArray) -> NDArray[np.uint8]:
+    """Return `(..., 3)` colours of log probabilities by the smallest region that each belongs to.
 
-    magma = pyqtgraph.colormap.get("magma")
-    return np.asarray(magma.getLookupTable(start=0.06, stop=0.98, nPts=256, alpha=False), dtype=np.uint8)
-
-
-def colours_of(log_posterior: NDArray, depth: float) -> NDArray[np.uint8]:
-    """Return `(..., 3)` colours of log probabilities."""
-    below = np.nan_to_num(log_posterior - np.nanmax(log_posterior), neginf=-depth)
-    levels = np.clip(255 * (1 + below / depth), 0, 255).astype(np.uint8)
-    return colour_table()[levels]
+    A colour means the same for every particle, of whatever run.
+    """
+    return REGION_COLOURS[(np.asarray(log_posterior)[..., None] < levels).sum(-1)]
 
 
 def image_of(colours: NDArray[np.uint8], inside: NDArray[np.bool_] | None = None) -> QImage:

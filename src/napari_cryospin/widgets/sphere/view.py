@@ -196,9 +196,8 @@ class DirectionView(QWidget):
         rot, tilt = rot_tilt_of(direction)
         lines = [marker.name for marker in self.markers_at(point)]
         lines.append(f"rot {rot:.1f}°, tilt {tilt:.1f}°")
-        values = self.scene.log_posterior
-        value = float(values[pixel_of(direction, 8)])
-        lines.append(f"{float(values.max()) - value:.1f} nats below the maximum, p = {np.exp(value):.2g} in this cell")
+        value = float(self.scene.log_posterior[pixel_of(direction, 8)])
+        lines.append(f"{100 * np.exp(value):.2g} % of the probability lies in this cell")
         lines.append("Click: turn the map to this view")
         return "\n".join(lines)
 

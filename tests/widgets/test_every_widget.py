@@ -1,0 +1,176 @@
+"""What holds of every widget of the workspace, whichever panel it stands in."""
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QImage, QWheelEvent
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QScrollArea,
+    QSlider,
+    QTabBar,
+    QWidget,
+)
+
+from napari_cryospin.widgets import workspace as workspace_module
+from napari_cryospin.widgets.kit.parts import Fold
+from napari_cryospin.widgets.session.session import session_of
+from napari_cryospin.widgets.workspace import BottomRow, PanelTabs, Workspace, open_workspace
+
+PATIENCE = 60_000
+
+
+def own_widgets(viewer):
+    """All widgets in the docks of the workspace."""
+    return [widget for panel in viewer.window.dock_widgets.values() for widget in panel.findChildren(QWidget)]
+
+
+@pytest.fixture
+def filled(make_napari_viewer, qtbot, finished_run, tiny_particles, monkeypatch):
+    """A viewer with every panel made and filled: particles are open, a run is shown, everything is unfolded."""
+    monkeypatch.setattr(workspace_module, "is_large", lambda widget: True)
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1600, 1000)
+    column = open_workspace(viewer)
+    session = session_of(viewer)
+    column.panel("Particles").opener.open_files([tiny_particles.particles])
+    column.panel("Run").control.attach(finished_run.path)
+    qtbot.waitUntil(lambda: session.particles is not None and session.snapshot is not None, timeout=PATIENCE)
+    for tabs in (column, column.window().findChild(BottomRow).tabs):
+        show_every_tab(tabs, qtbot)
+    for widget in own_widgets(viewer):
+        if isinstance(widget, Fold):
+            widget.set_open(True)
+    qtbot.wait(100)
+    yield viewer
+    session.close()
+
+
+def show_every_tab(tabs: PanelTabs, qtbot) -> None:
+    for index in range(tabs.count()):
+        tabs.setCurrentIndex(index)
+        qtbot.wait(50)
+
+
+def turn_wheel(widget: QWidget) -> None:
+    """Turn the wheel over a widget, as Qt hands it on: to its parents where it is ignored."""
+    place = QPointF(widget.rect().center())
+    event = QWheelEvent(
+        place,
+        QPointF(widget.mapToGlobal(place.toPoint())),
+        QPoint(0, 0),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(widget, event)
+
+
+def value_of(widget):
+    if isinstance(widget, QComboBox | QTabBar):
+        return widget.currentIndex()
+    return widget.text() if isinstance(widget, QAbstractSpinBox) else widget.value()
+
+
+def test_the_wheel_changes_no_value_even_after_a_click(filled):
+    kinds = (QComboBox, QAbstractSpinBox, QSlider, QTabBar)
+    widgets = [widget for widget in own_widgets(filled) if isinstance(widget, kinds)]
+    assert len(widgets) > 30
+    for widget in widgets:
+        before = value_of(widget)
+        widget.setFocus()
+        turn_wheel(widget)
+        assert value_of(widget) == before, widget.toolTip()
+
+
+def look_at(widget: QWidget) -> QImage:
+    """Scroll to a widget, and return what is seen of it in its window; transparent parts show what lies beneath."""
+    above = widget.parentWidget()
+    while above is not None:
+        if isinstance(above, QScrollArea):
+            above.ensureWidgetVisible(widget)
+        above = above.parentWidget()
+    window = widget.window()
+    seen = widget.visibleRegion().boundingRect()
+    seen.moveTopLeft(widget.mapTo(window, seen.topLeft()))
+    return window.grab(seen).toImage().convertToFormat(QImage.Format.Format_RGB888)
+
+
+def contrast(widget: QWidget) -> float:
+    """Measure the contrast of a widget's text by WCAG 2.1: of its most frequent colour and the one farthest from it."""
+    image = look_at(widget)
+    rows = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), np.uint8).reshape(image.height(), -1)
+    colours, counts = np.unique(rows[:, : 3 * image.width()].reshape(-1, 3), axis=0, return_counts=True)
+    linear = np.where(colours <= 0.03928 * 255, colours / 255 / 12.92, ((colours / 255 + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    background = luminance[counts.argmax()]
+    return float(np.max((np.maximum(luminance, background) + 0.05) / (np.minimum(luminance, background) + 0.05)))
+
+
+def texts_of(viewer):
+    """All visible labels with a text, and all buttons that can be pressed."""
+    for widget in own_widgets(viewer):
+        text = getattr(widget, "text", None)
+        counts = isinstance(widget, QLabel) or (isinstance(widget, QAbstractButton) and widget.isEnabled())
+        if counts and text is not None and widget.text().strip() and widget.isVisible() and not widget.rect().isEmpty():
+            yield widget
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_every_text_has_the_contrast_that_wcag_asks(filled, qtbot, theme):
+    viewer = filled
+    viewer.theme = theme
+    seen, column, low = set(), viewer.window._qt_window.findChild(Workspace), []
+    for tabs in (column, column.window().findChild(BottomRow).tabs):
+        for index in range(tabs.count()):
+            tabs.setCurrentIndex(index)
+            qtbot.wait(300)
+            for widget in texts_of(viewer):
+                if widget not in seen:
+                    seen.add(widget)
+                    measured = contrast(widget)
+                    if measured < 4.5:
+                        low.append(f"{measured:.1f} {type(widget).__name__}: {widget.text()[:60]}")
+    assert len(seen) > 60
+    assert not low, "\n".join(low)
+
+
+def test_every_widget_that_has_the_focus_is_seen_to_have_it(filled, qtbot):
+    viewer, unmarked, seen = filled, [], 0
+    column = viewer.window._qt_window.findChild(Workspace)
+    QApplication.setActiveWindow(column.window())  # The virtual screen has no window manager that would do so.
+    for tabs in (column, column.window().findChild(BottomRow).tabs):
+        for index in range(tabs.count()):
+            tabs.setCurrentIndex(index)
+            qtbot.wait(300)
+            for widget in tabs.findChildren(QWidget):
+                takes = widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.isEnabled() and widget.isVisible()
+                if not takes or widget.focusProxy() is not None:
+                    continue
+                column.window().setFocus()
+                before = look_at(widget)
+                widget.setFocus(Qt.FocusReason.TabFocusReason)
+                seen += widget.hasFocus()
+                if widget.hasFocus() and look_at(widget) == before:
+                    unmarked.append(f"{type(widget).__name__}: {widget.toolTip()[:60]}")
+    assert seen > 40
+    assert not unmarked, "\n".join(unmarked)
+
+
+def test_every_control_has_a_tooltip(filled):
+    kinds = (QAbstractButton, QComboBox, QAbstractSpinBox, QSlider, QLineEdit, QPlainTextEdit)
+    bare = []
+    for widget in own_widgets(filled):
+        parent = widget.parentWidget()
+        inner = isinstance(parent, QComboBox | QAbstractSpinBox | QTabBar) or widget.objectName().startswith("qt_")
+        if isinstance(widget, kinds) and not inner and not widget.toolTip():
+            bare.append(f"{type(widget).__name__} {getattr(widget, 'text', str)()!r} in {type(parent).__name__}")
+    assert not bare, "\n".join(bare)
