@@ -25,6 +25,7 @@ COMMANDS = {
     "send": ("watch", "pause, resume, switch, save or stop a run"),
     "status": ("watch", "how a run stands"),
     "evaluate": ("outcome", "compare a run with a known truth"),
+    "symmetry": ("symmetry", "which symmetry a map looks like, and where its axes lie"),
     "posterior": ("outcome", "pose posterior of one particle: figure and numbers"),
     "export": ("export", "results for RELION, cryoSPARC, cryoDRGN, ChimeraX, EMDB"),
     "simulate": ("simulation", "particles with known poses from a map"),
