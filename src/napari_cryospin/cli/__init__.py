@@ -22,7 +22,7 @@ COMMANDS = {
     "inspect": ("inputs", "what is in a particle file, and whether a run is possible"),
     "run": ("runs", "reconstruct a map and poses from particles"),
     "resume": ("runs", "go on with a run that was stopped or killed"),
-    "send": ("watch", "pause, resume, switch, save or stop a run"),
+    "send": ("watch", "pause, resume, switch, save or stop a run, or change its symmetry"),
     "status": ("watch", "how a run stands"),
     "evaluate": ("outcome", "compare a run with a known truth"),
     "symmetry": ("symmetry", "which symmetry a map looks like, and where its axes lie"),

@@ -231,6 +231,7 @@ class Reconstruction:
         made.turn = made.means.get("pose_change", float("nan"))
         if self.switched_at is None and self.policy is not None:
             made.advice = advise_all(self.advisors, self.epoch, self.settings.schedule)
+        made.symmetry.end_epoch(self.fits, switched=self.switched_at is not None)
 
     def _measure_resolution(self) -> float:
         """Return the resolution between the two folds of the particles, Angstrom, at FSC 0.143.
@@ -331,6 +332,7 @@ class Reconstruction:
                 self._begin_anew(index)
         self.whole_state = None
         self.progress_made.queue = []
+        self.progress_made.symmetry.forget()
         self.monitor = HalfSetMonitor()  # Half maps that are turned lie differently on each other.
         return change
 
@@ -358,6 +360,11 @@ class Reconstruction:
     def symmetry(self) -> PointGroup:
         """Point group that the map has now; the settings have the one that the run began with."""
         return self.fits[0].symmetry
+
+    @property
+    def looks_like(self) -> str:
+        """What a map without symmetry looked like when it was last looked at: "looks like C3 (0.98)", or nothing."""
+        return self.progress_made.symmetry.looks_like
 
     def switch_advice(self) -> SwitchAdvice:
         """Return whether to switch now, and why."""

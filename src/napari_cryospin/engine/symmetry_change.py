@@ -81,6 +81,15 @@ class SymmetryChange:
         """Least score of the fits; nan where a symmetry was relaxed."""
         return min((each.score for each in self.found), default=math.nan)
 
+    @property
+    def text(self) -> str:
+        """What was done, in words."""
+        if not self.found:
+            return f"{self.before} relaxed"
+        better = "better" if self.gain >= 0 else "worse"
+        images = f"images fit the map averaged so {better} by {abs(self.gain):.1f} nats each"
+        return f"{self.after} imposed (the map had it with a score of {self.score:.2f}; {images})"
+
 
 def symmetry_of_fit(fit: Fit, group: str | None = None, volume: Volume | None = None) -> SymmetryReport:
     """Find which symmetry the map of a fit looks like, or how well it has one group.
