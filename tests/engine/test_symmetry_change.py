@@ -185,9 +185,7 @@ def test_a_volume_of_gradients_is_turned(stack):
     impose(fit, found, group)
     assert fit.symmetry.name == "D3"
     density = fit.volume.to_map().numpy()
-    lower = float(np.corrcoef(density.ravel(), symmetric_phantom(32, "D3", 3).ravel())[0, 1])
     assert symmetry_of_map(density, 3.0, "D3", resolution=96 / 9).best.rotation == pytest.approx(np.eye(3), abs=0.03)
-    assert lower > 0.5  # D3's axes leave two places, half a turn apart
     relax(fit)
     np.testing.assert_allclose(fit.volume.to_map().numpy(), density, atol=0.1 * density.max())
 
@@ -196,12 +194,7 @@ def test_half_sets_are_turned_one_by_one(stack):
     settings = schedule(False)
     settings = dataclasses.replace(settings, preparation=dataclasses.replace(settings.preparation, half_sets=True))
     run = Reconstruction(stack.particles, settings)
-    to_epoch(run, 12)
-    scores = [symmetry_of_fit(fit, "D3").candidates[0].near for fit in run.fits]
-    if not all(scores):
-        with pytest.raises(RefusedError, match="does not look like D3"):
-            run.change_symmetry("D3")
-        return
+    to_epoch(run, 9)
     run.change_symmetry("D3")
     assert [fit.symmetry.name for fit in run.fits] == ["D3", "D3"]
     for fit in run.fits:

@@ -182,7 +182,7 @@ def refined(correlation: SelfCorrelation, placed: PlacedGroup, band: int | None 
         between = correlation(_turns_between(name, axes), centre, band).mean()
         if name in ("C2", "D2"):  # Any elongated blob has these.
             between = between.maximum(correlation.mirrored(centre))
-    return PlacedGroup(name, axes, centre, float(score), float(between))
+    return PlacedGroup(name, _nearest_to_identity(axes, name), centre, float(score), float(between))
 
 
 def _climbed(correlation: SelfCorrelation, placed: PlacedGroup, band: int | None) -> tuple[Tensor, Tensor]:
@@ -235,5 +235,13 @@ def group_axes(name: str) -> list[tuple[np.ndarray, int]]:
 
 def _nearest_to_identity(axes: Tensor, name: str) -> Tensor:
     """Choose, of the rotations that place a group the same way, the one with the smallest turn."""
-    copies = axes @ torch.from_numpy(group_matrices(name)).float()
+    copies = axes @ torch.from_numpy(group_matrices(_with_the_same_axes(name))).float()
     return copies[copies.diagonal(dim1=-2, dim2=-1).sum(-1).argmax()]
+
+
+def _with_the_same_axes(name: str) -> str:
+    """Name a larger group whose rotations bring the axes of a group to each other's places, or the group itself."""
+    if name == "D2":
+        return "O"
+    doubled = f"D{2 * int(name[1:])}" if name[0] == "D" else name
+    return doubled if len(doubled) <= 3 else name
