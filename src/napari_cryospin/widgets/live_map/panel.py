@@ -256,6 +256,8 @@ def picture_caption(session: Session, picture: MapPicture) -> str:
     resolution = where.get("resolution") if told else None
     if isinstance(resolution, float) and math.isfinite(resolution):
         parts.append(f"{resolution:.1f} Å")
+    if snapshot is not None and session.status is not None:
+        parts += [session.status.looks_like] if session.status.looks_like else []
     if picture.note:
         parts.append(picture.note)
     return "  ·  ".join(parts)
