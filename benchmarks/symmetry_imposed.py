@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from napari_cryospin.simulation.files import write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
 
 BOX, PIXEL_SIZE = 32, 3.0
+WAYS = ("from the first step", "once it is told", "without")
 
 
 def model(name: str, blobs: int) -> NDArray[np.float32]:
@@ -60,9 +61,11 @@ def settings_of(seed: int, symmetry: str) -> Settings:
     return dataclasses.replace(quick, machine=machine, volume=dataclasses.replace(quick.volume, symmetry=symmetry))
 
 
-def outcomes(particles: Particles, truth: NDArray[np.float64], name: str, seed: int) -> Iterator[str]:
-    """Reconstruct in the three ways, and tell of each share and verdict."""
-    for way in ("from the first step", "without", "once it is told"):
+def outcomes(
+    particles: Particles, truth: NDArray[np.float64], name: str, seed: int, ways: Sequence[str]
+) -> Iterator[str]:
+    """Reconstruct in several ways, and tell of each share and verdict."""
+    for way in ways:
         run, epoch = Reconstruction(particles, settings_of(seed, name if way == "from the first step" else "C1")), 0
         while not run.finished:
             run.advance()
@@ -85,6 +88,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="seeds of the runs")
     parser.add_argument("--count", type=int, default=600, help="particles")
     parser.add_argument("--snr", type=float, default=0.1, help="signal to noise")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="when the symmetry is imposed")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
@@ -92,7 +96,7 @@ def main() -> None:
     for name in given.groups:
         particles, truth = simulated(given.out, name, given.count, given.snr)
         for seed in given.seeds:
-            for row in outcomes(particles, truth, name, seed):
+            for row in outcomes(particles, truth, name, seed, given.ways):
                 print(row, flush=True)
 
 
