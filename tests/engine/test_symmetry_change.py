@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from engine.test_symmetry import settings_with
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.reconstruction import Reconstruction
-from napari_cryospin.engine.symmetry_change import impose, relax, symmetry_of_fit
+from napari_cryospin.engine.symmetry_change import held_out_gain, impose, relax, symmetry_of_fit
 from napari_cryospin.evaluation.found_symmetry import symmetry_of_map
 from napari_cryospin.evaluation.pose_error import rotation_errors
 from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
@@ -199,3 +201,32 @@ def test_half_sets_are_turned_one_by_one(stack):
     assert [fit.symmetry.name for fit in run.fits] == ["D3", "D3"]
     for fit in run.fits:
         assert symmetry_of_fit(fit, "D3").candidates[0].rotation == pytest.approx(np.eye(3), abs=0.05)
+
+
+def fit_at_true_poses(simulated) -> Fit:
+    settings, rows = schedule(False), torch.arange(len(simulated.particles))
+    images = PreparedImages(simulated.particles, settings.preparation, rows)
+    fit = Fit(images, settings, torch.Generator().manual_seed(0))
+    poses = (
+        torch.from_numpy(np.array(part)).float() for part in (simulated.particles.rotations, simulated.particles.shifts)
+    )
+    fit.particles.record_poses(rows, *poses)
+    fit.band.now = 12
+    return fit
+
+
+def test_held_out_images_tell_a_symmetry_from_a_near_one(simulate):
+    symmetric = symmetric_phantom(32, "C2")
+    extra = symmetric_phantom(32, "C1", 1, seed=7)
+    exact, near = (
+        fit_at_true_poses(simulate(density, count=300, snr=1.0, shift_sd=3.0))
+        for density in (symmetric, symmetric + 2 * extra)
+    )
+    found = [symmetry_of_fit(fit, "C2").candidates[0] for fit in (exact, near)]
+    assert found[0].exact
+    assert found[1].near
+    assert not found[1].exact
+    kept = copy.deepcopy(exact.state_dict())
+    assert held_out_gain(exact, found[0]) > 0.3  # the average has half of the noise
+    assert_same(exact.state_dict(), kept)
+    assert held_out_gain(near, found[1]) < -3
