@@ -67,15 +67,16 @@ def outcomes(
     """Reconstruct in several ways, and tell of each share and verdict."""
     for way in ways:
         run, epoch = Reconstruction(particles, settings_of(seed, name if way == "from the first step" else "C1")), 0
+        imposed = ""
         while not run.finished:
             run.advance()
-            group = run.progress_made.symmetry.group
-            if way == "once it is told" and run.epoch_ended and group and not epoch:
-                run.change_symmetry(group)
-                epoch = run.epoch
+            told = run.looks_like
+            if way == "once it is told" and run.epoch_ended and told.startswith("looks like") and not epoch:
+                run.change_symmetry(run.progress_made.symmetry.group)
+                epoch, imposed = run.epoch, told
         results = run.results()
         errors = rotation_errors(results.particles.rotations, truth[results.particles.rows], symmetry=name)
-        told = results.looks_like or (f"{run.symmetry.name} after epoch {epoch}" if epoch else "")
+        told = f"{imposed} after epoch {epoch}" if epoch else results.looks_like
         kind = "" if results.verdict is None else results.verdict.kind
         yield f"| {name} | {seed} | {way} | {100 * errors.within_10:.1f} % | {kind} | {told} |"
 

@@ -54,7 +54,7 @@ def test_what_a_map_looks_like_is_offered(qtbot, answers):
     assert box.group.text() == "C3"
     give.append(QMessageBox.StandardButton.No)
     qtbot.mouseClick(box.impose, Qt.MouseButton.LeftButton)
-    assert asked[-1].startswith("Impose C3 on this run?")
+    assert asked[-1].startswith("Impose C3 on this run? Its map looks like C3 (0.98).")
     assert not chosen
     give.append(QMessageBox.StandardButton.Yes)
     qtbot.mouseClick(box.impose, Qt.MouseButton.LeftButton)

@@ -12,7 +12,7 @@ from napari_cryospin.widgets.kit.parts import GOOD, button, text_label, tint
 IMPOSE_TIP = "Turn map and poses to RELION's axes of this point group, and average the map over it from now on"
 RELAX_TIP = "Let the map be without symmetry again; it stays where it is"
 IMPOSE_QUESTION = (
-    "Impose {group} on this run?\n\nMap and poses are turned to RELION's axes, the map is averaged over the group, and "
+    "Impose {group} on this run? {told}\n\nMap and poses are turned to RELION's axes, the map is averaged over the group, and "
     "an epoch begins anew. The run refuses a group that the map does not nearly have."
 )
 RELAX_QUESTION = (
@@ -46,7 +46,7 @@ class SymmetryBox(QWidget):
         row.addWidget(self.text, 1)
         for part in (self.group, self.impose, self.relax):
             row.addWidget(part)
-        self.current, self.possible, self.by_hand = "C1", False, False
+        self.current, self.told, self.possible, self.by_hand = "C1", "", False, False
 
     def show_state(self, status: Status | None, *, possible: bool, requested: bool) -> None:
         """Show the symmetry of the map, and what may be done; nothing where it is not known.
@@ -64,6 +64,7 @@ class SymmetryBox(QWidget):
         if status is None:
             return
         self.current, looks_like = status.symmetry, status.looks_like
+        self.told = f"Its map {looks_like}." if looks_like else ""
         self.possible = possible and not requested
         waiting = "change requested..." if requested else looks_like
         self.text.setText(f"Symmetry {self.current}" + (f": {waiting}" if waiting else ""))
@@ -91,13 +92,13 @@ class SymmetryBox(QWidget):
             return ""
 
     def _impose(self) -> None:
-        self._ask(IMPOSE_QUESTION, self._named(), self._named())
+        self._ask(IMPOSE_QUESTION, self._named(), self._named(), self.told)
 
     def _relax(self) -> None:
         self._ask(RELAX_QUESTION, self.current, "C1")
 
-    def _ask(self, question: str, about: str, wanted: str) -> None:
-        answer = QMessageBox.question(self, "Symmetry", question.format(group=about))
+    def _ask(self, question: str, about: str, wanted: str, told: str = "") -> None:
+        answer = QMessageBox.question(self, "Symmetry", question.format(group=about, told=told))
         if answer == QMessageBox.StandardButton.Yes:
             self.by_hand = False
             self.chosen.emit(wanted)
