@@ -12,8 +12,8 @@ from napari_cryospin.widgets.kit.parts import GOOD, button, text_label, tint
 IMPOSE_TIP = "Turn map and poses to RELION's axes of this point group, and average the map over it from now on"
 RELAX_TIP = "Let the map be without symmetry again; it stays where it is"
 IMPOSE_QUESTION = (
-    "Impose {group} on this run? {told}\n\nMap and poses are turned to RELION's axes, the map is averaged over the group, "
-    "and an epoch begins anew. The run refuses a group that the map does not nearly have."
+    "Impose {group} on this run? {told}\n\nMap and poses are turned to RELION's axes, the map is averaged over the "
+    "group, and an epoch begins anew. The run refuses a group that the map does not nearly have."
 )
 RELAX_QUESTION = (
     "Relax {group}?\n\nThe map is no longer averaged, and each particle takes one of its equivalent poses by chance."
