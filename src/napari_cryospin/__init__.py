@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_cryospin.api import export, reconstruct, resume, simulate, view
+    from napari_cryospin.api import export, find_symmetry, reconstruct, resume, simulate, view
     from napari_cryospin.engine.reconstruction import Reconstruction
     from napari_cryospin.io.open import open_particles as open
     from napari_cryospin.particles import CtfParameters, Particles
@@ -32,6 +32,7 @@ __all__ = [
     "Settings",
     "__version__",
     "export",
+    "find_symmetry",
     "open",
     "reconstruct",
     "resume",
@@ -50,6 +51,7 @@ _HOMES = {
     "RunView": "views.run_view",
     "Settings": "settings",
     "export": "api",
+    "find_symmetry": "api",
     "open": "io.open",
     "reconstruct": "api",
     "resume": "api",

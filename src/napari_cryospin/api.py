@@ -24,6 +24,7 @@ from napari_cryospin.settings import DEFAULT_PRESET, settings_from
 from napari_cryospin.views.run_view import RunView
 
 if TYPE_CHECKING:
+    from napari_cryospin.evaluation.found_symmetry import SymmetryReport
     from napari_cryospin.exporters.options import Exported
 
 log = logging.getLogger(__name__)
@@ -205,6 +206,35 @@ def export(run: Run, out: Path | str, to: str = "relion", *, select: str = "", *
     if unknown:
         raise ValueError(f"export: {', '.join(unknown)}: no such option; expected some of {', '.join(admitted)}")
     return export_run(_folder_of(run), to, Path(out), Selection(expression=select), ExportOptions(**options))
+
+
+def find_symmetry(source: Run, group: str | None = None, *, resolution: float | None = None) -> SymmetryReport:
+    """Find which symmetry the map of a run, or of a file, looks like. Nothing is imposed.
+
+    Parameters
+    ----------
+    source : RunView or path
+        A run or its folder, whose newest map is looked at, or a map (.mrc).
+    group : str, optional
+        The one point group to look at, such as "C3". Default: Cn and Dn up to 12 folds, T, O and I.
+    resolution : float, optional
+        Down to which the map is compared, A. Default: that of the run, or four pixels.
+
+    Returns
+    -------
+    SymmetryReport
+        The groups with their scores, the one that is advised first, and how the map's axes come to where RELION has
+        them.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        There is no such map, or no such group.
+    """
+    from napari_cryospin.views.symmetry import ComparedMap
+
+    path = source if isinstance(source, Path | str) else _folder_of(source).path
+    return ComparedMap.read(path).report(group, resolution)
 
 
 def _drive(

@@ -11,6 +11,7 @@ from napari_cryospin.driving.loop import drive
 from napari_cryospin.driving.publisher import Budget
 from napari_cryospin.engine.images import Interrupted
 from napari_cryospin.engine.switching import SwitchAdvice
+from napari_cryospin.geometry.symmetry import point_group
 from napari_cryospin.runs.messages import Command, RefusedError
 from napari_cryospin.runs.results import Results
 from napari_cryospin.runs.snapshot import Snapshot
@@ -37,6 +38,7 @@ class FakeReconstruction:
         self.half_sets, self.resolution, self.band = None, float("nan"), 9.0
         self.whole_state = None
         self.by_hand = False
+        self.symmetry, self.looks_like = point_group("C1"), ""
 
     @property
     def waits_for_switch(self):

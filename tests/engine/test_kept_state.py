@@ -21,6 +21,7 @@ from napari_cryospin.engine.phases import DecodingStanding, Phase
 from napari_cryospin.engine.pose_steps import PoseMoments
 from napari_cryospin.engine.run_progress import RunProgress
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor
+from napari_cryospin.engine.symmetry_watch import SymmetryWatch
 from napari_cryospin.geometry.symmetry import NO_SYMMETRY
 from support.same_state import assert_same
 
@@ -44,6 +45,7 @@ def moments(seed: int) -> PoseMoments:
 
 def progress(seed: int) -> RunProgress:
     made = RunProgress(step=seed, epoch=2, switched_at=1, resolution=float("nan"), advice=SwitchAdvice(True, "ready"))
+    made.symmetry = SymmetryWatch(2, "looks like D7 (1.00)", "D7")
     made.queue = [(0, torch.arange(3)), (1, torch.arange(2))]
     made.count({"loss": 2.0})
     return made
@@ -66,6 +68,7 @@ STATES = {
         DecodingState(DecodingStanding(Phase.SEARCHING, 11, 11)),
     ),
     "SwitchAdvisor": (SwitchAdvisor(None, [0.3, 0.6]), SwitchAdvisor(None)),
+    "SymmetryWatch": (SymmetryWatch(4, "looks like C3 (0.98)", "C3"), SymmetryWatch()),
     "RunProgress": (progress(9), RunProgress()),
 }
 

@@ -34,11 +34,18 @@ def make_phantom() -> Callable[[int], Tensor]:
 
 def symmetric_phantom(box: int, symmetry: str, blobs: int = 6, width: float = 4.0, seed: int = 5) -> Tensor:
     """Make an `(n, n, n)` map of one chiral group of blobs and its copies under a point group, in a box of 96 A."""
+    return turned_phantom(box, symmetry, np.eye(3), np.zeros(3), blobs, width, seed)
+
+
+def turned_phantom(
+    box: int, symmetry: str, rotation: np.ndarray, shift: np.ndarray, blobs: int = 6, width: float = 4.0, seed: int = 5
+) -> Tensor:
+    """Make a `symmetric_phantom`, turned by a rotation `(3, 3)` and then moved by `(3,)` A."""
     rng = np.random.default_rng(seed)
     directions = rng.normal(size=(blobs, 3))
     radii = rng.uniform(12, 32, blobs)
     unit = directions / np.linalg.norm(directions, axis=1)[:, None] * radii[:, None]
-    centres = (group_matrices(symmetry) @ unit.T).transpose(0, 2, 1).reshape(-1, 3)
+    centres = (group_matrices(symmetry) @ unit.T).transpose(0, 2, 1).reshape(-1, 3) @ rotation.T + shift
     weights = np.tile(rng.uniform(0.5, 1.5, blobs), len(centres) // blobs)
     line = (np.arange(box) - box // 2) * EXTENT / box
     x, y, z = (np.exp(-((line - centres[:, axis, None]) ** 2) / (2 * width**2)) for axis in range(3))

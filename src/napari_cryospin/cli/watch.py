@@ -12,11 +12,13 @@ from napari_cryospin.cli.console import print_line, progress_text
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import LIVE_STATES, Command, CommandKind, Event
 from napari_cryospin.runs.reference import reference_of
+from napari_cryospin.symmetry_names import canonical_name
 
 
 def send_command(
     run: Annotated[Positional[Path], arg(metavar="RUN")],
-    command: Positional[Literal["pause", "resume", "switch", "save", "stop"]],
+    command: Positional[Literal["pause", "resume", "switch", "symmetry", "save", "stop"]],
+    group: Annotated[Positional[str], arg(metavar="[GROUP]")] = "",
     wait: float = 10.0,
 ) -> int:
     """Send a command to a run that is going on; the run obeys or refuses it between two steps.
@@ -26,10 +28,17 @@ def send_command(
     run
         Folder of the run.
     command
-        Command to send; switch is the switch from auto-encoding to auto-decoding.
+        Command to send; switch is the switch from auto-encoding to auto-decoding; symmetry imposes a point group on the
+        map, or relaxes it.
+    group
+        Of the command symmetry: the point group, such as C3; C1 relaxes the present one.
     wait
         Seconds to wait for the answer.
     """
+    if bool(group) != (command == "symmetry"):
+        what = f"{command}: takes no group; found {group!r}" if group else "symmetry: expected a group, such as C3"
+        raise ValueError(what)
+    group = canonical_name(group) if group else ""
     folder = RunFolder(run)
     if not folder.is_driven():
         state = folder.read_status().state
@@ -37,7 +46,7 @@ def send_command(
             f"{run}: nobody drives this run ({state})" + ("; `resume` goes on with it" * (state != "finished"))
         )
     kind: CommandKind = command
-    sent = Command(kind=kind, reason="by hand: command line")
+    sent = Command(kind=kind, group=group, reason="by hand: command line")
     earlier = len(folder.read_events())
     folder.send(sent)
     until = time.monotonic() + wait
@@ -84,6 +93,8 @@ def status_command(run: Annotated[Positional[Path], arg(metavar="RUN")], json: b
         print_line(f"its process is gone: `napari-cryospin resume` {where}")
     if now.verdict_text:
         print_line(f"verdict: {now.verdict_text}")
+    if known := ", ".join(filter(None, (now.symmetry, now.looks_like))):
+        print_line(f"symmetry: {known}")
     if now.switch_reason:
         print_line(f"switch {now.switch_reason}")
     if now.message:

@@ -188,6 +188,15 @@ class _Loop:
         self.publisher.say("switched", id=command.id, epoch=epoch, reason=reason)
         self.publisher.snapshot()
 
+    def symmetry(self, command: Command) -> None:
+        """Impose a symmetry on the map, or relax it, and write a checkpoint and a snapshot."""
+        self.publisher.history()  # The last epoch's map lies as it lay then.
+        change = self.reconstruction.change_symmetry(command.group)
+        self.publisher.checkpoint()
+        detail = {"symmetry": change.after, "before": change.before, "score": change.score, "gain": change.gain}
+        self.publisher.say("symmetry", id=command.id, epoch=self.reconstruction.epoch, **detail, reason=change.text)
+        self.publisher.snapshot()
+
     def save(self, command: Command) -> None:
         """Write a checkpoint."""
         self.publisher.checkpoint()
@@ -199,6 +208,7 @@ class _Loop:
         "pause": pause,
         "resume": resume,
         "switch": switch,
+        "symmetry": symmetry,
         "save": save,
     }
 

@@ -100,7 +100,7 @@ class Publisher:
         self.last = dict.fromkeys(("status", "snapshot", "history"), -math.inf) | {"checkpoint": time.monotonic()}
         self.newest: dict[str, float] = {}  # Newest value of every metric.
         self.losses: list[float] = []  # Losses since the last line of metrics.
-        self.shown: tuple[int, Stage] | None = None  # Step and stage of the last snapshot.
+        self.shown: tuple[int, Stage, str] | None = None  # Step, stage and symmetry of the last snapshot.
         self.kept = -1  # Epoch of the last stored record.
         self.verdict: Verdict | None = None  # Of the run as it stands; None: no epoch has ended yet.
 
@@ -151,6 +151,8 @@ class Publisher:
             "stage": reconstruction.stage,
             "switch_ready": advice.ready,
             "switch_reason": advice.reason,
+            "symmetry": reconstruction.symmetry.name,
+            "looks_like": reconstruction.looks_like,
             "verdict": "" if self.verdict is None else self.verdict.sentence,
         }
 
@@ -187,6 +189,8 @@ class Publisher:
             elapsed=self.elapsed,
             switch_ready=advice.ready,
             switch_reason=advice.reason,
+            symmetry=reconstruction.symmetry.name,
+            looks_like=reconstruction.looks_like,
             message=message,
             verdict="" if self.verdict is None else self.verdict.kind,
             verdict_text="" if self.verdict is None else self.verdict.sentence,
@@ -195,7 +199,7 @@ class Publisher:
 
     def snapshot(self) -> None:
         """Publish the present state of the reconstruction, unless it was published already."""
-        present = self.reconstruction.step, self.reconstruction.stage
+        present = self.reconstruction.step, self.reconstruction.stage, self.reconstruction.symmetry.name
         if present != self.shown:
             with self.budget.spending("snapshot"):
                 self.channel.snapshot(self.reconstruction.snapshot())

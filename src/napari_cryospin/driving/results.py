@@ -109,6 +109,8 @@ def figures(results: Results, directions: OrientationDistribution) -> dict[str, 
         "error_over_noise": results.error_over_noise if np.isfinite(results.error_over_noise) else None,
         "share_showing_particle": None if belongs is None else float(belongs.mean()),
         "verdict": None if results.verdict is None else results.verdict.to_dict(),
+        "symmetry": results.symmetry,
+        "looks_like": results.looks_like,
         "notes": [*_notes(results)],
     }
 
@@ -117,6 +119,8 @@ def _notes(results: Results) -> Iterator[str]:
     """List all notes, the verdict first where it is not a good one."""
     if results.verdict is not None and results.verdict.doubts:
         yield f"verdict: {results.verdict.sentence}"
+    if results.looks_like:
+        yield f"symmetry: {results.looks_like}"
     yield from results.notes
     if not results.half_maps:
         yield NO_HALF_SETS_NOTE

@@ -99,8 +99,8 @@ def audit(fit: Fit) -> Audit:
     Nothing of the fit is written, and nothing is drawn from its generator.
     """
     generator = torch.Generator().manual_seed(0)
-    volume = _volume_at_poses(fit, min(fit.band.now, MATES_BAND))
-    folds = [_OtherFold(fit, volume, fold) for fold in (0, 1)]
+    volume = volume_at_poses(fit, min(fit.band.now, MATES_BAND))
+    folds = [OtherFold(fit, volume, fold) for fold in (0, 1)]
     searched = [_search_again(fold, generator) for fold in folds]
     gain, entropies, found = (torch.cat(column) for column in zip(*searched, strict=True))
     mate = commonest_mate(found)
@@ -109,27 +109,27 @@ def audit(fit: Fit) -> Audit:
     return Audit(*(column.cpu() for column in columns))
 
 
-def _volume_at_poses(fit: Fit, band: int) -> WienerVolume:
+def volume_at_poses(fit: Fit, band: int) -> WienerVolume:
     """Make a volume of all particles at their present poses, whatever volume the fit has."""
-    settings = dataclasses.replace(fit.settings.volume, padding=AUDIT_PADDING, symmetry=fit.symmetry.name)
+    settings = dataclasses.replace(fit.volume_settings, padding=AUDIT_PADDING)
     volume = wiener_volume(fit.images, settings, band, torch.Generator().manual_seed(0))
     WienerStep(fit, volume).remake(band)
     return volume
 
 
-def _lead_of_sign(fit: Fit, folds: list[_OtherFold]) -> Tensor:
+def _lead_of_sign(fit: Fit, folds: list[OtherFold]) -> Tensor:
     """Compare the CTF with the one of the opposite defocus, each with a map of its own at the same poses."""
     particles = fit.images.particles
     if fit.images.ctf_parameters is None or particles.ctf_premultiplied or particles.phase_flipped:
         return torch.empty(0)
     given = [fold.errors() for fold in folds]
     with fit.images.opposite_defocus():
-        volume = _volume_at_poses(fit, folds[0].volume.band)
-        opposite = [_OtherFold(fit, volume, number).errors() for number in (0, 1)]
+        volume = volume_at_poses(fit, folds[0].volume.band)
+        opposite = [OtherFold(fit, volume, number).errors() for number in (0, 1)]
     return torch.cat(opposite) - torch.cat(given)
 
 
-class _OtherFold:
+class OtherFold:
     """Particles of one fold, and the map that the other fold's particles make.
 
     Parameters
@@ -165,7 +165,7 @@ class _OtherFold:
         return image_errors(models[:, None], batch.images, batch.weights)[:, 0]
 
 
-def _search_again(fold: _OtherFold, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def _search_again(fold: OtherFold, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Search the poses anew: gains `(b,)`, entropies `(b,)` and turns `(b, 3, 3)` from the stored poses."""
     fit, band = fold.fit, min(fold.volume.band, AUDIT_BAND)
     batch = fit.batch(fold.rows, band)
@@ -211,7 +211,7 @@ def commonest_mate(found: Tensor) -> Tensor:
     return left @ right
 
 
-def _compare_mates(fold: _OtherFold, mate: Tensor) -> tuple[Tensor, Tensor]:
+def _compare_mates(fold: OtherFold, mate: Tensor) -> tuple[Tensor, Tensor]:
     """Refine each stored pose and its mate: the lead of the stored one, and the map's own difference, `(b,)` nats each.
 
     On the grid alone, how well a pose happens to lie to the grid counts for more than the difference of mates.

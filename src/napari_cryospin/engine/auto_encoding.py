@@ -123,6 +123,10 @@ class AutoEncoding:
         self.growth.end_epoch()
         return metrics
 
+    def begin_anew(self, volume_step: VolumeStep) -> None:
+        """Go on with a map that was turned: by a volume step that remembers nothing of how it lay before."""
+        self.volume_step, self.growth = volume_step, BandGrowth(self.fit)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state that `load_state_dict` needs beside the fit's."""
         proposers = [proposer.state_dict() for proposer in self.proposers]

@@ -60,7 +60,7 @@ def fold_correlation(fit: Fit[Volume], band: int) -> list[float]:
     Their radial averages are left out: those of a hollow particle agree however its images are turned. Nothing of the
     fit is written, and nothing is drawn from its generator.
     """
-    volume = wiener_volume(fit.images, fit.settings.volume, band, torch.Generator().manual_seed(0))
+    volume = wiener_volume(fit.images, fit.volume_settings, band, torch.Generator().manual_seed(0))
     WienerStep(fit, volume).remake(band)
     first, second = (without_radial_average(part.cpu().numpy()) for part in volume.fold_maps(filtered=False))
     return fsc(first, second, fit.images.extent / len(first)).values[: band + 1].tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar, cast
 
@@ -27,7 +28,7 @@ from napari_cryospin.models.encoder import Encoder
 from napari_cryospin.models.projector import Projector
 from napari_cryospin.models.volume import Volume
 from napari_cryospin.physics import fourier
-from napari_cryospin.settings import Settings
+from napari_cryospin.settings import Settings, VolumeSettings
 
 AnyVolume = TypeVar("AnyVolume", bound=Volume, covariant=True)
 
@@ -99,6 +100,11 @@ class Fit(Generic[AnyVolume]):
     def symmetry(self) -> PointGroup:
         """Point group that the map has."""
         return self.volume.symmetry
+
+    @property
+    def volume_settings(self) -> VolumeSettings:
+        """Settings of a volume like that of the fit: with the symmetry that it has now."""
+        return dataclasses.replace(self.settings.volume, symmetry=self.symmetry.name)
 
     def _new_encoder(self) -> Encoder:
         settings = self.settings.encoder

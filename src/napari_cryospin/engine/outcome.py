@@ -17,6 +17,7 @@ from napari_cryospin.engine.half_sets import AlignedHalves, align_halves, poses_
 from napari_cryospin.engine.posterior_statistics import posterior_statistics
 from napari_cryospin.engine.precision import angular_precision
 from napari_cryospin.engine.switching import SwitchAdvice
+from napari_cryospin.engine.symmetry_watch import advised_symmetry
 from napari_cryospin.evaluation.map_filter import low_pass
 from napari_cryospin.evaluation.postprocess import postprocess
 from napari_cryospin.evaluation.verdict import Evidence, judge_run
@@ -186,12 +187,15 @@ def make_results(reconstruction: Standing) -> Results:
     if not seen.all():
         left_out = f"{(~seen).sum():,} of {len(seen):,} particles were not looked at yet: they are left out"
         found["notes"] = (left_out, *found.get("notes", ()))
+    advice = advised_symmetry(fits) if reconstruction.finished else ""
     verdict = judge_run(final_evidence(fits, evidence, error) if reconstruction.finished else evidence)
     log.info("verdict: %s", verdict.sentence)
     if not verdict.tells_resolution:
-        resolution = float("nan")
+        resolution, advice = float("nan"), ""
     return Results(
         verdict=verdict,
+        symmetry=fits[0].symmetry.name,
+        looks_like=advice,
         map=density,
         filtered_map=low_pass(density, pixel_size, resolution),
         half_maps=maps if len(maps) == 2 else (),

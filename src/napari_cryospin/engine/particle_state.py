@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from napari_cryospin.engine.belonging import HYPOTHESES, LEAST_TRUSTED
 from napari_cryospin.engine.kept_state import KeptState
+from napari_cryospin.geometry.symmetry import PointGroup
 
 NO_CANDIDATE = -1
 """Number that stands for the winning candidate as long as none has won."""
@@ -181,6 +183,30 @@ class ParticleState(KeptState):
         """
         self.shifts -= self.rotations[:, :2] @ offset
         self.candidate_shifts -= self.candidates[:, :, :2] @ offset.cpu()
+
+    def turn(self, axes: Tensor, centre: Tensor) -> None:
+        """Change all poses to fit a map that is turned.
+
+        Parameters
+        ----------
+        axes, centre : Tensor
+            `(3, 3)` new axes of the map in the present ones, and `(3,)` Angstrom where their middle lies there.
+        """
+        self.recentre(centre)
+        self.rotations = self.rotations @ axes
+        self.candidates = self.candidates @ axes.cpu()
+
+    def change_group(self, before: PointGroup, after: PointGroup, generator: torch.Generator) -> None:
+        """Change all poses to fit a map that has another symmetry from now on.
+
+        Poses known up to `before` are spread over its copies, then those up to `after` are brought into one unit.
+        Entropies, which are those over one unit, are as if all copies had been equally probable.
+        """
+        if not before.trivial:
+            copies = torch.randint(before.order, (len(self),), generator=generator)
+            self.rotations = self.rotations @ before.rotations(self.rotations)[copies.to(self.rotations.device)]
+        self.rotations = after.to_unit(self.rotations)
+        self.entropy = (self.entropy + math.log(before.order / after.order)).clamp(min=0)
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device | str = "cpu") -> None:
         """Take over the state of a fit of as many particles and heads.

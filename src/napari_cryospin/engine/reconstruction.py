@@ -25,9 +25,11 @@ from napari_cryospin.engine.reference import start_from
 from napari_cryospin.engine.run_progress import RunProgress
 from napari_cryospin.engine.stage import Stage
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all, by_hand
+from napari_cryospin.engine.symmetry_change import SymmetryChange, held_out_gain, impose, placed_symmetry, relax
 from napari_cryospin.engine.used_images import prepare_used_images
 from napari_cryospin.evaluation.fsc import fsc
 from napari_cryospin.evaluation.verdict import Evidence, judge_run
+from napari_cryospin.geometry.symmetry import PointGroup, point_group
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.messages import RefusedError
@@ -232,6 +234,7 @@ class Reconstruction:
         made.turn = made.means.get("pose_change", float("nan"))
         if self.switched_at is None and self.policy is not None:
             made.advice = advise_all(self.advisors, self.epoch, self.settings.schedule)
+        made.symmetry.end_epoch(self.fits, switched=self.switched_at is not None)
 
     def _measure_resolution(self) -> float:
         """Return the resolution between the two folds of the particles, Angstrom, at FSC 0.143.
@@ -304,6 +307,68 @@ class Reconstruction:
         self.progress_made.queue = []
         self.stages = [self.method.second_stage(fit) for fit in self.fits]
 
+    def change_symmetry(self, name: str) -> SymmetryChange:
+        """Impose a symmetry on the map as it stands, or relax the one that it has: C1.
+
+        Map and poses are turned so that the group's axes lie where the convention wants them, and the map is made anew
+        from all particles. A new epoch begins; in the second stage, the stage begins anew with it.
+
+        Raises
+        ------
+        RefusedError
+            The map has no such symmetry, not even nearly, or has this one already; there is no such group; or no epoch
+            has ended yet. The reconstruction is then as it was.
+        """
+        group, before = _known_group(name), self.symmetry
+        if group.name == before.name:
+            raise RefusedError(f"the map has the symmetry {group.name} already")
+        if self.epoch == 0:
+            raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
+        with self._interruptible():
+            change = self._look_at_symmetry(group)  # Nothing is changed by it.
+            self._keep_state()
+            for index, fit in enumerate(self.fits):
+                if change.found:
+                    impose(fit, change.found[index], group)
+                else:
+                    relax(fit)
+                self._begin_anew(index)
+        self.whole_state = None
+        self.progress_made.queue = []
+        self.progress_made.symmetry.forget()
+        self.monitor = HalfSetMonitor()  # Half maps that are turned lie differently on each other.
+        return change
+
+    def _look_at_symmetry(self, group: PointGroup) -> SymmetryChange:
+        before = self.symmetry
+        if group.trivial:
+            return SymmetryChange(before.name, group.name)
+        found = tuple(placed_symmetry(fit, group.name) for fit in self.fits)
+        gain = min(held_out_gain(fit, each) for fit, each in zip(self.fits, found, strict=True))
+        return SymmetryChange(before.name, group.name, found, gain)
+
+    def _begin_anew(self, index: int) -> None:
+        """Let the stage of a fit go on after its map and poses were turned, or begin the second stage anew."""
+        fit = self.fits[index]
+        if self.switched_at is None:
+            self.first_stages[index].begin_anew(self.method.volume_step(fit))
+            self.advisors[index] = SwitchAdvisor(fit)
+        else:
+            fit.band.now = min(fit.band.now, fit.band.encoding)
+            fit.volume.set_band(fit.band.now)
+            self.stages[index] = self.method.second_stage(fit)
+        self.stages[index].volume_step.remake()
+
+    @property
+    def symmetry(self) -> PointGroup:
+        """Point group that the map has now; the settings have the one that the run began with."""
+        return self.fits[0].symmetry
+
+    @property
+    def looks_like(self) -> str:
+        """What a map without symmetry looked like when it was last looked at: "looks like C3 (0.98)", or nothing."""
+        return self.progress_made.symmetry.looks_like
+
     def switch_advice(self) -> SwitchAdvice:
         """Return whether to switch now, and why."""
         if self.switched_at is not None or self.policy is None:
@@ -362,6 +427,13 @@ class Reconstruction:
             self.stages = [self.method.second_stage(fit) for fit in self.fits]
         _load_all(self.stages, state["stages"])
         _load_all(self.advisors, state["advisors"])
+
+
+def _known_group(name: str) -> PointGroup:
+    try:
+        return point_group(name)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
 
 
 def _load_all(parts: Sequence[Any], states: Sequence[dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.engine.switching import SwitchAdvice
+from napari_cryospin.engine.symmetry_watch import SymmetryWatch
 
 NO_EPOCH_YET = SwitchAdvice(False, "not every particle has been looked at yet")
 """Advice on the switch before the first epoch has ended."""
@@ -33,6 +34,8 @@ class RunProgress(KeptState):
         Mean turn of the poses in the last epoch, degrees; nan before the switch.
     advice : SwitchAdvice
         Advice on the switch at the end of the last epoch.
+    symmetry : SymmetryWatch
+        What is known of the map's symmetry.
     """
 
     step: int = 0
@@ -44,6 +47,7 @@ class RunProgress(KeptState):
     resolution: float = float("nan")
     turn: float = float("nan")
     advice: SwitchAdvice = NO_EPOCH_YET
+    symmetry: SymmetryWatch = field(default_factory=SymmetryWatch)
 
     def count(self, metrics: dict[str, float]) -> None:
         """Add the metrics of a step, or of the end of an epoch, to those of this epoch."""

@@ -6,9 +6,15 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from napari_cryospin.engine.volume_steps import VolumeStep
+
 
 class Stage(Protocol):
     """Steps of one fit, in one of the two stages."""
+
+    @property
+    def volume_step(self) -> VolumeStep:
+        """Step that learns the volume of the fit."""
 
     @property
     def settled(self) -> bool:

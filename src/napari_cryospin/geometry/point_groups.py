@@ -35,10 +35,26 @@ def group_matrices(name: str) -> NDArray[np.float64]:
     ValueError
         There is no group of this name.
     """
+    return _closure(_generators(name))
+
+
+def main_axis(name: str) -> tuple[int, NDArray[np.float64]]:
+    """Return the fold of a group's highest axis, and that axis as a unit vector, `(3,)`.
+
+    Raises
+    ------
+    ValueError
+        There is no group of this name.
+    """
+    fold, axis = max(_generators(name), key=lambda generator: generator[0])
+    return fold, np.asarray(axis) / np.linalg.norm(axis)
+
+
+def _generators(name: str) -> Sequence[tuple[int, _Axis]]:
     known = canonical_name(name)
     if known in _POLYHEDRAL:
-        return _closure(_POLYHEDRAL[known])
-    return _closure([(int(known[1:]), _Z), *([(2, _X)] if known[0] == "D" else [])])
+        return _POLYHEDRAL[known]
+    return [(int(known[1:]), _Z), *([(2, _X)] if known[0] == "D" else [])]
 
 
 def _closure(generators: Sequence[tuple[int, _Axis]]) -> NDArray[np.float64]:

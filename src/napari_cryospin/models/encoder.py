@@ -86,7 +86,16 @@ class Encoder(nn.Module):
         "vgg16": the paper's sizes. "small": six convolutions in four levels, for CPUs.
     max_shift : float
         Largest shift along x and y, Angstrom; 0: the particles are centred, and no shift is predicted.
+
+    Attributes
+    ----------
+    frame, origin : Tensor
+        `(3, 3)` and `(3,)` Angstrom: the present axes of the map in those that the heads have learned, and where their
+        middle lies there. Poses are proposed for the present axes.
     """
+
+    frame: Tensor
+    origin: Tensor
 
     def __init__(self, box_size: int, heads: int, trunk: Literal["small", "vgg16"], max_shift: float = 0.0) -> None:
         super().__init__()
@@ -103,6 +112,8 @@ class Encoder(nn.Module):
         self.pose = PoseHeads(heads, features, hidden, outputs)
         with torch.no_grad():
             self.pose.weights[-1][..., 6:] *= FIRST_SHIFTS
+        self.register_buffer("frame", torch.eye(3))
+        self.register_buffer("origin", torch.zeros(3))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,7 +133,16 @@ class Encoder(nn.Module):
         """
         features = self.pool(self.trunk(self.bank(images).contiguous(memory_format=torch.channels_last)))
         outputs = self.pose(features.flatten(1))
-        rotations = rotation_from_6d(outputs[..., :6])
+        learned = rotation_from_6d(outputs[..., :6])
+        rotations = learned @ self.frame
         if self.max_shift > 0:
-            return rotations, self.max_shift * torch.tanh(outputs[..., 6:])
+            return rotations, self.max_shift * torch.tanh(outputs[..., 6:]) - learned[..., :2, :] @ self.origin
         return rotations, outputs.new_zeros(*outputs.shape[:-1], 2)
+
+    def turn(self, axes: Tensor, centre: Tensor) -> None:
+        """Propose poses for other axes of the map, `(3, 3)` in the present ones, whose middle lies at `(3,)` Angstrom.
+
+        The heads keep what they have learned.
+        """
+        self.origin += self.frame @ centre
+        self.frame.copy_(self.frame @ axes)

@@ -44,6 +44,10 @@ class EpochSummary:
         """Request the switch to auto-decoding, which the run makes after the present step."""
         self.folder.send(Command(kind="switch", reason=reason))
 
+    def change_symmetry(self, group: str, reason: str = "asked by a script") -> None:
+        """Request that a point group is imposed on the map, or relaxed: C1. The run does so, or refuses it."""
+        self.folder.send(Command(kind="symmetry", group=group, reason=reason))
+
     def stop(self) -> None:
         """Request that the run stops after the present step, with checkpoint and results."""
         self.folder.send(Command(kind="stop", reason="asked by a script"))

@@ -14,7 +14,7 @@ Stage = Literal["auto-encoding", "auto-decoding"]
 State = Literal["starting", "running", "paused", "finished", "stopped", "failed"]
 LIVE_STATES: tuple[State, ...] = ("starting", "running", "paused")
 """States of a run that has not ended, and which a process therefore drives."""
-CommandKind = Literal["pause", "resume", "switch", "save", "stop"]
+CommandKind = Literal["pause", "resume", "switch", "symmetry", "save", "stop"]
 EventKind = Literal[
     "started",  # A new run began.
     "continued",  # A run went on from its checkpoint.
@@ -22,6 +22,7 @@ EventKind = Literal[
     "paused",
     "resumed",  # The run went on after a pause.
     "switched",  # The run switched from auto-encoding to auto-decoding; the detail has the reason.
+    "symmetry",  # A symmetry was imposed, or relaxed to C1; the detail has both groups and the score.
     "saved",  # A checkpoint was written by command.
     "refused",  # A command could not be obeyed; the detail has the command and the reason.
     "stopped",
@@ -40,6 +41,8 @@ class Command:
 
     kind: CommandKind
     """Kind of the request."""
+    group: str = ""
+    """Point group that the command symmetry imposes; C1 relaxes the present one."""
     reason: str = "by hand"
     """Reason for the request, which a switch repeats in its event."""
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
@@ -94,6 +97,10 @@ class Status:
     """Whether the switch to auto-decoding is advised now."""
     switch_reason: str = ""
     """Reason why the switch is advised, or is not advised yet."""
+    symmetry: str = ""
+    """Point group that the map has now; empty: not known, so the one of the settings."""
+    looks_like: str = ""
+    """What a map without symmetry looks like, "looks like C3 (0.98)"; empty: like nothing, or not looked at yet."""
     message: str = ""
     """Reason why the run failed or stopped."""
     verdict: str = ""

@@ -55,6 +55,10 @@ class Results:
         Notes on how far the results can be trusted.
     verdict : Verdict, optional
         Verdict on whether the poses are determined; None: the results are of a version without verdicts.
+    symmetry : str
+        Name of the point group that map and poses have, with the convention's axes.
+    looks_like : str
+        Advice on a symmetry that the map looks like it has; empty: it looks like none, or has one.
     particles : ParticleRecord
         Record of the particles that were used, with all poses in one frame.
     epoch : int
@@ -77,6 +81,8 @@ class Results:
     band: int | None = None
     notes: tuple[str, ...] = ()
     verdict: Verdict | None = None
+    symmetry: str = "C1"
+    looks_like: str = ""
     particles: ParticleRecord
     epoch: int = 0
     stage: Stage = "auto-encoding"

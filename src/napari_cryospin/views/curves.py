@@ -121,6 +121,15 @@ class Clock:
             return []
         return [float(place) for place in self.along(along, steps)]
 
+    def turns(self, events: Sequence[Event], along: Along) -> list[tuple[float, str]]:
+        """Return the places on the axis where the run's symmetry changed, each with the group from there on."""
+        changes = [event for event in events if event.kind == "symmetry"]
+        if along == "time" and not len(self._timed_steps):
+            return []
+        places = self.along(along, np.array([event.step for event in changes], dtype=np.float64))
+        names = [str(event.detail.get("symmetry", "")) for event in changes]
+        return [(float(place), name) for place, name in zip(places, names, strict=True)]
+
     def last(self, along: Along) -> float:
         """Return the end of the axis, which is where the run is now."""
         return float(max(self.along(along, self._timed_steps[-1:]).max(initial=0.0), 1e-3))

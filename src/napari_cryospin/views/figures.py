@@ -167,7 +167,7 @@ CURVE_LABELS = {
 
 
 def convergence_figure(metrics: Sequence[Mapping[str, Any]], events: Sequence[Event]) -> Figure:
-    """Draw metrics over the steps of a run, with a line where it switched to auto-decoding.
+    """Draw metrics over the steps of a run, with a line where it switched, or its symmetry changed.
 
     Parameters
     ----------
@@ -190,10 +190,13 @@ def convergence_figure(metrics: Sequence[Mapping[str, Any]], events: Sequence[Ev
         rows[-1].legend(title="head", ncols=4, fontsize="small")
     rows[-1].set_xlabel("step")
     for event in events:
-        if event.kind == "switched":
+        text = {"switched": "switch", "symmetry": event.detail.get("symmetry", "")}.get(event.kind)
+        if text:
             for axes in rows:
                 axes.axvline(event.step, color="tab:red", ls="--")
-            rows[0].text(event.step, 1.0, " switch", color="tab:red", va="top", transform=rows[0].get_xaxis_transform())
+            rows[0].text(
+                event.step, 1.0, f" {text}", color="tab:red", va="top", transform=rows[0].get_xaxis_transform()
+            )
     return figure
 
 

@@ -49,10 +49,18 @@ def read_results(folder: Path) -> Results:
         band=figures.get("shells"),
         notes=tuple(figures["notes"]),
         verdict=Verdict.from_dict(figures["verdict"]) if figures.get("verdict") else None,
+        symmetry=figures.get("symmetry", "C1"),
+        looks_like=figures.get("looks_like", ""),
         particles=record.particles,
         epoch=record.epoch,
         stage=record.stage,
     )
+
+
+def symmetry_of_results(folder: Path) -> str | None:
+    """Read which symmetry results have; None: there are none, or they do not say."""
+    path = folder / "postprocess.json"
+    return json.loads(path.read_text()).get("symmetry") if path.is_file() else None
 
 
 def _map(folder: Path, name: str) -> NDArray[np.float32] | None:

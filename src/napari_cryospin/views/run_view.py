@@ -72,6 +72,11 @@ class RunView:
         return self.folder.read_status()
 
     @property
+    def symmetry(self) -> str:
+        """Point group that the run's map has now; the settings have the one that it began with."""
+        return self.status.symmetry or self.folder.settings.volume.symmetry
+
+    @property
     def epochs(self) -> tuple[int, ...]:
         """Numbers of the epochs that have a history, ascending."""
         return tuple(sorted(self.folder.history_paths()))
@@ -392,7 +397,7 @@ class RunView:
         reference
             True map (.mrc).
         symmetry
-            Point group of the true map, modulo which poses are compared. Default: that of the run.
+            Point group of the true map, modulo which poses are compared. Default: that of the results.
 
         Raises
         ------
@@ -400,9 +405,10 @@ class RunView:
             There are no results, or the truth is not of these particles.
         """
         from napari_cryospin.evaluation.against_truth import evaluate_results
+        from napari_cryospin.views.results import symmetry_of_results
 
         truth = self.truth if truth is None else truth
-        symmetry = symmetry or self.folder.settings.volume.symmetry
+        symmetry = symmetry or symmetry_of_results(self.folder.results_path) or self.symmetry
         return evaluate_results(self.folder.results_path, truth, reference, symmetry, self.folder.source.data_dir)
 
     def figures(self, report: TruthReport | None = None) -> dict[str, Figure]:

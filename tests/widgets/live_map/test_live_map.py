@@ -291,6 +291,14 @@ def test_time_slider_goes_back_and_follows_again(live, folder, qtbot):
     assert panel.caption.text() == "Epoch 6  ·  auto-encoding  ·  step 60  ·  20.5 Å"
 
 
+def test_what_the_map_looks_like_stands_beside_it(live, folder, qtbot):
+    panel = LiveMapPanel(live.test_viewer)
+    qtbot.addWidget(panel)
+    folder.write_status(Status(state="finished", step=1, symmetry="C1", looks_like="looks like C3 (0.98)"))
+    qtbot.waitUntil(lambda: panel.now.text() == "End")
+    assert panel.caption.text().endswith("20.5 Å  ·  like C3 (0.98)")
+
+
 def test_at_the_end_of_a_run_the_resolution_is_that_of_its_results(live, folder, qtbot):
     panel = LiveMapPanel(live.test_viewer)
     qtbot.addWidget(panel)

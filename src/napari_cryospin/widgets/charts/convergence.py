@@ -130,6 +130,7 @@ class ConvergencePanel(ChartPanel):
         session, (along, x_name) = self.session, ALONG[self.along.currentText()]
         clock = Clock(session.metrics, session.status)
         marks = [Mark(place, "switch") for place in clock.switches(session.events, along)]
+        marks += [Mark(place, name) for place, name in clock.turns(session.events, along)]
         end = None if session.shown_epoch is None else clock.end_of(session.shown_epoch, along)
         marks += [] if end is None else [Mark(end, "shown", QUIET)]
         for plot, curves, note in self._histories(along, clock):

@@ -250,12 +250,16 @@ def picture_caption(session: Session, picture: MapPicture) -> str:
     parts = [f"Epoch {epoch}"]
     if where.get("stage"):
         parts.append(str(where["stage"]))
-    if where.get("step") is not None:
+    status = session.status
+    looks_like = "" if status is None or snapshot is None else status.looks_like.removeprefix("looks ")
+    if where.get("step") is not None and not looks_like:  # There is no room for both.
         parts.append(f"step {where['step']:,}")
     told = session.status is None or session.status.verdict != NOT_DETERMINED
     resolution = where.get("resolution") if told else None
     if isinstance(resolution, float) and math.isfinite(resolution):
         parts.append(f"{resolution:.1f} Å")
+    if looks_like:
+        parts.append(looks_like)
     if picture.note:
         parts.append(picture.note)
     return "  ·  ".join(parts)

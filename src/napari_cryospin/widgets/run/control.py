@@ -103,12 +103,12 @@ class RunControl(QObject):
 
     # Requests
 
-    def request(self, kind: CommandKind) -> None:
-        """Send a command to the run, unless one of the same kind is not answered yet."""
+    def request(self, kind: CommandKind, group: str = "") -> None:
+        """Send a command to the run, unless one of the same kind is not answered yet; `group`: of a new symmetry."""
         if self.session.folder is None or self.requested(kind):
             return
         try:
-            command = self.session.send(kind)
+            command = self.session.send(kind, group)
         except OSError as error:
             show_error(f"{self.session.folder.path}: the run cannot be reached: {error}")
             return

@@ -17,6 +17,7 @@ from napari_cryospin.widgets.run.control import RunControl
 from napari_cryospin.widgets.run.setup import RunSetup
 from napari_cryospin.widgets.run.state import RunState, Standing
 from napari_cryospin.widgets.run.switch_box import SwitchBox
+from napari_cryospin.widgets.run.symmetry_box import SymmetryBox
 from napari_cryospin.widgets.session.docks import reveal
 from napari_cryospin.widgets.session.panel import Panel
 
@@ -73,6 +74,9 @@ class RunPanel(Panel):
         self.switch = SwitchBox()
         self.switch.pressed.connect(self._switch)
         self.content.addWidget(self.switch)
+        self.symmetry = SymmetryBox()
+        self.symmetry.chosen.connect(lambda group: self.control.request("symmetry", group))
+        self.content.addWidget(self.symmetry)
         self.state = RunState()
         self.content.addWidget(self.state)
         self.content.addStretch(1)
@@ -145,6 +149,11 @@ class RunPanel(Panel):
             requested=control.requested("switch") or (standing == "waiting" and control.beginning),
         )
         self._tell_readiness(standing)
+        self.symmetry.show_state(
+            session.status,
+            possible=alive and standing != "starting",
+            requested=control.requested("symmetry"),
+        )
         self.start.setVisible(not alive)
         self.start.setText("Starting..." if control.beginning else "Start")
         reason = self._why_not()

@@ -1,0 +1,180 @@
+"""The change of a fit's symmetry while a run goes on: the map and all that lies in its frame are turned together.
+
+A symmetry is imposed where the map has its axes. They are found, map and poses are turned so that the axes lie where
+the convention wants them, and poses are brought into one asymmetric unit. What the heads have learned stays: their
+proposals are turned from then on. A symmetry is relaxed by spreading the poses over its copies, which are equally
+right, so that the views of a map without symmetry cover all directions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_cryospin.engine.audit import AUDIT_PADDING, MATE_STEPS, OtherFold, volume_at_poses
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.near_symmetry import NearSymmetries
+from napari_cryospin.engine.pose_refinement import refine_poses
+from napari_cryospin.evaluation.found_symmetry import (
+    FoundSymmetry,
+    SymmetryReport,
+    symmetric_map,
+    symmetry_of_map,
+)
+from napari_cryospin.evaluation.fsc import fsc
+from napari_cryospin.evaluation.map_alignment import apply_alignment
+from napari_cryospin.geometry.symmetry import NO_SYMMETRY, PointGroup
+from napari_cryospin.models.volume import Volume
+from napari_cryospin.runs.messages import RefusedError
+
+FOLDS_AGREE = 0.5
+"""FSC of the two folds down to which their symmetry is looked for: what the map really has."""
+
+
+class TurnedFrame(NamedTuple):
+    """The axes in which a map is to lie, as they lie in it now."""
+
+    axes: Tensor  # (3, 3)
+    centre: Tensor  # (3,) Angstrom
+
+    @classmethod
+    def of(cls, found: FoundSymmetry, fit: Fit) -> TurnedFrame:
+        """Return the axes of a symmetry; particles that are centred keep their centre."""
+        turn, shift = (torch.from_numpy(part).float().to(fit.device) for part in (found.rotation, found.shift))
+        return cls(turn.mT, -turn.mT @ shift * fit.shift_range.looked_for)
+
+    def turned(self, density: Tensor, extent: float) -> NDArray[np.float32]:
+        """Turn a map of so many Angstrom, so that it lies in these axes."""
+        turn, centre = self.axes.mT.double().cpu().numpy(), self.centre.double().cpu().numpy()
+        pixel_size = extent / len(density)
+        return apply_alignment(density.cpu().numpy(), turn, -turn @ centre, pixel_size, oversampling=2)
+
+
+@dataclass(frozen=True)
+class SymmetryChange:
+    """A change of a run's symmetry.
+
+    Attributes
+    ----------
+    before, after : str
+        Names of the groups.
+    found : tuple of FoundSymmetry
+        Of each fit, how its map had the new group; empty where a symmetry was relaxed.
+    gain : float
+        By how much the symmetric map explains held-out images better than the plain one, nats an image, in the half for
+        which it is less; nan where a symmetry was relaxed.
+    """
+
+    before: str
+    after: str
+    found: tuple[FoundSymmetry, ...] = ()
+    gain: float = math.nan
+
+    @property
+    def score(self) -> float:
+        """Least score of the fits; nan where a symmetry was relaxed."""
+        return min((each.score for each in self.found), default=math.nan)
+
+    @property
+    def text(self) -> str:
+        """What was done, in words."""
+        if not self.found:
+            return f"{self.before} relaxed"
+        better = "better" if self.gain >= 0 else "worse"
+        images = f"images fit the map averaged so {better} by {abs(self.gain):.1f} nats each"
+        return f"{self.after} imposed (the map had it with a score of {self.score:.2f}; {images})"
+
+
+def symmetry_of_fit(fit: Fit, group: str | None = None, volume: Volume | None = None) -> SymmetryReport:
+    """Find which symmetry the map of a fit looks like, or how well it has one group.
+
+    Parameters
+    ----------
+    fit : Fit
+        Nothing of it is written.
+    group : str, optional
+        The one group to look at.
+    volume : Volume, optional
+        Volume to look at. Default: one of all particles at their present poses, which is right at any moment.
+    """
+    volume = volume_at_poses(fit, fit.band.now) if volume is None else volume
+    folds = volume.fold_maps()
+    first, second = (part.cpu().numpy() for part in folds or (volume.band_map(), volume.band_map()))
+    pixel_size = fit.images.extent / len(first)
+    resolution = fit.images.extent / volume.band
+    if folds is not None:
+        resolution = max(resolution, fsc(first, second, pixel_size).resolution(FOLDS_AGREE))
+    return symmetry_of_map(first, pixel_size, group, second=second, resolution=resolution)
+
+
+def placed_symmetry(fit: Fit, group: str) -> FoundSymmetry:
+    """Return how the map of a fit has a group.
+
+    Raises
+    ------
+    RefusedError
+        It does not have it, not even nearly, or its symmetry cannot be told.
+    """
+    report = symmetry_of_fit(fit, group)
+    if report.best is None:
+        raise RefusedError(report.obstacle or f"the map {report.candidates[0].text}")
+    return report.best
+
+
+@torch.no_grad()
+def impose(fit: Fit, found: FoundSymmetry, group: PointGroup) -> None:
+    """Turn everything that lies in the frame of a fit's map, and give it a symmetry. The map is that of the turned one.
+
+    A volume that is made of images is to be made anew from their poses.
+    """
+    frame = TurnedFrame.of(found, fit)
+    turned = frame.turned(fit.volume.to_map(), fit.images.extent)
+    fit.particles.turn(frame.axes, frame.centre)
+    if fit.encoder is not None:
+        fit.encoder.turn(frame.axes, frame.centre)
+    _take_group(fit, group, torch.from_numpy(turned).to(fit.device))
+
+
+@torch.no_grad()
+def relax(fit: Fit) -> None:
+    """Let a fit's map be without symmetry from now on."""
+    _take_group(fit, NO_SYMMETRY, fit.volume.to_map())
+
+
+def _take_group(fit: Fit, group: PointGroup, density: Tensor) -> None:
+    fit.particles.change_group(fit.symmetry, group, fit.generator)
+    fit.volume.symmetry = group
+    fit.volume.take_map(density)
+    fit.near_symmetries = NearSymmetries.of(group, fit.device)
+
+
+@torch.no_grad()
+def held_out_gain(fit: Fit, found: FoundSymmetry) -> float:
+    """Return by how much a symmetric map explains images better that it was made without, nats an image.
+
+    A sample of each fold's particles is compared with the map of the other fold alone, as it is and averaged over the
+    group, at the refined pose in each. Nothing of the fit is written.
+    """
+    volume = volume_at_poses(fit, fit.band.now)
+    frame = TurnedFrame.of(found, fit)
+    gains = [_gain(OtherFold(fit, volume, fold), found, frame) for fold in (0, 1)]
+    return float(torch.cat(gains).mean())
+
+
+def _gain(fold: OtherFold, found: FoundSymmetry, frame: TurnedFrame) -> Tensor:
+    fit, batch = fold.fit, fold.batch()
+    rotations, shifts = fit.poses(batch)
+    turned, moved = rotations @ frame.axes, shifts - rotations[:, :2] @ frame.centre
+    plain = frame.turned(fold.density, fit.images.extent)
+    errors = []
+    for each in (plain, symmetric_map(plain, found.name)):
+        lattices = fold.volume.gradient_lattices(torch.from_numpy(each).to(fit.device))
+        start = turned, fit.shift_range.used(moved)
+        errors.append(refine_poses(lattices, batch, *start, padding=AUDIT_PADDING, steps=MATE_STEPS)[2])
+    return errors[0] - errors[1]

@@ -1,0 +1,79 @@
+"""The symmetry that a run without one is advised to have. A look for it costs as many steps, so that there are few.
+
+Looking changes nothing of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.kept_state import KeptState
+from napari_cryospin.engine.symmetry_change import held_out_gain, symmetry_of_fit
+
+FIRST_LOOK, NEXT_LOOK = 3, 3
+"""Epochs at the largest band of the first stage before the first look, and the factor to each next one: after 3, 9 and
+27 epochs; chosen by hand."""
+
+
+@dataclass(eq=False)
+class SymmetryWatch(KeptState):
+    """What is known of the symmetry of a run's map.
+
+    Attributes
+    ----------
+    epochs : int
+        Epochs since the band was large enough.
+    looks_like : str
+        What the map looked like when it was last looked at: "looks like C3 (0.98)"; empty: like nothing, or not known.
+    group : str
+        The group that this is about; empty: none.
+    """
+
+    epochs: int = 0
+    looks_like: str = ""
+    group: str = ""
+
+    def end_epoch(self, fits: Sequence[Fit], *, switched: bool) -> None:
+        """Look at the map, if it has no symmetry and a look is due."""
+        if not all(fit.symmetry.trivial and (switched or fit.band.encoding_reached) for fit in fits):
+            return
+        self.epochs += 1
+        if self.epochs in _looks(self.epochs):
+            self.look(fits)
+
+    def look(self, fits: Sequence[Fit]) -> None:
+        """Look at the map of each fit; the group is told that all of them have."""
+        found = [symmetry_of_fit(fit, volume=fit.volume).best for fit in fits]
+        told = [one for one in found if one is not None]
+        if len(told) < len(fits) or len({one.name for one in told}) > 1:
+            self.looks_like = self.group = ""
+            return
+        worst = min(told, key=lambda one: one.score)
+        self.looks_like, self.group = worst.text, worst.name
+
+    def forget(self) -> None:
+        """Forget what was found, since the map is another now."""
+        self.epochs, self.looks_like, self.group = 0, "", ""
+
+
+def advised_symmetry(fits: Sequence[Fit]) -> str:
+    """Return advice on the symmetry of a run that is over, with what held-out images say; empty: there is none."""
+    watch = SymmetryWatch()
+    if all(fit.symmetry.trivial for fit in fits):
+        watch.look(fits)
+    if not watch.group:
+        return ""
+    found = [symmetry_of_fit(fit, watch.group, fit.volume).candidates[0] for fit in fits]
+    gain = min(held_out_gain(fit, each) for fit, each in zip(fits, found, strict=True))
+    better = "better" if gain >= 0 else "worse"
+    return f"the map {watch.looks_like}; images fit the map averaged so {better} by {abs(gain):.1f} nats each"
+
+
+def _looks(until: int) -> list[int]:
+    looks, due = [], FIRST_LOOK
+    while due <= until:
+        looks.append(due)
+        due *= NEXT_LOOK
+    return looks
