@@ -35,6 +35,7 @@ class FakeReconstruction:
         self.snapshots = self.comparisons = 0
         self.half_sets, self.resolution, self.band = None, float("nan"), 9.0
         self.whole_state = None
+        self.news = []
 
     @property
     def progress(self):
@@ -73,6 +74,10 @@ class FakeReconstruction:
         if self.stage == "auto-decoding":
             raise RefusedError("the run is auto-decoding already")
         self.stage = "auto-decoding"
+
+    def take_news(self):
+        news, self.news = self.news, []
+        return news
 
     def switch_advice(self):
         return SwitchAdvice(self.switch_due is not None, "heads and posterior agree")

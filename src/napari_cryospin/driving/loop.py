@@ -179,6 +179,7 @@ class _Loop:
         self.publisher.checkpoint()
         epoch, reason = self.reconstruction.epoch, command.reason
         self.publisher.say("switched", id=command.id, epoch=epoch, reason=reason)
+        self.publisher.classes()
         self.publisher.snapshot()
 
     def save(self, command: Command) -> None:

@@ -137,9 +137,15 @@ class Publisher:
         self.verdict = self.reconstruction.verdict()
         self._metrics({**metrics, **halves, "epoch_ended": True, "verdict": self.verdict.kind})
         self.say("epoch", **self._standing(), **metrics)
+        self.classes()
         # The time slider needs every epoch, so this ignores the budget; later snapshots are rarer instead.
         if self._due("history") or self.reconstruction.finished:
             self.history()
+
+    def classes(self) -> None:
+        """Publish what has happened to classes, if anything has."""
+        for news in self.reconstruction.take_news():
+            self.say("classes", **news)
 
     def _standing(self) -> dict[str, Any]:
         """Return epoch, stage and switch advice at the end of an epoch."""

@@ -144,7 +144,7 @@ class _OtherFold:
     def __init__(self, fit: Fit, volume: WienerVolume, fold: int) -> None:
         self.fit, self.volume = fit, volume
         self.density = volume.fold_average(1 - fold)
-        members = (fit.particles.folds == fold).nonzero()[:, 0].cpu()
+        members = fit.fold_members(fold)
         count = min(len(members), AUDIT_PARTICLES // 2)
         self.rows = members[torch.linspace(0, len(members) - 1, count).round().long()]
 

@@ -15,9 +15,11 @@ from torch import Tensor
 
 from napari_cryospin.engine.auto_encoding import AutoEncoding
 from napari_cryospin.engine.choice_at_switch import choose_poses
+from napari_cryospin.engine.classes import class_shares, split, split_news
 from napari_cryospin.engine.devices import choose_devices
 from napari_cryospin.engine.evidence import present_evidence
 from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.fold_resolution import fold_resolution
 from napari_cryospin.engine.half_sets import HalfSetMonitor
 from napari_cryospin.engine.methods import METHODS
 from napari_cryospin.engine.outcome import make_head_share, make_history, make_results, make_snapshot
@@ -26,7 +28,6 @@ from napari_cryospin.engine.run_progress import RunProgress
 from napari_cryospin.engine.stage import Stage
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all
 from napari_cryospin.engine.used_images import prepare_used_images
-from napari_cryospin.evaluation.fsc import fsc
 from napari_cryospin.evaluation.verdict import Evidence, judge_run
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.epoch_record import EpochRecord
@@ -38,9 +39,6 @@ from napari_cryospin.runs.verdict import Verdict
 from napari_cryospin.settings import Settings
 
 log = logging.getLogger(__name__)
-
-FSC_THRESHOLD = 0.143
-"""FSC at which the resolution between two folds is read, as for half sets (docs/method.md, what is measured how)."""
 
 
 class Reconstruction:
@@ -231,22 +229,14 @@ class Reconstruction:
             made.advice = advise_all(self.advisors, self.epoch, self.settings.schedule)
 
     def _measure_resolution(self) -> float:
-        """Return the resolution between the two folds of the particles, Angstrom, at FSC 0.143.
+        """Return the resolution between the two folds of the particles, Angstrom; with classes, that of the largest.
 
-        The folds share a reference, so that this is a guide while the run goes on, no gold standard. It is nan if the
-        volume has no folds. With half sets, it is the resolution of their last comparison.
+        With half sets, it is the resolution of their last comparison.
         """
         if len(self.fits) == 2:
             return self.measured_resolution
         fit = self.fits[0]
-        folds = fit.volume.fold_maps()
-        if folds is None:
-            return float("nan")
-        first, second = (part.cpu().numpy() for part in folds)
-        if not first.any() or not second.any():
-            return self.measured_resolution
-        limit = fit.images.extent / fit.volume.band
-        return max(limit, fsc(first, second, fit.images.extent / len(first)).resolution(FSC_THRESHOLD))
+        return fold_resolution(fit.classes[int(class_shares(fit).argmax())], self.measured_resolution)
 
     def compare_halves(self) -> dict[str, Any]:
         """Measure the gold-standard resolution of the half sets as they stand, and make it the resolution of the run.
@@ -268,6 +258,8 @@ class Reconstruction:
         """Return means over the epoch that was just closed, and the shares of the heads."""
         metrics = self.progress_made.means
         metrics["resolution"] = self.resolution
+        if len(self.fits[0].classes) > 1:
+            metrics |= self._class_metrics()
         entropies = torch.cat([fit.particles.entropy for fit in self.fits])
         if bool((~entropies.isnan()).any()):
             metrics["entropy"] = float(entropies.nanmean())
@@ -275,6 +267,12 @@ class Reconstruction:
         metrics |= {f"head_share_{head}": float(value) for head, value in enumerate(share[:-1])}
         metrics["sample_share"] = float(share[-1])
         return metrics
+
+    def _class_metrics(self) -> dict[str, float]:
+        """Return the share of each class among the particles, of half sets the mean of both."""
+        counts = max(len(fit.classes) for fit in self.fits)
+        shares = [class_shares(fit).tolist() + [0.0] * (counts - len(fit.classes)) for fit in self.fits]
+        return {f"class_share_{k + 1}": sum(one[k] for one in shares) / len(shares) for k in range(counts)}
 
     def switch_to_auto_decoding(self, reason: str) -> None:
         """Switch to the second stage: the best candidate of every particle becomes its pose, which is then refined.
@@ -296,10 +294,22 @@ class Reconstruction:
         with self._interruptible():
             for fit, stage in zip(self.fits, self.first_stages, strict=True):
                 choose_poses(fit, stage.learners, stage.volume_step)
+                if self.settings.volume.classes > 1:
+                    split(fit, self.settings.volume.classes)
+                    fit.news.append(split_news(len(fit), len(fit.classes)))
         self.whole_state = None
         self.progress_made.switched_at = self.epoch
         self.progress_made.queue = []
         self.stages = [self.method.second_stage(fit) for fit in self.fits]
+
+    def take_news(self) -> list[dict[str, Any]]:
+        """Return what happened to classes since the last call, each with a reason; of half sets with the half."""
+        told = []
+        for half, fit in enumerate(self.fits, start=1):
+            where = {"half": half} if len(self.fits) == 2 else {}
+            told += [where | one for one in fit.news]
+            fit.news.clear()
+        return told
 
     def switch_advice(self) -> SwitchAdvice:
         """Return whether to switch now, and why."""

@@ -22,6 +22,7 @@ EventKind = Literal[
     "paused",
     "resumed",  # The run went on after a pause.
     "switched",  # The run switched from auto-encoding to auto-decoding; the detail has the reason.
+    "classes",  # Classes were made, merged or dropped, or a dead one's place was offered; the detail has which and why.
     "saved",  # A checkpoint was written by command.
     "refused",  # A command could not be obeyed; the detail has the command and the reason.
     "stopped",

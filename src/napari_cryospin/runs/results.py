@@ -20,6 +20,11 @@ PARTICLES_FILE = "particles.npz"
 """Name of the file in results/ with the record of the particles, in the order of the input."""
 
 
+def class_folder(results: Path, number: int) -> Path:
+    """Return the folder with the results of one class, from 1, of a run with several classes."""
+    return results / f"class_{number}"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Results:
     """The results of a run: maps in real space, and one pose for each particle that was used.
@@ -57,6 +62,9 @@ class Results:
         Verdict on whether the poses are determined; None: the results are of a version without verdicts.
     particles : ParticleRecord
         Record of the particles that were used, with all poses in one frame.
+    classes : tuple of Results
+        With several classes, the results of each of them, with its own particles. All other fields but `particles` and
+        `notes` are then those of the first class. Empty with one class.
     epoch : int
         Number of epochs finished.
     stage : str
@@ -78,6 +86,7 @@ class Results:
     notes: tuple[str, ...] = ()
     verdict: Verdict | None = None
     particles: ParticleRecord
+    classes: tuple[Results, ...] = ()
     epoch: int = 0
     stage: Stage = "auto-encoding"
 
