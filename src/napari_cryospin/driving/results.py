@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ def write_results(folder: Path, results: Results, particles: Particles) -> None:
     Parameters
     ----------
     folder
-        Existing folder; files of the same names in it are replaced.
+        Existing folder; files of the same names in it are replaced. With several classes, the results of each are
+        written to a folder of their own in it, `class_1` and so on.
     results
         Results of a run.
     particles
@@ -52,6 +54,10 @@ def write_results(folder: Path, results: Results, particles: Particles) -> None:
     for number, one in enumerate(results.classes, start=1):
         class_folder(folder, number).mkdir(exist_ok=True)
         write_results(class_folder(folder, number), one, particles)
+    stale = len(results.classes) + 1
+    while class_folder(folder, stale).is_dir():  # A run that was resumed may have fewer classes by now.
+        shutil.rmtree(class_folder(folder, stale))
+        stale += 1
 
 
 def write_particle_files(folder: Path, results: Results, particles: Particles) -> None:

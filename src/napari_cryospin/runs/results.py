@@ -25,6 +25,14 @@ def class_folder(results: Path, number: int) -> Path:
     return results / f"class_{number}"
 
 
+def class_count(results: Path) -> int:
+    """Return the number of classes whose results are in a results folder; 1 if it has no folders of classes."""
+    count = 0
+    while (class_folder(results, count + 1) / "map.mrc").is_file():
+        count += 1
+    return max(count, 1)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Results:
     """The results of a run: maps in real space, and one pose for each particle that was used.
