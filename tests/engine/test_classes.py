@@ -17,6 +17,7 @@ from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.particles import Particles
+from napari_cryospin.runs.messages import RefusedError
 from napari_cryospin.settings import PRESETS, Settings
 from support.same_state import assert_same
 from support.simulated import EXTENT, in_memory
@@ -229,6 +230,48 @@ def test_a_resumed_run_is_the_uninterrupted_one(finished, mixture, steps):
     while not other.finished:
         other.advance()
     assert_same(other.state_dict(), finished.state_dict())
+
+
+def advanced(mixture: Mixture, steps: int, **changed) -> Reconstruction:
+    reconstruction = Reconstruction(mixture.particles, tiny(**changed), reference=mixture.body)
+    for _ in range(steps):
+        reconstruction.advance()
+    return reconstruction
+
+
+@pytest.mark.parametrize("steps", [13, 16])
+def test_classes_are_dropped_and_merged_within_an_epoch_and_between_two(mixture, steps):
+    reconstruction = advanced(mixture, steps, classes=4)
+    (fit,) = reconstruction.fits
+    members = len(fit.classes[1].members)
+    told = reconstruction.drop_class(2)
+    assert told == f"class 2 was taken out; its {members} particles are in the other classes"
+    reconstruction.merge_classes(1, 3)
+    assert len(fit.classes) == fit.particles.class_probability.shape[1] == 2
+    together = sum(view.volume.sums for view in fit.classes)
+    whole = copy.deepcopy(fit)
+    whole.set_classes([whole.volume])
+    whole.particles.set_class_count(1)
+    WienerStep(whole).remake(whole.band.now)  # No particle is lost: all of them are in the sums at once.
+    torch.testing.assert_close(together, whole.volume.sums, rtol=1e-4, atol=1e-2)
+    before = reconstruction.epoch
+    while reconstruction.epoch == before:
+        reconstruction.advance()
+    assert reconstruction.snapshot().classes == len(reconstruction.results().classes) == 2
+
+
+def test_what_cannot_be_done_with_classes_is_refused(mixture):
+    early, late = advanced(mixture, 3), advanced(mixture, 13)
+    with pytest.raises(RefusedError, match="only one class; particles are sorted into classes from the switch on"):
+        early.drop_class(1)
+    for wrong in (0, 3):
+        with pytest.raises(RefusedError, match=f"there is no class {wrong}; expected 1 to 2"):
+            late.drop_class(wrong)
+    with pytest.raises(RefusedError, match="class 1 twice"):
+        late.merge_classes(1, 1)
+    late.drop_class(1)
+    with pytest.raises(RefusedError, match="there is only one class"):
+        late.drop_class(1)
 
 
 def test_a_run_with_one_class_has_nothing_of_classes(mixture):

@@ -16,7 +16,8 @@ from napari_cryospin.runs.reference import reference_of
 
 def send_command(
     run: Annotated[Positional[Path], arg(metavar="RUN")],
-    command: Positional[Literal["pause", "resume", "switch", "save", "stop"]],
+    command: Positional[Literal["pause", "resume", "switch", "save", "stop", "drop-class", "merge-classes"]],
+    arguments: Annotated[Positional[tuple[str, ...]], arg(metavar="CLASS")] = (),
     wait: float = 10.0,
 ) -> int:
     """Send a command to a run that is going on; the run obeys or refuses it between two steps.
@@ -27,6 +28,8 @@ def send_command(
         Folder of the run.
     command
         Command to send; switch is the switch from auto-encoding to auto-decoding.
+    arguments
+        Numbers of classes, from 1: the one to drop, or the two to merge.
     wait
         Seconds to wait for the answer.
     """
@@ -37,7 +40,7 @@ def send_command(
             f"{run}: nobody drives this run ({state})" + ("; `resume` goes on with it" * (state != "finished"))
         )
     kind: CommandKind = command
-    sent = Command(kind=kind, reason="by hand: command line")
+    sent = Command(kind=kind, reason="by hand: command line", arguments=arguments)
     earlier = len(folder.read_events())
     folder.send(sent)
     until = time.monotonic() + wait

@@ -199,10 +199,10 @@ class Publisher:
             **_plain({name: self.newest.get(name) for name in ("loss", "resolution")}),
         )
 
-    def snapshot(self) -> None:
-        """Publish the present state of the reconstruction, unless it was published already."""
+    def snapshot(self, *, anew: bool = False) -> None:
+        """Publish the present state of the reconstruction, unless it was published already and nothing is `anew`."""
         present = self.reconstruction.step, self.reconstruction.stage
-        if present != self.shown:
+        if anew or present != self.shown:
             with self.budget.spending("snapshot"):
                 self.channel.snapshot(self.reconstruction.snapshot())
             self.shown = present

@@ -12,7 +12,7 @@ from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.belonging import BELONGING_BAND
 from napari_cryospin.engine.class_decoding import ClassDecoding
 from napari_cryospin.engine.class_sorting import sort_classes
-from napari_cryospin.engine.classes import LEAST_SHARE, class_shares, drop_class, offer
+from napari_cryospin.engine.classes import LEAST_SHARE, class_shares, drop_class, merge_classes, offer
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.engine.other_modes import try_other_modes
@@ -221,6 +221,17 @@ class ClosedFormDecoding:
             f"class {number + 1} has no more than {count:,} particles left: it is given up, and later classes move up"
         )
         fit.news.append({"change": "dropped", "class": number + 1, "reason": told})
+
+    def merge(self, first: int, second: int) -> None:
+        """Make one class of two, with the number of the first of them, and go on."""
+        merge_classes(self.fit, first, second)
+        self._rebuild([k for k in range(len(self.classes)) if k != max(first, second)])
+
+    def restart_epoch(self) -> None:
+        """Begin the epoch anew, because the classes are not those that it began with."""
+        self.state.turned = []
+        for part in self.classes:
+            part.close_epoch(relaxing=True)
 
     def drop(self, number: int) -> int:
         """Take a class out, and go on with the others. Return how many particles were in it."""

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_cryospin.engine.auto_decoding import ClosedFormDecoding
 from napari_cryospin.engine.auto_encoding import AutoEncoding
 from napari_cryospin.engine.choice_at_switch import choose_poses
 from napari_cryospin.engine.classes import class_shares, split, split_news
@@ -301,6 +302,55 @@ class Reconstruction:
         self.progress_made.switched_at = self.epoch
         self.progress_made.queue = []
         self.stages = [self.method.second_stage(fit) for fit in self.fits]
+
+    def drop_class(self, number: int) -> str:
+        """Take a class, from 1, out: its particles go to the most probable of the others. Return what was done.
+
+        Raises
+        ------
+        RefusedError
+            There is no such class, or not enough classes, or there are half sets.
+        """
+        stage = self._stage_with_classes([number])
+        self._keep_state()
+        with self._interruptible():
+            count = stage.drop(number - 1)
+        self._restart_epoch(stage)
+        return f"class {number} was taken out; its {count:,} particles are in the other classes"
+
+    def merge_classes(self, first: int, second: int) -> str:
+        """Make one class of two, from 1, which gets the smaller number. Return what was done; errors as `drop_class`.
+
+        Raises
+        ------
+        RefusedError
+            As `drop_class`, or the two are the same.
+        """
+        stage = self._stage_with_classes([first, second])
+        if first == second:
+            raise RefusedError(f"class {first} twice; expected two different classes")
+        self._keep_state()
+        with self._interruptible():
+            stage.merge(first - 1, second - 1)
+        self._restart_epoch(stage)
+        return f"classes {first} and {second} are one class now, number {min(first, second)}"
+
+    def _stage_with_classes(self, numbers: Sequence[int]) -> ClosedFormDecoding:
+        """Return the second stage if it has these classes, from 1; refuse otherwise."""
+        if len(self.fits) == 2:
+            raise RefusedError("the two half sets number their classes independently; it can be done without half sets")
+        stage, count = self.stages[0], len(self.fits[0].classes)
+        if not isinstance(stage, ClosedFormDecoding) or count == 1:
+            later = "; particles are sorted into classes from the switch on"
+            raise RefusedError("there is only one class" + later * (self.settings.volume.classes > 1))
+        for number in numbers:
+            if not 1 <= number <= count:
+                raise RefusedError(f"there is no class {number}; expected 1 to {count}")
+        return stage
+
+    def _restart_epoch(self, stage: ClosedFormDecoding) -> None:
+        stage.restart_epoch()
+        self.whole_state, self.progress_made.queue = None, []
 
     def take_news(self) -> list[dict[str, Any]]:
         """Return what happened to classes since the last call, each with a reason; of half sets with the half."""

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ Stage = Literal["auto-encoding", "auto-decoding"]
 State = Literal["starting", "running", "paused", "finished", "stopped", "failed"]
 LIVE_STATES: tuple[State, ...] = ("starting", "running", "paused")
 """States of a run that has not ended, and which a process therefore drives."""
-CommandKind = Literal["pause", "resume", "switch", "save", "stop"]
+CommandKind = Literal["pause", "resume", "switch", "save", "stop", "drop-class", "merge-classes"]
 EventKind = Literal[
     "started",  # A new run began.
     "continued",  # A run went on from its checkpoint.
@@ -43,6 +43,8 @@ class Command:
     """Kind of the request."""
     reason: str = "by hand"
     """Reason for the request, which a switch repeats in its event."""
+    arguments: Sequence[str] = ()
+    """What the request is about: the numbers of classes, from 1, to drop (one) or to merge (two)."""
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     """Identifier, which the event that answers the command repeats in its detail."""
     time: float = field(default_factory=time.time)
