@@ -10,7 +10,7 @@ from torch import Tensor
 
 from napari_cryospin.engine.class_matching import likeness
 from napari_cryospin.engine.class_sorting import sort_classes
-from napari_cryospin.engine.classes import class_shares, drop_class, merge_classes, offer, split
+from napari_cryospin.engine.classes import class_shares, drop_class, merge_classes, offer, remake_classes, split
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
@@ -288,3 +288,39 @@ def test_the_paper_has_one_class(preset):
     settings = PRESETS[preset]
     with pytest.raises(ValueError, match=r"volume.classes is 2 .* expected a method with a switch and wiener"):
         dataclasses.replace(settings, volume=dataclasses.replace(settings.volume, classes=2))
+
+
+def of_half_sets(mixture: Mixture, swap: bool) -> Reconstruction:
+    """Half sets after their switch, sorted as they are in truth; the second half may number its classes otherwise."""
+    reconstruction = Reconstruction(mixture.particles, tiny(half_sets=True), reference=mixture.body)
+    while reconstruction.epoch < 2:
+        reconstruction.advance()
+    reconstruction.switch_to_auto_decoding("by a test")
+    for half, fit in enumerate(reconstruction.fits):
+        second = torch.from_numpy(mixture.second[fit.images.rows.numpy()]).long()
+        classes = 1 - second if swap and half == 1 else second
+        fit.particles.record_classes(torch.arange(len(fit)), classes)
+        fit.particles.record_class_probability(torch.arange(len(fit)), torch.nn.functional.one_hot(classes, 2).float())
+        remake_classes(fit)
+    return reconstruction
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_the_classes_of_two_half_sets_are_matched(mixture, swap):
+    """Each half numbers its classes by chance; results have one number for both, and half maps of each class."""
+    results = of_half_sets(mixture, swap).results()
+    assert [len(one.half_maps) for one in results.classes] == [2, 2]
+    record = results.particles.in_order_of_rows()
+    assert np.array_equal(record.class_number == 2, mixture.second)
+    assert np.array_equal(record.class_probability[:, 1] == 1, mixture.second)
+
+
+def test_a_class_that_one_half_lacks_stays_alone(mixture):
+    reconstruction = of_half_sets(mixture, swap=False)
+    drop_class(reconstruction.fits[0], 0)
+    results, history = reconstruction.results(), reconstruction.history()
+    assert sorted(len(one.half_maps) for one in results.classes) == [0, 2]
+    assert any("was found in one of the half sets only" in note for note in results.notes)
+    assert sorted(np.concatenate([one.particles.rows for one in results.classes])) == list(range(COUNT))
+    assert history.classes == 2
+    assert len(history.class_maps) == 4

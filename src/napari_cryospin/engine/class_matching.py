@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
@@ -59,11 +58,10 @@ def match_classes(fits: Sequence[Fit]) -> MatchedClasses:
     return MatchedClasses(views, [numbers, second])
 
 
-@torch.no_grad()
 def _numbers_in(first: Fit, second: Fit) -> NDArray[np.int64]:
     """Return the number in the first fit of each class of the second; those without a partner follow after the last."""
     pixel_size = first.images.pixel_size
-    ours, theirs = ([view.volume.to_map().cpu().numpy() for view in fit.classes] for fit in (first, second))
+    ours, theirs = ([view.volume.to_map().detach().cpu().numpy() for view in fit.classes] for fit in (first, second))
     means = [
         np.einsum("k,kzyx->zyx", class_shares(fit).cpu().numpy(), np.stack(maps)).astype(np.float32)
         for fit, maps in ((first, ours), (second, theirs))
