@@ -12,7 +12,7 @@ from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.belonging import BELONGING_BAND
 from napari_cryospin.engine.class_decoding import ClassDecoding
 from napari_cryospin.engine.class_sorting import sort_classes
-from napari_cryospin.engine.classes import LEAST_SHARE, class_shares, drop_class, merge_classes, offer
+from napari_cryospin.engine.classes import dead_class, drop_class, merge_classes, offer
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.engine.other_modes import try_other_modes
@@ -207,8 +207,7 @@ class ClosedFormDecoding:
     def _look_after_classes(self) -> None:
         """Offer the place of a dead class to other particles or, if that was done often enough, drop it."""
         fit, state = self.fit, self.state
-        number = int(class_shares(fit).argmin())
-        if float(class_shares(fit)[number]) >= LEAST_SHARE:
+        if (number := dead_class(fit)) is None:
             return
         if state.standing.relaxing and state.offered < MOST_OFFERS:
             count = offer(fit, number)

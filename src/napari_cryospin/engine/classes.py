@@ -41,6 +41,15 @@ def class_counts(fit: Fit) -> list[int]:
     return torch.bincount(fit.particles.classes, minlength=len(fit.classes)).tolist()
 
 
+def dead_class(fit: Fit) -> int | None:
+    """Return the smallest class, from 0, if it has too few particles for a map, or none in one of the folds."""
+    counts = class_counts(fit)
+    number = counts.index(min(counts))
+    view = fit.classes[number]
+    alive = min(len(view.fold_members(fold)) for fold in (0, 1)) > 0
+    return None if alive and counts[number] >= LEAST_SHARE * len(fit) else number
+
+
 @torch.no_grad()
 def split(fit: Fit[WienerVolume], count: int) -> None:
     """Deal the particles to so many classes at random, and make the map of each class from its particles."""

@@ -104,7 +104,8 @@ def read_series(folder: RunFolder, options: ExportOptions) -> Iterator[tuple[int
     """
     for number in sorted(folder.history_paths()):
         epoch = folder.history(number)
-        density = epoch.maps(min(folder.class_number or 1, epoch.classes))[0]
+        chosen = 1 if folder.class_number is None else min(folder.class_number, epoch.classes)
+        density = epoch.maps(chosen)[0]
         yield number, flip_hand(density) if options.flip_hand else density, epoch.pixel_size
 
 
