@@ -1,9 +1,9 @@
 """Sorting of particles into classes: for each particle, the comparison with the map of every class.
 
-An image is a part of the map that it helped to make, which favours the class that it already is in; with a few thousand
-particles this is worth as much as many real differences. As in the test of mates (`engine.mates`), the images of one
-fold are compared with maps that the other fold alone makes, and the folds take turns. A particle's pose is refined in
-each class before the classes are compared: at the pose of its own class all others would be at a disadvantage.
+An image is a part of the map that it helped to make, which favours the class that it already is in. As in the test of
+mates (`engine.mates`), the images of one fold are compared with maps that the other fold alone makes, and the folds
+take turns. A particle's pose is refined in each class before the classes are compared: at the pose of its own class all
+others would be at a disadvantage.
 
 While maps are still poor, classes are drawn with their probability. Always taking the best would keep the particles in
 the classes to which chance has dealt them.
