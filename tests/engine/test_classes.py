@@ -324,3 +324,29 @@ def test_a_class_that_one_half_lacks_stays_alone(mixture):
     assert sorted(np.concatenate([one.particles.rows for one in results.classes])) == list(range(COUNT))
     assert history.classes == 2
     assert len(history.class_maps) == 4
+
+
+def test_the_larger_class_does_not_win_by_its_number_of_particles(fit, mixture):
+    """Two classes of one state, one of them with nine times as many particles: once decided, their maps are alike."""
+    few = torch.arange(COUNT) % 10 == 0
+    fit.particles.record_classes(torch.arange(COUNT), few.long())
+    remake_classes(fit)
+    together = sum(view.volume.sums for view in fit.classes)
+    larger, smaller = (view.volume.differing_fold_average(0, together) for view in fit.classes)
+    own = [view.volume.fold_average(0) for view in fit.classes]
+
+    def apart(maps):
+        return float((maps[0] - maps[1]).norm() / maps[0].norm())
+
+    assert apart((larger, smaller)) < 0.5 * apart(own)
+
+
+def test_what_differs_stays_in_the_maps_of_classes_that_are_decided(fit, mixture):
+    fit.particles.record_classes(torch.arange(COUNT), torch.from_numpy(mixture.second).long())
+    remake_classes(fit)
+    together = sum(view.volume.sums for view in fit.classes)
+    shared = [view.volume.differing_fold_average(0, together) for view in fit.classes]
+    own = [view.volume.fold_average(0) for view in fit.classes]
+    found, expected = shared[1] - shared[0], own[1] - own[0]
+    correlation = float((found * expected).sum() / (found.norm() * expected.norm()))
+    assert correlation > 0.7

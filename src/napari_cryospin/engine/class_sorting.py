@@ -5,6 +5,9 @@ mates (`engine.mates`), the images of one fold are compared with maps that the o
 take turns. A particle's pose is refined in each class before the classes are compared: at the pose of its own class all
 others would be at a disadvantage.
 
+No more shells are compared than before the switch. Poses in finer ones are fitted to the noise of the class that a
+particle is in, in both folds alike, and the larger class then wins (docs/classes.md, What was measured).
+
 While maps are still poor, classes are drawn with their probability. Always taking the best would keep the particles in
 the classes to which chance has dealt them.
 """
@@ -17,11 +20,13 @@ from torch import Tensor
 from napari_cryospin.engine.classes import class_shares
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.losses import take
-from napari_cryospin.engine.phases import MATES_BAND
 from napari_cryospin.engine.pose_posterior import sample
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.models.wiener_volume import WienerVolume
+
+DECIDED = 0.9
+"""Mean probability of the particles' most probable classes from which most particles are decided; chosen by hand."""
 
 
 @torch.no_grad()
@@ -41,9 +46,10 @@ def sort_classes(fit: Fit[WienerVolume], poses: GaussNewtonPoses, *, draw: bool)
     float
         Share of the probability that moved from one class to another, mean over the particles.
     """
+    decided = float(fit.particles.class_probability.amax(1).mean()) >= DECIDED
     before, shares = fit.particles.class_probability.clone(), class_shares(fit).log()
     for fold in (0, 1):
-        maps = [view.volume.fold_average(1 - fold) for view in fit.classes]
+        maps = _maps_of_fold(fit, 1 - fold, decided=decided)
         lattices = [view.volume.gradient_lattices(each) for view, each in zip(fit.classes, maps, strict=True)]
         for view in fit.classes:
             view.volume.sums[fold] = 0
@@ -53,6 +59,19 @@ def sort_classes(fit: Fit[WienerVolume], poses: GaussNewtonPoses, *, draw: bool)
     return float((fit.particles.class_probability - before).abs().sum(1).mean() / 2)
 
 
+def _maps_of_fold(fit: Fit[WienerVolume], fold: int, *, decided: bool) -> list[Tensor]:
+    """Make the map `(m, m, m)` of each class from the particles of one fold.
+
+    Once most particles are decided, the maps are alike where the classes do not differ measurably: else the larger
+    class, whose map has less noise, explains all particles better. Before, what differs is not measurable yet, and
+    grows only if each class has a map of its own.
+    """
+    if not decided:
+        return [view.volume.fold_average(fold) for view in fit.classes]
+    together = torch.stack([view.volume.sums for view in fit.classes]).sum(0)
+    return [view.volume.differing_fold_average(fold, together) for view in fit.classes]
+
+
 def _sort(
     fit: Fit[WienerVolume], poses: GaussNewtonPoses, rows: Tensor, lattices: list[Tensor], shares: Tensor, *, draw: bool
 ) -> None:
@@ -60,7 +79,7 @@ def _sort(
 
     A particle that keeps its class keeps its pose, which was refined against the map of both folds.
     """
-    batch = fit.batch(rows, min(fit.band.now, MATES_BAND))
+    batch = fit.batch(rows, min(fit.band.now, fit.band.encoding))
     start = fit.poses(batch)
     found = [poses.refine(each, batch, *start) for each in lattices]
     rotations, shifts, errors = (torch.stack(column, dim=1) for column in zip(*found, strict=True))
