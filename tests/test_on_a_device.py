@@ -36,6 +36,7 @@ RUNS = {
     "quick, fully amortized": ("quick", "fully-amortized", {}),
     "quick, search alone": ("quick", "search", {}),
     "quick, half sets": ("quick", "cryospin", {"half_sets": True}),
+    "quick, classes": ("quick", "cryospin", {}),
     "paper": ("paper-cpu", "cryospin", {}),
     "paper, fully amortized": ("paper-cpu", "fully-amortized", {}),
     "paper, images not kept": ("paper-cpu", "cryospin", {"cache": 0.0}),
@@ -64,7 +65,7 @@ def tiny(run: str, device: str, *, switch: int = 2, epochs: int = 3) -> Settings
         encoder=replace(settings.encoder, heads=3, trunk="small", encoder_box=16, shifts=True, encoder_batch=BATCH),
         schedule=replace(settings.schedule, epochs=epochs, decoding_epochs=None, batch_size=BATCH, switch=switch),
         preparation=replace(settings.preparation, **preparation),
-        volume=replace(settings.volume, growth_steps=4),
+        volume=replace(settings.volume, growth_steps=4, classes=2 if "classes" in run else 1),
         machine=replace(settings.machine, device=device, threads=1, checkpoint_every=0.0, snapshot_every=0.0),
     )
 
@@ -108,7 +109,7 @@ def test_a_run_on_a_device_is_that_on_the_cpu(name, pretend_device, particles):
         assert_same(results, on_cpu.results())
 
 
-@pytest.mark.parametrize("name", ["quick", "paper"])
+@pytest.mark.parametrize("name", ["quick", "quick, classes", "paper"])
 @pytest.mark.parametrize("stage", ["auto-encoding", "auto-decoding"])
 def test_a_run_goes_on_from_a_checkpoint_on_another_device(name, stage, pretend_device, particles, tmp_path):
     """From the device to the CPU and back to the device, each time in the middle of an epoch."""

@@ -171,7 +171,9 @@ def view(run: Path | str, truth: Path | str | None = None) -> RunView:
     return RunView(run, truth)
 
 
-def export(run: Run, out: Path | str, to: str = "relion", *, select: str = "", **options: Any) -> Exported:
+def export(
+    run: Run, out: Path | str, to: str = "relion", *, select: str = "", class_number: int | None = None, **options: Any
+) -> Exported:
     """Write a run's results for another program.
 
     Parameters
@@ -184,6 +186,8 @@ def export(run: Run, out: Path | str, to: str = "relion", *, select: str = "", *
         "relion", "cryosparc", "cryodrgn", "chimerax", "maps" or "emdb".
     select : str
         Particles for which this holds: `"entropy < 0.5 and half_set == 1"`. Default: all.
+    class_number : int, optional
+        Class, from 1, whose maps or particles are written. Default: all.
     **options
         Fields of `ExportOptions`: `flip_hand=True, low_pass=8.0`.
 
@@ -205,7 +209,8 @@ def export(run: Run, out: Path | str, to: str = "relion", *, select: str = "", *
     unknown = [name for name in options if name not in admitted]
     if unknown:
         raise ValueError(f"export: {', '.join(unknown)}: no such option; expected some of {', '.join(admitted)}")
-    return export_run(_folder_of(run), to, Path(out), Selection(expression=select), ExportOptions(**options))
+    selection, chosen = Selection(expression=select), ExportOptions(**options)
+    return export_run(_folder_of(run), to, Path(out), selection, chosen, class_number=class_number)
 
 
 def find_symmetry(source: Run, group: str | None = None, *, resolution: float | None = None) -> SymmetryReport:

@@ -39,6 +39,7 @@ class FakeReconstruction:
         self.whole_state = None
         self.by_hand = False
         self.symmetry, self.looks_like = point_group("C1"), ""
+        self.news = []
 
     @property
     def waits_for_switch(self):
@@ -82,6 +83,20 @@ class FakeReconstruction:
             raise RefusedError("the run is auto-decoding already")
         self.stage = "auto-decoding"
         self.epochs = max(self.epochs, self.epoch + 1)
+
+    def drop_class(self, number):
+        assert not self.inside_a_step
+        if number > 3:
+            raise RefusedError(f"there is no class {number}; expected 1 to 3")
+        return f"class {number} was taken out"
+
+    def merge_classes(self, first, second):
+        assert not self.inside_a_step
+        return f"classes {first} and {second} are one class now"
+
+    def take_news(self):
+        news, self.news = self.news, []
+        return news
 
     def switch_advice(self):
         return SwitchAdvice(self.switch_due is not None, "heads and posterior agree")
@@ -139,7 +154,8 @@ class FakeChannel:
         now = max((line["step"] for line in self.said["metrics"]), default=0)
         for step in sorted(self.script):
             while step <= now and self.script[step]:
-                yield Command(kind=self.script[step].popleft())
+                kind, *arguments = self.script[step].popleft().split()
+                yield Command(kind=kind, arguments=arguments)
         while self.waiting:
             yield self.waiting.popleft()
 
@@ -409,3 +425,31 @@ def test_a_dear_first_comparison_does_not_put_off_the_second_for_ever(monkeypatc
     clock[0] = 151.0
     assert budget.left
     assert not budget.admits("fsc")
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "reason"),
+    [
+        ("drop-class 2", "classes", "class 2 was taken out"),
+        ("merge-classes 1 3", "classes", "classes 1 and 3 are one class now"),
+        ("drop-class 4", "refused", "there is no class 4; expected 1 to 3"),
+        ("drop-class", "refused", "found nothing after drop-class; expected the number of a class"),
+        ("drop-class one", "refused", "found one after drop-class; expected the number of a class"),
+        ("merge-classes 2", "refused", "found 2 after merge-classes; expected the numbers of 2 classes"),
+    ],
+)
+def test_commands_about_classes_are_obeyed_or_refused(command, kind, reason):
+    channel = FakeChannel({5: [command]})
+    drive(FakeReconstruction(), channel, settings_for())
+    event = channel.event_of(kind)
+    assert event.detail["reason"] == reason
+    assert event.step == 5
+    assert "finished" in channel.kinds()
+
+
+def test_what_happened_to_classes_is_an_event():
+    reconstruction, channel = FakeReconstruction(), FakeChannel()
+    reconstruction.news = [{"change": "dropped", "class": 3, "reason": "class 3 has only 2 particles left"}]
+    drive(reconstruction, channel, settings_for())
+    assert channel.event_of("classes").detail["class"] == 3
+    assert channel.kinds().count("classes") == 1

@@ -42,7 +42,7 @@ def sending(folder: RunFolder, at: dict[int, str], stop: threading.Event | None 
 
     def hear(event):
         if event.kind == "epoch" and event.detail["epoch"] in at:
-            folder.send(Command(kind="symmetry", group=at[event.detail["epoch"]]))
+            folder.send(Command(kind="symmetry", arguments=(at[event.detail["epoch"]],)))
         if event.kind == "epoch" and event.detail["epoch"] == stop_at:
             stop.set()
 
@@ -110,7 +110,11 @@ def test_a_run_without_symmetry_is_advised_what_it_looks_like(particles, tmp_pat
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
-    [(["symmetry"], "expected a group"), (["pause", "C3"], "takes no group"), (["symmetry", "Q3"], "a point group")],
+    [
+        (["symmetry"], "expected a group"),
+        (["pause", "C3"], "takes nothing after it"),
+        (["symmetry", "Q3"], "a point group"),
+    ],
 )
 def test_a_command_that_says_too_little_or_too_much(imposed, arguments, reason, capsys):
     assert main(["send", str(imposed.path), *arguments]) == 2

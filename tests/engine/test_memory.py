@@ -1,5 +1,6 @@
 """What a run is said to take, against the formula and against what runs were measured to take."""
 
+import dataclasses
 import inspect
 import subprocess
 import sys
@@ -34,6 +35,13 @@ def test_memory() -> None:
     assert data_memory(5000, 64, with_box()) == pytest.approx(images + volume)
     assert data_memory(10**7, 64, with_box(cache=2.0)) == pytest.approx(volume)
     assert data_memory(5000, 64, with_box(half_sets=True)) == pytest.approx(images + 2 * volume)
+
+
+def test_each_class_has_a_volume() -> None:
+    quick = PRESETS["quick"]
+    several = dataclasses.replace(quick, volume=dataclasses.replace(quick.volume, classes=3))
+    more = data_memory(5000, 64, several) - data_memory(5000, 64, quick)
+    assert more == pytest.approx(2 * volume_memory(64, quick))
 
 
 @pytest.mark.parametrize(("box", "measured"), [(64, 0.93), (128, 2.26)])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_cryospin.engine import auto_decoding, phases
+from napari_cryospin.engine import class_decoding, phases
 from napari_cryospin.engine import reconstruction as reconstruction_module
 from napari_cryospin.engine.devices import choose_device
 from napari_cryospin.engine.outcome import make_results
@@ -309,7 +309,7 @@ def test_the_band_waits_until_the_map_has_relaxed(particles, monkeypatch):
     poses = {}
     for relaxed, momentum in ((180.0, 0.4), (0.0, 0.4), (0.0, 0.0)):
         monkeypatch.setattr(phases, "RELAXED_TURN", relaxed)
-        monkeypatch.setattr(auto_decoding, "MAP_MOMENTUM", momentum)
+        monkeypatch.setattr(class_decoding, "MAP_MOMENTUM", momentum)
         reconstruction, bands = Reconstruction(particles, settings), []
         for epoch in range(1, 6):
             run(reconstruction, epoch, switch_after=1)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from napari_cryospin.runs.epoch_record import EpochFile
+from napari_cryospin.runs.epoch_record import EpochFile, EpochRecord
 from napari_cryospin.runs.particle_record import ARRAY_SPECS, OPTIONAL_ARRAYS, ParticleRecord, head_share
 from napari_cryospin.runs.record_file import RECORD_VERSION
 from napari_cryospin.runs.results import ResultsRecord, epoch_of_results
@@ -23,6 +23,7 @@ def full_record(**changes) -> ParticleRecord:
     arrays |= {"rows": np.array([7, 3, 9, 1, 4]), "half_sets": np.array([1, 1, 1, 2, 2])}
     arrays |= {"rotations": rng.normal(size=(COUNT, 3, 3)), "shifts": rng.normal(size=(COUNT, 2))}
     arrays |= {"candidates": rng.normal(size=(COUNT, HEADS, 3, 3)), "candidate_shifts": np.ones((COUNT, HEADS, 2))}
+    arrays |= {"class_number": np.array([1, 2, 2, 1, 1]), "class_probability": np.full((COUNT, 2), 0.5)}
     return ParticleRecord(**(arrays | changes))
 
 
@@ -142,3 +143,30 @@ def test_a_file_that_lacks_an_array_is_refused_by_name(tmp_path):
     np.savez(tmp_path / "particles.npz", version=RECORD_VERSION, epoch=1, stage="auto-encoding", rows=np.arange(3))
     with pytest.raises(ValueError, match=r"particles\.npz.*half_sets, rotations, shifts, winner missing"):
         ResultsRecord.load(tmp_path / "particles.npz")
+
+
+@pytest.mark.parametrize("halves", [1, 2])
+def test_each_particle_has_the_map_of_its_class_and_half(tmp_path, halves):
+    maps = [np.full((4, 4, 4), value) for value in range(2 * halves)]
+    record = epoch_record(
+        particles=full_record(half_sets=np.array([1, 1, 2, 2, 1]) * (halves == 2)),
+        map=maps[0],
+        half_maps=tuple(maps[:2]) if halves == 2 else (),
+        class_maps=tuple(maps),
+        noise=np.arange(2 * halves).reshape(halves, 2),
+    )
+    record.save(tmp_path / "epoch_0001.npz")
+    read = EpochRecord.load(tmp_path / "epoch_0001.npz")
+    assert read.classes == EpochFile(tmp_path / "epoch_0001.npz").classes == 2
+    shown = [read.all_maps[read.map_of(position)][0, 0, 0] for position in range(COUNT)]
+    assert shown == ([0, 1, 1, 0, 0] if halves == 1 else [0, 2, 3, 1, 0])
+    for number in (1, 2):
+        values = [each[0, 0, 0] for each in EpochFile(tmp_path / "epoch_0001.npz").maps(number)]
+        assert values == [each[0, 0, 0] for each in read.maps_of_class(number)]
+        assert values == list(range((number - 1) * halves, number * halves))
+        assert list(read.particles.of_class(number).rows) == ([7, 1, 4] if number == 1 else [3, 9])
+    for wrong in (0, 3):
+        with pytest.raises(ValueError, match=f"class {wrong}.* expected 1 to 2"):
+            read.maps_of_class(wrong)
+        with pytest.raises(ValueError, match=f"class {wrong}: the run has 2 classes; expected 1 to 2"):
+            read.particles.of_class(wrong)

@@ -28,6 +28,7 @@ def export_command(
     random: int | None = None,
     seed: int = 0,
     rows: Path | None = None,
+    class_number: Annotated[int | None, arg(name="class")] = None,
     writing: OmitArgPrefixes[ExportOptions] = ExportOptions(),  # noqa: B008 (frozen)
 ) -> int:
     """Write a run's results for another program; if the run goes on, those of its last epoch.
@@ -42,8 +43,9 @@ def export_command(
         Program to write for.
     select
         Particles for which this holds: comparisons of entropy (nats), error, belongs (0 to 1), scale,
-        head (from 1), winner (from 1), half_set, row (from 1), rot, tilt, psi (degrees), shift (A),
-        precision (degrees), max_probability, significant_samples, log_likelihood; joined by and, or, not.
+        head (from 1), class (from 1), class_probability, winner (from 1), half_set, row (from 1), rot, tilt, psi
+        (degrees), shift (A), precision (degrees), max_probability, significant_samples, log_likelihood; joined by
+        and, or, not.
     direction
         Particles seen from near a direction: rot, tilt, and within how many degrees.
     random
@@ -52,6 +54,8 @@ def export_command(
         Seed of the draw.
     rows
         Text file with the rows of the particles in the input, counted from 1, one in each line.
+    class_number
+        Class, from 1, whose maps or particles are written. Default: all.
     writing
         Options of the export.
     """
@@ -64,7 +68,7 @@ def export_command(
             bar.set_description_str(text)
 
         try:
-            exported = export_run(run, to, out, selection, writing, progress, stop)
+            exported = export_run(run, to, out, selection, writing, progress, stop, class_number)
         except ExportCancelledError as error:
             print_line(str(error))
             return 130

@@ -17,8 +17,10 @@ from napari_cryospin.symmetry_names import canonical_name
 
 def send_command(
     run: Annotated[Positional[Path], arg(metavar="RUN")],
-    command: Positional[Literal["pause", "resume", "switch", "symmetry", "save", "stop"]],
-    group: Annotated[Positional[str], arg(metavar="[GROUP]")] = "",
+    command: Positional[
+        Literal["pause", "resume", "switch", "symmetry", "save", "stop", "drop-class", "merge-classes"]
+    ],
+    arguments: Annotated[Positional[tuple[str, ...]], arg(metavar="[GROUP | CLASS ...]")] = (),
     wait: float = 10.0,
 ) -> int:
     """Send a command to a run that is going on; the run obeys or refuses it between two steps.
@@ -29,16 +31,19 @@ def send_command(
         Folder of the run.
     command
         Command to send; switch is the switch from auto-encoding to auto-decoding; symmetry imposes a point group on the
-        map, or relaxes it.
-    group
-        Of the command symmetry: the point group, such as C3; C1 relaxes the present one.
+        map, or relaxes it; drop-class takes a class out, and merge-classes makes one of two.
+    arguments
+        Of the command symmetry, the point group, such as C3; C1 relaxes the present one. Of the commands for classes,
+        their numbers, from 1: the one to drop, or the two to merge.
     wait
         Seconds to wait for the answer.
     """
-    if bool(group) != (command == "symmetry"):
-        what = f"{command}: takes no group; found {group!r}" if group else "symmetry: expected a group, such as C3"
-        raise ValueError(what)
-    group = canonical_name(group) if group else ""
+    if command == "symmetry":
+        if len(arguments) != 1:
+            raise ValueError(f"symmetry: expected a group, such as C3; found {' '.join(arguments) or 'nothing'}")
+        arguments = (canonical_name(arguments[0]),)
+    elif arguments and command not in ("drop-class", "merge-classes"):
+        raise ValueError(f"{command}: takes nothing after it; found {' '.join(arguments)}")
     folder = RunFolder(run)
     if not folder.is_driven():
         state = folder.read_status().state
@@ -46,7 +51,7 @@ def send_command(
             f"{run}: nobody drives this run ({state})" + ("; `resume` goes on with it" * (state != "finished"))
         )
     kind: CommandKind = command
-    sent = Command(kind=kind, group=group, reason="by hand: command line")
+    sent = Command(kind=kind, reason="by hand: command line", arguments=arguments)
     earlier = len(folder.read_events())
     folder.send(sent)
     until = time.monotonic() + wait

@@ -86,6 +86,24 @@ def report_failure(channel: Channel, error: BaseException, status: Status) -> No
         channel.status(replace(status, message=text))
 
 
+def _class_numbers(command: Command, count: int) -> list[int]:
+    """Return the numbers of classes that a command names; refuse it if they are not so many numbers."""
+    given = command.arguments
+    if len(given) != count or not all(str(one).isdecimal() for one in given):
+        expected = "the number of a class" if count == 1 else f"the numbers of {count} classes"
+        raise RefusedError(
+            f"found {' '.join(map(str, given[:10])) or 'nothing'} after {command.kind}; expected {expected}"
+        )
+    return [int(one) for one in given]
+
+
+def _group_name(command: Command) -> str:
+    """Return the name of the point group that a command names; refuse it if it names none, or several."""
+    if len(command.arguments) != 1:
+        raise RefusedError(f"found {len(command.arguments)} names after {command.kind}; expected one point group")
+    return str(command.arguments[0])
+
+
 class _Loop:
     """The loop of one process that drives a run; see `drive`."""
 
@@ -186,12 +204,13 @@ class _Loop:
         self.publisher.checkpoint()
         epoch, reason = self.reconstruction.epoch, command.reason
         self.publisher.say("switched", id=command.id, epoch=epoch, reason=reason)
+        self.publisher.classes()
         self.publisher.snapshot()
 
     def symmetry(self, command: Command) -> None:
         """Impose a symmetry on the map, or relax it, and write a checkpoint and a snapshot."""
         self.publisher.history()  # The last epoch's map lies as it lay then.
-        change = self.reconstruction.change_symmetry(command.group)
+        change = self.reconstruction.change_symmetry(_group_name(command))
         self.publisher.checkpoint()
         detail = {"symmetry": change.after, "before": change.before, "score": change.score, "gain": change.gain}
         self.publisher.say("symmetry", id=command.id, epoch=self.reconstruction.epoch, **detail, reason=change.text)
@@ -202,6 +221,22 @@ class _Loop:
         self.publisher.checkpoint()
         self.publisher.say("saved", id=command.id)
 
+    def drop_class(self, command: Command) -> None:
+        """Take a class out."""
+        (number,) = _class_numbers(command, 1)
+        self._say_classes(command, "dropped", self.reconstruction.drop_class(number))
+
+    def merge_classes(self, command: Command) -> None:
+        """Make one class of two."""
+        first, second = _class_numbers(command, 2)
+        self._say_classes(command, "merged", self.reconstruction.merge_classes(first, second))
+
+    def _say_classes(self, command: Command, change: str, reason: str) -> None:
+        """Write a checkpoint and a snapshot of the new classes, and publish what was done."""
+        self.publisher.checkpoint()
+        self.publisher.say("classes", id=command.id, change=change, reason=reason)
+        self.publisher.snapshot(anew=True)
+
     # Functions of the class, because bound methods in an attribute would keep the reconstruction until the next
     # collection of garbage.
     actions: ClassVar[dict[str, Callable[[_Loop, Command], None]]] = {
@@ -210,6 +245,8 @@ class _Loop:
         "switch": switch,
         "symmetry": symmetry,
         "save": save,
+        "drop-class": drop_class,
+        "merge-classes": merge_classes,
     }
 
     def leave(self) -> None:

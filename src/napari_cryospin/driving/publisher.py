@@ -137,9 +137,15 @@ class Publisher:
         self.verdict = self.reconstruction.verdict()
         self._metrics({**metrics, **halves, "epoch_ended": True, "verdict": self.verdict.kind})
         self.say("epoch", **self._standing(), **metrics)
+        self.classes()
         # The time slider needs every epoch, so this ignores the budget; later snapshots are rarer instead.
         if self._due("history") or self.reconstruction.finished:
             self.history()
+
+    def classes(self) -> None:
+        """Publish what has happened to classes, if anything has."""
+        for news in self.reconstruction.take_news():
+            self.say("classes", **news)
 
     def _standing(self) -> dict[str, Any]:
         """Return epoch, stage and switch advice at the end of an epoch."""
@@ -197,10 +203,10 @@ class Publisher:
             **_plain({name: self.newest.get(name) for name in ("loss", "resolution")}),
         )
 
-    def snapshot(self) -> None:
-        """Publish the present state of the reconstruction, unless it was published already."""
+    def snapshot(self, *, anew: bool = False) -> None:
+        """Publish the present state of the reconstruction, unless it was published already and nothing is `anew`."""
         present = self.reconstruction.step, self.reconstruction.stage, self.reconstruction.symmetry.name
-        if present != self.shown:
+        if anew or present != self.shown:
             with self.budget.spending("snapshot"):
                 self.channel.snapshot(self.reconstruction.snapshot())
             self.shown = present

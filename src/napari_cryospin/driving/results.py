@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from napari_cryospin.io.fsc_files import write_fsc_csv, write_fsc_star, write_fs
 from napari_cryospin.io.mrc import write_map
 from napari_cryospin.io.star.particles import IMAGE_COLUMNS, POSTERIOR_COLUMNS, write_particles
 from napari_cryospin.particles import Particles
-from napari_cryospin.runs.results import PARTICLES_FILE, Results, ResultsRecord
+from napari_cryospin.runs.class_columns import class_columns
+from napari_cryospin.runs.results import PARTICLES_FILE, Results, ResultsRecord, class_folder
 
 NO_HALF_SETS_NOTE = "no half sets: no gold-standard resolution, and the map can be sharpened by hand only"
 """Note in postprocess.json of a run without half sets."""
@@ -29,7 +31,8 @@ def write_results(folder: Path, results: Results, particles: Particles) -> None:
     Parameters
     ----------
     folder
-        Existing folder; files of the same names in it are replaced.
+        Existing folder; files of the same names in it are replaced. With several classes, the results of each are
+        written to a folder of their own in it, `class_1` and so on.
     results
         Results of a run.
     particles
@@ -48,6 +51,13 @@ def write_results(folder: Path, results: Results, particles: Particles) -> None:
     with atomic_write(folder / "postprocess.json") as part:
         part.write_text(json.dumps(figures(results, directions), indent=2))
     write_particle_files(folder, results, particles)
+    for number, one in enumerate(results.classes, start=1):
+        class_folder(folder, number).mkdir(exist_ok=True)
+        write_results(class_folder(folder, number), one, particles)
+    stale = len(results.classes) + 1
+    while class_folder(folder, stale).is_dir():  # A run that was resumed may have fewer classes by now.
+        shutil.rmtree(class_folder(folder, stale))
+        stale += 1
 
 
 def write_particle_files(folder: Path, results: Results, particles: Particles) -> None:
@@ -57,6 +67,7 @@ def write_particle_files(folder: Path, results: Results, particles: Particles) -
         ResultsRecord(epoch=results.epoch, stage=results.stage, particles=record).save(file)
     known, names = record.arrays, POSTERIOR_COLUMNS | IMAGE_COLUMNS
     columns = {column: known[name] for name, column in names.items() if name in known}
+    columns |= class_columns(record)
     if record.has_halves:
         columns["rlnRandomSubset"] = record.half_sets
     write_particles(

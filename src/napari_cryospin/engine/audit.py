@@ -100,7 +100,8 @@ def audit(fit: Fit) -> Audit:
     """
     generator = torch.Generator().manual_seed(0)
     volume = volume_at_poses(fit, min(fit.band.now, MATES_BAND))
-    folds = [OtherFold(fit, volume, fold) for fold in (0, 1)]
+    # A small class may have all of its particles in one fold, whose map of the other fold is then empty.
+    folds = [OtherFold(fit, volume, fold) for fold in (0, 1) if len(fit.fold_members(fold))]
     searched = [_search_again(fold, generator) for fold in folds]
     gain, entropies, found = (torch.cat(column) for column in zip(*searched, strict=True))
     mate = commonest_mate(found)
@@ -125,7 +126,7 @@ def _lead_of_sign(fit: Fit, folds: list[OtherFold]) -> Tensor:
     given = [fold.errors() for fold in folds]
     with fit.images.opposite_defocus():
         volume = volume_at_poses(fit, folds[0].volume.band)
-        opposite = [OtherFold(fit, volume, number).errors() for number in (0, 1)]
+        opposite = [OtherFold(fit, volume, fold.number).errors() for fold in folds]
     return torch.cat(opposite) - torch.cat(given)
 
 
@@ -142,9 +143,9 @@ class OtherFold:
     """
 
     def __init__(self, fit: Fit, volume: WienerVolume, fold: int) -> None:
-        self.fit, self.volume = fit, volume
+        self.fit, self.volume, self.number = fit, volume, fold
         self.density = volume.fold_average(1 - fold)
-        members = (fit.particles.folds == fold).nonzero()[:, 0].cpu()
+        members = fit.fold_members(fold)
         count = min(len(members), AUDIT_PARTICLES // 2)
         self.rows = members[torch.linspace(0, len(members) - 1, count).round().long()]
 

@@ -8,10 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from napari_cryospin.engine.belonging import BELONGING_BAND, slice_power
+from napari_cryospin.engine.batch import Batch
+from napari_cryospin.engine.belonging import BELONGING_BAND
+from napari_cryospin.engine.class_decoding import ClassDecoding
+from napari_cryospin.engine.class_sorting import sort_classes
+from napari_cryospin.engine.classes import dead_class, drop_class, merge_classes, offer
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.kept_state import KeptState
-from napari_cryospin.engine.mates import MateTest
 from napari_cryospin.engine.other_modes import try_other_modes
 from napari_cryospin.engine.phases import Bands, DecodingStanding, EpochReport, Task, after_epoch, first_standing
 from napari_cryospin.engine.pose_steps import AdamPoses, GaussNewtonPoses
@@ -22,11 +25,11 @@ from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.physics.fourier import band_size
 
-MAP_MOMENTUM = 0.4
-"""Factor on a relaxing map's last change, by which the map is extrapolated (Nesterov's momentum). Without it a twist of
-the map falls by only a fifth to a quarter an epoch; with it, by about a third (docs/method.md, Near-symmetries)."""
 ANOTHER_POSE = 15.0
 """Distance, degrees, from which a pose found by a repeated search differs from the stored one: the grid's spacing."""
+MOST_OFFERS = 2
+"""How often in a run the place of a dead class is offered to other particles, before the class is dropped; chosen by
+hand."""
 
 
 class GradientDecoding:
@@ -80,7 +83,7 @@ class GradientDecoding:
 
 @dataclass(eq=False)
 class DecodingState(KeptState):
-    """State of the second stage in closed form, beside that of the fit.
+    """State of the second stage in closed form, beside those of the fit and of its classes.
 
     Attributes
     ----------
@@ -88,32 +91,32 @@ class DecodingState(KeptState):
         Phase and bands.
     turned : list of float
         Mean turn of the poses in each step of this epoch, degrees.
-    lattices : Tensor, optional
-        `(4, G, G, G)` of the volume that is fixed in this epoch; None between two epochs.
-    before : Tensor, optional
-        `(m, m, m)` map of the epoch before, while the map relaxes.
+    offered : int
+        How often the place of a dead class was offered to other particles.
     """
 
     standing: DecodingStanding
     turned: list[float] = field(default_factory=list)
-    lattices: Tensor | None = None
-    before: Tensor | None = None
+    offered: int = 0
 
 
 class ClosedFormDecoding:
     """The second stage in closed form: damped Gauss-Newton pose steps, and a Wiener average as the volume.
 
     Within an epoch the volume is fixed. All particles, at their new poses, make the next volume, whose band may be
-    larger: a shell is never compared before it was fitted. `engine.phases` decides on the phase after an epoch.
+    larger: a shell is never compared before it was fitted. `engine.phases` decides on the phase after an epoch. With
+    several classes, each particle is refined in the volume of its class.
     """
 
     def __init__(self, fit: Fit[WienerVolume]) -> None:
-        self.fit = fit
-        self.volume_step, self.poses = WienerStep(fit), GaussNewtonPoses(fit)
-        posterior = fit.settings.posterior
-        self.mates = MateTest(fit, self.volume_step, self.poses) if posterior.mates else None
-        self.state = DecodingState(first_standing(fit.band.now, searches=posterior.search_at_switch))
-        self.power: Tensor | None = None  # Of this epoch's slices; it follows from the volume, and is not saved.
+        self.fit, self.poses = fit, GaussNewtonPoses(fit)
+        self.classes = [ClassDecoding(view) for view in fit.classes]
+        self.state = DecodingState(first_standing(fit.band.now, searches=fit.settings.posterior.search_at_switch))
+
+    @property
+    def volume_step(self) -> WienerStep:
+        """Step that learns the volume of the fit: with several classes, of the first one."""
+        return self.classes[0].volume_step
 
     @property
     def settled(self) -> bool:
@@ -123,41 +126,46 @@ class ClosedFormDecoding:
         """Return how many particles to look at in a step."""
         return self.volume_step.batch_size(wanted, len(self.fit))
 
-    def _open_epoch(self) -> Tensor:
-        """Make the lattices of this epoch's volume, and empty the sums for the next volume and its band."""
-        volume, state = self.fit.volume, self.state
-        density = volume.density
-        if state.before is not None and state.before.shape == density.shape:
-            density = density + MAP_MOMENTUM * (density - state.before)
-        # The map of the first epoch is no base for the extrapolation, because its poses were those at the switch.
-        state.before = volume.density if state.standing.relaxing and state.standing.epochs else None
-        lattices = volume.gradient_lattices(density)
-        volume.set_band(state.standing.next_band)
-        volume.forget(0)
-        return lattices
-
     def step(self, rows: Tensor) -> dict[str, float]:
         """Refine the poses of some particles, and add them to the next volume. Return metrics."""
         fit, state = self.fit, self.state
-        if state.lattices is None:
-            state.lattices = self._open_epoch()
+        lattices = [part.lattices(state.standing) for part in self.classes]
         wide = fit.batch(rows, state.standing.next_band)
         batch = fit.batch(rows)
         before, stored = fit.poses(batch)
-        rotations, shifts, _ = self.poses.refine(state.lattices, batch, before, stored)
-        fit.particles.record_poses(batch.where, rotations, shifts)
-        model = fit.project(batch, rotations, shifts)
+        members = self._members(batch)
+        model = torch.empty_like(batch.images)
+        for number, own in members.items():
+            mine, where = batch.part(own), _on(fit.device, own)
+            rotations, shifts, _ = self.poses.refine(lattices[number], mine, before[where], stored[where])
+            fit.particles.record_poses(mine.where, rotations, shifts)
+            model[where] = fit.classes[number].project(mine, rotations, shifts)
         fit.record_errors(batch, model)
         fit.noise.observe(batch.where, batch.images, model)
         if fit.settings.posterior.junk:
-            seen = batch.inner(band_size(fit.images.points, min(fit.band.now, BELONGING_BAND)))
-            count = len(seen.points)
-            if self.power is None:
-                self.power = slice_power(state.lattices[0], fit.volume.padding, seen.points, fit.noise.shell[:count])
-            fit.record_odds(seen, model[:, :count], self.power)
-        self.volume_step.insert(wide, rotations, shifts)
-        state.turned.append(float(rotation_distance(before, rotations).mean()))
+            self._record_odds(batch, model, lattices, members)
+        for number, own in members.items():
+            mine = wide.part(own)
+            self.classes[number].volume_step.insert(mine, *fit.poses(mine))
+        state.turned.append(float(rotation_distance(before, fit.poses(batch)[0]).mean()))
         return {"loss": fit.mean_error(rows), "pose_change": state.turned[-1], "band": float(fit.band.now)}
+
+    def _members(self, batch: Batch) -> dict[int, slice | Tensor]:
+        """Return the positions in a batch of each class's particles, on the CPU; classes without any are left out."""
+        if len(self.classes) == 1:
+            return {0: slice(None)}
+        numbers = self.fit.particles.classes[batch.where].cpu()
+        return {int(number): (numbers == number).nonzero()[:, 0] for number in numbers.unique()}
+
+    def _record_odds(
+        self, batch: Batch, model: Tensor, lattices: list[Tensor], members: dict[int, slice | Tensor]
+    ) -> None:
+        """Record the odds of what the images show, each against the map of its class."""
+        fit = self.fit
+        seen = batch.inner(band_size(fit.images.points, min(fit.band.now, BELONGING_BAND)))
+        for number, own in members.items():
+            power = self.classes[number].slice_power(lattices[number], seen)
+            fit.record_odds(seen.part(own), model[_on(fit.device, own), : len(seen.points)], power)
 
     def end_epoch(self) -> dict[str, float]:
         """Make the new volume, and do the phase's task at the end of an epoch. Return metrics."""
@@ -167,41 +175,108 @@ class ClosedFormDecoding:
         metrics: dict[str, float] = {}
         changed = 1.0
         if task is Task.SEARCH:
-            changed = metrics["searched_changed"] = search_again(fit, self.volume_step, self.poses)
-        elif task is Task.TEST_MATES and self.mates is not None:
-            metrics |= self.mates.run()
+            changed = sum(search_again(part.fit, part.volume_step, self.poses) for part in self.classes)
+            metrics["searched_changed"] = changed
+        elif task is Task.TEST_MATES:
+            metrics |= self._test_mates()
         elif task is Task.TRY_MODES and fit.settings.posterior.search_at_switch:
-            metrics["modes_changed"] = try_other_modes(fit, self.volume_step, self.poses)
-        fit.volume.solve()
+            changes = [try_other_modes(part.fit, part.volume_step, self.poses) for part in self.classes]
+            metrics["modes_changed"] = sum(changes)
+        class_change = self._sort_classes(task) if fit.views else {}
+        for view in fit.classes:
+            view.volume.solve()
         fit.update_scales(particles_differ=True)
         if fit.settings.posterior.junk:
             fit.update_belonging()
         report = EpochReport(
             turn=sum(state.turned) / len(state.turned),
             changed=changed,
-            mates_tested=self.mates is None or self.mates.tally.over,
+            mates_tested=all(part.mates_tested for part in self.classes),
+            class_change=class_change.get("class_change", 0.0),
         )
         state.standing = after_epoch(state.standing, report, Bands(fit.band.encoding, fit.band.full))
-        state.turned, state.lattices, self.power = [], None, None
-        if not state.standing.relaxing:
-            state.before = None
+        state.turned = []
+        for part in self.classes:
+            part.close_epoch(relaxing=state.standing.relaxing)
+        return metrics | class_change
+
+    def _sort_classes(self, task: Task) -> dict[str, float]:
+        """Sort the particles into classes while maps relax, and whenever the band has grown. Return metrics."""
+        relaxing = self.state.standing.relaxing
+        if task is Task.TEST_MATES or (task is Task.NOTHING and not relaxing):
+            return {}
+        change = sort_classes(self.fit, self.poses, draw=relaxing)
+        self._look_after_classes()
+        return {"class_change": change}
+
+    def _look_after_classes(self) -> None:
+        """Offer the place of a dead class to other particles or, if that was done often enough, drop it."""
+        fit, state = self.fit, self.state
+        if (number := dead_class(fit)) is None:
+            return
+        if state.standing.relaxing and state.offered < MOST_OFFERS:
+            count = offer(fit, number)
+            state.offered += 1
+            told = f"class {number + 1} has lost its particles: its place is offered to the {count:,} explained worst"
+            fit.news.append({"change": "offered", "class": number + 1, "reason": told})
+            return
+        count = self.drop(number)
+        told = (
+            f"class {number + 1} has no more than {count:,} particles left: it is given up, and later classes move up"
+        )
+        fit.news.append({"change": "dropped", "class": number + 1, "reason": told})
+
+    def merge(self, first: int, second: int) -> None:
+        """Make one class of two, with the number of the first of them, and go on."""
+        merge_classes(self.fit, first, second)
+        self._rebuild([k for k in range(len(self.classes)) if k != max(first, second)])
+
+    def restart_epoch(self) -> None:
+        """Begin the epoch anew, because the classes are not those that it began with."""
+        self.state.turned = []
+        for part in self.classes:
+            part.close_epoch(relaxing=True)
+
+    def drop(self, number: int) -> int:
+        """Take a class out, and go on with the others. Return how many particles were in it."""
+        count = drop_class(self.fit, number)
+        self._rebuild([k for k in range(len(self.classes)) if k != number])
+        return count
+
+    def _rebuild(self, kept: list[int]) -> None:
+        """Make the classes of this stage anew, with the state of those that are kept."""
+        states = [self.classes[number].state_dict() for number in kept]
+        self.classes = [ClassDecoding(view) for view in self.fit.classes]
+        for part, state in zip(self.classes, states, strict=True):
+            part.load_state_dict(state)
+
+    def _test_mates(self) -> dict[str, float]:
+        """Make one round of the test of mates in each class where it is not over. Return metrics of the last one."""
+        metrics: dict[str, float] = {}
+        for part in self.classes:
+            if part.mates is not None and not part.mates_tested:
+                metrics = part.mates.run()
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state that `load_state_dict` needs beside the fit's."""
-        mates = None if self.mates is None else self.mates.tally.state_dict()
-        return {"state": self.state.state_dict(), "mates": mates}
+        return {"state": self.state.state_dict(), "classes": [part.state_dict() for part in self.classes]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Load a state of this stage."""
         self.state.load_state_dict(state["state"], self.fit.device)
-        if self.mates is not None:
-            self.mates.tally.load_state_dict(state["mates"])
+        self.classes = [ClassDecoding(view) for view in self.fit.classes]
+        for part, kept in zip(self.classes, state["classes"], strict=True):
+            part.load_state_dict(kept)
+
+
+def _on(device: torch.device, own: slice | Tensor) -> slice | Tensor:
+    return own if isinstance(own, slice) else own.to(device)
 
 
 @torch.no_grad()
 def search_again(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewtonPoses) -> float:
-    """Search the grid for all particles once more, and store the poses that explain the image better.
+    """Search the grid for all particles of a fit or of a class once more, and store poses that explain images better.
 
     A pose from the grid is a candidate only where it lies farther than `ANOTHER_POSE` from the stored one. Both are
     refined before their errors are compared.
@@ -209,7 +284,7 @@ def search_again(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewtonPos
     Returns
     -------
     float
-        Share of particles whose pose changed.
+        Particles whose pose changed, over all of the fit.
     """
     fit.volume.solve()
     search, lattices, changed = PoseSearch(fit), fit.volume.gradient_lattices(), 0

@@ -43,7 +43,7 @@ def present_evidence(
     halves_agree : bool, optional
         Whether the half maps could be laid on each other; None: not known.
     """
-    entropy = _worst([_median(fit.particles.entropy) / _largest_entropy(fit) for fit in fits], highest=True)
+    entropy = _worst([_entropy(fit) for fit in fits], highest=True)
     return Evidence(entropy=entropy, turn=turn, heads_agree=heads_agree, halves_agree=halves_agree)
 
 
@@ -54,6 +54,10 @@ def final_evidence(fits: Sequence[Fit], present: Evidence, error_over_noise: flo
         name: _worst([each[name] for each in found], highest=name in HIGHEST_IS_WORST) for name in found[0]
     }
     return dataclasses.replace(present, finished=True, error_over_noise=error_over_noise, **worst)
+
+
+def _entropy(fit: Fit) -> float:
+    return _median(fit.particles.entropy[fit.members]) / _largest_entropy(fit)
 
 
 def _audited(fit: Fit, found: Audit) -> dict[str, float]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 import torch
@@ -62,6 +63,11 @@ class Fit(Generic[AnyVolume]):
         Range of the search for shifts.
     near_symmetries : NearSymmetries
         Rotations under which the map looks the same, by its point group or nearly.
+    views : list of Fit
+        One fit a class, if there is more than one class: the same fit, but with the volume of that class
+        (`engine.classes`). The fit's own volume is that of the first class.
+    number : int, optional
+        Class that this fit is a view of, from 0; None: it is no view.
     """
 
     def __init__(
@@ -85,6 +91,9 @@ class Fit(Generic[AnyVolume]):
         self.particles = ParticleState.of(rotations, folds, self.heads)
         self.near_symmetries = NearSymmetries.of(self.symmetry, self.device)
         self.scale_levels = scale_levels(images.particles, images.rows)
+        self.views: list[Fit] = []
+        self.news: list[dict[str, Any]] = []  # What happened to classes, until it is told; shared with the views.
+        self.number: int | None = None
         if settings.volume.scales != "none":
             self.particles.scale = first_scales(images, self.scale_levels).to(self.device)
 
@@ -105,6 +114,33 @@ class Fit(Generic[AnyVolume]):
     def volume_settings(self) -> VolumeSettings:
         """Settings of a volume like that of the fit: with the symmetry that it has now."""
         return dataclasses.replace(self.settings.volume, symmetry=self.symmetry.name)
+
+    @property
+    def classes(self) -> list[Fit]:
+        """The views of all classes; with one class, the fit itself."""
+        return self.views or [self]
+
+    @property
+    def members(self) -> Tensor:
+        """Particles `(m,)` of the class that this fit is a view of, or all, on the CPU."""
+        if self.number is None:
+            return torch.arange(len(self))
+        return (self.particles.classes == self.number).nonzero()[:, 0].cpu()
+
+    def fold_members(self, fold: int) -> Tensor:
+        """Return those of the members `(m,)` that are in fold 0 or 1, on the CPU."""
+        members = self.members
+        return members[(self.particles.folds[members.to(self.device)] == fold).cpu()]
+
+    def set_classes(self, volumes: Sequence[Volume]) -> None:
+        """Give the fit the volumes of its classes, of which the first one becomes its own."""
+        self.volume = cast(AnyVolume, volumes[0])
+        self.views = [] if len(volumes) == 1 else [self._view(number, each) for number, each in enumerate(volumes)]
+
+    def _view(self, number: int, volume: Volume) -> Fit:
+        view = copy.copy(self)
+        view.number, view.volume, view.views = number, cast(AnyVolume, volume), []
+        return view
 
     def _new_encoder(self) -> Encoder:
         settings = self.settings.encoder
@@ -139,7 +175,7 @@ class Fit(Generic[AnyVolume]):
         )
 
     def batches(self, size: int | None = None, band: int | None = None) -> Iterator[Batch]:
-        """Read all particles in their order, batch by batch.
+        """Read all particles, of a view those of its class, in their order, batch by batch.
 
         Parameters
         ----------
@@ -148,8 +184,9 @@ class Fit(Generic[AnyVolume]):
         band : int, optional
             Shells. Default: the present band.
         """
-        for rows in torch.arange(len(self)).split(size or self.settings.schedule.batch_size):
-            yield self.batch(rows, band)
+        for rows in self.members.split(size or self.settings.schedule.batch_size):
+            if len(rows):
+                yield self.batch(rows, band)
 
     def encoder_images(self, rows: Tensor) -> Tensor:
         """Make the encoder's input of the particles `rows`: images `(b, m, m)` of unit variance each."""
@@ -234,7 +271,8 @@ class Fit(Generic[AnyVolume]):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of all parts that are learned."""
-        return {name: part.state_dict() for name, part in self._parts().items()}
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        return state | {"classes": [view.volume.state_dict() for view in self.views[1:]]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Load the state of a fit of the same images with the same settings.
@@ -245,8 +283,12 @@ class Fit(Generic[AnyVolume]):
             The state is of other images, other settings or another version.
         """
         parts = self._parts()
-        if set(parts) != set(state):
-            raise KeyError(f"state of a fit: found {', '.join(state)}; expected {', '.join(parts)}")
+        if {*parts, "classes"} != set(state):
+            raise KeyError(f"state of a fit: found {', '.join(state)}; expected {', '.join(parts)}, classes")
+        self.set_classes([self.volume, *(copy.deepcopy(self.volume) for _ in state["classes"])])
+        self.particles.set_class_count(len(self.classes))
+        for view, volume in zip(self.views[1:], state["classes"], strict=True):
+            view.volume.load_state_dict(volume)
         for name, part in parts.items():
             part.load_state_dict(state[name])
 

@@ -99,13 +99,13 @@ class MateTest:
         for fold in (0, 1):
             lattices = volume.gradient_lattices(volume.fold_average(1 - fold))
             volume.sums[fold] = 0
-            members = (fit.particles.folds == fold).nonzero()[:, 0].cpu()
-            for rows in members.split(fit.settings.schedule.batch_size):
+            for rows in fit.fold_members(fold).split(fit.settings.schedule.batch_size):
                 moved, apart = self._compare(rows, mates, lattices)
                 changed += moved
                 differences.append(apart)
-        self.tally.judge_run(changed / len(fit), float(torch.cat(differences).mean()))
-        return {"mates": float(len(mates)), "mates_changed": changed / len(fit), "mates_apart": self.tally.difference}
+        share = changed / len(fit.members)
+        self.tally.judge_run(share, float(torch.cat(differences).mean()))
+        return {"mates": float(len(mates)), "mates_changed": share, "mates_apart": self.tally.difference}
 
     def _compare(self, rows: Tensor, mates: Tensor, lattices: Tensor) -> tuple[int, Tensor]:
         """Refine each particle at its pose and at its mates, and store one of them.

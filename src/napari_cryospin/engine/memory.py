@@ -33,7 +33,7 @@ def data_memory(count: int, box: int, settings: Settings) -> float:
     """Estimate the memory of prepared images and volumes, in GiB.
 
     Images are stored as half planes of their transforms, all of them or none (`PreparationSettings.cache`). Each half
-    set has a volume of its own.
+    set has a volume of its own, and so has each class.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def data_memory(count: int, box: int, settings: Settings) -> float:
     images = image_memory(count, box)
     kept = images if images <= settings.preparation.cache else 0.0
     halves = 2 if settings.preparation.half_sets else 1
-    return kept + halves * volume_memory(box, settings)
+    return kept + halves * settings.volume.classes * volume_memory(box, settings)
 
 
 def image_memory(count: int, box: int) -> float:

@@ -50,20 +50,22 @@ class Modes(NamedTuple):
 def try_other_modes(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewtonPoses) -> float:
     """Refine modes of uncertain particles at the present band, and store those that explain the image better.
 
-    The volume is made anew where any pose changed.
+    The volume is made anew where any pose changed. Of a view (`engine.classes`), only the particles of its class are
+    looked at.
 
     Returns
     -------
     float
-        Share of particles whose pose changed.
+        Particles whose pose changed, over all of the fit.
     """
-    uncertain = (~(fit.particles.entropy <= CERTAIN_ENTROPY)).nonzero()[:, 0]
+    members = fit.members
+    uncertain = members[~(fit.particles.entropy[members] <= CERTAIN_ENTROPY)]
     if not len(uncertain):
         return 0.0
     fit.volume.solve()
     prior = ShiftPrior.of(fit)
     modes = find_modes(fit, uncertain, prior)
-    chosen = heaviest(modes.weight, int(MODES_A_PARTICLE * len(fit)))
+    chosen = heaviest(modes.weight, int(MODES_A_PARTICLE * len(members)))
     lattices, changed = fit.volume.gradient_lattices(), 0
     for part in chosen.any(1).nonzero()[:, 0].split(MODES_BATCH):
         batch = fit.batch(uncertain[part.cpu()])

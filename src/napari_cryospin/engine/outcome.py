@@ -11,8 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_cryospin.engine.class_matching import match_classes
+from napari_cryospin.engine.class_outcome import class_arrays, in_classes, with_classes
 from napari_cryospin.engine.evidence import final_evidence
 from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.fold_resolution import fold_resolution
 from napari_cryospin.engine.half_sets import AlignedHalves, align_halves, poses_in_frame, worse_half
 from napari_cryospin.engine.posterior_statistics import posterior_statistics
 from napari_cryospin.engine.precision import angular_precision
@@ -86,6 +89,11 @@ def _measures(reconstruction: Standing) -> dict[str, Any]:
     }
 
 
+def _errors(fit: Fit) -> Tensor:
+    """Return the errors of the particles of a fit or of a class."""
+    return fit.particles.error[fit.members]
+
+
 def _half_sets(reconstruction: Standing) -> np.ndarray:
     """Return the half set of each particle, `(n,)`: 1 or 2; 0 if there are none."""
     none = np.zeros(len(reconstruction.indices), np.int8)
@@ -112,7 +120,7 @@ def _arrays(fits: list[Fit], names: Sequence[str]) -> dict[str, np.ndarray]:
     estimated = [] if fits[0].settings.volume.scales == "none" else ["scale"]
     if not _joined(fits, "odds").isnan().any():  # Otherwise the first epoch after the switch is not over.
         estimated.append("belongs")
-    return {name: _joined(fits, name).numpy() for name in (*names, *estimated)}
+    return {name: _joined(fits, name).numpy() for name in (*names, *estimated)} | class_arrays(fits)
 
 
 def _noise_group(fits: list[Fit]) -> np.ndarray:
@@ -124,6 +132,18 @@ def make_head_share(fits: list[Fit]) -> np.ndarray:
     return head_share(_joined(fits, "best_head").numpy(), _joined(fits, "winner").numpy(), fits[0].heads)
 
 
+def _class_maps(fits: list[Fit]) -> tuple[np.ndarray, ...]:
+    """Make the maps of all classes, those of both halves one after the other; none with one class.
+
+    Where one half has fewer classes, its map of a class that it lacks is empty.
+    """
+    count = max(len(fit.classes) for fit in fits)
+    if count == 1:
+        return ()
+    empty = np.zeros((fits[0].images.box_size,) * 3, np.float32)
+    return tuple(fit_map(fit.classes[k]) if k < len(fit.classes) else empty for k in range(count) for fit in fits)
+
+
 def make_snapshot(reconstruction: Standing, advice: SwitchAdvice) -> Snapshot:
     """Make a snapshot of the reconstruction as it stands, with the advice on its switch."""
     fits = reconstruction.fits
@@ -132,6 +152,7 @@ def make_snapshot(reconstruction: Standing, advice: SwitchAdvice) -> Snapshot:
         step=reconstruction.step,
         map=maps[0],
         half_maps=maps if len(maps) == 2 else (),
+        class_maps=_class_maps(fits),
         particles=_particles(reconstruction),
         head_share=make_head_share(fits),
         loss=float(_joined(fits, "error").nanmean()),
@@ -149,6 +170,7 @@ def make_history(reconstruction: Standing) -> EpochRecord:
     return EpochRecord(
         map=maps[0],
         half_maps=maps if len(maps) == 2 else (),
+        class_maps=_class_maps(reconstruction.fits),
         particles=_particles(reconstruction, *known),
         **_measures(reconstruction),
     )
@@ -157,22 +179,52 @@ def make_history(reconstruction: Standing) -> EpochRecord:
 def make_results(reconstruction: Standing) -> Results:
     """Make the results from maps and poses as they stand.
 
-    Of half sets the maps are combined, and all poses are in the frame of the first.
+    Of half sets the maps are combined, and all poses are in the frame of the first. With several classes, each has
+    results of its own.
     """
-    fits, pixel_size = reconstruction.fits, reconstruction.pixel_size
-    maps = tuple(fit_map(fit, filtered=False) for fit in fits)
+    fits = reconstruction.fits
+    if all(len(fit.classes) == 1 for fit in fits):
+        return _results(reconstruction, fits, _final_particles(reconstruction))
+    matched = match_classes(fits)
+    record = dataclasses.replace(_final_particles(reconstruction), **class_arrays(fits, matched.numbers))
+    classes = [_results(reconstruction, views, record) for views in matched.views]
+    return with_classes(record, classes, matched)
+
+
+def _final_particles(reconstruction: Standing) -> ParticleRecord:
+    """Make the record of all particles with all that results tell of them, poses in the frames of the half sets."""
+    fits = reconstruction.fits
     rotations, shifts = (values.astype(np.float64) for values in _poses(fits))
-    resolution = reconstruction.measured_resolution
-    evidence = reconstruction.evidence()
+    known = _arrays(fits, ("best_head", "error", "entropy"))
+    known |= posterior_statistics(fits) if reconstruction.finished else {}
+    return ParticleRecord(
+        rows=reconstruction.indices,
+        half_sets=_half_sets(reconstruction),
+        rotations=rotations,
+        shifts=shifts,
+        winner=_joined(fits, "winner").numpy(),
+        precision=torch.cat([angular_precision(fit) for fit in fits]).numpy(),
+        **known,
+    )
+
+
+def _results(reconstruction: Standing, fits: Sequence[Fit], record: ParticleRecord) -> Results:
+    """Make the results of all particles, or of one class from its views."""
+    pixel_size = reconstruction.pixel_size
+    maps = tuple(fit_map(fit, filtered=False) for fit in fits)
+    rotations, shifts = record.rotations.copy(), record.shifts.copy()
+    resolution, evidence = reconstruction.measured_resolution, reconstruction.evidence()
+    if fits[0].number is not None:
+        resolution = fold_resolution(fits[0], float("nan"))
     told = reconstruction.finished and reconstruction.settings.volume.loss == "squared"
-    error = max(float(fit.particles.error.nanmean()) for fit in fits) if told else float("nan")
+    error = max(float(_errors(fit).nanmean()) for fit in fits) if told else float("nan")
     found: dict[str, Any] = {}
     if len(maps) == 2:
         halves = align_halves(*maps, pixel_size)
         count = len(fits[0])
         rotations[count:], shifts[count:] = poses_in_frame(rotations[count:], shifts[count:], halves.alignment)
         maps = (maps[0], halves.second)
-        unequal = worse_half(*(fit.particles.error.cpu().numpy() for fit in fits))
+        unequal = worse_half(*(_errors(fit).cpu().numpy() for fit in fits))
         found, resolution = _combined(maps, pixel_size, halves, min(fit.band.now for fit in fits), unequal)
         evidence = dataclasses.replace(evidence, halves_agree=not halves.failed)
     # Of the symmetric copies of a pose, results have the one in the asymmetric unit.
@@ -183,11 +235,12 @@ def make_results(reconstruction: Standing) -> Results:
     found["notes"] = (*found.get("notes", ()), *reconstruction.preparation_notes)
     density = found.pop("map", maps[0])
     # A particle without an error was in no step yet, and still has the random pose that it started with.
-    seen = np.isfinite(_joined(fits, "error").numpy())
+    seen = np.isfinite(_joined(reconstruction.fits, "error").numpy())
     if not seen.all():
         left_out = f"{(~seen).sum():,} of {len(seen):,} particles were not looked at yet: they are left out"
         found["notes"] = (left_out, *found.get("notes", ()))
     advice = advised_symmetry(fits) if reconstruction.finished else ""
+    members = seen & in_classes(reconstruction.fits, fits)
     verdict = judge_run(final_evidence(fits, evidence, error) if reconstruction.finished else evidence)
     log.info("verdict: %s", verdict.sentence)
     if not verdict.tells_resolution:
@@ -202,15 +255,7 @@ def make_results(reconstruction: Standing) -> Results:
         pixel_size=pixel_size,
         resolution=resolution,
         error_over_noise=error,
-        particles=ParticleRecord(
-            rows=reconstruction.indices,
-            half_sets=_half_sets(reconstruction),
-            rotations=rotations,
-            shifts=shifts,
-            winner=_joined(fits, "winner").numpy(),
-            precision=torch.cat([angular_precision(fit) for fit in fits]).numpy(),
-            **_posterior(reconstruction),
-        ).select(seen),
+        particles=dataclasses.replace(record, rotations=rotations, shifts=shifts).select(members),
         epoch=reconstruction.epoch,
         stage=reconstruction.stage,
         **found,
@@ -222,13 +267,6 @@ def _unexplained(error: float) -> str:
         f"the images differ from the map by {100 * (error - 1):.0f} % more than the noise of their background: poses "
         f"are likely to be wrong (run again with another seed, or with more particles), or particles are not all alike"
     )
-
-
-def _posterior(reconstruction: Standing) -> dict[str, np.ndarray]:
-    """Return best head, error and entropy of every particle and, once the run is over, figures of its posterior."""
-    fits = reconstruction.fits
-    known = _arrays(fits, ("best_head", "error", "entropy"))
-    return known | (posterior_statistics(fits) if reconstruction.finished else {})
 
 
 def _combined(

@@ -53,6 +53,10 @@ class ParticleState(KeptState):
     overlap, power : Tensor
         `(n,)` of the image with its model of scale 1, and of that model, when it was last compared, on the device; nan:
         not yet.
+    classes : Tensor
+        `(n,)` int64, number of the class that the particle is in, from 0, on the device; see `engine.classes`.
+    class_probability : Tensor
+        `(n, classes)` probability of each class when the particles were last sorted, on the device.
     candidates, candidate_shifts : Tensor
         `(n, heads, 3, 3)` and `(n, heads, 2)` Angstrom: last candidates of the heads.
     """
@@ -70,6 +74,8 @@ class ParticleState(KeptState):
     odds: Tensor
     overlap: Tensor
     power: Tensor
+    classes: Tensor
+    class_probability: Tensor
     candidates: Tensor
     candidate_shifts: Tensor
 
@@ -101,6 +107,8 @@ class ParticleState(KeptState):
             odds=torch.full((n, HYPOTHESES), torch.nan, device=rotations.device),
             overlap=torch.full((n,), torch.nan, device=rotations.device),
             power=torch.full((n,), torch.nan, device=rotations.device),
+            classes=torch.zeros(n, dtype=torch.long, device=rotations.device),
+            class_probability=torch.ones(n, 1, device=rotations.device),
             candidates=torch.eye(3).repeat(n, heads, 1, 1),
             candidate_shifts=torch.zeros(n, heads, 2),
         )
@@ -172,6 +180,31 @@ class ParticleState(KeptState):
         self.belongs[rows.to(self.belongs.device)] = belongs.to(self.belongs)
         trusted = float(self.belongs.mean()) >= LEAST_TRUSTED
         self.trust = self.belongs.clone() if trusted else torch.ones_like(self.belongs)
+
+    def record_classes(self, where: Tensor, classes: Tensor) -> None:
+        """Replace the classes `(b,)` of the particles `where`, on the device."""
+        self.classes[where] = classes
+
+    def record_class_probability(self, where: Tensor, probability: Tensor) -> None:
+        """Replace the probabilities `(b, classes)` of the particles `where`, on the device."""
+        self.class_probability[where] = probability
+
+    def set_class_count(self, count: int) -> None:
+        """Begin anew with so many classes, all of them alike in every particle; the particles are in the first one."""
+        self.classes = torch.zeros_like(self.classes)
+        self.class_probability = self.class_probability.new_full((len(self), count), 1 / count)
+
+    def renumber_classes(self, numbers: Tensor) -> None:
+        """Give classes new numbers; those that get the same one are joined.
+
+        Parameters
+        ----------
+        numbers : Tensor
+            `(classes,)` int64 new number of each class, on the device; all from 0 to the largest occur.
+        """
+        self.classes = numbers[self.classes]
+        joined = self.class_probability.new_zeros(len(self), int(numbers.max()) + 1)
+        self.class_probability = joined.index_add_(1, numbers, self.class_probability)
 
     def recentre(self, offset: Tensor) -> None:
         """Change all shifts to fit a map that is moved by `-offset`.

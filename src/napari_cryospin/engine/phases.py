@@ -38,6 +38,9 @@ LEAST_SETTLING_EPOCHS, MOST_SETTLING_EPOCHS = 2, 12
 relax: with more shells, or once its mates are tested, the twist would stay (docs/method.md, near-symmetries)."""
 RELAXED_TURN = 0.1
 """Mean turn of the poses in an epoch, degrees, below which a map has relaxed (docs/method.md, near-symmetries)."""
+SORTED_CHANGE = 0.02
+"""Share of the probability that moves between classes in an epoch, below which the particles are sorted; chosen by
+hand."""
 FIRST_MATES_BAND = 14
 """Shells from which on mates are tested (or all there are), because with fewer their difference hardly shows; chosen by
 hand."""
@@ -84,11 +87,14 @@ class EpochReport:
         Share of particles whose pose the search has changed; 1 if there was no search.
     mates_tested : bool
         Whether the test of mates is over, or the fit has none.
+    class_change : float
+        Share of the probability that moved from one class to another; 0 with one class.
     """
 
     turn: float
     changed: float = 1.0
     mates_tested: bool = True
+    class_change: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -163,7 +169,8 @@ def after_epoch(standing: DecodingStanding, report: EpochReport, bands: Bands) -
 
 
 def _next_phase(phase: Phase, report: EpochReport, epochs: int) -> Phase:
-    moves, patient = report.turn > RELAXED_TURN, epochs < MOST_SETTLING_EPOCHS
+    moves = report.turn > RELAXED_TURN or report.class_change > SORTED_CHANGE
+    patient = epochs < MOST_SETTLING_EPOCHS
     if phase is Phase.SEARCHING and report.changed > SEARCH_SETTLED_SHARE and moves and patient:
         return Phase.SEARCHING
     relaxing = phase in (Phase.SEARCHING, Phase.SETTLING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -26,10 +27,10 @@ STATISTICS_BATCH = 256
 
 
 @torch.no_grad()
-def posterior_statistics(fits: list[Fit]) -> dict[str, NDArray]:
+def posterior_statistics(fits: Sequence[Fit]) -> dict[str, NDArray]:
     """Compute the statistics of the posteriors over the pose grid, of rotations and of shifts about the stored ones.
 
-    The rotations are those of the map's asymmetric unit.
+    The rotations are those of the map's asymmetric unit. Of a view, only particles of its class have figures.
 
     Returns
     -------
@@ -38,14 +39,23 @@ def posterior_statistics(fits: list[Fit]) -> dict[str, NDArray]:
         significant_samples (how many hold 99.9 % of the probability), log_likelihood (of the image's coefficients
         within the band, all poses summed over).
     """
-    parts = [_statistics(fit) for fit in fits]
+    parts = [_of_classes(fit) for fit in fits]
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+
+
+def _of_classes(fit: Fit) -> dict[str, Tensor]:
+    """Compute the statistics of all particles of a fit, each under the map of its class."""
+    first, *others = (_statistics(view) for view in fit.classes)
+    for view, found in zip(fit.classes[1:], others, strict=True):
+        for name, values in first.items():
+            values[view.members] = found[name][view.members]
+    return first
 
 
 def _statistics(fit: Fit) -> dict[str, Tensor]:
     band, count = min(fit.band.now, STATISTICS_BAND), len(fit)
-    found = {name: torch.empty(count) for name in ("entropy", "max_probability", "log_likelihood")}
-    found["significant_samples"] = torch.empty(count, dtype=torch.int32)
+    found = {name: torch.full((count,), torch.nan) for name in ("entropy", "max_probability", "log_likelihood")}
+    found["significant_samples"] = torch.zeros(count, dtype=torch.int32)
     templates = None
     for batch in fit.batches(STATISTICS_BATCH, band):
         rows = batch.rows

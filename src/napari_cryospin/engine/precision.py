@@ -24,11 +24,16 @@ def angular_precision(fit: Fit) -> Tensor:
     Returns
     -------
     Tensor
-        `(n,)` degrees, root mean square of the angle; nan for particles for which it was not computed.
+        `(n,)` degrees, root mean square of the angle; nan for particles for which it was not computed, among them those
+        of other classes where the fit is a view.
     """
+    if fit.views:
+        return torch.stack([angular_precision(view) for view in fit.views]).nanmean(0)  # Each is known in one class.
     volume = fit.volume
     lattices = volume.gradient_lattices()
-    chosen = torch.linspace(0, len(fit) - 1, min(len(fit), PRECISION_PARTICLES)).round().long()
+    members = fit.members
+    count = min(len(members), PRECISION_PARTICLES)
+    chosen = members[torch.linspace(0, len(members) - 1, count).round().long()]
     precision = torch.full((len(fit),), torch.nan)
     for rows in chosen.split(PRECISION_BATCH):
         batch = fit.batch(rows)

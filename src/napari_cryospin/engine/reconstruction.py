@@ -13,11 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_cryospin.engine.auto_decoding import ClosedFormDecoding
 from napari_cryospin.engine.auto_encoding import AutoEncoding
 from napari_cryospin.engine.choice_at_switch import choose_poses
+from napari_cryospin.engine.classes import class_shares, split, split_news
 from napari_cryospin.engine.devices import choose_devices
 from napari_cryospin.engine.evidence import present_evidence
 from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.fold_resolution import fold_resolution
 from napari_cryospin.engine.half_sets import HalfSetMonitor
 from napari_cryospin.engine.methods import METHODS
 from napari_cryospin.engine.outcome import make_head_share, make_history, make_results, make_snapshot
@@ -27,7 +30,6 @@ from napari_cryospin.engine.stage import Stage
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all, by_hand
 from napari_cryospin.engine.symmetry_change import SymmetryChange, held_out_gain, impose, placed_symmetry, relax
 from napari_cryospin.engine.used_images import prepare_used_images
-from napari_cryospin.evaluation.fsc import fsc
 from napari_cryospin.evaluation.verdict import Evidence, judge_run
 from napari_cryospin.geometry.symmetry import PointGroup, point_group
 from napari_cryospin.particles import Particles
@@ -40,9 +42,6 @@ from napari_cryospin.runs.verdict import Verdict
 from napari_cryospin.settings import Settings
 
 log = logging.getLogger(__name__)
-
-FSC_THRESHOLD = 0.143
-"""FSC at which the resolution between two folds is read, as for half sets (docs/method.md, what is measured how)."""
 
 
 class Reconstruction:
@@ -237,22 +236,14 @@ class Reconstruction:
         made.symmetry.end_epoch(self.fits, switched=self.switched_at is not None)
 
     def _measure_resolution(self) -> float:
-        """Return the resolution between the two folds of the particles, Angstrom, at FSC 0.143.
+        """Return the resolution between the two folds of the particles, Angstrom; with classes, that of the largest.
 
-        The folds share a reference, so that this is a guide while the run goes on, no gold standard. It is nan if the
-        volume has no folds. With half sets, it is the resolution of their last comparison.
+        With half sets, it is the resolution of their last comparison.
         """
         if len(self.fits) == 2:
             return self.measured_resolution
         fit = self.fits[0]
-        folds = fit.volume.fold_maps()
-        if folds is None:
-            return float("nan")
-        first, second = (part.cpu().numpy() for part in folds)
-        if not first.any() or not second.any():
-            return self.measured_resolution
-        limit = fit.images.extent / fit.volume.band
-        return max(limit, fsc(first, second, fit.images.extent / len(first)).resolution(FSC_THRESHOLD))
+        return fold_resolution(fit.classes[int(class_shares(fit).argmax())], self.measured_resolution)
 
     def compare_halves(self) -> dict[str, Any]:
         """Measure the gold-standard resolution of the half sets as they stand, and make it the resolution of the run.
@@ -274,6 +265,8 @@ class Reconstruction:
         """Return means over the epoch that was just closed, and the shares of the heads."""
         metrics = self.progress_made.means
         metrics["resolution"] = self.resolution
+        if len(self.fits[0].classes) > 1:
+            metrics |= self._class_metrics()
         entropies = torch.cat([fit.particles.entropy for fit in self.fits])
         if bool((~entropies.isnan()).any()):
             metrics["entropy"] = float(entropies.nanmean())
@@ -281,6 +274,12 @@ class Reconstruction:
         metrics |= {f"head_share_{head}": float(value) for head, value in enumerate(share[:-1])}
         metrics["sample_share"] = float(share[-1])
         return metrics
+
+    def _class_metrics(self) -> dict[str, float]:
+        """Return the share of each class among the particles, of half sets the mean of both."""
+        counts = max(len(fit.classes) for fit in self.fits)
+        shares = [class_shares(fit).tolist() + [0.0] * (counts - len(fit.classes)) for fit in self.fits]
+        return {f"class_share_{k + 1}": sum(one[k] for one in shares) / len(shares) for k in range(counts)}
 
     def switch_to_auto_decoding(self, reason: str) -> None:
         """Switch to the second stage: the best candidate of every particle becomes its pose, which is then refined.
@@ -297,11 +296,16 @@ class Reconstruction:
             raise RefusedError(f"the method {description.name} has no second stage: {description.help}")
         if self.epoch == 0:
             raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
+        if any(len(fit.classes) > 1 for fit in self.fits):
+            raise RefusedError("there are several classes, each with a map of its own: go on with one of them alone")
         log.info("switch to auto-decoding: %s", reason)
         self._keep_state()
         with self._interruptible():
             for fit, stage in zip(self.fits, self.first_stages, strict=True):
                 choose_poses(fit, stage.learners, stage.volume_step)
+                if self.settings.volume.classes > 1:
+                    split(fit, self.settings.volume.classes)
+                    fit.news.append(split_news(len(fit), len(fit.classes)))
         self.whole_state = None
         self.progress_made.switched_at = self.epoch
         self.progress_made.queue = []
@@ -324,6 +328,8 @@ class Reconstruction:
             raise RefusedError(f"the map has the symmetry {group.name} already")
         if self.epoch == 0:
             raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
+        if any(len(fit.classes) > 1 for fit in self.fits):
+            raise RefusedError("there are several classes, each with a map of its own: go on with one of them alone")
         with self._interruptible():
             change = self._look_at_symmetry(group)  # Nothing is changed by it.
             self._keep_state()
@@ -368,6 +374,64 @@ class Reconstruction:
     def looks_like(self) -> str:
         """What a map without symmetry looked like when it was last looked at: "looks like C3 (0.98)", or nothing."""
         return self.progress_made.symmetry.looks_like
+
+    def drop_class(self, number: int) -> str:
+        """Take a class, from 1, out: its particles go to the most probable of the others. Return what was done.
+
+        Raises
+        ------
+        RefusedError
+            There is no such class, or not enough classes, or there are half sets.
+        """
+        stage = self._stage_with_classes([number])
+        self._keep_state()
+        with self._interruptible():
+            count = stage.drop(number - 1)
+        self._restart_epoch(stage)
+        return f"class {number} was taken out; its {count:,} particles are in the other classes"
+
+    def merge_classes(self, first: int, second: int) -> str:
+        """Make one class of two, from 1, which gets the smaller number. Return what was done; errors as `drop_class`.
+
+        Raises
+        ------
+        RefusedError
+            As `drop_class`, or the two are the same.
+        """
+        stage = self._stage_with_classes([first, second])
+        if first == second:
+            raise RefusedError(f"class {first} twice; expected two different classes")
+        self._keep_state()
+        with self._interruptible():
+            stage.merge(first - 1, second - 1)
+        self._restart_epoch(stage)
+        return f"classes {first} and {second} are one class now, number {min(first, second)}"
+
+    def _stage_with_classes(self, numbers: Sequence[int]) -> ClosedFormDecoding:
+        """Return the second stage if it has these classes, from 1; refuse otherwise."""
+        if len(self.fits) == 2:
+            raise RefusedError("the two half sets number their classes independently; it can be done without half sets")
+        stage, count = self.stages[0], len(self.fits[0].classes)
+        if not isinstance(stage, ClosedFormDecoding) or count == 1:
+            later = "; particles are sorted into classes from the switch on"
+            raise RefusedError("there is only one class" + later * (self.settings.volume.classes > 1))
+        for number in numbers:
+            if not 1 <= number <= count:
+                raise RefusedError(f"there is no class {number}; expected 1 to {count}")
+        return stage
+
+    def _restart_epoch(self, stage: ClosedFormDecoding) -> None:
+        stage.restart_epoch()
+        self.whole_state, self.progress_made.queue = None, []
+
+    def take_news(self) -> list[dict[str, Any]]:
+        """Return what happened to classes since the last call, each with a reason; of half sets with the half."""
+        told = []
+        for half, fit in enumerate(self.fits, start=1):
+            where = {"half": half} if len(self.fits) == 2 else {}
+            told += [where | one for one in fit.news]
+            fit.news.clear()
+        return told
 
     def switch_advice(self) -> SwitchAdvice:
         """Return whether to switch now, and why."""

@@ -25,8 +25,10 @@ from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.mrc import read_map, write_map
 from napari_cryospin.runs.folder import RunFolder
 
-HALF_MAP_COLOURS = ("#e8b96f", "#8fc7a3")
-"""Colours of half map 1 and half map 2, #rrggbb. Chosen by hand."""
+MORE_COLOURS = ("#e8b96f", "#8fc7a3", "#d98c8c", "#b7a3d6", "#7fb8c9", "#c9bf7f", "#a8a8a8")
+"""Colours of half map 1 and half map 2, or of the second class and those after it, #rrggbb. Chosen by hand."""
+CLASS_MAP = "class_"
+"""Beginning of the names of classes' maps, which a number follows."""
 DISTRIBUTION_NSIDE = 8
 """HEALPix resolution of the distribution of view directions, for 12 * 8**2 = 768 cells, each about 7 degrees wide.
 
@@ -107,13 +109,27 @@ def _maps(folder: RunFolder, options: ExportOptions) -> tuple[dict[str, NDArray[
     The map to show comes first.
     """
     snapshot = None if folder.has_newest_results() else folder.newest_snapshot()
+    if folder.class_number is None and folder.classes > 1:
+        return _class_maps(folder, options)
     if snapshot is None:
         found = read_run_maps(folder, options)
         names = [found.primary(options), *(name for name in ("half_map_1", "half_map_2") if name in found.maps)]
         return {name: found.maps[name] for name in names}, found.pixel_size, found.notes
-    density = flip_hand(snapshot.map) if options.flip_hand else snapshot.map
+    density = snapshot.maps_of_class(min(folder.class_number or 1, snapshot.classes))[0]
+    density = flip_hand(density) if options.flip_hand else density
     note = f"the run is not over: the map is that of step {snapshot.step:,}"
     return {"map": density}, snapshot.pixel_size, (note,)
+
+
+def _class_maps(folder: RunFolder, options: ExportOptions) -> tuple[dict[str, NDArray[Any]], float, tuple[str, ...]]:
+    """Return the map of each class, as `_maps` does for one."""
+    maps: dict[str, NDArray[Any]] = {}
+    told: dict[str, None] = {}
+    for number in range(1, folder.classes + 1):
+        found, pixel_size, notes = _maps(folder.of_class(number), options)
+        maps[f"{CLASS_MAP}{number}"] = next(iter(found.values()))
+        told |= dict.fromkeys(notes)
+    return maps, pixel_size, tuple(told)
 
 
 def _directions(folder: RunFolder) -> NDArray[np.floating] | None:
@@ -145,7 +161,7 @@ def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path],
     Parameters
     ----------
     maps
-        Map files, the map to show first, then half maps, all in the script's folder.
+        Map files, the map to show first, then half maps, or those of all classes; all in the script's folder.
     bild
         File of the view directions, if there is one, in the script's folder.
     series
@@ -155,13 +171,14 @@ def script_text(maps: Sequence[Path], bild: Path | None, series: Sequence[Path],
     """
     first, pixel_size = read_map(maps[0])
     lines = ["# A napari-cryospin run: open in an empty ChimeraX session."]
-    for number, (path, colour) in enumerate(zip(maps, (view.colour, *HALF_MAP_COLOURS), strict=False), start=1):
+    for number, (path, colour) in enumerate(zip(maps, (view.colour, *MORE_COLOURS), strict=False), start=1):
         lines += [
             f"open {quoted(path.name)}",
             level_command(f"#{number}", read_map(path)[0], replace(view, colour=colour)),
         ]
     if len(maps) > 1:
-        lines += [f"hide #2-{len(maps)} models", f"# Half maps: show #2-{len(maps)} models"]
+        what = "Other classes" if maps[0].stem.startswith(CLASS_MAP) else "Half maps"
+        lines += [f"hide #2-{len(maps)} models", f"# {what}: show #2-{len(maps)} models"]
     number = len(maps) + 1
     if bild is not None:
         lines += [f"open {quoted(bild.name)}", f"hide #{number} models"]

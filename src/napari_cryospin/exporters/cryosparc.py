@@ -54,5 +54,7 @@ def export_cryosparc(results: RunResults, out: Path, options: ExportOptions, pro
         half_sets=record.half_sets,
         scales=record.scale,
         belongs=record.belongs,
+        classes=None if record.class_number is None else record.class_number - 1,
+        class_posterior=record.class_probability,
     )
     return Exported(paths=paths, notes=(*results.notes, *notes, *said, *kept_ctf_notes(results, ".cs")))

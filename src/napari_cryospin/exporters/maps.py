@@ -155,8 +155,8 @@ def original_box_map(
 
 
 def _copy_tables(folder: RunFolder, out: Path, names: tuple[str, ...] = RESULT_TABLES) -> list[Path]:
-    found = [name for name in names if (folder.path / "results" / name).is_file()]
-    return [Path(shutil.copyfile(folder.path / "results" / name, out / name)) for name in found]
+    found = [name for name in names if (folder.results_path / name).is_file()]
+    return [Path(shutil.copyfile(folder.results_path / name, out / name)) for name in found]
 
 
 def _write_series(folder: RunFolder, out: Path, progress: Progress, options: ExportOptions) -> list[Path]:

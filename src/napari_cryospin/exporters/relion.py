@@ -12,6 +12,7 @@ from napari_cryospin.exporters.run_results import RunResults
 from napari_cryospin.io.located import both_half_sets
 from napari_cryospin.io.star.particles import IMAGE_COLUMNS, POSTERIOR_COLUMNS, about_other_poses, write_particles
 from napari_cryospin.listing import first_of
+from napari_cryospin.runs.class_columns import class_columns
 
 
 def export_relion(results: RunResults, out: Path, options: ExportOptions, progress: Progress) -> Exported:
@@ -50,6 +51,7 @@ def export_relion(results: RunResults, out: Path, options: ExportOptions, progre
         left_out = f"{', '.join(POSTERIOR_COLUMNS.values())} are left out: the run is not over; they can be computed"
         notes.append(Advice(left_out, "statistics"))
     columns |= {column: known[name] for name, column in IMAGE_COLUMNS.items() if name in known}
+    columns |= class_columns(record)
     if both_half_sets(record.half_sets) is not None:
         columns["rlnRandomSubset"] = record.half_sets
     told = {*columns, *POSTERIOR_COLUMNS.values()}  # Of the latter the note above tells.

@@ -78,7 +78,7 @@ def read_run_maps(folder: RunFolder, options: ExportOptions) -> RunMaps:
     FileNotFoundError
         The run has no results yet.
     """
-    results = folder.path / "results"
+    results = folder.results_path
     if not (results / FIGURES).is_file():
         state = folder.read_status().state
         raise FileNotFoundError(
@@ -98,10 +98,14 @@ def read_run_maps(folder: RunFolder, options: ExportOptions) -> RunMaps:
 
 
 def read_series(folder: RunFolder, options: ExportOptions) -> Iterator[tuple[int, NDArray[np.float32], float]]:
-    """Yield the number, the `(z, y, x)` map (with half sets, the first one's) and the pixel size (A) of each epoch."""
+    """Yield the number, the `(z, y, x)` map (with half sets, the first one's) and the pixel size (A) of each epoch.
+
+    Of a class, epochs before there were classes have the map of the run.
+    """
     for number in sorted(folder.history_paths()):
         epoch = folder.history(number)
-        density = epoch.maps()[0]
+        chosen = 1 if folder.class_number is None else min(folder.class_number, epoch.classes)
+        density = epoch.maps(chosen)[0]
         yield number, flip_hand(density) if options.flip_hand else density, epoch.pixel_size
 
 

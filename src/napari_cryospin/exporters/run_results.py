@@ -27,6 +27,8 @@ SELECTION_COLUMNS = {
     "belongs": "probability, 0 to 1, that the image shows the particle",
     "scale": "scale of the signal in the image; their mean is 1",
     "head": "the head nearest to the image, from 1; 0: none",
+    "class": "class that the particle is in, from 1",
+    "class_probability": "probability, 0 to 1, of the class that the particle is in",
     "winner": "which candidate won: a head, from 1; one more than there are heads: found by the posterior; 0: none",
     "half_set": "half set, 1 or 2; 0: none",
     "row": "row of the input, from 1",
@@ -138,6 +140,8 @@ class RunResults:
             "half_set": self.record.half_sets,
             "head": None if self.record.best_head is None else self.record.best_head + 1,
             "winner": self.record.winner + 1,
+            "class": self.record.class_number,
+            "class_probability": _own_probability(self.record),
             "row": self.record.rows + 1,
             "shift": np.linalg.norm(self.record.shifts, axis=-1),
         }
@@ -145,6 +149,12 @@ class RunResults:
         if values is None or np.isnan(np.asarray(values, dtype=np.float64)).all():
             raise ValueError(f"{self.folder.path}: the run does not know the particles' {name} (yet)")
         return np.asarray(values, dtype=np.float64)
+
+
+def _own_probability(record: ParticleRecord) -> NDArray[np.float32] | None:
+    if record.class_number is None or record.class_probability is None:
+        return None
+    return record.class_probability[np.arange(len(record)), record.class_number - 1]
 
 
 def open_results(run: Path | RunFolder, particles: Particles | None = None) -> RunResults:
@@ -172,6 +182,10 @@ def open_results(run: Path | RunFolder, particles: Particles | None = None) -> R
         raise ValueError(f"{folder.path}: no epoch of this run has ended yet; nothing is known of its particles")
     newest = folder.history(max(epochs))
     record, notes = _in_one_frame(newest)
+    if folder.class_number is not None:
+        record = record.of_class(folder.class_number)
+    if record.has_halves and record.class_number is not None:
+        notes = (*notes, "the two half sets number their classes independently until the run is over")
     notes = (f"the run is not over: poses are those of epoch {newest.epoch}", *_verdict_notes(folder), *notes)
     made = _make_results(folder, record, newest.epoch, newest.stage, particles)
     return dataclasses.replace(made, live=True, notes=notes)
@@ -194,7 +208,8 @@ def _make_results(
 
 def _in_one_frame(epoch: EpochFile) -> tuple[ParticleRecord, tuple[str, ...]]:
     """Return the record of an epoch with all poses in the frame of the first half set, and a warning if that failed."""
-    record = epoch.particles("best_head", "entropy", "error", "scale", "belongs")
+    known = ("best_head", "entropy", "error", "scale", "belongs", "class_number", "class_probability")
+    record = epoch.particles(*known)
     second = record.half_sets == 2
     if not second.any():
         return record, ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ FORMER_NAMES = {
     "samples": "significant_samples",
 }
 """Name in selections of earlier versions -> the present name."""
+CLASS_WORD, CLASS_NAME = re.compile(r"\bclass\b"), "klass"
+"""The word class, which is no name in Python, and a name of the same length that stands for it in a syntax tree."""
 SELECTION_GRAMMAR = (
     f"expected comparisons (< <= > >= == !=) of {', '.join(SELECTION_COLUMNS)} and numbers, joined by and, or, not"
 )
@@ -161,7 +164,7 @@ def matching(expression: str, results: RunResults) -> NDArray[np.bool_]:
         The expression has a part that is not admitted; the message names it.
     """
     try:
-        tree = ast.parse(expression.strip(), mode="eval")
+        tree = ast.parse(CLASS_WORD.sub(CLASS_NAME, expression.strip()), mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ValueError(f"selection {expression!r}: not readable; {SELECTION_GRAMMAR}") from error
     return _truth(tree.body, expression, results)
@@ -191,8 +194,8 @@ def _value(node: ast.expr, expression: str, results: RunResults) -> NDArray[np.f
         return np.array(float(node.value))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_value(node.operand, expression, results)
-    if isinstance(node, ast.Name) and node.id in SELECTION_COLUMNS:
-        return results.column(node.id)
+    if isinstance(node, ast.Name) and (name := "class" if node.id == CLASS_NAME else node.id) in SELECTION_COLUMNS:
+        return results.column(name)
     if isinstance(node, ast.Name) and node.id in FORMER_NAMES:
         raise ValueError(
             f"selection {expression!r}: {node.id!r} is called {FORMER_NAMES[node.id]} now; {SELECTION_GRAMMAR}"

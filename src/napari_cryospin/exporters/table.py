@@ -141,6 +141,7 @@ def export_run(
     options: ExportOptions = ExportOptions(),  # noqa: B008 (frozen)
     progress: Progress | None = None,
     stop: threading.Event | None = None,
+    class_number: int | None = None,
 ) -> Exported:
     """Write a run's results for another program.
 
@@ -160,6 +161,9 @@ def export_run(
         Called with the share that is done, 0 to 1, and a text about the present work.
     stop
         Event that cancels the export when it is set; no file is left half-written.
+    class_number
+        Class, from 1, whose maps or particles are written. Default: all particles, and for ChimeraX the maps of all
+        classes, else those of the largest one.
 
     Returns
     -------
@@ -176,6 +180,8 @@ def export_run(
     exporter = find_exporter(to)
     out = Path(out)
     folder = run.folder if isinstance(run, RunResults) else run if isinstance(run, RunFolder) else RunFolder(Path(run))
+    if class_number is not None:
+        folder = run = folder.of_class(class_number)
     _check_place(exporter, folder, out)
     if exporter.of == "run" and not selection.everything:
         raise ValueError(
@@ -218,7 +224,7 @@ def _check_place(exporter: Exporter, folder: RunFolder, out: Path) -> None:
         if path is not None and out.absolute() in (path.absolute(), path.absolute().parent):
             raise ValueError(f"{out}: the run's input {path.name} is there; choose another place to write to")
     place, own = (out.parent if exporter.suffix else out).resolve(), folder.path.resolve()
-    if place in (own, own / "results"):
+    if place == own or own / "results" in (place, *place.parents):
         raise ValueError(f"{out}: the run's own files are in {place}; choose another place to write to")
 
 

@@ -165,6 +165,25 @@ class WienerVolume:
         folds = self._copies()
         return self._average(folds[fold], folds)
 
+    def differing_fold_average(self, fold: int, all_sums: Tensor) -> Tensor:
+        """Compute the average `(m, m, m)` of one fold, drawn to the map of all classes where the classes do not differ.
+
+        The map is that of all classes plus a difference, whose Wiener filter asks how strong it is in both folds alike.
+        In shells in which classes do not differ measurably, all of them so have the same map, however few particles a
+        class has.
+
+        Parameters
+        ----------
+        fold : int
+            0 or 1.
+        all_sums : Tensor
+            `(2, 2, G, G, G)` sums of all classes together.
+        """
+        both, own, shells = symmetrised(all_sums, self.symmetry), self._copies(), self._shells()
+        common = both[fold, 0] / (both[fold, 1] + self._filter(shells, both))
+        differing = torch.stack((own[:, 0] - own[:, 1] * common, own[:, 1]), dim=1)
+        return self._finished(common + differing[fold, 0] / (differing[fold, 1] + self._filter(shells, differing)))
+
     def _copies(self) -> Tensor:
         """Add to the sums those of the images' symmetric copies: `(2, 2, G, G, G)`."""
         return symmetrised(self.sums, self.symmetry)

@@ -16,6 +16,8 @@ from napari_cryospin.runs.record_file import RecordFile, open_record, save_recor
 
 MAP_VALUES = ("epoch", "stage", "pixel_size", "band", "max_shift")
 """Names of the numbers and texts in the record of an epoch."""
+SEVERAL_MAPS = ("half_maps", "class_maps")
+"""Names of arrays that hold several maps, which are left out where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,6 +35,9 @@ class EpochRecord:
         first.
     half_maps : tuple of ndarray
         Maps of the two half sets, each in a frame of its own; empty without half sets.
+    class_maps : tuple of ndarray
+        With several classes, the maps of all of them; with half sets, those of both halves one after the other, class
+        by class. `map` and `half_maps` are then those of the first class. Empty with one class.
     pixel_size : float
         Angstrom.
     band : int
@@ -50,6 +55,7 @@ class EpochRecord:
     stage: Stage
     map: NDArray[np.float32]
     half_maps: tuple[NDArray[np.float32], ...] = ()
+    class_maps: tuple[NDArray[np.float32], ...] = ()
     pixel_size: float
     band: int
     noise: NDArray[np.float32]
@@ -57,35 +63,66 @@ class EpochRecord:
     particles: ParticleRecord
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "half_maps", tuple(frozen_map(one) for one in self.half_maps))
+        for name in ("half_maps", "class_maps"):
+            object.__setattr__(self, name, tuple(frozen_map(one) for one in getattr(self, name)))
         object.__setattr__(self, "map", frozen_map(self.map))
         noise = np.asarray(self.noise)
         object.__setattr__(self, "noise", frozen_map(noise[:, None] if noise.ndim == 2 else noise))
 
     @property
     def maps(self) -> tuple[NDArray[np.float32], ...]:
-        """The maps that images are compared with: one, or one for each half set."""
+        """The maps of the first class: one, or one for each half set."""
         return self.half_maps or (self.map,)
+
+    @property
+    def all_maps(self) -> tuple[NDArray[np.float32], ...]:
+        """The maps that images are compared with: those of each class, and of each half set of it."""
+        return self.class_maps or self.maps
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.all_maps) // len(self.maps)
+
+    def maps_of_class(self, number: int) -> tuple[NDArray[np.float32], ...]:
+        """Return the maps of a class, from 1: one, or one for each half set.
+
+        Raises
+        ------
+        ValueError
+            There is no such class.
+        """
+        return maps_of_class(self.all_maps, len(self.maps), number)
 
     def noise_of(self, position: int) -> NDArray[np.float32]:
         """Return the noise variance `(shells,)` of a particle's images, by its position in the record."""
         group = self.particles.noise_group
-        spectrum: NDArray[np.float32] = self.noise[self.map_of(position), 0 if group is None else group[position]]
+        spectrum: NDArray[np.float32] = self.noise[self._half_of(position), 0 if group is None else group[position]]
         return spectrum
 
-    def map_of(self, position: int) -> int:
-        """Return the number, from 0, of the map in `maps` that belongs to the particle at a position in the record."""
+    def _half_of(self, position: int) -> int:
         return max(0, int(self.particles.half_sets[position]) - 1)
+
+    def map_of(self, position: int) -> int:
+        """Return the number, from 0, of the map in `all_maps` that belongs to the particle at a position."""
+        numbers = self.particles.class_number
+        before = 0 if numbers is None else int(numbers[position]) - 1
+        return before * len(self.maps) + self._half_of(position)
+
+    @property
+    def several_maps(self) -> dict[str, tuple[NDArray[np.float32], ...]]:
+        """Name -> half maps and maps of classes, where there are any."""
+        return {name: getattr(self, name) for name in SEVERAL_MAPS if getattr(self, name)}
 
     def save(self, file: Path | BinaryIO) -> None:
         """Write the record to an .npz file, with its maps in half precision."""
         numbers = {name: getattr(self, name) for name in MAP_VALUES if name != "pixel_size"}
-        halves = {"half_maps": np.stack(self.half_maps).astype(np.float16)} if self.half_maps else {}
+        several = {name: np.stack(maps).astype(np.float16) for name, maps in self.several_maps.items()}
         save_record(
             file,
             self.particles,
             map=self.map.astype(np.float16),
-            **halves,
+            **several,
             noise=self.noise,
             pixel_size=np.float32(self.pixel_size),
             **numbers,
@@ -142,11 +179,26 @@ class EpochFile:
         """Pixel size of the maps, Angstrom."""
         return float(self._about["pixel_size"])
 
-    def maps(self) -> tuple[NDArray[np.float32], ...]:
-        """Read the map, `(z, y, x)`, or the maps of the two half sets."""
+    def maps(self, number: int = 1) -> tuple[NDArray[np.float32], ...]:
+        """Read the map of a class, `(z, y, x)`, or the maps of its two half sets.
+
+        Raises
+        ------
+        ValueError
+            There is no such class.
+        """
         with open_record(self.path) as file:
             maps = file.array("half_maps") if "half_maps" in file else file.array("map")[None]
-            return tuple(frozen_map(one) for one in maps)
+            halves = len(maps)
+            maps = file.array("class_maps") if "class_maps" in file else maps
+        return tuple(frozen_map(one) for one in maps_of_class(tuple(maps), halves, number))
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        with open_record(self.path) as file:
+            halves = len(file.array("half_maps")) if "half_maps" in file else 1
+            return len(file.array("class_maps")) // halves if "class_maps" in file else 1
 
     def particles(self, *optional: str) -> ParticleRecord:
         """Read the record of the particles: the arrays that every record has, and the `optional` ones."""
@@ -162,8 +214,22 @@ def read_epoch_values(file: RecordFile) -> dict[str, Any]:
     """Read the fields of an `EpochRecord` from an open file."""
     values = {name: file.value(name) for name in MAP_VALUES}
     values |= {name: file.array(name) for name in ("map", "noise")}
-    halves = tuple(file.array("half_maps")) if "half_maps" in file else ()
-    return {**values, "half_maps": halves, "particles": file.particles(*OPTIONAL_ARRAYS)}
+    values |= {name: tuple(file.array(name)) for name in SEVERAL_MAPS if name in file}
+    return {**values, "particles": file.particles(*OPTIONAL_ARRAYS)}
+
+
+def maps_of_class(maps: tuple[NDArray[Any], ...], halves: int, number: int) -> tuple[NDArray[Any], ...]:
+    """Return the maps of a class, from 1, of maps that lie class by class, with so many halves each.
+
+    Raises
+    ------
+    ValueError
+        There is no such class.
+    """
+    count = len(maps) // halves
+    if not 1 <= number <= count:
+        raise ValueError(f"class {number}: there is no such class; expected 1 to {count}")
+    return maps[(number - 1) * halves : number * halves]
 
 
 def frozen_map(values: ArrayLike) -> NDArray[np.float32]:

@@ -46,7 +46,7 @@ class EpochSummary:
 
     def change_symmetry(self, group: str, reason: str = "asked by a script") -> None:
         """Request that a point group is imposed on the map, or relaxed: C1. The run does so, or refuses it."""
-        self.folder.send(Command(kind="symmetry", group=group, reason=reason))
+        self.folder.send(Command(kind="symmetry", arguments=(group,), reason=reason))
 
     def stop(self) -> None:
         """Request that the run stops after the present step, with checkpoint and results."""

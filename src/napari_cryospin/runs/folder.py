@@ -30,7 +30,7 @@ from napari_cryospin.runs.epoch_record import EpochFile, EpochRecord
 from napari_cryospin.runs.json_lines import append_line, cut_torn_line, read_lines
 from napari_cryospin.runs.messages import Command, Event, Status
 from napari_cryospin.runs.reference import REFERENCE_MAP, REFERENCE_RECORD
-from napari_cryospin.runs.results import PARTICLES_FILE, ResultsRecord, epoch_of_results
+from napari_cryospin.runs.results import PARTICLES_FILE, ResultsRecord, class_count, class_folder, epoch_of_results
 from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.runs.waiting import waits_for_switch
@@ -59,6 +59,8 @@ class RunFolder:
     ----------
     path
         The folder.
+    class_number
+        Class, from 1, whose results are those of this object; see `of_class`. Default: those of the whole run.
 
     Raises
     ------
@@ -66,8 +68,8 @@ class RunFolder:
         There is no run in the folder.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path, class_number: int | None = None) -> None:
+        self.path, self.class_number = Path(path), class_number
         if not (self.path / "input.json").is_file():
             raise FileNotFoundError(f"{path}: no run in this folder (no input.json)")
 
@@ -289,7 +291,28 @@ class RunFolder:
     @property
     def results_path(self) -> Path:
         """Folder of the results, which is empty until the run ends or is stopped for the first time."""
-        return self.path / "results"
+        results = self.path / "results"
+        return results if self.class_number is None else class_folder(results, self.class_number)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes that the run has results of, or that are in the newest epoch of its history."""
+        epochs = self.history_paths()
+        if (self.path / "results" / PARTICLES_FILE).is_file() or not epochs:
+            return class_count(self.path / "results")
+        return self.history(max(epochs)).classes
+
+    def of_class(self, number: int | None) -> RunFolder:
+        """Return the same run, whose results are those of a class, from 1; of None: of the whole run.
+
+        Raises
+        ------
+        ValueError
+            The run has no such class.
+        """
+        if number is not None and not 1 <= number <= self.classes:
+            raise ValueError(f"{self.path}: found class {number}; the run has {self.classes}, expected 1 to that")
+        return RunFolder(self.path, None if self.classes == 1 else number)
 
     def results_record(self) -> ResultsRecord | None:
         """Read the particles of the results; None if there are no results, or the run has gone on since."""

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ Stage = Literal["auto-encoding", "auto-decoding"]
 State = Literal["starting", "running", "paused", "finished", "stopped", "failed"]
 LIVE_STATES: tuple[State, ...] = ("starting", "running", "paused")
 """States of a run that has not ended, and which a process therefore drives."""
-CommandKind = Literal["pause", "resume", "switch", "symmetry", "save", "stop"]
+CommandKind = Literal["pause", "resume", "switch", "symmetry", "save", "stop", "drop-class", "merge-classes"]
 EventKind = Literal[
     "started",  # A new run began.
     "continued",  # A run went on from its checkpoint.
@@ -23,6 +23,7 @@ EventKind = Literal[
     "resumed",  # The run went on after a pause.
     "switched",  # The run switched from auto-encoding to auto-decoding; the detail has the reason.
     "symmetry",  # A symmetry was imposed, or relaxed to C1; the detail has both groups and the score.
+    "classes",  # Classes were made, merged or dropped, or a dead one's place was offered; the detail has which and why.
     "saved",  # A checkpoint was written by command.
     "refused",  # A command could not be obeyed; the detail has the command and the reason.
     "stopped",
@@ -41,10 +42,11 @@ class Command:
 
     kind: CommandKind
     """Kind of the request."""
-    group: str = ""
-    """Point group that the command symmetry imposes; C1 relaxes the present one."""
     reason: str = "by hand"
     """Reason for the request, which a switch repeats in its event."""
+    arguments: Sequence[str] = ()
+    """What the request is about: a point group to impose (C1 relaxes the present one), or numbers of classes, from 1:
+    one to drop, two to merge."""
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     """Identifier, which the event that answers the command repeats in its detail."""
     time: float = field(default_factory=time.time)

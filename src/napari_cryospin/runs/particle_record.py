@@ -9,8 +9,10 @@ from typing import Annotated, Any, get_type_hints
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-PER_HEAD = -1
-"""Stands in a shape for the number of heads."""
+PER_HEAD, PER_CLASS = -1, -2
+"""Stand in a shape for the number of heads, and of classes."""
+WORDS = {PER_HEAD: "heads", PER_CLASS: "classes"}
+"""What stands for a number in a shape -> its word in messages."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class ArraySpec:
     dtypes
         Types that are kept as they are; values of other types are converted to the first one.
     shape
-        Shape of one particle's value; `PER_HEAD` stands for the number of heads.
+        Shape of one particle's value; `PER_HEAD` stands for the number of heads, `PER_CLASS` for that of classes.
     unit
         Unit of the values; empty: they have none.
     """
@@ -52,10 +54,10 @@ class ArraySpec:
         array = read_only(given, given.dtype if given.dtype in self.dtypes else self.dtypes[0])
         sizes = (count, *self.shape)
         fits = array.ndim == len(sizes) and all(
-            size in (PER_HEAD, found) for size, found in zip(sizes, array.shape, strict=True)
+            size in WORDS or size == found for size, found in zip(sizes, array.shape, strict=True)
         )
         if not fits:
-            expected = ", ".join("heads" if size == PER_HEAD else str(size) for size in sizes)
+            expected = ", ".join(WORDS.get(size, str(size)) for size in sizes)
             raise ValueError(f"particle record: {name} has shape {array.shape}; expected ({expected})")
         return array
 
@@ -103,6 +105,11 @@ class ParticleRecord:
         `(n,)` float32: probability that the image shows the particle, and not something else.
     scale : ndarray, optional
         `(n,)` float32: scale of the signal in the image; their mean is 1.
+    class_number : ndarray, optional
+        `(n,)` int16: class that the particle is in, from 1; None: there is one class.
+    class_probability : ndarray, optional
+        `(n, K)` float32: probability of each class. The two half sets number their classes independently, except in
+        results.
     noise_group : ndarray, optional
         `(n,)` int32: which noise spectrum of the maps' record is the particle's, from 0.
     precision : ndarray, optional
@@ -136,6 +143,8 @@ class ParticleRecord:
     error: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,))] = None
     belongs: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,))] = None
     scale: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,))] = None
+    class_number: Annotated[NDArray[np.int16] | None, ArraySpec((np.int16,))] = None
+    class_probability: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,), (PER_CLASS,))] = None
     noise_group: Annotated[NDArray[np.int32] | None, ArraySpec((np.int32,))] = None
     precision: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,), unit="degrees")] = None
     max_probability: Annotated[NDArray[np.float32] | None, ArraySpec((np.float32,))] = None
@@ -189,6 +198,19 @@ class ParticleRecord:
         """Return the record of the particles of half set 1 or 2; 0 returns all of them if there are no half sets."""
         return self.select(np.flatnonzero(self.half_sets == half))
 
+    def of_class(self, number: int) -> ParticleRecord:
+        """Return the record of the particles of a class, from 1; all of them if there is only one class.
+
+        Raises
+        ------
+        ValueError
+            There is no such class.
+        """
+        count = 1 if self.class_probability is None else self.class_probability.shape[1]
+        if not 1 <= number <= count:
+            raise ValueError(f"class {number}: the run has {_classes(count)}; expected 1 to {count}")
+        return self if self.class_number is None else self.select(np.flatnonzero(self.class_number == number))
+
     def in_order_of_rows(self) -> ParticleRecord:
         """Return the record with the particles in the order of the input."""
         return self.select(np.argsort(self.rows, kind="stable"))
@@ -214,6 +236,10 @@ REQUIRED_ARRAYS = tuple(one.name for one in dataclasses.fields(ParticleRecord) i
 """Names of the arrays that every record has."""
 OPTIONAL_ARRAYS = tuple(name for name in ARRAY_SPECS if name not in REQUIRED_ARRAYS)
 """Names of the arrays that a record may lack."""
+
+
+def _classes(count: int) -> str:
+    return "one class" if count == 1 else f"{count} classes"
 
 
 def head_share(best_head: ArrayLike, winner: ArrayLike, heads: int) -> NDArray[np.float32]:

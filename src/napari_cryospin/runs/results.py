@@ -20,6 +20,19 @@ PARTICLES_FILE = "particles.npz"
 """Name of the file in results/ with the record of the particles, in the order of the input."""
 
 
+def class_folder(results: Path, number: int) -> Path:
+    """Return the folder with the results of one class, from 1, of a run with several classes."""
+    return results / f"class_{number}"
+
+
+def class_count(results: Path) -> int:
+    """Return the number of classes whose results are in a results folder; 1 if it has no folders of classes."""
+    count = 0
+    while (class_folder(results, count + 1) / "map.mrc").is_file():
+        count += 1
+    return max(count, 1)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Results:
     """The results of a run: maps in real space, and one pose for each particle that was used.
@@ -61,6 +74,9 @@ class Results:
         Advice on a symmetry that the map looks like it has; empty: it looks like none, or has one.
     particles : ParticleRecord
         Record of the particles that were used, with all poses in one frame.
+    classes : tuple of Results
+        With several classes, the results of each of them, with its own particles. All other fields but `particles` and
+        `notes` are then those of the first class. Empty with one class.
     epoch : int
         Number of epochs finished.
     stage : str
@@ -84,6 +100,7 @@ class Results:
     symmetry: str = "C1"
     looks_like: str = ""
     particles: ParticleRecord
+    classes: tuple[Results, ...] = ()
     epoch: int = 0
     stage: Stage = "auto-encoding"
 

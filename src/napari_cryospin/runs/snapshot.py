@@ -49,9 +49,9 @@ class Snapshot(EpochRecord):
     def save(self, file: Path | BinaryIO) -> None:
         """Write the snapshot to an .npz file, with its maps in single precision."""
         numbers = {name: getattr(self, name) for name in (*MAP_VALUES, *STEP_VALUES)}
-        halves = {"half_maps": np.stack(self.half_maps)} if self.half_maps else {}
+        several = {name: np.stack(maps) for name, maps in self.several_maps.items()}
         arrays = {"map": self.map, "noise": self.noise, "head_share": self.head_share}
-        save_record(file, self.particles, **arrays, **halves, **numbers)
+        save_record(file, self.particles, **arrays, **several, **numbers)
 
     @classmethod
     def load(cls, path: Path) -> Self:

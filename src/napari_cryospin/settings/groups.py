@@ -100,6 +100,8 @@ class VolumeSettings:
     """Scale of the signal in the images: the same for all (the paper), one a micrograph, or one a particle."""
     symmetry: Annotated[StrictStr, Spelling(canonical_name, GROUP_NAMES)] = "C1"
     """Point group of the molecule, with RELION's axes: C1 (none), Cn, Dn, T, O, I."""
+    classes: Annotated[StrictInt, Interval(ge=1, le=8)] = 1
+    """Maps that the particles are sorted into, from the switch on (not in the paper)."""
     padding: Annotated[StrictInt, Interval(ge=1, le=2)] = 1
     """Oversampling of the Fourier lattice (the paper: 1)."""
     loss: Literal["squared", "absolute"] = "squared"
@@ -242,6 +244,9 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield "start.reference is given; expected posterior.posterior_sample with it, which draws poses under that map"
     if (complaint := method.complaint(settings)) is not None:
         yield complaint
+    if settings.volume.classes > 1 and not (method.has_switch and volume == "wiener"):
+        found = f"volume.classes is {settings.volume.classes} with method {method.name} and volume_update {volume}"
+        yield f"{found}; expected a method with a switch and wiener: classes are sorted by maps of the other fold"
 
 
 def _contradicting_bands(volume: VolumeSettings) -> Iterator[str]:

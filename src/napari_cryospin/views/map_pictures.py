@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.geometry.hand import flip_hand
+from napari_cryospin.runs.epoch_record import EpochFile
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.views.isosurface import MapStatistics, Mesh, isosurface
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from napari_cryospin.evaluation.map_alignment import MapAlignment
 
 EPOCHS_IN_MEMORY = 6
-"""Number of epochs whose maps are kept in memory; chosen by hand. A map of 128 px takes 8 MB, with half maps three
-times that."""
+"""Number of epochs, of one class each, whose maps are kept in memory; chosen by hand. A map of 128 px takes 8 MB, with
+half maps three times that."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class MapDisplay:
     """With half sets, the half whose map is shown, in its own frame, 1 or 2; 0: the mean of both."""
     flipped: bool = False
     """Whether the other hand is shown."""
+    class_number: int = 1
+    """Class whose map is shown, from 1; where there are fewer, the last one."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class _Maps:
 
 @dataclass(frozen=True)
 class _Measured:
-    key: tuple[MapSource, int, bool]
+    key: tuple[MapSource, int, bool, int]
     density: NDArray[np.float32]
     statistics: MapStatistics
     note: str
@@ -90,7 +93,7 @@ class MapReader:
     """A maker of map pictures, for one thread. It keeps the maps of a few epochs, and the last map's statistics."""
 
     def __init__(self) -> None:
-        self._epochs: OrderedDict[Path, _Maps] = OrderedDict()
+        self._epochs: OrderedDict[tuple[Path, int], _Maps] = OrderedDict()
         self._last: _Measured | None = None
         self._alignment: MapAlignment | None = None
 
@@ -104,17 +107,18 @@ class MapReader:
         surface
             Whether to compute its surface.
         """
-        maps = self._maps(source)
+        maps = self._maps(source, display.class_number)
         halves = len(maps.maps) if len(maps.maps) == 2 else 0
-        measured = self._measured((source, display.half if halves else 1, display.flipped), maps)
+        key = source, display.half if halves else 1, display.flipped, display.class_number
+        measured = self._measured(key, maps)
         picture = MapPicture(
             source, display, measured.density, maps.pixel_size, halves, measured.statistics, note=measured.note
         )
         return replace(picture, mesh=isosurface(picture.density, picture.level)) if surface else picture
 
-    def _measured(self, key: tuple[MapSource, int, bool], maps: _Maps) -> _Measured:
+    def _measured(self, key: tuple[MapSource, int, bool, int], maps: _Maps) -> _Measured:
         if self._last is None or self._last.key != key:
-            _, half, flipped = key
+            _, half, flipped, _ = key
             density, note = (maps.maps[half - 1], "") if half else self._mean(maps)
             density = flip_hand(density) if flipped else density
             self._last = _Measured(key, density, MapStatistics.of(density), note)
@@ -132,17 +136,22 @@ class MapReader:
         self._alignment = halves.alignment
         return ((first + halves.second) / 2).astype(np.float32), ""
 
-    def _maps(self, source: MapSource) -> _Maps:
+    def _maps(self, source: MapSource, number: int) -> _Maps:
         snapshot = source.snapshot
         if snapshot is not None:
-            return _Maps(snapshot.maps, snapshot.pixel_size)
+            return _Maps(snapshot.maps_of_class(min(number, snapshot.classes)), snapshot.pixel_size)
         assert source.folder is not None
         assert source.epoch is not None
         file = source.folder.history(source.epoch)
-        path = file.path
-        if path not in self._epochs:
-            self._epochs[path] = _Maps(file.maps(), file.pixel_size)
-        self._epochs.move_to_end(path)
+        key = file.path, number
+        if key not in self._epochs:
+            self._epochs[key] = _Maps(_maps_of_epoch(file, number), file.pixel_size)
+        self._epochs.move_to_end(key)
         while len(self._epochs) > EPOCHS_IN_MEMORY:
             self._epochs.popitem(last=False)
-        return self._epochs[path]
+        return self._epochs[key]
+
+
+def _maps_of_epoch(file: EpochFile, number: int) -> tuple[NDArray[np.float32], ...]:
+    """Read the maps of a class or, where there are fewer, those of the last one."""
+    return file.maps() if number == 1 else file.maps(min(number, file.classes))

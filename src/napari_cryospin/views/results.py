@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_cryospin.io.fsc_files import read_fsc_csv
 from napari_cryospin.io.mrc import read_map
-from napari_cryospin.runs.results import PARTICLES_FILE, Results, ResultsRecord
+from napari_cryospin.runs.results import PARTICLES_FILE, Results, ResultsRecord, class_count, class_folder
 from napari_cryospin.runs.verdict import Verdict
 
 
@@ -52,6 +52,7 @@ def read_results(folder: Path) -> Results:
         symmetry=figures.get("symmetry", "C1"),
         looks_like=figures.get("looks_like", ""),
         particles=record.particles,
+        classes=_classes(folder),
         epoch=record.epoch,
         stage=record.stage,
     )
@@ -61,6 +62,12 @@ def symmetry_of_results(folder: Path) -> str | None:
     """Read which symmetry results have; None: there are none, or they do not say."""
     path = folder / "postprocess.json"
     return json.loads(path.read_text()).get("symmetry") if path.is_file() else None
+
+
+def _classes(folder: Path) -> tuple[Results, ...]:
+    """Read the results of each class; with one class there are none."""
+    count = class_count(folder)
+    return tuple(read_results(class_folder(folder, number)) for number in range(1, count + 1)) if count > 1 else ()
 
 
 def _map(folder: Path, name: str) -> NDArray[np.float32] | None:

@@ -15,6 +15,7 @@ from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Status
 from napari_cryospin.runs.particle_record import ParticleRecord
 from napari_cryospin.runs.snapshot import Snapshot
+from napari_cryospin.views.classes import Classes, class_probabilities, classes_of
 from napari_cryospin.views.curves import Along, MetricCurve, metric_curves, newest, told_metrics
 from napari_cryospin.views.fsc import HalfMapFsc, epoch_fsc, results_fsc
 from napari_cryospin.views.heads import HeadMaps, head_maps
@@ -238,7 +239,9 @@ class RunView:
 
     # Maps
 
-    def map(self, epoch: int | None = None, half: int | None = None, *, flipped: bool = False) -> RunMap:
+    def map(
+        self, epoch: int | None = None, half: int | None = None, *, flipped: bool = False, class_number: int = 1
+    ) -> RunMap:
         """Return the run's map.
 
         Parameters
@@ -250,6 +253,8 @@ class RunView:
             frame of the first.
         flipped
             Whether to return the map of the other hand.
+        class_number
+            Class whose map is returned, from 1.
 
         Raises
         ------
@@ -257,8 +262,12 @@ class RunView:
             There is no such map.
         """
         moment = self._moment(epoch)
+        if class_number != 1:  # The first class is always there, and reading the record takes a while.
+            self.record(epoch).maps_of_class(class_number)
         source = MapSource(moment.snapshot, self.folder, None if moment.snapshot else moment.epoch)
-        picture = self._reader.picture(source, MapDisplay(half=half or 0, flipped=flipped), surface=False)
+        picture = self._reader.picture(
+            source, MapDisplay(half=half or 0, flipped=flipped, class_number=class_number), surface=False
+        )
         if half is not None and half not in (1, 2)[: picture.halves]:
             raise ValueError(f"{self.folder.path}: half {half} of {picture.halves} half maps; expected 1 or 2 of two")
         return RunMap(picture.density, picture.pixel_size, moment.epoch, picture.note)
@@ -271,6 +280,39 @@ class RunView:
         """Return the run's map, or those of its two half sets, each in its own frame; parameters as in `map`."""
         record = self.record(epoch)
         return tuple(RunMap(density, record.pixel_size, record.epoch) for density in record.maps)
+
+    def classes(self, epoch: int | None = None) -> Classes:
+        """Return the run's classes, with their shares and maps; parameters and errors as in `record`."""
+        return classes_of(self.record(epoch))
+
+    def class_probabilities(self, particle: int, epoch: int | None = None) -> NDArray[np.float64]:
+        """Return the probability of each class of a particle, `(K,)`.
+
+        Parameters
+        ----------
+        particle
+            Row of the input, from 0.
+        epoch
+            One of `epochs`. Default: the newest state.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            There is no such epoch, or the run does not use this row.
+        """
+        return class_probabilities(self.record(epoch), particle)
+
+    def results_of_class(self, number: int) -> Results:
+        """Return the results of one class, from 1, as `results` are those of the run.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            There are no results yet, or there is no such class.
+        """
+        from napari_cryospin.views.results import read_results
+
+        return read_results(self.folder.of_class(number).results_path)
 
     def fsc(self, epoch: int | None = None) -> HalfMapFsc:
         """Return the Fourier shell correlation of the half maps.
@@ -368,7 +410,8 @@ class RunView:
         -------
         dict
             Name -> curve: `loss` (1 for noise alone), `resolution` (A), `band` (shells), `pose_change` (degrees),
-            `entropy` (nats), `head_share_0`, ..., `sample_share` and others, as far as the run measures them.
+            `entropy` (nats), `head_share_0`, ..., `sample_share`, `class_share_1`, ... and others, as far as the run
+            measures them.
         """
         return metric_curves(self.folder.read_metrics(), self.folder.read_status(), along)
 

@@ -20,6 +20,7 @@ OTHER = {  # a value for every field whose kind alone does not say one
     "mask_radius": 123.4,
     "reference": "/maps/reference.mrc",
     "symmetry": "D7",
+    "classes": 3,
 }
 
 

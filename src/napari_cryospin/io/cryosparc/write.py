@@ -31,6 +31,8 @@ LINKS = "stacks"
 """Name of the folder with links to stacks, which lie outside of cryoSPARC's project."""
 ALIGNMENTS = "alignments3D"
 """Result that holds the poses. Others whose names begin so hold poses as well."""
+MULTI = "alignments3D_multi"
+"""Result that holds a pose for each of several classes, and the probabilities of the classes."""
 UNKNOWN_FIELDS = ("resid_pow", "slice_pow", "image_pow", "cross_cor", "weight", "pose_ess", "shift_ess")
 """Fields of an alignment that jobs look for, but that only cryoSPARC can compute; they are written as 0."""
 
@@ -45,6 +47,8 @@ def write_result_group(
     half_sets: NDArray[Any],
     scales: NDArray[Any] | None = None,
     belongs: NDArray[Any] | None = None,
+    classes: NDArray[Any] | None = None,
+    class_posterior: NDArray[Any] | None = None,
 ) -> tuple[tuple[Path, Path], tuple[str, ...]]:
     """Write particles with new alignments.
 
@@ -64,6 +68,9 @@ def write_result_group(
         `(n,)` scales of the signal (`alpha`). Default: 1.
     belongs
         `(n,)` probabilities that the images show the particle (`class_posterior`). Default: 1.
+    classes, class_posterior
+        `(n,)` class of each particle, from 0, and `(n, k)` probabilities of all classes, for `alignments3D_multi`.
+        Default: there is one class.
 
     Returns
     -------
@@ -81,6 +88,10 @@ def write_result_group(
     for name, values in (("alpha", scales), ("class_posterior", belongs)):
         if values is not None:
             fields[f"{ALIGNMENTS}/{name}"] = values.astype(np.float32)
+    if classes is not None and class_posterior is not None:
+        fields[f"{ALIGNMENTS}/class"] = classes.astype(np.uint32)
+        fields |= _class_alignments(fields, class_posterior)
+        notes.append(f"{MULTI}: a particle has one pose, which is written for all of its classes")
     table = np.empty(len(particles), [(name, values.dtype, values.shape[1:]) for name, values in fields.items()])
     for name, values in fields.items():
         table[name] = values
@@ -232,6 +243,24 @@ def _alignments(
         "class_ess": ones,
     }
     return {f"{ALIGNMENTS}/{name}": column for name, column in values.items()}
+
+
+def _class_alignments(fields: dict[str, NDArray[Any]], posterior: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Make alignments to several classes: `(n, k, ...)`, but for half set and pixel size, as cryoSPARC 4.5 has them.
+
+    All classes of a run have one frame, so that the pose is the same in each.
+    """
+    count = posterior.shape[1]
+    made: dict[str, NDArray[Any]] = {}
+    for name, values in fields.items():
+        kind, _, part = name.partition("/")
+        if kind == ALIGNMENTS:
+            once = part in ("split", "psize_A")
+            made[f"{MULTI}/{part}"] = values if once else np.repeat(values[:, None], count, axis=1)
+    made[f"{MULTI}/class"] = np.tile(np.arange(count, dtype=np.uint32), (len(posterior), 1))
+    made[f"{MULTI}/class_posterior"] = posterior.astype(np.float32)
+    made[f"{MULTI}/class_ess"] = (1 / np.square(posterior).sum(1)).astype(np.float32)
+    return made
 
 
 def make_uids(particles: Particles) -> NDArray[np.uint64]:

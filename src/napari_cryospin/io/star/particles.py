@@ -60,6 +60,9 @@ OTHER_POSES = (
 the poses themselves, and the grey scales and figures of merit found with them."""
 CLASS = "rlnClassNumber"
 """Column with a particle's class in an earlier job. It is about other poses if there are several classes."""
+CLASS_PROBABILITY = "cryospinClassProbability"
+"""Beginning of the names of the columns with the probability of each class, which are numbered from 1. RELION has no
+column for this; it keeps columns that it does not know."""
 UNUSED = ("rlnMtfFileName", "rlnCtfImage")
 """Columns of text that RELION reckons with and a run does not."""
 StarForm = Literal["same", "3.1"]
@@ -209,6 +212,7 @@ def about_other_poses(table: Any) -> list[str]:
     if not isinstance(table, StarTable):
         return []
     names = [name for name in OTHER_POSES if name in table.particles]
+    names += [name for name in map(str, table.particles) if name.startswith(CLASS_PROBABILITY)]
     several = CLASS in table.particles and table.particles[CLASS].nunique() > 1
     return [*names, CLASS] if several else names
 

@@ -86,7 +86,7 @@ def make_model(
     CancelledError
         `cancelled` was set.
     """
-    density = torch.from_numpy(np.array(record.maps[half], dtype=np.float32)).to(points.device)
+    density = torch.from_numpy(np.array(record.all_maps[half], dtype=np.float32)).to(points.device)
     if len(density) != box:
         raise ValueError(f"map: box of {len(density)} px; expected {box} px, as these particles are prepared to")
     raise_if_cancelled(cancelled)

@@ -103,12 +103,12 @@ class RunControl(QObject):
 
     # Requests
 
-    def request(self, kind: CommandKind, group: str = "") -> None:
-        """Send a command to the run, unless one of the same kind is not answered yet; `group`: of a new symmetry."""
+    def request(self, kind: CommandKind, *arguments: str) -> None:
+        """Send a command to the run with what it is about, unless one of the same kind is not answered yet."""
         if self.session.folder is None or self.requested(kind):
             return
         try:
-            command = self.session.send(kind, group)
+            command = self.session.send(kind, *arguments)
         except OSError as error:
             show_error(f"{self.session.folder.path}: the run cannot be reached: {error}")
             return

@@ -203,10 +203,10 @@ class Session(QObject):
         self._timer.start(WATCH_EVERY)
         self._read_folder()
 
-    def send(self, kind: CommandKind, group: str = "") -> Command:
+    def send(self, kind: CommandKind, *arguments: str) -> Command:
         """Send a command to the watched run, which answers with an event that has the command's id."""
         assert self.folder is not None
-        command = Command(kind=kind, group=group, reason="by hand")
+        command = Command(kind=kind, arguments=arguments, reason="by hand")
         self.folder.send(command)
         return command
 
