@@ -10,6 +10,7 @@ import numpy as np
 from napari_cryospin.advice import Advice
 from napari_cryospin.checks.contrast import Contrast, judge_contrast
 from napari_cryospin.checks.image_survey import ImageSurvey, survey_images
+from napari_cryospin.checks.mask_room import tight_mask_notes
 from napari_cryospin.engine.bad_images import bad_images_message, left_out_note
 from napari_cryospin.engine.defaults import working_box
 from napari_cryospin.engine.memory import data_memory, run_memory
@@ -175,6 +176,11 @@ def preflight(particles: Particles, settings: Settings, survey: ImageSurvey | No
         problems=tuple(problems),
         notes=(
             *_notes(particles, used, settings.preparation.subset, contrast, kinds),
+            *(
+                tight_mask_notes(particles.ctf, settings.preparation.mask_radius, side, 2 * side / wanted)
+                if box
+                else ()
+            ),
             *([left_out_note(particles, faults)] if faults and settings.preparation.leave_out_bad else ()),
             *(survey.notes if survey is not None else ()),
         ),
