@@ -124,6 +124,13 @@ def test_few_shells_tell_nothing():
     assert report.text == "no symmetry can be told: 19.2 A are 5 shells of the box; expected at least 6"
 
 
+def test_a_resolution_coarser_than_the_box_tells_nothing():
+    """Halves that do not agree anywhere have an infinite one."""
+    for resolution in (1e6, np.inf):
+        report = symmetry_of_map(np.zeros((16, 16, 16), np.float32), 2.0, resolution=resolution)
+        assert "0 shells" in report.obstacle
+
+
 def test_refusals():
     density = blob(5, 7, 9)
     with pytest.raises(ValueError, match="expected a group with an axis"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,8 +151,9 @@ def symmetry_of_map(
     extent = n * pixel_size
     band = min(n // 4 if resolution is None else round(extent / resolution), n // 2 - 1)
     if band < FEWEST_TELLING_SHELLS:
-        obstacle = f"{extent / band:.3g} A are {band} shells of the box; expected at least {FEWEST_TELLING_SHELLS}"
-        return SymmetryReport(resolution=extent / band, obstacle=obstacle)
+        finest = extent / band if band else resolution or math.inf
+        obstacle = f"{finest:.3g} A are {band} shells of the box; expected at least {FEWEST_TELLING_SHELLS}"
+        return SymmetryReport(resolution=finest, obstacle=obstacle)
     first, last = (torch.from_numpy(np.array(each, dtype=np.float32)) for each in (density, other))
     correlation = SelfCorrelation(first, last, band)
     if obstacle := _obstacle(correlation):

@@ -52,6 +52,9 @@ class Command:
     time: float = field(default_factory=time.time)
     """Time of the request, seconds since 1970."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arguments", tuple(self.arguments))  # JSON has no tuples.
+
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
 
