@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QPushButton, QSizePo
 from napari_cryospin.runs.verdict import NOT_DETERMINED
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.redraw import lay_out
+from napari_cryospin.widgets.live_map.class_row import ClassRow
 from napari_cryospin.widgets.live_map.controls import MapControls
 from napari_cryospin.widgets.live_map.layers import live_map_of
 from napari_cryospin.widgets.live_map.slices import Slices
@@ -46,11 +47,13 @@ class LiveMapPanel(Panel):
         self._height = -1  # of the content at the last layout
         self._make_time_row()
         self.controls = MapControls(self.live)
+        self.classes = ClassRow(self.live)
         self.slices = Slices()
         self.slices.set_theme(theme_of(napari_viewer))
         self._make_slices_button()
         self.content.setSpacing(4)
         self.content.addLayout(self.top)
+        self.content.addWidget(self.classes)
         self.content.addWidget(self.controls)
         self.content.addWidget(self.slices)
         self.content.addStretch(1)
@@ -248,14 +251,18 @@ def picture_caption(session: Session, picture: MapPicture) -> str:
         ended = (line for line in session.metrics if line.get("epoch_ended") and line.get("epoch") == epoch)
         where = next(ended, {})
     parts = [f"Epoch {epoch}"]
+    if picture.classes > 1:
+        parts.append(f"class {picture.class_number} of {picture.classes}")
     if where.get("stage"):
         parts.append(str(where["stage"]))
     status = session.status
     looks_like = "" if status is None or snapshot is None else status.looks_like.removeprefix("looks ")
-    if where.get("step") is not None and not looks_like:  # There is no room for both.
+    crowded = looks_like or picture.classes > 1
+    if where.get("step") is not None and not crowded:  # There is no room for both.
         parts.append(f"step {where['step']:,}")
     told = session.status is None or session.status.verdict != NOT_DETERMINED
-    resolution = where.get("resolution") if told else None
+    # With several classes, the run's resolution is that of the largest one; the row of classes says so.
+    resolution = where.get("resolution") if told and picture.classes == 1 else None
     if isinstance(resolution, float) and math.isfinite(resolution):
         parts.append(f"{resolution:.1f} Å")
     if looks_like:
