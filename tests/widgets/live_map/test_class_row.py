@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QMessageBox
+from qtpy.QtWidgets import QAbstractButton, QMessageBox
 
 from napari_cryospin.driving.run import drive_run
 from napari_cryospin.runs.folder import RunFolder
@@ -152,6 +152,12 @@ def test_an_epoch_before_the_switch_has_one_class_and_no_commands(panel, qtbot):
     qtbot.waitUntil(lambda: not panel.classes.isVisible(), timeout=PATIENCE)
     panel.session.show_epoch(None)
     qtbot.waitUntil(panel.classes.commands.isVisible, timeout=PATIENCE)
+
+
+def test_every_control_has_a_tooltip(panel):
+    controls = [one for one in panel.classes.findChildren(QAbstractButton) if not one.isHidden()]
+    assert len(controls) == 5
+    assert all(one.toolTip() for one in controls)
 
 
 def test_a_class_is_dropped_after_a_question(panel, qtbot, folder, answers):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_cryospin.views.class_pictures import ClassPicture, class_pictures
@@ -30,9 +31,12 @@ class ClassRow(QWidget):
         Live map, of which a click on a class sets the class that is drawn.
     """
 
+    appeared = Signal()  # the row is shown for the first time
+
     def __init__(self, live: LiveMap) -> None:
         super().__init__()
         self.live = live
+        self._appeared = False
         self.shown: tuple[ClassPicture, ...] = ()
         self.buttons: list[ClassButton] = []
         self.group = QButtonGroup(self)
@@ -108,6 +112,9 @@ class ClassRow(QWidget):
         self.setVisible(len(shown) > 1)
         self._arrange()
         lay_out()
+        if len(shown) > 1 and not self._appeared:
+            self._appeared = True
+            self.appeared.emit()
 
     def _add_button(self) -> None:
         one = ClassButton(len(self.buttons) + 1)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton
 
 from napari_cryospin.runs.verdict import NOT_DETERMINED
@@ -41,6 +41,8 @@ class LiveMapPanel(Panel):
         Viewer, given by napari.
     """
 
+    extended = Signal()  # the row of classes is seen for the first time
+
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty=LIVE_MAP_EMPTY_TEXT)
         self.live = live_map_of(napari_viewer)
@@ -48,6 +50,7 @@ class LiveMapPanel(Panel):
         self._make_time_row()
         self.controls = MapControls(self.live)
         self.classes = ClassRow(self.live)
+        self.classes.appeared.connect(self.extended)
         self.slices = Slices()
         self.slices.set_theme(theme_of(napari_viewer))
         self._make_slices_button()
@@ -70,6 +73,11 @@ class LiveMapPanel(Panel):
         self.live.failed.connect(self._show_failure)
         self._new_run()
         self._show_picture(self.live.picture)
+
+    @property
+    def extension(self) -> int:
+        """Height, pixels, that the row of classes adds to the panel; 0 where it is hidden."""
+        return 0 if self.classes.isHidden() else self.classes.sizeHint().height() + self.content.spacing()
 
     def _make_time_row(self) -> None:
         self.play = QToolButton()

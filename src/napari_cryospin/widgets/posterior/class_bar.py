@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from napari_cryospin.widgets.kit.colours import class_colour
 from napari_cryospin.widgets.kit.parts import heading_label, text_label
-from napari_cryospin.widgets.posterior.words import percent
 
 STRIP_HEIGHT, STRIP_LEAST_WIDTH = 12, 80  # pixels
 CLASS_TIP = (
@@ -40,7 +39,8 @@ class ClassBar(QWidget):
     def show_probabilities(self, probabilities: NDArray[np.float64]) -> None:
         """Show the probability `(K,)` of each class; nothing with one class."""
         self.strip.show_probabilities(probabilities)
-        named = [f"{number}: {percent(float(one))}" for number, one in enumerate(probabilities, start=1)]
+        # A number and its unit stay in one line.
+        named = [f"{number}:\u00a0{100 * one:.1f}\u00a0%" for number, one in enumerate(probabilities, start=1)]
         self.text.setText("   ".join(named))
         self.setVisible(len(probabilities) > 1)
 
