@@ -1,15 +1,17 @@
 """The row of classes in the live-map panel of a real viewer: what is shown of each, and what clicks and keys do."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QMessageBox
 
-from napari_cryospin.driving.run import drive_run
+from napari_cryospin.io.mrc import write_map
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Event, Status
+from napari_cryospin.runs.results import PARTICLES_FILE, ResultsRecord, class_folder
 from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
@@ -255,22 +257,28 @@ def test_a_real_run_is_told_by_a_click(viewer, qtbot, run_of_two, answers):
     assert session.snapshot.classes == 1
 
 
-def test_results_have_the_resolution_of_each_class(viewer, qtbot, run_of_two):
-    schedule = dataclasses.replace(run_of_two.settings.schedule, epochs=3, decoding_epochs=2)
-    folder = RunFolder.create(
-        run_of_two.path.parent / "short", run_of_two.source, dataclasses.replace(run_of_two.settings, schedule=schedule)
+def write_results(folder, epoch):
+    """Write of the results of a run what the row reads: classes with 11, 12 and 13 A, made after an epoch."""
+    for number, density in enumerate(MAPS, start=1):
+        place = class_folder(folder.results_path, number)
+        place.mkdir(parents=True, exist_ok=True)
+        write_map(place / "map.mrc", density, 4.0)
+        (place / "postprocess.json").write_text(json.dumps({"resolution_angstrom": 10.0 + number}))
+    ResultsRecord(epoch=epoch, stage="auto-decoding", particles=record(3)).save(folder.results_path / PARTICLES_FILE)
+
+
+def test_a_run_that_ended_has_the_resolution_of_each_class_and_no_commands(panel, qtbot, folder):
+    write_results(folder, epoch=2)
+    folder.write_status(Status(state="finished", stage="auto-decoding", step=1, epoch=2))
+    qtbot.waitUntil(
+        lambda: [text[2:] for text in texts(panel)] == [["11.0 Å"], ["12.0 Å"], ["13.0 Å"]], timeout=PATIENCE
     )
-    drive_run(folder)
-    known = {number: folder.of_class(number).results_path / "postprocess.json" for number in (1, 2)}
-    if not all(path.is_file() for path in known.values()):
-        pytest.skip("one of the classes died on so few particles")
-    for number, path in known.items():
-        text = path.read_text()
-        path.write_text(text.replace('"resolution_angstrom": null', f'"resolution_angstrom": {9.0 + number}'))
-    panel = LiveMapPanel(viewer)
-    viewer.window.add_dock_widget(panel, area="bottom")
-    viewer.window._qt_window.show()
-    panel.session.watch(folder)
-    qtbot.waitUntil(lambda: len(panel.classes.shown) == 2, timeout=PATIENCE)
-    qtbot.waitUntil(lambda: all(one.resolution is not None for one in panel.classes.shown), timeout=PATIENCE)
     assert not panel.classes.commands.isVisible()
+
+
+def test_results_of_an_earlier_stop_are_not_those_of_this_map(panel, qtbot, folder):
+    write_results(folder, epoch=1)
+    folder.write_status(Status(state="stopped", stage="auto-decoding", step=1, epoch=2))
+    qtbot.waitUntil(lambda: not panel.classes.commands.isVisible(), timeout=PATIENCE)
+    qtbot.wait(300)
+    assert [text[2:] for text in texts(panel)] == [["12.3 Å"], [], []]
