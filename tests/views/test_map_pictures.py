@@ -67,7 +67,7 @@ def test_maps_of_a_few_epochs_are_kept_and_read_once(folder, monkeypatch):
         folder.write_history(epoch_record(epoch, map=np.full((8, 8, 8), epoch), pixel_size=3.0))
     read = []
     original = EpochFile.maps
-    monkeypatch.setattr(EpochFile, "maps", lambda file: read.append(file.epoch) or original(file))
+    monkeypatch.setattr(EpochFile, "maps", lambda file, number: read.append(file.epoch) or original(file, number))
     reader = MapReader()
     for epoch in (*epochs, *epochs[-map_pictures.EPOCHS_IN_MEMORY :], 0):
         picture = reader.picture(MapSource(folder=folder, epoch=epoch), MapDisplay(), surface=False)

@@ -1,14 +1,17 @@
 """The workspace docks everything once, on large screens and small ones, at once and without torch."""
 
+import dataclasses
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from npe2 import PluginManifest
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QDockWidget
 
+from napari_cryospin.runs.particle_record import ParticleRecord
 from napari_cryospin.widgets import workspace
 from napari_cryospin.widgets.particles.panel import ParticlesPanel
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
@@ -142,6 +145,30 @@ def test_on_a_laptop_the_posterior_is_a_tab_and_the_bottom_row_folds(make_napari
     row.fold.click()
     qtbot.waitUntil(lambda: row.tabs.height() > 100)
     assert column.window().size() == QSize(1366, 768)
+
+
+def test_the_plots_keep_their_height_when_a_run_comes_to_have_classes(make_napari_viewer, qtbot, screen, told_run):
+    screen(False)
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1366, 768)
+    row = open_workspace(viewer).window().findChild(BottomRow)
+    row.fold.click()
+    session = session_of(viewer)
+    session.watch(told_run)
+    qtbot.waitUntil(lambda: not row.live_map.is_empty and row.tabs.height() > 100, timeout=20_000)
+    before, strip = row.tabs.height(), row.live_map.height()
+    one = session.snapshot
+    classes = {"class_number": np.ones(400), "class_probability": np.full((400, 2), 0.5)}
+    particles = ParticleRecord(**{**one.particles.arrays, **classes})
+    told_run.write_snapshot(dataclasses.replace(one, step=61, class_maps=(one.map, one.map), particles=particles))
+    qtbot.waitUntil(row.live_map.classes.isVisible, timeout=20_000)
+    qtbot.waitUntil(lambda: row.live_map.height() >= strip + row.live_map.extension)
+    qtbot.waitUntil(lambda: row.tabs.height() >= before)
+    row.fold.click()
+    qtbot.waitUntil(lambda: row.tabs.height() < 50)
+    row.fold.click()
+    qtbot.waitUntil(lambda: row.tabs.height() >= before)
+    session.close()
 
 
 def test_a_closed_dock_comes_back_and_its_panel_goes(make_napari_viewer, qtbot, screen):

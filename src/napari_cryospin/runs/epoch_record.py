@@ -197,8 +197,10 @@ class EpochFile:
     def classes(self) -> int:
         """Number of classes."""
         with open_record(self.path) as file:
+            if "class_maps" not in file:
+                return 1
             halves = len(file.array("half_maps")) if "half_maps" in file else 1
-            return len(file.array("class_maps")) // halves if "class_maps" in file else 1
+            return len(file.array("class_maps")) // halves
 
     def particles(self, *optional: str) -> ParticleRecord:
         """Read the record of the particles: the arrays that every record has, and the `optional` ones."""

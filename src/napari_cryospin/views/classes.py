@@ -33,13 +33,23 @@ class Classes:
     maps: tuple[RunMap, ...]
 
 
-def classes_of(record: EpochRecord) -> Classes:
-    """Return the classes of a run's record; with one class, all particles are in it."""
-    particles, count = record.particles, record.classes
+def classes_of(record: EpochRecord, half: int | None = None) -> Classes:
+    """Return the classes of a run's record; with one class, all particles are in it.
+
+    Parameters
+    ----------
+    record
+        Record of the run at one moment.
+    half
+        With half sets, 1 or 2: the half whose maps and particles are taken, because each numbers its classes by
+        itself. Default: the maps of the first half, and all particles.
+    """
+    particles = record.particles if half is None else record.particles.of_half(half)
+    count, place = record.classes, (half or 1) - 1
     probability = particles.class_probability
     numbers = np.ones(len(particles), np.int64) if particles.class_number is None else particles.class_number
     shares = np.ones(1) if probability is None else probability.astype(np.float64).mean(0)
-    maps = [record.maps_of_class(number)[0] for number in range(1, count + 1)]
+    maps = [record.maps_of_class(number)[place] for number in range(1, count + 1)]
     return Classes(
         epoch=record.epoch,
         shares=shares / shares.sum(),

@@ -62,7 +62,16 @@ def series(metrics: Lines, name: str, along: Along, clock: Clock) -> tuple[NDArr
 
 def share_names(metrics: Lines) -> list[str]:
     """Return the names of the heads' shares in the metrics, in the order of the heads."""
-    names = {name for line in metrics for name in line if name.startswith("head_share_")}
+    return _numbered(metrics, "head_share_")
+
+
+def class_share_names(metrics: Lines) -> list[str]:
+    """Return the names of the classes' shares in the metrics, in the order of the classes; none with one class."""
+    return _numbered(metrics, "class_share_")
+
+
+def _numbered(metrics: Lines, beginning: str) -> list[str]:
+    names = {name for line in metrics for name in line if name.startswith(beginning)}
     return sorted(names, key=lambda name: int(name.rpartition("_")[2]))
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.geometry.hand import flip_hand
-from napari_cryospin.runs.epoch_record import EpochFile
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.views.isosurface import MapStatistics, Mesh, isosurface
@@ -67,6 +66,13 @@ class MapPicture:
     """Surface at the contour; None: no surface is drawn."""
     note: str = ""
     """Note for the user about this map."""
+    classes: int = 1
+    """Number of classes that the run has at this moment."""
+
+    @property
+    def class_number(self) -> int:
+        """Number of the class whose map is drawn, from 1."""
+        return min(self.display.class_number, self.classes)
 
     @property
     def level(self) -> float:
@@ -79,6 +85,7 @@ class MapPicture:
 class _Maps:
     maps: tuple[NDArray[np.float32], ...]  # one, or those of the two half sets
     pixel_size: float
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,14 @@ class MapReader:
         key = source, display.half if halves else 1, display.flipped, display.class_number
         measured = self._measured(key, maps)
         picture = MapPicture(
-            source, display, measured.density, maps.pixel_size, halves, measured.statistics, note=measured.note
+            source,
+            display,
+            measured.density,
+            maps.pixel_size,
+            halves,
+            measured.statistics,
+            note=measured.note,
+            classes=maps.classes,
         )
         return replace(picture, mesh=isosurface(picture.density, picture.level)) if surface else picture
 
@@ -139,19 +153,16 @@ class MapReader:
     def _maps(self, source: MapSource, number: int) -> _Maps:
         snapshot = source.snapshot
         if snapshot is not None:
-            return _Maps(snapshot.maps_of_class(min(number, snapshot.classes)), snapshot.pixel_size)
+            maps = snapshot.maps_of_class(min(number, snapshot.classes))
+            return _Maps(maps, snapshot.pixel_size, snapshot.classes)
         assert source.folder is not None
         assert source.epoch is not None
         file = source.folder.history(source.epoch)
         key = file.path, number
         if key not in self._epochs:
-            self._epochs[key] = _Maps(_maps_of_epoch(file, number), file.pixel_size)
+            classes = file.classes
+            self._epochs[key] = _Maps(file.maps(min(number, classes)), file.pixel_size, classes)
         self._epochs.move_to_end(key)
         while len(self._epochs) > EPOCHS_IN_MEMORY:
             self._epochs.popitem(last=False)
         return self._epochs[key]
-
-
-def _maps_of_epoch(file: EpochFile, number: int) -> tuple[NDArray[np.float32], ...]:
-    """Read the maps of a class or, where there are fewer, those of the last one."""
-    return file.maps() if number == 1 else file.maps(min(number, file.classes))

@@ -186,9 +186,11 @@ class BottomRow(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(PANELS["Live map"].make(viewer))
+        self.live_map = PANELS["Live map"].make(viewer)
+        layout.addWidget(self.live_map)
         layout.addWidget(self.tabs, 1)
         self.tabs.tabBarClicked.connect(lambda _: self.fold.setChecked(False))
+        self.live_map.extended.connect(self.set_height)  # type: ignore[attr-defined]
         self._fold(False)
 
     def _fold(self, folded: bool) -> None:
@@ -204,7 +206,9 @@ class BottomRow(QWidget):
         dock = dock_of(self)
         window = None if dock is None else dock.parent()
         if dock is not None and isinstance(window, QMainWindow):
-            wanted = 1 if self.fold.isChecked() else BOTTOM_HEIGHT if is_large(self) else BOTTOM_HEIGHT_SMALL
+            unfolded = BOTTOM_HEIGHT if is_large(self) else BOTTOM_HEIGHT_SMALL
+            extension: int = self.live_map.extension  # type: ignore[attr-defined]
+            wanted = 1 if self.fold.isChecked() else unfolded + extension
             window.resizeDocks([dock], [wanted], Qt.Orientation.Vertical)
 
 

@@ -11,6 +11,7 @@ from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
 from napari_cryospin.views.curves import Clock, newest, series, share_names
 from napari_cryospin.widgets.charts.convergence import ConvergencePanel
+from napari_cryospin.widgets.kit.colours import class_colour
 from napari_cryospin.widgets.session.session import session_of
 
 FSC = {"frequency": [0.0, 0.05, 0.1], "unmasked": [1.0, 0.8, 0.1], "corrected": [1.0, 0.9, 0.2]}
@@ -156,3 +157,39 @@ def test_newest_and_shares():
     ]
     assert (newest(metrics, "a"), newest(metrics, "a", 2), newest(metrics, "b")) == (3, 1.0, None)
     assert share_names(metrics) == ["head_share_2", "head_share_10"]
+
+
+def test_classes_have_curves_from_the_switch_on_and_one_class_has_none(panel, qtbot, told_run):
+    panel.session.watch(told_run)
+    panel.multiples.resize(1300, 200)
+    drawn(qtbot, panel.loss)
+    assert panel.classes.isHidden()
+    for epoch, shares in ((7, [0.5, 0.3, 0.2]), (8, [0.6, 0.4])):  # The third class is given up.
+        shared = {f"class_share_{number}": share for number, share in enumerate(shares, start=1)}
+        told_run.append_metrics(
+            {"step": 10 * epoch, "epoch": epoch, "stage": "auto-decoding", "elapsed": 30.0 * epoch, **shared}
+        )
+    curves = drawn(qtbot, panel.classes, 3)
+    assert panel.classes.isVisible()
+    expected = {"class 1 (%)": [50, 60], "class 2 (%)": [30, 40], "class 3 (%)": [20]}
+    assert [*curves] == [*expected]
+    for name, values in expected.items():
+        assert_allclose(curves[name].y, values)
+    assert_allclose(curves["class 3 (%)"].x, [7])
+    assert len({curve.colour for curve in curves.values()}) == 3
+    assert {mark.text for mark in panel.classes.marks} == {"switch"}
+
+
+@pytest.mark.parametrize("background", ["#262930", "#efebe9"])
+def test_colours_of_classes_are_legible_on_dark_and_on_light(background):
+    """With the contrast that WCAG 2.1 asks of what a picture must show (1.4.11)."""
+    colours = [class_colour(number) for number in range(1, 9)]
+    assert len(set(colours)) == 8
+    for colour in colours:
+        light, dark = sorted((luminance(colour), luminance(background)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3
+
+
+def luminance(colour):
+    parts = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    return np.where(parts <= 0.03928, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)

@@ -256,3 +256,22 @@ def test_maps_fill_the_room_and_do_not_overlap():
 
 def _point(place):
     return QPointF(*place)
+
+
+@pytest.mark.parametrize("size", [(900, 220), (200, 150)])
+def test_a_plot_that_has_nothing_to_show_is_left_out(qtbot, size):
+    plots = [CurvePlot(str(number)) for number in range(3)]
+    multiples = Multiples(plots, ["a", "b", "c"])
+    qtbot.addWidget(multiples)
+    multiples.resize(*size)
+    multiples.show()
+    whole, columns = multiples.shown, multiples.columns
+    multiples.tabs.setCurrentIndex(1)
+    multiples.leave_out([plots[1]])
+    assert plots[1].isHidden()
+    assert not multiples.tabs.isTabVisible(1)
+    assert multiples.columns == max(columns - 1, 0)
+    assert len(multiples.shown) == max(len(whole) - 1, 1)
+    multiples.leave_out([])
+    assert len(multiples.shown) == len(whole)
+    assert multiples.columns == columns

@@ -1,5 +1,6 @@
 """The posterior panel on a run's folder: what is asked, what is drawn, what is told; the engine is a stand-in."""
 
+import dataclasses
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ from napari_cryospin.views.posterior.answers import (
     patch_axes,
     patch_directions,
 )
+from napari_cryospin.widgets.kit.colours import class_colour
 from napari_cryospin.widgets.posterior import panel as posterior_panel
 from napari_cryospin.widgets.posterior import saving as posterior_saving
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
@@ -350,3 +352,51 @@ def test_opening_the_panel_loads_no_torch():
         "viewer.close()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def in_classes(step):
+    """A snapshot with two classes, in which particle 5 is by 3/4 in the second."""
+    plain = snapshot(step)
+    probability = np.array([[0.9, 0.1], [1.0, 0.0], [0.6, 0.4], [0.25, 0.75], [0.0, 1.0]], np.float32)
+    known = {"class_number": probability.argmax(1) + 1, "class_probability": probability}
+    particles = ParticleRecord(**plain.particles.arrays, **known)
+    return dataclasses.replace(plain, class_maps=(plain.map, plain.map), particles=particles)
+
+
+def told(bar):
+    return bar.text.text().replace("\u00a0", " ")
+
+
+def test_class_probabilities_are_a_bar_that_is_hidden_with_one_class(panel, qtbot, folder):
+    bar, session = panel.classes, panel.session
+    assert not bar.isVisible()
+    folder.write_snapshot(in_classes(31))
+    folder.write_status(Status(state="paused", stage="auto-decoding", step=31, epoch=3))
+    qtbot.waitUntil(bar.isVisible, timeout=15000)
+    assert told(bar) == "1: 90.0 %   2: 10.0 %"
+    session.choose_particle(5)
+    qtbot.waitUntil(lambda: told(bar) == "1: 25.0 %   2: 75.0 %", timeout=15000)
+    picture = bar.strip.grab().toImage()
+    scale, middle = picture.width() / bar.strip.width(), picture.height() // 2
+    colours = [picture.pixelColor(x, middle).name().upper() for x in range(picture.width())]
+    second = [x for x, colour in enumerate(colours) if colour == class_colour(2)]
+    assert len(second) / len(colours) == pytest.approx(0.75, abs=2 * scale / len(colours) + 0.02)
+    assert min(second) > max(x for x, colour in enumerate(colours) if colour == class_colour(1))
+    session.choose_particle(4)  # which the run does not use
+    qtbot.waitUntil(lambda: not bar.isVisible(), timeout=15000)
+    session.show_epoch(1)
+    session.choose_particle(0)
+    qtbot.waitUntil(lambda: seen(panel, 0, 1), timeout=15000)
+    assert not bar.isVisible()
+
+
+def test_a_particle_chosen_before_the_detail_of_the_one_before_is_the_one_that_is_shown(panel, qtbot):
+    session, title = panel.session, panel.title
+    session.choose_particle(5)
+    qtbot.waitUntil(lambda: "Particle 6" in title.text(), timeout=5000)
+    panel._paint_first.start(0)  # The painting takes as long as the user needs for the next choice.
+    session.choose_particle(8)
+    qtbot.waitUntil(lambda: seen(panel, 8), timeout=5000)
+    assert "Particle 9" in title.text()
+    qtbot.wait(200)
+    assert seen(panel, 8)

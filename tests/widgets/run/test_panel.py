@@ -148,7 +148,7 @@ def test_what_cannot_be_done_is_refused_with_the_reason(ready, qtbot, long_setti
     ready.control.request("resume")
     qtbot.waitUntil(lambda: "resume was refused" in ready.state.message.text(), timeout=PATIENCE)
     assert "the run is not paused" in ready.state.message.text()
-    assert not ready.control.requests
+    assert not ready.control.requests.unanswered
     ready.stop.click()
     wait_for(qtbot, ready, "stopped", "finished")
 

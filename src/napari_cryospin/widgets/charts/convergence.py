@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QComboBox, QLabel
 
 from napari_cryospin.runs.verdict import NOT_DETERMINED
-from napari_cryospin.views.curves import Along, Clock, newest, series
+from napari_cryospin.views.curves import Along, Clock, class_share_names, newest, series
 from napari_cryospin.views.fsc import HalfMapFsc, epoch_fsc, results_fsc
 from napari_cryospin.widgets.charts.chart_panel import ChartPanel
+from napari_cryospin.widgets.kit.colours import class_colour
 from napari_cryospin.widgets.kit.curve_plot import Curve, CurvePlot, Mark
 from napari_cryospin.widgets.kit.multiples import Multiples
 from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, SECOND
@@ -41,6 +42,7 @@ FSC_CURVES = {
     "masked": curve_of("masked", SECOND, 1.2),
     "corrected": curve_of("corrected", ACCENT, 2.0),
 }
+ALL_SHARES = 105.0  # per cent, with a margin: end of the axis of shares
 NO_HALVES = "only with half sets, which are chosen in the tab Particles"
 
 
@@ -59,12 +61,14 @@ class ConvergencePanel(ChartPanel):
         self.resolution = CurvePlot("Resolution (Å)", resolution=("left",))
         self.pose_change = CurvePlot("Pose change (°)", from_zero=True)
         self.entropy = CurvePlot("Entropy (nats)", from_zero=True)
+        self.classes = CurvePlot("Classes (%)", legend=(1, 1), from_zero=True)
         self.fsc = CurvePlot(FSC, resolution=("bottom",), legend=(1, -1))
         self.fsc.getAxis("left").setTicks([[(one, f"{one:g}") for one in (0, GOLD, HALF, 1)]])
         self._set_tooltips()
-        plots = (self.loss, self.resolution, self.pose_change, self.entropy, self.fsc)
-        names = ("Loss", "Resolution", "Pose change", "Entropy", "FSC")
-        self.multiples = Multiples(plots, names, widths=(4, 4, 4, 4, 5))
+        plots = (self.loss, self.resolution, self.pose_change, self.entropy, self.classes, self.fsc)
+        names = ("Loss", "Resolution", "Pose change", "Entropy", "Classes", "FSC")
+        self.multiples = Multiples(plots, names, widths=(4, 4, 4, 4, 4, 5))
+        self.multiples.leave_out([self.classes])
         self.along = QComboBox()
         self.along.addItems([*ALONG])
         self.along.setToolTip("What the curves are drawn over")
@@ -82,6 +86,10 @@ class ConvergencePanel(ChartPanel):
         )
         self.pose_change.setToolTip("Mean change of the particles' rotations in an epoch, after the switch.")
         self.entropy.setToolTip("Mean entropy of the particles' pose posterior: 0 where every pose is certain.")
+        self.classes.setToolTip(
+            "Share of the particles in each class, by their mean probability; with half sets the mean of both, which "
+            "number their classes independently until the end."
+        )
         self.fsc.setToolTip(
             "Half maps against each other; corrected: masked, less what the mask alone makes them share."
         )
@@ -128,6 +136,7 @@ class ConvergencePanel(ChartPanel):
     def draw(self) -> None:
         """Draw the plots that are visible."""
         session, (along, x_name) = self.session, ALONG[self.along.currentText()]
+        self.multiples.leave_out([] if class_share_names(session.metrics) else [self.classes])
         clock = Clock(session.metrics, session.status)
         marks = [Mark(place, "switch") for place in clock.switches(session.events, along)]
         marks += [Mark(place, name) for place, name in clock.turns(session.events, along)]
@@ -138,12 +147,18 @@ class ConvergencePanel(ChartPanel):
             plot.set_curves(curves)
             plot.set_marks(marks)
             plot.set_note("" if curves else note)
-            plot.set_range(x=(0, clock.last(along)), y=bulk_of(curves) if plot is self.loss else None)
+            plot.set_range(x=(0, clock.last(along)), y=self._range_of(plot, curves))
         if self.fsc in self.multiples.shown:
             self._draw_fsc()
         text, more = self._caption()
         self.caption.setText(text)
         self.caption.setToolTip(more)
+
+    def _range_of(self, plot: CurvePlot, curves: list[Curve]) -> tuple[float, float] | None:
+        """Return the range of a plot's y axis; None: that of its curves."""
+        if plot is self.classes:
+            return 0.0, ALL_SHARES
+        return bulk_of(curves) if plot is self.loss else None
 
     def _histories(self, along: Along, clock: Clock) -> Iterator[tuple[CurvePlot, list[Curve], str]]:
         """Return the visible plots other than the FSC, with their curves and the text to show if there are none."""
@@ -156,6 +171,8 @@ class ConvergencePanel(ChartPanel):
             if plot in self.multiples.shown:
                 x, y = series(self.session.metrics, name, along, clock)
                 yield plot, [Curve(name=header, x=x, y=y, points=plot is not self.loss)] if len(x) else [], note
+        if self.classes in self.multiples.shown:
+            yield self.classes, self._class_shares(along, clock), ""
         if self.resolution in self.multiples.shown:
             yield self.resolution, self._resolutions(along, clock), later or self._no_resolution()
 
@@ -171,6 +188,14 @@ class ConvergencePanel(ChartPanel):
         if len(x) and snapshot is not None:
             extent = len(snapshot.map) * snapshot.pixel_size
             curves.append(Curve(name="compared to (Å)", x=x, y=band / extent, colour=QUIET, width=1.2, dashed=True))
+        return curves
+
+    def _class_shares(self, along: Along, clock: Clock) -> list[Curve]:
+        """Return a curve for each class, which ends where there were fewer classes from then on."""
+        curves = []
+        for number, name in enumerate(class_share_names(self.session.metrics), start=1):
+            x, y = series(self.session.metrics, name, along, clock)
+            curves.append(Curve(name=f"class {number} (%)", x=x, y=100 * y, colour=class_colour(number), points=True))
         return curves
 
     def _told(self) -> bool:

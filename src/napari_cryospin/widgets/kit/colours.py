@@ -14,6 +14,8 @@ _HEADS = (
     "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
     "#8DD35F", "#B07CE8", "#5FD3C4", "#C4996C", "#7A8FA6", "#E77C8E", "#A6A61D", "#4C78A8",
 )  # fmt: skip
+_CLASSES = ("#2F80D0", "#C7640F", "#1F8F57", "#A65FCB", "#8B7B14", "#CF4A86", "#1788A0", "#7B7F88")
+"""Colours of classes; each has a contrast of at least 3 : 1 to the dark and to the light background of napari."""
 SAMPLE_COLOUR = "#BBBBBB"
 """Colour of the posterior sample, #rrggbb."""
 POSE_COLOUR = "#FFFFFF"
@@ -27,6 +29,11 @@ SWITCH_COLOUR = "#FF6B5E"
 def head_colour(head: int) -> str:
     """Return the colour of a head, counted from 0; the sixteenth head has the colour of the first."""
     return _HEADS[head % len(_HEADS)]
+
+
+def class_colour(number: int) -> str:
+    """Return the colour of a class, counted from 1."""
+    return _CLASSES[(number - 1) % len(_CLASSES)]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QResizeEvent
@@ -36,8 +36,9 @@ class Multiples(QWidget):
         smallest: tuple[int, int] = (150, 125),
     ) -> None:
         super().__init__()
-        self.plots, self.smallest = tuple(plots), smallest
-        self.widths = tuple(widths or [1] * len(plots))
+        self.all_plots, self.smallest = tuple(plots), smallest
+        self.all_widths = tuple(widths or [1] * len(plots))
+        self.left_out: frozenset[Plot] = frozenset()
         self.columns = -1  # 0: one plot at a time, with tabs
         self.tabs = QTabBar()
         self.tabs.setDrawBase(False)
@@ -51,6 +52,30 @@ class Multiples(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(200, 115)
         self._arrange(0)
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """Positions of the plots that are not left out."""
+        return tuple(place for place, plot in enumerate(self.all_plots) if plot not in self.left_out)
+
+    @property
+    def plots(self) -> tuple[Plot, ...]:
+        """Plots that are not left out."""
+        return tuple(self.all_plots[place] for place in self.used)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Shares of the row's width of these plots."""
+        return tuple(self.all_widths[place] for place in self.used)
+
+    def leave_out(self, plots: Iterable[Plot]) -> None:
+        """Leave out plots that have nothing to show, with their tabs; the others take their room."""
+        left_out = frozenset(plots)
+        if left_out != self.left_out:
+            self.left_out, self.columns = left_out, -1
+            for place, plot in enumerate(self.all_plots):
+                self.tabs.setTabVisible(place, plot not in left_out)
+            self._arrange(self.fitting(self.width(), self.height()))
 
     @property
     def shown(self) -> tuple[Plot, ...]:
@@ -83,7 +108,7 @@ class Multiples(QWidget):
         self.columns = columns
         while self._grid.count():
             self._grid.takeAt(0)
-        for index in range(len(self.plots)):
+        for index in range(len(self.all_plots)):
             self._grid.setColumnStretch(index, 0)
             self._grid.setRowStretch(index + 1, 0)
         self.tabs.setVisible(columns == 0)
@@ -98,6 +123,6 @@ class Multiples(QWidget):
         self._show_one(self.tabs.currentIndex())
 
     def _show_one(self, index: int) -> None:
-        for number, plot in enumerate(self.plots):
-            plot.setVisible(self.columns > 0 or number == index)
+        for number, plot in enumerate(self.all_plots):
+            plot.setVisible(number in self.used and (self.columns > 0 or number == index))
         self.arranged.emit()

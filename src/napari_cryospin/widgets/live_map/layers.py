@@ -96,7 +96,7 @@ class LiveMap(QObject):
             self.layer.remove()
             self._reader = MapReader()
             self.picture = None
-            self.display = replace(self.display, level=None, half=1)
+            self.display = replace(self.display, level=None, half=1, class_number=1)
             self.display_changed.emit(self.display)
             self.drawn.emit(None)
         self._folder = self._path()

@@ -6,12 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton
 
 from napari_cryospin.runs.verdict import NOT_DETERMINED
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.redraw import lay_out
+from napari_cryospin.widgets.live_map.class_row import ClassRow
 from napari_cryospin.widgets.live_map.controls import MapControls
 from napari_cryospin.widgets.live_map.layers import live_map_of
 from napari_cryospin.widgets.live_map.slices import Slices
@@ -40,17 +41,22 @@ class LiveMapPanel(Panel):
         Viewer, given by napari.
     """
 
+    extended = Signal()  # the row of classes is seen for the first time
+
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty=LIVE_MAP_EMPTY_TEXT)
         self.live = live_map_of(napari_viewer)
         self._height = -1  # of the content at the last layout
         self._make_time_row()
         self.controls = MapControls(self.live)
+        self.classes = ClassRow(self.live)
+        self.classes.appeared.connect(self.extended)
         self.slices = Slices()
         self.slices.set_theme(theme_of(napari_viewer))
         self._make_slices_button()
         self.content.setSpacing(4)
         self.content.addLayout(self.top)
+        self.content.addWidget(self.classes)
         self.content.addWidget(self.controls)
         self.content.addWidget(self.slices)
         self.content.addStretch(1)
@@ -67,6 +73,11 @@ class LiveMapPanel(Panel):
         self.live.failed.connect(self._show_failure)
         self._new_run()
         self._show_picture(self.live.picture)
+
+    @property
+    def extension(self) -> int:
+        """Height, pixels, that the row of classes adds to the panel; 0 where it is hidden."""
+        return 0 if self.classes.isHidden() else self.classes.sizeHint().height() + self.content.spacing()
 
     def _make_time_row(self) -> None:
         self.play = QToolButton()
@@ -248,14 +259,18 @@ def picture_caption(session: Session, picture: MapPicture) -> str:
         ended = (line for line in session.metrics if line.get("epoch_ended") and line.get("epoch") == epoch)
         where = next(ended, {})
     parts = [f"Epoch {epoch}"]
+    if picture.classes > 1:
+        parts.append(f"class {picture.class_number} of {picture.classes}")
     if where.get("stage"):
         parts.append(str(where["stage"]))
     status = session.status
     looks_like = "" if status is None or snapshot is None else status.looks_like.removeprefix("looks ")
-    if where.get("step") is not None and not looks_like:  # There is no room for both.
+    crowded = looks_like or picture.classes > 1
+    if where.get("step") is not None and not crowded:  # There is no room for both.
         parts.append(f"step {where['step']:,}")
     told = session.status is None or session.status.verdict != NOT_DETERMINED
-    resolution = where.get("resolution") if told else None
+    # With several classes, the run's resolution is that of the largest one; the row of classes says so.
+    resolution = where.get("resolution") if told and picture.classes == 1 else None
     if isinstance(resolution, float) and math.isfinite(resolution):
         parts.append(f"{resolution:.1f} Å")
     if looks_like:

@@ -12,6 +12,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QHBoxLayout, QLabel
 
+from napari_cryospin.views.classes import class_probabilities
 from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.posterior.particle_posterior import ParticlePosterior
 from napari_cryospin.views.run_view import RunView
@@ -21,6 +22,7 @@ from napari_cryospin.widgets.kit.redraw import lay_out
 from napari_cryospin.widgets.kit.torch_threads import compute_alone
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.posterior.candidate_strip import CandidateStrip
+from napari_cryospin.widgets.posterior.class_bar import ClassBar
 from napari_cryospin.widgets.posterior.legend import PosteriorLegend
 from napari_cryospin.widgets.posterior.map_link import MapLink
 from napari_cryospin.widgets.posterior.particle_picker import ParticlePicker
@@ -75,6 +77,7 @@ class PosteriorPanel(Panel):
         for label in (self.title, self.note):
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.classes = ClassBar()
         self.link = MapLink(self.session, self.views.sphere, self)
         self.save = SaveButton(lambda: f"posterior_{self.session.particle + 1}", self._write)
         row = QHBoxLayout()
@@ -86,6 +89,7 @@ class PosteriorPanel(Panel):
         self.content.setSpacing(5)
         self.content.addWidget(self.picker)
         self.content.addWidget(self.title)
+        self.content.addWidget(self.classes)
         self.content.addWidget(self.views, 1)
         self.content.addLayout(row)
         self.content.addWidget(self.legend)
@@ -199,6 +203,7 @@ class PosteriorPanel(Panel):
             self._stale = True
             return
         self._cancelled.set()
+        self._paint_first.stop()  # Otherwise the detail of the particle before could be shown after this posterior.
         self._cancelled = cancelled = threading.Event()
         self._stale = False
         busy = self.session.live
@@ -248,6 +253,7 @@ class PosteriorPanel(Panel):
                 self.legend.show_scene(None)
                 self.strip.clear()
                 self.title.setText("")
+                self.classes.hide()
             self.show_content()
 
     def _show_posterior(self, posterior: ParticlePosterior) -> None:
@@ -260,6 +266,7 @@ class PosteriorPanel(Panel):
         self.picker.set_entropy(posterior.entropies, posterior.rows)
         self.picker.show_particle(posterior.particle)
         self.title.setText(title_of(posterior))
+        self.classes.show_probabilities(class_probabilities(posterior.record, posterior.particle))
         self.note.setText(note_of(posterior))
         self.link.show_posterior(posterior)
 
@@ -289,12 +296,11 @@ class PosteriorPanel(Panel):
             self.posterior.save(path)
 
     def picture(self) -> QImage:
-        """Draw text, maps, legend and candidates beneath each other, including parts that are out of sight."""
+        """Draw text, classes, maps, legend and candidates beneath each other, including parts that are out of sight."""
         background = theme_of(self.viewer).background
-        labels = [grab(label) for label in (self.title, self.legend, self.note)]
-        return stacked(
-            [labels[0], self.views.picture(background), labels[1], labels[2], self.strip.picture()], background
-        )
+        above = [self.title] if self.classes.isHidden() else [self.title, self.classes]
+        top, beneath = ([grab(part) for part in parts] for parts in (above, (self.legend, self.note)))
+        return stacked([*top, self.views.picture(background), *beneath, self.strip.picture()], background)
 
     def _apply_theme(self) -> None:
         self.views.sphere.set_background(theme_of(self.viewer).background)

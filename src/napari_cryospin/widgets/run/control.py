@@ -1,4 +1,4 @@
-"""Control of a run. A request counts as done only when the run has answered it."""
+"""Control of a run: start, watch, continue, and commands to it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from napari_cryospin.settings import Settings
 from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.run.state import Standing
+from napari_cryospin.widgets.session.requests import Requests
 from napari_cryospin.widgets.session.session import Session
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 SILENCE = 5.0
 """Seconds without a heartbeat after which it is checked whether the run has a driver."""
 CHECK_EVERY = 2000  # ms between two checks whether the run has a driver
-ENDED = ("finished", "stopped", "failed")
 
 
 class RunControl(QObject):
@@ -46,7 +46,9 @@ class RunControl(QObject):
     def __init__(self, session: Session, parent: QObject) -> None:
         super().__init__(parent)
         self.session = session
-        self.requests: dict[str, CommandKind] = {}  # command id -> kind of the command
+        self.requests = Requests(session, self)
+        self.requests.changed.connect(self.changed)
+        self.requests.refused.connect(self.refused)
         self.beginning = False  # whether a run is being started
         self.gone = False
         self._last_standing: Standing | None = None  # at the last status
@@ -54,7 +56,6 @@ class RunControl(QObject):
         self.worker = Worker("cryospin-run-control", self)
         session.run_changed.connect(self._forget)
         session.status_changed.connect(self._take_status)
-        session.events_arrived.connect(self._take_events)
         self.timer = QTimer(self)
         self.timer.timeout.connect(self._check)
         self.timer.start(CHECK_EVERY)
@@ -94,7 +95,7 @@ class RunControl(QObject):
 
     def requested(self, kind: CommandKind) -> bool:
         """Return whether a command was sent that is not answered yet."""
-        return kind in self.requests.values()
+        return self.requests.has(kind)
 
     @property
     def switched(self) -> Event | None:
@@ -105,15 +106,7 @@ class RunControl(QObject):
 
     def request(self, kind: CommandKind, *arguments: str) -> None:
         """Send a command to the run with what it is about, unless one of the same kind is not answered yet."""
-        if self.session.folder is None or self.requested(kind):
-            return
-        try:
-            command = self.session.send(kind, *arguments)
-        except OSError as error:
-            show_error(f"{self.session.folder.path}: the run cannot be reached: {error}")
-            return
-        self.requests[command.id] = kind
-        self.changed.emit()
+        self.requests.send(kind, *arguments)
 
     def start(self, folder: Path, place: str, options: str = "") -> None:
         """Start a run of the session's particles with its settings.
@@ -179,7 +172,6 @@ class RunControl(QObject):
         self.changed.emit()
 
     def _forget(self) -> None:
-        self.requests.clear()
         self._settings = _settings_of(self.session.folder)
         self.gone, self.job, self._last_standing = False, None, None
         if self.session.folder is not None and self.session.status is not None:
@@ -187,21 +179,12 @@ class RunControl(QObject):
         self.changed.emit()
 
     def _take_status(self, status: Status) -> None:
-        if status.state in ENDED:
-            self.requests.clear()
         if time.time() - status.heartbeat < SILENCE:
             self.gone = False
         else:
             self._check()
         same, self._last_standing = self._last_standing == self.standing, self.standing
         (self.progressed if same else self.changed).emit()
-
-    def _take_events(self, events: tuple[Event, ...]) -> None:
-        for event in events:
-            kind = self.requests.pop(str(event.detail.get("id", "")), None)
-            if event.kind == "refused" and kind is not None:
-                self.refused.emit(f"{kind} was refused: {event.detail.get('reason', '')}")
-        self.changed.emit()
 
     def _check(self) -> None:
         """Check in the thread whether a run has a driver, if its status is live and its heartbeat is old."""
