@@ -12,9 +12,9 @@ from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.engine.symmetry_change import held_out_gain, symmetry_of_fit
 
-FIRST_LOOK, NEXT_LOOK = 3, 3
-"""Epochs at the largest band of the first stage before the first look, and the factor to each next one: after 3, 9 and
-27 epochs; chosen by hand."""
+FIRST_LOOK, NEXT_LOOK = 3, 9
+"""Epochs at the largest band of the first stage before the first look, and the factor to each next one: after 3 and 27
+epochs, so that a run of a minute makes one before its end; chosen by hand."""
 
 
 @dataclass(eq=False)
