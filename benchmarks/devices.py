@@ -71,7 +71,7 @@ def simulated(options: argparse.Namespace) -> Path:
 
 
 def agreement(one: Path, other: Path) -> float:
-    """Return the correlation of two maps of one stack after the turn and shift that fit them best."""
+    """Return the least FSC up to 80 % of Nyquist of two runs' maps, laid on each other by their poses."""
     found = evaluate_results(one, other / "particles.star", other / "map.mrc", "C1")
     assert found.map is not None
     return found.map.at_nyquist_share(0.8)
@@ -118,7 +118,12 @@ def table(rows: list[dict[str, object]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for stacks, runs and figures")
-    parser.add_argument("--devices", nargs="+", default=["cuda", "cpu"], help="the last one's maps are compared with")
+    parser.add_argument(
+        "--devices",
+        nargs="+",
+        default=["cuda", "cpu"],
+        help="others are compared with the last one",
+    )
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--molecule", choices=SAMPLE_MAPS, default="spliceosome")
     parser.add_argument("--count", type=int, default=5000)

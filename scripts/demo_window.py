@@ -72,7 +72,7 @@ def main() -> int:
         tour = Tour(options.output, options.output, SIZE, "dark")
         start(tour.session, files.particles, files.truth, folder, by_hand=False)
         unattended(tour.session, tour)
-        return report_demo(RunFolder(folder), files, 1, began)
+        return report_demo(RunFolder(folder), files, began)
     viewer = napari.Viewer()
     screen = QApplication.primaryScreen()
     if screen is not None:

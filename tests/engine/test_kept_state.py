@@ -46,7 +46,7 @@ def moments(seed: int) -> PoseMoments:
 
 def progress(seed: int) -> RunProgress:
     made = RunProgress(step=seed, epoch=2, switched_at=1, resolution=float("nan"), advice=SwitchAdvice(True, "ready"))
-    made.symmetry = SymmetryWatch(2, "looks like D7 (1.00)", "D7")
+    made.symmetry = SymmetryWatch(2, "looks like D7 (1.00)")
     made.queue = [(0, torch.arange(3)), (1, torch.arange(2))]
     made.count({"loss": 2.0})
     return made
@@ -68,7 +68,7 @@ STATES = {
     ),
     "ClassMaps": (ClassMaps(torch.rand(4, 3, 3, 3), torch.rand(2, 2, 2)), ClassMaps()),
     "SwitchAdvisor": (SwitchAdvisor(None, [0.3, 0.6]), SwitchAdvisor(None)),
-    "SymmetryWatch": (SymmetryWatch(4, "looks like C3 (0.98)", "C3"), SymmetryWatch()),
+    "SymmetryWatch": (SymmetryWatch(4, "looks like C3 (0.98)"), SymmetryWatch()),
     "RunProgress": (progress(9), RunProgress()),
 }
 

@@ -20,6 +20,8 @@ from napari_cryospin.views.run_view import RunView
 
 DEMO_IMAGES = 2000
 """Number of images that the demo simulates by default, here and in `scripts/demo_window.py`. Chosen by hand."""
+FIRST_PARTICLE = 1
+"""Row of the particle whose posterior is drawn by default, from 1."""
 DEMO_MARK = "demo.txt"
 """Name of a file that marks a folder as written by a demo, so that the next demo may replace it."""
 
@@ -28,7 +30,7 @@ def demo_command(
     settings: OmitArgPrefixes[Settings],
     output: Path = Path("demo-output"),
     count: int = DEMO_IMAGES,
-    particle: int = 1,
+    particle: int = FIRST_PARTICLE,
 ) -> int:
     """Simulate particles of a spliceosome, reconstruct them from nothing, and compare with the truth.
 
@@ -49,7 +51,7 @@ def demo_command(
     code = run_command(files.particles, folder, settings)
     if code:
         return code
-    return report_demo(RunFolder(folder), files, particle, began)
+    return report_demo(RunFolder(folder), files, began, particle)
 
 
 def simulate_demo(output: Path, settings: SimulationSettings) -> SimulatedFiles:
@@ -68,8 +70,8 @@ def simulate_demo(output: Path, settings: SimulationSettings) -> SimulatedFiles:
     return write_simulation(SAMPLE_MAPS["spliceosome"], stem, settings)
 
 
-def report_demo(folder: RunFolder, files: SimulatedFiles, particle: int, began: float) -> int:
-    """Compare the run with the truth, draw figures, and print the result."""
+def report_demo(folder: RunFolder, files: SimulatedFiles, began: float, particle: int = FIRST_PARTICLE) -> int:
+    """Compare the run with the truth, draw figures (the posterior of a `particle`, from 1), and print the result."""
     view, results = RunView(folder, files.truth), folder.results_path
     found = view.evaluate(reference=SAMPLE_MAPS["spliceosome"])
     found.save(results / "evaluation.json")

@@ -239,12 +239,13 @@ def _results(reconstruction: Standing, fits: Sequence[Fit], record: ParticleReco
     if not seen.all():
         left_out = f"{(~seen).sum():,} of {len(seen):,} particles were not looked at yet: they are left out"
         found["notes"] = (left_out, *found.get("notes", ()))
-    advice = advised_symmetry(fits) if reconstruction.finished else ""
     members = seen & in_classes(reconstruction.fits, fits)
     verdict = judge_run(final_evidence(fits, evidence, error) if reconstruction.finished else evidence)
     log.info("verdict: %s", verdict.sentence)
     if not verdict.tells_resolution:
-        resolution, advice = float("nan"), ""
+        resolution = float("nan")
+    # A map whose poses are not determined has no symmetry to tell, and the look costs some seconds.
+    advice = advised_symmetry(fits) if reconstruction.finished and verdict.tells_resolution else ""
     return Results(
         verdict=verdict,
         symmetry=fits[0].symmetry.name,

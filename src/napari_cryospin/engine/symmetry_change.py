@@ -86,9 +86,13 @@ class SymmetryChange:
         """What was done, in words."""
         if not self.found:
             return f"{self.before} relaxed"
-        better = "better" if self.gain >= 0 else "worse"
-        images = f"images fit the map averaged so {better} by {abs(self.gain):.1f} nats each"
-        return f"{self.after} imposed (the map had it with a score of {self.score:.2f}; {images})"
+        return f"{self.after} imposed (the map had it with a score of {self.score:.2f}; {gain_text(self.gain)})"
+
+
+def gain_text(gain: float) -> str:
+    """Say by how much held-out images fit the map better that was averaged over a group, nats an image."""
+    better = "better" if gain >= 0 else "worse"
+    return f"images fit the map averaged so {better} by {abs(gain):.1f} nats each"
 
 
 def symmetry_of_fit(fit: Fit, group: str | None = None, volume: Volume | None = None) -> SymmetryReport:

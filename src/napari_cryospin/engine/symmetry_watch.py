@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.kept_state import KeptState
-from napari_cryospin.engine.symmetry_change import held_out_gain, symmetry_of_fit
+from napari_cryospin.engine.symmetry_change import gain_text, held_out_gain, symmetry_of_fit
+from napari_cryospin.evaluation.found_symmetry import FoundSymmetry
 
 FIRST_LOOK, NEXT_LOOK = 3, 9
 """Epochs at the largest band of the first stage before the first look, and the factor to each next one: after 3 and 27
@@ -27,13 +28,10 @@ class SymmetryWatch(KeptState):
         Epochs since the band was large enough.
     looks_like : str
         What the map looked like when it was last looked at: "looks like C3 (0.98)"; empty: like nothing, or not known.
-    group : str
-        The group that this is about; empty: none.
     """
 
     epochs: int = 0
     looks_like: str = ""
-    group: str = ""
 
     def end_epoch(self, fits: Sequence[Fit], *, switched: bool) -> None:
         """Look at the map, if it has no symmetry and a look is due."""
@@ -45,30 +43,32 @@ class SymmetryWatch(KeptState):
 
     def look(self, fits: Sequence[Fit]) -> None:
         """Look at the map of each fit; the group is told that all of them have."""
-        found = [symmetry_of_fit(fit, volume=fit.volume).best for fit in fits]
-        told = [one for one in found if one is not None]
-        if len(told) < len(fits) or len({one.name for one in told}) > 1:
-            self.looks_like = self.group = ""
-            return
-        worst = min(told, key=lambda one: one.score)
-        self.looks_like, self.group = worst.text, worst.name
+        found = _common_symmetry(fits)
+        self.looks_like = _least_certain(found).text if found else ""
 
     def forget(self) -> None:
         """Forget what was found, since the map is another now."""
-        self.epochs, self.looks_like, self.group = 0, "", ""
+        self.epochs, self.looks_like = 0, ""
 
 
 def advised_symmetry(fits: Sequence[Fit]) -> str:
     """Return advice on the symmetry of a run that is over, with what held-out images say; empty: there is none."""
-    watch = SymmetryWatch()
-    if all(fit.symmetry.trivial for fit in fits):
-        watch.look(fits)
-    if not watch.group:
+    found = _common_symmetry(fits) if all(fit.symmetry.trivial for fit in fits) else []
+    if not found:
         return ""
-    found = [symmetry_of_fit(fit, watch.group, fit.volume).candidates[0] for fit in fits]
     gain = min(held_out_gain(fit, each) for fit, each in zip(fits, found, strict=True))
-    better = "better" if gain >= 0 else "worse"
-    return f"the map {watch.looks_like}; images fit the map averaged so {better} by {abs(gain):.1f} nats each"
+    return f"the map {_least_certain(found).text}; {gain_text(gain)}"
+
+
+def _common_symmetry(fits: Sequence[Fit]) -> list[FoundSymmetry]:
+    """Find the symmetry of each fit's map; empty unless all look like the same group."""
+    found = [symmetry_of_fit(fit, volume=fit.volume).best for fit in fits]
+    told = [one for one in found if one is not None]
+    return told if len(told) == len(fits) and len({one.name for one in told}) == 1 else []
+
+
+def _least_certain(found: Sequence[FoundSymmetry]) -> FoundSymmetry:
+    return min(found, key=lambda one: one.score)
 
 
 def _looks(until: int) -> list[int]:
