@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_cryospin.engine.commands import Commands
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.evaluation.pose_error import rotation_errors
 from napari_cryospin.geometry.point_groups import group_matrices
@@ -72,7 +73,7 @@ def outcomes(
             run.advance()
             told = run.looks_like
             if way == "once it is told" and run.epoch_ended and told.startswith("looks like") and not epoch:
-                run.change_symmetry(run.progress_made.symmetry.group)
+                Commands(run).change_symmetry(run.progress_made.symmetry.group)
                 epoch, imposed = run.epoch, told
         results = run.results()
         errors = rotation_errors(results.particles.rotations, truth[results.particles.rows], symmetry=name)

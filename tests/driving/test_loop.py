@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 import pytest
 
+from napari_cryospin.driving import loop
 from napari_cryospin.driving.loop import drive
 from napari_cryospin.driving.publisher import Budget
 from napari_cryospin.engine.images import Interrupted
@@ -22,6 +23,12 @@ from support.records import epoch_record, particle_record
 
 STEPS_PER_EPOCH = 5
 N = 4
+
+
+@pytest.fixture(autouse=True)
+def made_up_commands(monkeypatch):
+    """The made-up engine carries out its commands itself."""
+    monkeypatch.setattr(loop, "Commands", lambda reconstruction: reconstruction)
 
 
 class FakeReconstruction:

@@ -11,6 +11,7 @@ from torch import Tensor
 from napari_cryospin.engine.class_matching import likeness
 from napari_cryospin.engine.class_sorting import sort_classes
 from napari_cryospin.engine.classes import class_shares, drop_class, merge_classes, offer, remake_classes, split
+from napari_cryospin.engine.commands import Commands
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
@@ -244,9 +245,9 @@ def test_classes_are_dropped_and_merged_within_an_epoch_and_between_two(mixture,
     reconstruction = advanced(mixture, steps, classes=4)
     (fit,) = reconstruction.fits
     members = len(fit.classes[1].members)
-    told = reconstruction.drop_class(2)
+    told = Commands(reconstruction).drop_class(2)
     assert told == f"class 2 was taken out; its {members} particles are in the other classes"
-    reconstruction.merge_classes(1, 3)
+    Commands(reconstruction).merge_classes(1, 3)
     assert len(fit.classes) == fit.particles.class_probability.shape[1] == 2
     together = sum(view.volume.sums for view in fit.classes)
     whole = copy.deepcopy(fit)
@@ -263,15 +264,15 @@ def test_classes_are_dropped_and_merged_within_an_epoch_and_between_two(mixture,
 def test_what_cannot_be_done_with_classes_is_refused(mixture):
     early, late = advanced(mixture, 3), advanced(mixture, 13)
     with pytest.raises(RefusedError, match="only one class; particles are sorted into classes from the switch on"):
-        early.drop_class(1)
+        Commands(early).drop_class(1)
     for wrong in (0, 3):
         with pytest.raises(RefusedError, match=f"there is no class {wrong}; expected 1 to 2"):
-            late.drop_class(wrong)
+            Commands(late).drop_class(wrong)
     with pytest.raises(RefusedError, match="class 1 twice"):
-        late.merge_classes(1, 1)
-    late.drop_class(1)
+        Commands(late).merge_classes(1, 1)
+    Commands(late).drop_class(1)
     with pytest.raises(RefusedError, match="there is only one class"):
-        late.drop_class(1)
+        Commands(late).drop_class(1)
 
 
 def test_a_run_with_one_class_has_nothing_of_classes(mixture):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from engine.test_symmetry import settings_with
+from napari_cryospin.engine.commands import Commands
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.reconstruction import Reconstruction
@@ -68,7 +69,7 @@ def test_an_imposed_symmetry_keeps_the_poses_and_stands_in_the_convention(stack,
     assert (run.switched_at is not None) == switched
     before = right(run, stack)
     assert before > 0.7
-    change = run.change_symmetry("D3")
+    change = Commands(run).change_symmetry("D3")
     assert (change.before, change.after) == ("C1", "D3")
     assert change.score > 0.8
     assert run.symmetry.name == run.fits[0].volume.symmetry.name == "D3"
@@ -98,7 +99,7 @@ def test_heads_propose_for_the_turned_map(run_of):
         rotations, shifts = proposed()
         errors.append(fit.errors(batch, fit.project(batch, rotations, shifts)).amin(1))
         if len(errors) == 1:
-            run.change_symmetry("D3")
+            Commands(run).change_symmetry("D3")
     # The best head explains each image as before, by a map that is better than the one before.
     assert float((errors[1] / errors[0]).median()) < 1.03
     turned = fit.encoder.frame
@@ -125,10 +126,10 @@ def test_turns_of_an_encoder_add_up(stack):
 @pytest.mark.parametrize("switched", [False, True])
 def test_a_relaxed_symmetry_leaves_the_map_and_all_views(stack, run_of, switched):
     run = run_of(switched)
-    run.change_symmetry("D3")
+    Commands(run).change_symmetry("D3")
     to_epoch(run, run.epoch + 1)
     before = right(run, stack)
-    change = run.change_symmetry("C1")
+    change = Commands(run).change_symmetry("C1")
     assert (change.before, change.after, change.found) == ("D3", "C1", ())
     assert run.symmetry.trivial
     assert right(run, stack) == pytest.approx(before, abs=0.02)
@@ -143,7 +144,7 @@ def test_what_cannot_be_obeyed_is_refused_and_nothing_is_lost(stack, run_of):
     run = Reconstruction(stack.particles, schedule(False))
     run.advance()
     with pytest.raises(RefusedError, match="wait for the end of the first epoch"):
-        run.change_symmetry("D3")
+        Commands(run).change_symmetry("D3")
     run = run_of(False)
     before = copy.deepcopy(run.state_dict())
     for name, reason in (
@@ -152,7 +153,7 @@ def test_what_cannot_be_obeyed_is_refused_and_nothing_is_lost(stack, run_of):
         ("O", "the map does not look like O"),
     ):
         with pytest.raises(RefusedError, match=reason):
-            run.change_symmetry(name)
+            Commands(run).change_symmetry(name)
         assert run.whole_state is None
     assert_same(run.state_dict(), before)
 
@@ -161,7 +162,7 @@ def test_what_cannot_be_obeyed_is_refused_and_nothing_is_lost(stack, run_of):
 def test_a_resumed_run_has_the_imposed_symmetry(stack, run_of, switched):
     """The settings say C1, as when the run began; the checkpoint has the symmetry that it has now."""
     run = run_of(switched)
-    run.change_symmetry("D3")
+    Commands(run).change_symmetry("D3")
     run.advance()
     kept = copy.deepcopy(run.state_dict())
     to_epoch(run, run.epoch + 1)
@@ -197,7 +198,7 @@ def test_half_sets_are_turned_one_by_one(stack):
     settings = dataclasses.replace(settings, preparation=dataclasses.replace(settings.preparation, half_sets=True))
     run = Reconstruction(stack.particles, settings)
     to_epoch(run, 9)
-    run.change_symmetry("D3")
+    Commands(run).change_symmetry("D3")
     assert [fit.symmetry.name for fit in run.fits] == ["D3", "D3"]
     for fit in run.fits:
         assert symmetry_of_fit(fit, "D3").candidates[0].rotation == pytest.approx(np.eye(3), abs=0.05)

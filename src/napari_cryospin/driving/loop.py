@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from napari_cryospin.driving.publisher import Publisher
+from napari_cryospin.engine.commands import Commands
 from napari_cryospin.engine.images import Interrupted
 from napari_cryospin.runs.channel import Channel
 from napari_cryospin.runs.messages import Command, Event, RefusedError, Status
@@ -210,7 +211,7 @@ class _Loop:
     def symmetry(self, command: Command) -> None:
         """Impose a symmetry on the map, or relax it, and write a checkpoint and a snapshot."""
         self.publisher.history()  # The last epoch's map lies as it lay then.
-        change = self.reconstruction.change_symmetry(_group_name(command))
+        change = Commands(self.reconstruction).change_symmetry(_group_name(command))
         self.publisher.checkpoint()
         detail = {"symmetry": change.after, "before": change.before, "score": change.score, "gain": change.gain}
         self.publisher.say("symmetry", id=command.id, epoch=self.reconstruction.epoch, **detail, reason=change.text)
@@ -224,12 +225,12 @@ class _Loop:
     def drop_class(self, command: Command) -> None:
         """Take a class out."""
         (number,) = _class_numbers(command, 1)
-        self._say_classes(command, "dropped", self.reconstruction.drop_class(number))
+        self._say_classes(command, "dropped", Commands(self.reconstruction).drop_class(number))
 
     def merge_classes(self, command: Command) -> None:
         """Make one class of two."""
         first, second = _class_numbers(command, 2)
-        self._say_classes(command, "merged", self.reconstruction.merge_classes(first, second))
+        self._say_classes(command, "merged", Commands(self.reconstruction).merge_classes(first, second))
 
     def _say_classes(self, command: Command, change: str, reason: str) -> None:
         """Write a checkpoint and a snapshot of the new classes, and publish what was done."""

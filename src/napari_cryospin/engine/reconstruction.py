@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_cryospin.engine.auto_decoding import ClosedFormDecoding
 from napari_cryospin.engine.auto_encoding import AutoEncoding
 from napari_cryospin.engine.choice_at_switch import choose_poses
 from napari_cryospin.engine.classes import class_shares, split, split_news
@@ -28,10 +27,9 @@ from napari_cryospin.engine.reference import start_from
 from napari_cryospin.engine.run_progress import RunProgress
 from napari_cryospin.engine.stage import Stage
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all, by_hand
-from napari_cryospin.engine.symmetry_change import SymmetryChange, held_out_gain, impose, placed_symmetry, relax
 from napari_cryospin.engine.used_images import prepare_used_images
 from napari_cryospin.evaluation.verdict import Evidence, judge_run
-from napari_cryospin.geometry.symmetry import PointGroup, point_group
+from napari_cryospin.geometry.symmetry import PointGroup
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.messages import RefusedError
@@ -193,18 +191,38 @@ class Reconstruction:
         made.step += 1
         self.epoch_ended = not made.queue
         if self.epoch_ended:
-            with self._interruptible():
+            with self.interruptible():
                 self._close_epoch()
             self.whole_state = None
         return metrics
 
     @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
+    def interruptible(self) -> Iterator[None]:
         """Allow the images of all fits to raise `Interrupted` when `hurry` is set."""
         with contextlib.ExitStack() as stack:
             for fit in self.fits:
                 stack.enter_context(fit.images.interruptions_allowed())
             yield
+
+    @contextlib.contextmanager
+    def new_epoch(self) -> Iterator[None]:
+        """Let something be changed between two steps, interruptibly; the present epoch then begins anew."""
+        self._keep_state()
+        with self.interruptible():
+            yield
+        self.whole_state, self.progress_made.queue = None, []
+
+    def begin_stage_anew(self, index: int) -> None:
+        """Let the stage of a fit go on after its map and poses were turned, or begin the second stage anew."""
+        fit = self.fits[index]
+        if self.switched_at is None:
+            self.first_stages[index].begin_anew(self.method.volume_step(fit))
+            self.advisors[index] = SwitchAdvisor(fit)
+        else:
+            fit.band.now = min(fit.band.now, fit.band.encoding)
+            fit.volume.set_band(fit.band.now)
+            self.stages[index] = self.method.second_stage(fit)
+        self.stages[index].volume_step.remake()
 
     def _keep_state(self) -> None:
         """Keep the state before a computation that `hurry` can interrupt, if there is such an event."""
@@ -296,74 +314,15 @@ class Reconstruction:
             raise RefusedError(f"the method {description.name} has no second stage: {description.help}")
         if self.epoch == 0:
             raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
-        if any(len(fit.classes) > 1 for fit in self.fits):
-            raise RefusedError("there are several classes, each with a map of its own: go on with one of them alone")
         log.info("switch to auto-decoding: %s", reason)
-        self._keep_state()
-        with self._interruptible():
+        with self.new_epoch():
             for fit, stage in zip(self.fits, self.first_stages, strict=True):
                 choose_poses(fit, stage.learners, stage.volume_step)
                 if self.settings.volume.classes > 1:
                     split(fit, self.settings.volume.classes)
                     fit.news.append(split_news(len(fit), len(fit.classes)))
-        self.whole_state = None
         self.progress_made.switched_at = self.epoch
-        self.progress_made.queue = []
         self.stages = [self.method.second_stage(fit) for fit in self.fits]
-
-    def change_symmetry(self, name: str) -> SymmetryChange:
-        """Impose a symmetry on the map as it stands, or relax the one that it has: C1.
-
-        Map and poses are turned so that the group's axes lie where the convention wants them, and the map is made anew
-        from all particles. A new epoch begins; in the second stage, the stage begins anew with it.
-
-        Raises
-        ------
-        RefusedError
-            The map has no such symmetry, not even nearly, or has this one already; there is no such group; or no epoch
-            has ended yet. The reconstruction is then as it was.
-        """
-        group, before = _known_group(name), self.symmetry
-        if group.name == before.name:
-            raise RefusedError(f"the map has the symmetry {group.name} already")
-        if self.epoch == 0:
-            raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
-        if any(len(fit.classes) > 1 for fit in self.fits):
-            raise RefusedError("there are several classes, each with a map of its own: go on with one of them alone")
-        with self._interruptible():
-            change = self._look_at_symmetry(group)  # Nothing is changed by it.
-            self._keep_state()
-            for index, fit in enumerate(self.fits):
-                if change.found:
-                    impose(fit, change.found[index], group)
-                else:
-                    relax(fit)
-                self._begin_anew(index)
-        self.whole_state = None
-        self.progress_made.queue = []
-        self.progress_made.symmetry.forget()
-        self.monitor = HalfSetMonitor()  # Half maps that are turned lie differently on each other.
-        return change
-
-    def _look_at_symmetry(self, group: PointGroup) -> SymmetryChange:
-        before = self.symmetry
-        if group.trivial:
-            return SymmetryChange(before.name, group.name)
-        found = tuple(placed_symmetry(fit, group.name) for fit in self.fits)
-        gain = min(held_out_gain(fit, each) for fit, each in zip(self.fits, found, strict=True))
-        return SymmetryChange(before.name, group.name, found, gain)
-
-    def _begin_anew(self, index: int) -> None:
-        """Let the stage of a fit go on after its map and poses were turned, or begin the second stage anew."""
-        fit = self.fits[index]
-        if self.switched_at is None:
-            self.first_stages[index].begin_anew(self.method.volume_step(fit))
-            self.advisors[index] = SwitchAdvisor(fit)
-        else:
-            fit.band.now = min(fit.band.now, fit.band.encoding)
-            fit.volume.set_band(fit.band.now)
-            self.stages[index] = self.method.second_stage(fit)
-        self.stages[index].volume_step.remake()
 
     @property
     def symmetry(self) -> PointGroup:
@@ -374,55 +333,6 @@ class Reconstruction:
     def looks_like(self) -> str:
         """What a map without symmetry looked like when it was last looked at: "looks like C3 (0.98)", or nothing."""
         return self.progress_made.symmetry.looks_like
-
-    def drop_class(self, number: int) -> str:
-        """Take a class, from 1, out: its particles go to the most probable of the others. Return what was done.
-
-        Raises
-        ------
-        RefusedError
-            There is no such class, or not enough classes, or there are half sets.
-        """
-        stage = self._stage_with_classes([number])
-        self._keep_state()
-        with self._interruptible():
-            count = stage.drop(number - 1)
-        self._restart_epoch(stage)
-        return f"class {number} was taken out; its {count:,} particles are in the other classes"
-
-    def merge_classes(self, first: int, second: int) -> str:
-        """Make one class of two, from 1, which gets the smaller number. Return what was done; errors as `drop_class`.
-
-        Raises
-        ------
-        RefusedError
-            As `drop_class`, or the two are the same.
-        """
-        stage = self._stage_with_classes([first, second])
-        if first == second:
-            raise RefusedError(f"class {first} twice; expected two different classes")
-        self._keep_state()
-        with self._interruptible():
-            stage.merge(first - 1, second - 1)
-        self._restart_epoch(stage)
-        return f"classes {first} and {second} are one class now, number {min(first, second)}"
-
-    def _stage_with_classes(self, numbers: Sequence[int]) -> ClosedFormDecoding:
-        """Return the second stage if it has these classes, from 1; refuse otherwise."""
-        if len(self.fits) == 2:
-            raise RefusedError("the two half sets number their classes independently; it can be done without half sets")
-        stage, count = self.stages[0], len(self.fits[0].classes)
-        if not isinstance(stage, ClosedFormDecoding) or count == 1:
-            later = "; particles are sorted into classes from the switch on"
-            raise RefusedError("there is only one class" + later * (self.settings.volume.classes > 1))
-        for number in numbers:
-            if not 1 <= number <= count:
-                raise RefusedError(f"there is no class {number}; expected 1 to {count}")
-        return stage
-
-    def _restart_epoch(self, stage: ClosedFormDecoding) -> None:
-        stage.restart_epoch()
-        self.whole_state, self.progress_made.queue = None, []
 
     def take_news(self) -> list[dict[str, Any]]:
         """Return what happened to classes since the last call, each with a reason; of half sets with the half."""
@@ -463,7 +373,7 @@ class Reconstruction:
 
     def results(self) -> Results:
         """Return the results as they stand. `Interrupted` leaves the reconstruction as it was."""
-        with self._interruptible():
+        with self.interruptible():
             return make_results(self)
 
     def state_dict(self) -> dict[str, Any]:
@@ -491,13 +401,6 @@ class Reconstruction:
             self.stages = [self.method.second_stage(fit) for fit in self.fits]
         _load_all(self.stages, state["stages"])
         _load_all(self.advisors, state["advisors"])
-
-
-def _known_group(name: str) -> PointGroup:
-    try:
-        return point_group(name)
-    except ValueError as error:
-        raise RefusedError(str(error)) from error
 
 
 def _load_all(parts: Sequence[Any], states: Sequence[dict[str, Any]]) -> None:

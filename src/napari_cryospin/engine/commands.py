@@ -1,0 +1,115 @@
+"""Commands on a reconstruction between two steps: another symmetry, a class less."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari_cryospin.engine.auto_decoding import ClosedFormDecoding
+from napari_cryospin.engine.half_sets import HalfSetMonitor
+from napari_cryospin.engine.reconstruction import Reconstruction
+from napari_cryospin.engine.symmetry_change import SymmetryChange, held_out_gain, impose, placed_symmetry, relax
+from napari_cryospin.geometry.symmetry import PointGroup, point_group
+from napari_cryospin.runs.messages import RefusedError
+
+
+class Commands:
+    """Commands on a reconstruction. What is refused leaves it as it was.
+
+    Parameters
+    ----------
+    run : Reconstruction
+    """
+
+    def __init__(self, run: Reconstruction) -> None:
+        self.run = run
+
+    def change_symmetry(self, name: str) -> SymmetryChange:
+        """Impose a symmetry on the map as it stands, or relax the one that it has: C1.
+
+        Map and poses are turned so that the group's axes lie where the convention wants them, and the map is made anew
+        from all particles. A new epoch begins; in the second stage, the stage begins anew with it.
+
+        Raises
+        ------
+        RefusedError
+            The map has no such symmetry, not even nearly, or has this one already; there is no such group; there are
+            several classes; or no epoch has ended yet.
+        """
+        run, group = self.run, _known_group(name)
+        if group.name == run.symmetry.name:
+            raise RefusedError(f"the map has the symmetry {group.name} already")
+        if run.epoch == 0:
+            raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
+        if any(len(fit.classes) > 1 for fit in run.fits):
+            raise RefusedError("there are several classes, each with a map of its own: go on with one of them alone")
+        with run.interruptible():
+            change = self._look_at_symmetry(group)  # Nothing is changed by it.
+        with run.new_epoch():
+            for index, fit in enumerate(run.fits):
+                if change.found:
+                    impose(fit, change.found[index], group)
+                else:
+                    relax(fit)
+                run.begin_stage_anew(index)
+        run.progress_made.symmetry.forget()
+        run.monitor = HalfSetMonitor()  # Half maps that are turned lie differently on each other.
+        return change
+
+    def _look_at_symmetry(self, group: PointGroup) -> SymmetryChange:
+        fits, before = self.run.fits, self.run.symmetry
+        if group.trivial:
+            return SymmetryChange(before.name, group.name)
+        found = tuple(placed_symmetry(fit, group.name) for fit in fits)
+        gain = min(held_out_gain(fit, each) for fit, each in zip(fits, found, strict=True))
+        return SymmetryChange(before.name, group.name, found, gain)
+
+    def drop_class(self, number: int) -> str:
+        """Take a class, from 1, out: its particles go to the most probable of the others. Return what was done.
+
+        Raises
+        ------
+        RefusedError
+            There is no such class, or not enough classes, or there are half sets.
+        """
+        stage = self._stage_with_classes([number])
+        with self.run.new_epoch():
+            count = stage.drop(number - 1)
+        stage.restart_epoch()
+        return f"class {number} was taken out; its {count:,} particles are in the other classes"
+
+    def merge_classes(self, first: int, second: int) -> str:
+        """Make one class of two, from 1, which gets the smaller number. Return what was done.
+
+        Raises
+        ------
+        RefusedError
+            As `drop_class`, or the two are the same.
+        """
+        stage = self._stage_with_classes([first, second])
+        if first == second:
+            raise RefusedError(f"class {first} twice; expected two different classes")
+        with self.run.new_epoch():
+            stage.merge(first - 1, second - 1)
+        stage.restart_epoch()
+        return f"classes {first} and {second} are one class now, number {min(first, second)}"
+
+    def _stage_with_classes(self, numbers: Sequence[int]) -> ClosedFormDecoding:
+        """Return the second stage if it has these classes, from 1; refuse otherwise."""
+        run = self.run
+        if len(run.fits) == 2:
+            raise RefusedError("the two half sets number their classes independently; it can be done without half sets")
+        stage, count = run.stages[0], len(run.fits[0].classes)
+        if not isinstance(stage, ClosedFormDecoding) or count == 1:
+            later = "; particles are sorted into classes from the switch on"
+            raise RefusedError("there is only one class" + later * (run.settings.volume.classes > 1))
+        for number in numbers:
+            if not 1 <= number <= count:
+                raise RefusedError(f"there is no class {number}; expected 1 to {count}")
+        return stage
+
+
+def _known_group(name: str) -> PointGroup:
+    try:
+        return point_group(name)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
