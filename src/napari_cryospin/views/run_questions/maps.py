@@ -1,0 +1,78 @@
+"""What can be asked about a run's maps."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from napari_cryospin.views.classes import Classes, classes_of
+from napari_cryospin.views.fsc import HalfMapFsc, epoch_fsc, results_fsc
+from napari_cryospin.views.map_pictures import MapDisplay, MapReader, MapSource
+from napari_cryospin.views.run_map import RunMap
+from napari_cryospin.views.run_questions.moments import RunMoments
+
+
+class MapQuestions(RunMoments):
+    """Access to a run's maps, those of its halves and classes, and how well halves agree."""
+
+    def map(
+        self, epoch: int | None = None, half: int | None = None, *, flipped: bool = False, class_number: int = 1
+    ) -> RunMap:
+        """Return the run's map.
+
+        Parameters
+        ----------
+        epoch
+            One of `epochs`. Default: the newest state.
+        half
+            With half sets, 1 or 2: the half whose map is returned, in its own frame. Default: the mean of both, in the
+            frame of the first.
+        flipped
+            Whether to return the map of the other hand.
+        class_number
+            Class whose map is returned, from 1.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            There is no such map.
+        """
+        moment = self._moment(epoch)
+        if class_number != 1:  # The first class is always there, and reading the record takes a while.
+            self.record(epoch).maps_of_class(class_number)
+        source = MapSource(moment.snapshot, self.folder, None if moment.snapshot else moment.epoch)
+        picture = self._reader.picture(
+            source, MapDisplay(half=half or 0, flipped=flipped, class_number=class_number), surface=False
+        )
+        if half is not None and half not in (1, 2)[: picture.halves]:
+            raise ValueError(f"{self.folder.path}: half {half} of {picture.halves} half maps; expected 1 or 2 of two")
+        return RunMap(picture.density, picture.pixel_size, moment.epoch, picture.note)
+
+    @cached_property
+    def _reader(self) -> MapReader:
+        return MapReader()
+
+    def maps(self, epoch: int | None = None) -> tuple[RunMap, ...]:
+        """Return the run's map, or those of its two half sets, each in its own frame; parameters as in `map`."""
+        record = self.record(epoch)
+        return tuple(RunMap(density, record.pixel_size, record.epoch) for density in record.maps)
+
+    def classes(self, epoch: int | None = None) -> Classes:
+        """Return the run's classes, with their shares and maps; parameters and errors as in `record`."""
+        return classes_of(self.record(epoch))
+
+    def fsc(self, epoch: int | None = None) -> HalfMapFsc:
+        """Return the Fourier shell correlation of the half maps.
+
+        Parameters
+        ----------
+        epoch
+            The newest curves up to the end of this epoch. Default: those of the results, or the newest ones if there
+            are no results.
+
+        Returns
+        -------
+        HalfMapFsc
+            It has no curves if there are no half sets, or if they were not compared yet.
+        """
+        found = results_fsc(self.folder.results_path) if epoch is None else HalfMapFsc()
+        return found if found.curves else epoch_fsc(self.folder.read_metrics(), epoch)
