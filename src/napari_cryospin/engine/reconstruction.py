@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.engine.choice_at_switch import choose_poses
-from napari_cryospin.engine.classes import class_shares, split, split_news
+from napari_cryospin.engine.classes import class_shares, remake_classes, split, split_news
 from napari_cryospin.engine.devices import choose_devices
 from napari_cryospin.engine.evidence import present_evidence
 from napari_cryospin.engine.fit import Fit
@@ -219,9 +219,13 @@ class Reconstruction:
             self.advisors[index] = SwitchAdvisor(fit)
         else:
             fit.band.now = min(fit.band.now, fit.band.encoding)
-            fit.volume.set_band(fit.band.now)
+            for view in fit.classes:
+                view.volume.set_band(fit.band.now)
             self.stages[index] = self.method.second_stage(fit)
-        self.stages[index].volume_step.remake()
+        if fit.views:
+            remake_classes(fit)
+        else:
+            self.stages[index].volume_step.remake()
 
     def _keep_state(self) -> None:
         """Keep the state before a computation that `hurry` can interrupt, if there is such an event."""
