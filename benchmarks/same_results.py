@@ -71,6 +71,8 @@ CASES = {
     "quick": Case((*QUICK, "--epochs", "30", "--no-shifts", "--no-mates")),
     "quick, shifts and mates": Case((*QUICK, "--epochs", "30")),
     "search": Case((*QUICK, "--method", "search", "--epochs", "20")),
+    "em": Case((*QUICK, "--method", "em", "--epochs", "20")),
+    "search, soft assignments": Case((*QUICK, "--method", "search", "--assignments", "soft", "--epochs", "20")),
     "paper-cpu": Case((*PAPER, "--epochs", "6", "--switch", "3")),
     "fully amortized": Case(
         (*PAPER, "--method", "fully-amortized", "--loss", "absolute", "--noise", "white", "--shifts", "--epochs", "4")

@@ -26,11 +26,12 @@ A preset is a full set of settings; what is given beside it overrides it. The co
 
 These do not go together, and are refused before a run begins:
 
-* `volume_update` wiener without `pose_update` gauss-newton, or the other way round (but in method fully-amortized,
-  which takes no pose steps);
+* `volume_update` wiener without `pose_update` gauss-newton, or the other way round (but in methods that
+  never switch, which take no pose steps);
 * `loss` absolute with `pose_update` gauss-newton, whose steps are those of the squared error;
-* `method` search without `volume_update` wiener and `posterior_sample`;
-* `switch` after as many epochs as `epochs`, or more (but in method fully-amortized, which never switches);
+* `method` search without `volume_update` wiener and `posterior_sample`, `method` em without `volume_update` wiener;
+* `assignments` soft without `volume_update` wiener;
+* `switch` after as many epochs as `epochs`, or more (but in methods that never switch);
 * `first_band` above `encoding_band`, or a resolution that is finer than the one after it;
 * `first_band` with `first_resolution`, or `encoding_band` with `encoding_resolution`. A preset's number of shells gives
   way by itself;

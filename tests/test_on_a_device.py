@@ -35,6 +35,7 @@ RUNS = {
     "quick": ("quick", "cryospin", {}),
     "quick, fully amortized": ("quick", "fully-amortized", {}),
     "quick, search alone": ("quick", "search", {}),
+    "quick, em": ("quick", "em", {}),
     "quick, half sets": ("quick", "cryospin", {"half_sets": True}),
     "quick, classes": ("quick", "cryospin", {}),
     "paper": ("paper-cpu", "cryospin", {}),
@@ -77,7 +78,7 @@ def run(reconstruction: Reconstruction) -> dict[str, Any]:
         reconstruction.advance()
         if reconstruction.epoch_ended:
             shown.append((reconstruction.snapshot(), reconstruction.history(), reconstruction.epoch_metrics()))
-            if settings.method != "fully-amortized" and reconstruction.epoch == settings.schedule.switch:
+            if reconstruction.policy is not None and reconstruction.epoch == settings.schedule.switch:
                 reconstruction.switch_to_auto_decoding("planned")
     return {"shown": shown, "state": reconstruction.state_dict()}
 
@@ -98,7 +99,7 @@ def test_a_run_on_a_device_is_that_on_the_cpu(name, pretend_device, particles):
     found = run(reconstruction)
     for fit, device in zip(reconstruction.fits, devices.split(","), strict=True):
         assert fit.particles.rotations.device == fit.volume.to_map().device == torch.device(device)
-    both_stages = "fully amortized" not in name
+    both_stages = reconstruction.policy is not None
     assert [snapshot.stage == "auto-decoding" for snapshot, _, _ in found["shown"]][-1] == both_stages
     on_cpu = Reconstruction(particles, tiny(name, "cpu"))
     assert_same(found, run(on_cpu))

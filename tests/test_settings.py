@@ -33,7 +33,12 @@ PLACES += [(group, name) for group, cls in GROUPS.items() for name in fields_of(
 """Group (empty: none) and name of every field."""
 
 WRONG = [
-    ("", "method", "serach", "method is 'serach'; expected cryospin, fully-amortized or search (did you mean search?)"),
+    (
+        "",
+        "method",
+        "serach",
+        "method is 'serach'; expected cryospin, fully-amortized, search or em (did you mean search?)",
+    ),
     ("volume", "volume_update", "weiner", "is 'weiner'; expected adam or wiener (did you mean wiener?)"),
     ("encoder", "trunk", "vgg", "encoder.trunk is 'vgg'; expected small or vgg16 (did you mean vgg16?)"),
     ("preparation", "noise", "whte", "is 'whte'; expected white or coloured (did you mean white?)"),

@@ -67,3 +67,12 @@ SEARCH = declare(
         requires={"volume.volume_update": "wiener", "posterior.posterior_sample": True},
     )
 )
+EM = declare(
+    MethodDescription(
+        name="em",
+        help="every image at all poses of the grid, by its posterior",
+        uses_encoder=False,
+        has_switch=False,
+        requires={"volume.volume_update": "wiener"},
+    )
+)

@@ -138,7 +138,10 @@ def test_impossible_settings_are_status_2_and_no_traceback(command, options, nam
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("--method serach", "method is 'serach'; expected cryospin, fully-amortized or search (did you mean search?)"),
+        (
+            "--method serach",
+            "method is 'serach'; expected cryospin, fully-amortized, search or em (did you mean search?)",
+        ),
         ("--preset fast", "preset is 'fast'; expected quick, paper-synthetic, paper-experimental or paper-cpu"),
         ("--volume-update weiner", "volume.volume_update is 'weiner'; expected adam or wiener (did you mean wiener?)"),
         ("--switch automtic", "schedule.switch is 'automtic'; expected by-hand, automatic or a whole number"),

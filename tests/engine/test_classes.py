@@ -55,14 +55,16 @@ def mixture(make_phantom, simulate) -> Mixture:
     return Mixture(particles, states[0], second)
 
 
-def tiny(classes: int = 2, **changed) -> Settings:
+def tiny(classes: int = 2, symmetry: str = "C1", **changed) -> Settings:
     settings, replace = PRESETS["quick"], dataclasses.replace
     return replace(
         settings,
         encoder=replace(settings.encoder, heads=2, encoder_box=16, shifts=False, encoder_batch=BATCH),
         schedule=replace(settings.schedule, epochs=9, decoding_epochs=None, batch_size=BATCH, switch=2),
         preparation=replace(settings.preparation, half_sets=changed.pop("half_sets", False)),
-        volume=replace(settings.volume, growth_steps=4, encoding_band=5, classes=classes, scales="none"),
+        volume=replace(
+            settings.volume, growth_steps=4, encoding_band=5, classes=classes, scales="none", symmetry=symmetry
+        ),
         start=replace(settings.start, reference="body.mrc"),
         machine=replace(settings.machine, device="cpu", threads=1),
     )
@@ -231,6 +233,18 @@ def test_a_resumed_run_is_the_uninterrupted_one(finished, mixture, steps):
     while not other.finished:
         other.advance()
     assert_same(other.state_dict(), finished.state_dict())
+
+
+def test_with_a_symmetry_too(mixture):
+    """After the switch, in the middle of an epoch."""
+    whole = advanced(mixture, 14, symmetry="C2")
+    assert [view.volume.symmetry.name for view in whole.fits[0].classes] == ["C2", "C2"]
+    resumed = Reconstruction(mixture.particles, tiny(symmetry="C2"))
+    resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
+    for reconstruction in (whole, resumed):
+        for _ in range(12):
+            reconstruction.advance()
+    assert_same(resumed.state_dict(), whole.state_dict())
 
 
 def advanced(mixture: Mixture, steps: int, **changed) -> Reconstruction:

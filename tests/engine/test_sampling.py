@@ -8,13 +8,14 @@ import torch
 
 from napari_cryospin.engine import other_modes, sampling
 from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.grid_posterior import FoundPoses
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.losses import image_errors
 from napari_cryospin.engine.other_modes import heaviest, try_other_modes
 from napari_cryospin.engine.pose_posterior import log_likelihoods, shift_grid
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.proposers import PosteriorSample
-from napari_cryospin.engine.sampling import MODES_APART, FoundPoses, PoseSearch, shift_step
+from napari_cryospin.engine.sampling import MODES_APART, PoseSearch, shift_step
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
 from napari_cryospin.physics.slicing import shift_phases

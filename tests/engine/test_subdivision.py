@@ -8,6 +8,7 @@ import torch
 
 from napari_cryospin.engine import sampling
 from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.grid_posterior import in_order, most_probable
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.pose_posterior import entropy, log_likelihoods, make_templates
 from napari_cryospin.engine.sampling import PoseSearch, divided_pose_grid, pose_grid
@@ -87,22 +88,13 @@ def brute_force(fit: Fit, shifts: torch.Tensor) -> torch.Tensor:
     return log_likelihoods(templates, batch.images, batch.ctf, batch.weights, phases).logsumexp(1)
 
 
-def test_the_divided_search_holds_what_all_fine_poses_hold(fit, monkeypatch):
-    seen, rows = [], []
-
-    def keep(values, over_poses):
-        seen.append(over_poses.logsumexp(-1))
-        return values.flatten(1).argmax(-1) % values.shape[-1], values.amax(-1).argmax(-1)
-
-    search = PoseSearch(fit)
-    choose_divided = search._choose_divided
-    monkeypatch.setattr(
-        search, "_choose_divided", lambda batch, *rest: (rows.append(batch.rows), choose_divided(batch, *rest))[1]
-    )
-    found = search._scan_fine(fit.batch(ROWS), fit.particles.shifts[:, None], keep)
+def test_the_divided_search_holds_what_all_fine_poses_hold(fit):
+    parts = list(PoseSearch(fit)._cells(fit.batch(ROWS), fit.particles.shifts[:, None]))
+    found = in_order((part.where, part.chosen(most_probable)) for part in parts)
+    seen = torch.cat([part.over_poses.logsumexp(-1) for part in parts])
     step = sampling.trial_shifts(fit, BAND)[0] if fit.shift_range.looked_for else torch.zeros(1, 2)
     everything = brute_force(fit, fit.particles.shifts[:, None] + step)
-    held = (torch.cat(seen)[torch.cat(rows).argsort()] - everything.logsumexp(-1)).exp()
+    held = (seen[torch.cat([part.where for part in parts]).argsort()] - everything.logsumexp(-1)).exp()
     assert float(held.max()) < 1.001
     assert float(held.mean()) > 0.99
     by_cell = everything.unflatten(-1, (-1, 8)).logsumexp(-1)

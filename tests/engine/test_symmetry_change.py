@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from engine.test_symmetry import settings_with
+from napari_cryospin.engine.classes import remake_classes, split
 from napari_cryospin.engine.commands import Commands
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.engine.symmetry_change import held_out_gain, impose, relax, symmetry_of_fit
+from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.evaluation.found_symmetry import symmetry_of_map
 from napari_cryospin.evaluation.pose_error import rotation_errors
 from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
@@ -231,3 +233,52 @@ def test_held_out_images_tell_a_symmetry_from_a_near_one(simulate):
     assert held_out_gain(exact, found[0]) > 0.3  # the average has half of the noise
     assert_same(exact.state_dict(), kept)
     assert held_out_gain(near, found[1]) < -3
+
+
+def classes_of(run: Reconstruction) -> Fit:
+    """Deal the particles of a run in the second stage to two classes, and let it go on with these."""
+    (fit,) = run.fits
+    split(fit, 2)
+    run.stages = [run.method.second_stage(fit)]
+    return fit
+
+
+def test_with_classes_all_maps_are_turned_together(stack, run_of):
+    """Two classes of one molecule: each keeps its particles, and what both are made of is all particles."""
+    run = run_of(True)
+    fit = classes_of(run)
+    run.advance()
+    before, classes = right(run, stack), fit.particles.classes.clone()
+    Commands(run).change_symmetry("D3")
+    assert [view.volume.symmetry.name for view in fit.classes] == ["D3", "D3"]
+    assert all(view.near_symmetries is fit.near_symmetries for view in fit.classes)
+    assert torch.equal(fit.particles.classes, classes)
+    assert right(run, stack) == pytest.approx(before, abs=0.05)
+    for view in fit.classes:
+        report = symmetry_of_map(view.volume.to_map().numpy(), 96 / 32, "D3")
+        assert report.best.score > 0.99
+        assert np.abs(report.best.shift).max() < 1.0
+    together = sum(view.volume.sums for view in fit.classes)
+    whole = copy.deepcopy(fit)
+    whole.set_classes([whole.volume])
+    WienerStep(whole).remake(fit.band.now)
+    torch.testing.assert_close(together, whole.volume.sums, rtol=1e-4, atol=1e-2)
+    to_epoch(run, run.epoch + 2)
+    assert right(run, stack) > before - 0.05
+    Commands(run).change_symmetry("C1")
+    assert [view.volume.symmetry.name for view in fit.classes] == ["C1", "C1"]
+    to_epoch(run, run.epoch + 1)
+
+
+def test_a_symmetry_that_one_class_has_not_is_refused_and_nothing_has_changed(run_of):
+    run = run_of(True)
+    fit = classes_of(run)
+    few = (torch.arange(len(fit)) % 4 == 0).long()  # A class of few particles, whose poses are all alike.
+    fit.particles.record_classes(torch.arange(len(fit)), few)
+    second = few.nonzero()[:, 0]
+    fit.particles.record_poses(second, fit.particles.rotations[:1].expand(len(second), 3, 3), torch.zeros(1, 2))
+    remake_classes(fit)
+    before = copy.deepcopy(run.state_dict())
+    with pytest.raises(RefusedError, match="symmetry D3 of class 2 about the axes of all classes together"):
+        Commands(run).change_symmetry("D3")
+    assert_same(run.state_dict(), before)

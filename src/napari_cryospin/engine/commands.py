@@ -27,21 +27,20 @@ class Commands:
         """Impose a symmetry on the map as it stands, or relax the one that it has: C1.
 
         Map and poses are turned so that the group's axes lie where the convention wants them, and the map is made anew
-        from all particles. A new epoch begins; in the second stage, the stage begins anew with it.
+        from all particles. A new epoch begins; in the second stage, the stage begins anew with it. With several classes
+        all of their maps are turned, and have the symmetry or are relaxed together.
 
         Raises
         ------
         RefusedError
-            The map has no such symmetry, not even nearly, or has this one already; there is no such group; there are
-            several classes; or no epoch has ended yet.
+            The map has no such symmetry, not even nearly, or one of the classes has not; it has this one already; there
+            is no such group; or no epoch has ended yet.
         """
         run, group = self.run, _known_group(name)
         if group.name == run.symmetry.name:
             raise RefusedError(f"the map has the symmetry {group.name} already")
         if run.epoch == 0:
             raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
-        if any(len(fit.classes) > 1 for fit in run.fits):
-            raise RefusedError("there are several classes, each with a map of its own: go on with one of them alone")
         with run.interruptible():
             change = self._look_at_symmetry(group)  # Nothing is changed by it.
         with run.new_epoch():

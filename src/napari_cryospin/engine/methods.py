@@ -14,11 +14,12 @@ from napari_cryospin import methods as descriptions
 from napari_cryospin.engine.auto_decoding import ClosedFormDecoding, GradientDecoding
 from napari_cryospin.engine.auto_encoding import AutoEncoding
 from napari_cryospin.engine.bands import Band, BandSchedule, Stairs
+from napari_cryospin.engine.expectation_maximisation import ExpectationMaximisation
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.proposers import Heads, PosteriorSample, Proposer
-from napari_cryospin.engine.stage import Stage
+from napari_cryospin.engine.stage import FirstStage, Stage
 from napari_cryospin.engine.switching import MakePolicy, policy_of
-from napari_cryospin.engine.volume_steps import VolumeStep, volume_step
+from napari_cryospin.engine.volume_steps import SoftStep, VolumeStep, volume_step
 from napari_cryospin.methods import MethodDescription
 from napari_cryospin.settings import VolumeSettings
 
@@ -42,6 +43,17 @@ def direct_refinement(fit: Fit) -> Stage:
     return POSE_UPDATES[fit.settings.schedule.pose_update](fit)
 
 
+def auto_encoding(method: Method, fit: Fit) -> AutoEncoding:
+    """Make the first stage in which candidates compete."""
+    schedule = method.band_schedule(fit.settings.volume, fit.band)
+    return AutoEncoding(fit, method.proposers(fit), method.volume_step(fit), schedule)
+
+
+def soft_to_the_end(method: Method, fit: Fit) -> ExpectationMaximisation:
+    """Make the stage in which no pose is chosen."""
+    return ExpectationMaximisation(fit, SoftStep(fit))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Method:
     """A method as its parts.
@@ -60,6 +72,8 @@ class Method:
         Maker of the switch policy from the settings of the schedule; None: there is no second stage.
     second_stage : callable
         Maker of a fit's second stage.
+    stage : callable
+        Maker of a fit's first stage from the method and the fit.
     """
 
     description: MethodDescription
@@ -68,15 +82,15 @@ class Method:
     band_schedule: Callable[[VolumeSettings, Band], BandSchedule] = Stairs.of
     switch: MakePolicy | None = policy_of
     second_stage: Callable[[Fit], Stage] = direct_refinement
+    stage: Callable[[Method, Fit], FirstStage] = auto_encoding
 
     def __post_init__(self) -> None:
         if self.description.has_switch != (self.switch is not None):
             raise ValueError(f"method {self.description.name}: description and row differ on whether it switches")
 
-    def first_stage(self, fit: Fit) -> AutoEncoding:
+    def first_stage(self, fit: Fit) -> FirstStage:
         """Make the first stage of a fit."""
-        schedule = self.band_schedule(fit.settings.volume, fit.band)
-        return AutoEncoding(fit, self.proposers(fit), self.volume_step(fit), schedule)
+        return self.stage(self, fit)
 
 
 METHODS: dict[str, Method] = {}
@@ -106,3 +120,8 @@ def unregister(name: str) -> None:
 register(Method(description=descriptions.CRYOSPIN, proposers=heads_and_sample))
 register(Method(description=descriptions.FULLY_AMORTIZED, proposers=heads_and_sample, switch=None))
 register(Method(description=descriptions.SEARCH, proposers=sample_alone))
+register(
+    Method(
+        description=descriptions.EM, proposers=sample_alone, volume_step=SoftStep, switch=None, stage=soft_to_the_end
+    )
+)

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.grid_posterior import FoundPoses
 from napari_cryospin.engine.learner import Learner
 from napari_cryospin.engine.losses import teaching_loss
 from napari_cryospin.engine.near_symmetry import with_mates
-from napari_cryospin.engine.sampling import FoundPoses, PoseSearch
+from napari_cryospin.engine.sampling import PoseSearch
 from napari_cryospin.geometry.so3 import random_rotations
 from napari_cryospin.models.encoder import Encoder
 from napari_cryospin.models.volume import Volume

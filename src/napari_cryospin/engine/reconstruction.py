@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_cryospin.engine.auto_encoding import AutoEncoding
 from napari_cryospin.engine.choice_at_switch import choose_poses
-from napari_cryospin.engine.classes import class_shares, split, split_news
+from napari_cryospin.engine.classes import class_shares, remake_classes, split, split_news
 from napari_cryospin.engine.devices import choose_devices
 from napari_cryospin.engine.evidence import present_evidence
 from napari_cryospin.engine.fit import Fit
@@ -25,7 +24,7 @@ from napari_cryospin.engine.methods import METHODS
 from napari_cryospin.engine.outcome import make_head_share, make_history, make_results, make_snapshot
 from napari_cryospin.engine.reference import start_from
 from napari_cryospin.engine.run_progress import RunProgress
-from napari_cryospin.engine.stage import Stage
+from napari_cryospin.engine.stage import FirstStage, Stage
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all, by_hand
 from napari_cryospin.engine.used_images import prepare_used_images
 from napari_cryospin.evaluation.verdict import Evidence, judge_run
@@ -103,7 +102,7 @@ class Reconstruction:
         if settings.preparation.half_sets:
             self.half_sets = np.repeat(np.array([1, 2], np.int8), [len(rows) for rows in halves])
         self.box_size, self.pixel_size = images[0].box_size, images[0].pixel_size
-        self.first_stages: list[AutoEncoding] = [self.method.first_stage(fit) for fit in self.fits]
+        self.first_stages: list[FirstStage] = [self.method.first_stage(fit) for fit in self.fits]
         if reference is not None:
             notes = [note for fit in self.fits if (note := start_from(fit, reference))]
             self.preparation_notes = (*self.preparation_notes, *dict.fromkeys(notes))
@@ -220,9 +219,13 @@ class Reconstruction:
             self.advisors[index] = SwitchAdvisor(fit)
         else:
             fit.band.now = min(fit.band.now, fit.band.encoding)
-            fit.volume.set_band(fit.band.now)
+            for view in fit.classes:
+                view.volume.set_band(fit.band.now)
             self.stages[index] = self.method.second_stage(fit)
-        self.stages[index].volume_step.remake()
+        if fit.views:
+            remake_classes(fit)
+        else:
+            self.stages[index].volume_step.remake()
 
     def _keep_state(self) -> None:
         """Keep the state before a computation that `hurry` can interrupt, if there is such an event."""

@@ -10,23 +10,25 @@ Only the state of the fit's generator changes here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.fit import Fit
-from napari_cryospin.engine.pose_posterior import (
-    Templates,
-    entropy,
-    log_likelihoods,
-    make_templates,
-    sample,
-    shift_grid,
+from napari_cryospin.engine.grid_posterior import (
+    Choice,
+    FoundPoses,
+    GridPosterior,
+    drawn,
+    in_order,
+    log_sum_exp,
+    most_probable,
+    separate_modes,
 )
+from napari_cryospin.engine.pose_posterior import Templates, entropy, log_likelihoods, make_templates, shift_grid
 from napari_cryospin.engine.subdivision import DIVIDED_BAND, UNDIVIDED_BAND, DividedCells, likely_cells
 from napari_cryospin.geometry.so3_grid import grid_rotations
 from napari_cryospin.geometry.subdivided_grid import CHILDREN, subdivided
@@ -46,22 +48,8 @@ LIKELY_SHIFTS = 2
 LOOKED_AHEAD = 32
 """Largest number of particles whose divided cells are compared at a time; chosen by hand."""
 
-Choice = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Choice among log-likelihoods `(c, t, k)` of shifts and rotations, whose sums over shifts are `(c, k)`: the indices
-of a rotation and of a shift for each particle, `(c,)` each; or of several, `(c, m)`."""
 MODES_APART = 25.0
 """Least angle between two modes, degrees: more than one step of the fine grid, which is 15 degrees wide."""
-
-MODES_DEPTH = 10.0
-"""Nats below the best mode down to which others are modes at all; chosen by hand."""
-
-
-class FoundPoses(NamedTuple):
-    """One pose of each particle of a batch, from its grid posterior."""
-
-    rotations: Tensor  # (b, 3, 3)
-    shifts: Tensor  # (b, 2) Angstrom
-    entropy: Tensor  # (b,) nats, of the posterior over rotations
 
 
 @lru_cache(maxsize=4)
@@ -144,11 +132,11 @@ class PoseSearch:
 
     def best(self, batch: Batch) -> FoundPoses:
         """Find the most probable pose of each particle."""
-        return self._look(batch, _most_probable)
+        return self._look(batch, most_probable)
 
     def draw(self, batch: Batch) -> FoundPoses:
         """Draw a pose of each particle from its posterior."""
-        return self._look(batch, lambda values, over_poses: _drawn(values, over_poses, self.fit.generator))
+        return self._look(batch, lambda values, over_poses: drawn(values, over_poses, self.fit.generator))
 
     def modes(self, batch: Batch, number: int, shifts: Tensor, prior: Tensor) -> FoundPoses:
         """Find the most probable poses of each particle that lie apart from each other, with no regard to the stored.
@@ -170,7 +158,7 @@ class PoseSearch:
 
         def choose(values: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
             weighted = values + prior[:, None]
-            return _modes(weighted, _log_sum_exp(weighted), self.apart, number)
+            return separate_modes(weighted, log_sum_exp(weighted), self.apart, number)
 
         return self._scan(self.fine, batch, shifts.expand(len(batch), -1, -1), choose)
 
@@ -181,74 +169,90 @@ class PoseSearch:
         return (flat @ flat.T - 1) / 2 < math.cos(math.radians(MODES_APART))
 
     def _look(self, batch: Batch, choose: Choice) -> FoundPoses:
-        fit = self.fit
+        return in_order((part.where, part.chosen(choose)) for part in self.posteriors(batch, choose))
+
+    def posteriors(self, batch: Batch, choose: Choice = most_probable) -> Iterator[GridPosterior]:
+        """Yield the posteriors of all particles on the finest grid for the band, for some particles at a time.
+
+        Parameters
+        ----------
+        batch : Batch
+        choose : callable
+            Choice of the coarse pose about whose shift finer ones are tried.
+        """
+        for own, shifts in self._shifts_to_try(batch, choose):
+            part = batch.part(own)
+            compared = self._posteriors(self.fine, part, shifts) if self.divided is None else self._cells(part, shifts)
+            for posterior in compared:
+                yield posterior._replace(where=own[posterior.where])
+
+    def _shifts_to_try(self, batch: Batch, choose: Choice) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield positions in a batch, on the CPU, and the shifts `(b, t, 2)` to try there with the finest grid."""
+        fit, everyone = self.fit, torch.arange(len(batch))
         if not fit.shift_range.looked_for:
-            return self._scan_fine(batch, torch.zeros(len(batch), 1, 2, device=fit.device), choose)
+            yield everyone, torch.zeros(len(batch), 1, 2, device=fit.device)
+            return
         wide = trial_shifts(fit, min(self.band, COARSE_GRID_BAND))[0].expand(len(batch), -1, -1)
         if self.coarse is None:
-            return self._scan(self.fine, batch, wide, choose)
+            yield everyone, wide
+            return
         found = self._scan(self.coarse, batch.inner(len(self.coarse.points)), wide, choose)
-        return self._look_about(found.shifts, batch, choose)
+        yield from self._shifts_about(found.shifts, batch)
 
-    def _look_about(self, found: Tensor, batch: Batch, choose: Choice) -> FoundPoses:
-        """Scan the fine grid about the stored shifts and, where they differ, about the found ones `(b, 2)`."""
+    def _shifts_about(self, found: Tensor, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield shifts about the stored ones and, where they differ, about the found ones `(b, 2)`."""
         fit = self.fit
         _, stored = fit.poses(batch)
         apart = ((stored - found).norm(dim=-1) > 1.5 * shift_step(fit, COARSE_GRID_BAND)).cpu()
         near, far = (~apart).nonzero()[:, 0], apart.nonzero()[:, 0]
         local, _ = trial_shifts(fit, min(self.band, UNDIVIDED_BAND))
         both = torch.stack((stored, found), 1)
-        parts = []
         for rows, centres in ((near, both[near.to(fit.device), :1]), (far, both[far.to(fit.device)])):
             if len(rows):
-                shifts = (centres[:, :, None] + local).flatten(1, 2)
-                parts.append(self._scan_fine(batch.part(rows), shifts, choose))
-        order = torch.cat((near, far)).argsort().to(fit.device)
-        return FoundPoses(*(torch.cat(column)[order] for column in zip(*parts, strict=True)))
+                yield rows, (centres[:, :, None] + local).flatten(1, 2)
 
-    def _scan_fine(self, batch: Batch, shifts: Tensor, choose: Choice) -> FoundPoses:
-        """Choose a pose of each particle, from the finest grid for the band and shifts `(b, t, 2)`."""
-        if self.divided is None:
-            return self._scan(self.fine, batch, shifts, choose)
+    def _cells(self, batch: Batch, shifts: Tensor) -> Iterator[GridPosterior]:
+        """Yield posteriors over the poses that divide the likely cells, with shifts about likely ones `(b, t, 2)`."""
+        assert self.divided is not None
         whole = self._compared(self.fine, batch.inner(len(self.fine.points)), shifts)
         found = [_likely(values, moves) for values, moves in whole]
         cells, needed, centres, undivided = (torch.cat(column) for column in zip(*found, strict=True))
         self.divided.prepare(cells[torch.arange(cells.shape[1], device=cells.device) < needed[:, None]])
         batch = batch.inner(len(self.divided.points))
-        order, chosen, start = needed.argsort(), [], 0
+        order, start = needed.argsort(), 0
         while start < len(order):
             most = int(needed[order[min(start + LOOKED_AHEAD, len(order)) - 1]])
             part = order[start : start + min(LOOKED_AHEAD, self.divided.particles_at_a_time(most))]
-            chosen.append(self._choose_divided(batch.part(part.cpu()), cells[part, :most], centres[part], choose))
+            posterior = self._divided_posterior(batch.part(part.cpu()), cells[part, :most], centres[part])
+            # Where cells had to be left out, only the undivided grid knows how uncertain the particle is.
+            certain = torch.where(needed[part] < cells.shape[1], posterior.entropy, undivided[part])
+            yield posterior._replace(where=part.cpu(), entropy=certain)
             start += len(part)
-        rotations, moves, entropies = (torch.cat(column)[order.argsort()] for column in zip(*chosen, strict=True))
-        # Where cells had to be left out, only the undivided grid knows how uncertain the particle is.
-        return FoundPoses(rotations, moves, torch.where(needed < cells.shape[1], entropies, undivided))
 
-    def _choose_divided(self, batch: Batch, cells: Tensor, centres: Tensor, choose: Choice) -> FoundPoses:
-        """Choose among the poses that divide the cells `(c, m)`, with shifts about the centres `(c, s, 2)`."""
+    def _divided_posterior(self, batch: Batch, cells: Tensor, centres: Tensor) -> GridPosterior:
+        """Compare the poses that divide the cells `(c, m)`, with shifts about the centres `(c, s, 2)`."""
         fit, divided = self.fit, self.divided
         assert divided is not None
         moves = centres
         if fit.shift_range.looked_for:
             moves = (centres[:, :, None] + trial_shifts(fit, self.band)[0]).flatten(1, 2)
         values = divided.log_likelihoods(batch, cells, fit.shift_range.phases(moves, batch.points, batch.extent))
-        over_poses = _log_sum_exp(values)
-        pose, move = choose(values, over_poses)
-        row = torch.arange(len(cells), device=cells.device)
-        rotations = divided.rotations[cells[row, pose // CHILDREN], pose % CHILDREN]
+        over_poses = log_sum_exp(values)
         over_cells = over_poses.unflatten(-1, (-1, CHILDREN)).logsumexp(-1)
-        return FoundPoses(rotations, moves[row, move], entropy(over_cells))
+        rotations = divided.rotations[cells].flatten(1, 2)
+        return GridPosterior(torch.arange(len(cells)), rotations, moves, values, over_poses, entropy(over_cells))
 
     def _scan(self, templates: Templates, batch: Batch, shifts: Tensor, choose: Choice) -> FoundPoses:
         """Choose a pose of each particle, from all rotations of a grid and shifts `(b, t, 2)`."""
-        found = []
+        return in_order((part.where, part.chosen(choose)) for part in self._posteriors(templates, batch, shifts))
+
+    def _posteriors(self, templates: Templates, batch: Batch, shifts: Tensor) -> Iterator[GridPosterior]:
+        """Yield posteriors over all rotations of a grid and shifts `(b, t, 2)`."""
+        start = 0
         for values, moves in self._compared(templates, batch, shifts):
-            over_poses = _log_sum_exp(values)
-            pose, move = choose(values, over_poses)
-            index = torch.arange(len(values), device=values.device).reshape(-1, *[1] * (pose.dim() - 1))
-            found.append((templates.rotations[pose], moves[index, move], entropy(over_poses)))
-        return FoundPoses(*(torch.cat(column) for column in zip(*found, strict=True)))
+            where, over_poses = torch.arange(start, start + len(values)), log_sum_exp(values)
+            yield GridPosterior(where, templates.rotations, moves, values, over_poses, entropy(over_poses))
+            start += len(values)
 
     def _compared(self, templates: Templates, batch: Batch, shifts: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield log-likelihoods `(c, t, k)` at all rotations of a grid and shifts `(c, t, 2)`, and these shifts."""
@@ -262,38 +266,7 @@ class PoseSearch:
 
 def _likely(values: Tensor, moves: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the likely cells and their number, the likely shifts `(c, s, 2)`, and the entropy over all cells."""
-    over_poses = _log_sum_exp(values)
+    over_poses = log_sum_exp(values)
     cells, needed = likely_cells(over_poses)
     shifts = values.amax(-1).topk(min(LIKELY_SHIFTS, values.shape[1])).indices
     return cells, needed, moves[torch.arange(len(moves), device=moves.device)[:, None], shifts], entropy(over_poses)
-
-
-def _drawn(values: Tensor, over_poses: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw for each particle the index of a rotation, from `(c, k)`, and then of a shift, from `(c, t, k)`."""
-    pose = sample(over_poses, generator)
-    return pose, sample(values[torch.arange(len(pose), device=pose.device), :, pose], generator)
-
-
-def _most_probable(values: Tensor, over_poses: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the indices of the most probable rotation and shift in `(c, t, k)`."""
-    best, count = values.flatten(1).argmax(-1), values.shape[-1]
-    return best % count, best // count
-
-
-def _modes(values: Tensor, over_poses: Tensor, apart: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """Return the indices `(c, number)` of the most probable rotations that lie apart, and of the best shift of each."""
-    left, index, found = over_poses.clone(), torch.arange(len(values), device=values.device), []
-    first, least = left.argmax(-1), left.amax(-1) - MODES_DEPTH
-    for _ in range(number):
-        pose = torch.where(left.amax(-1) >= least, left.argmax(-1), first)
-        found.append((pose, values[index, :, pose].argmax(-1)))
-        left = left.where(apart[pose], left.new_tensor(-torch.inf))
-    poses, moves = (torch.stack(column, dim=1) for column in zip(*found, strict=True))
-    return poses, moves
-
-
-def _log_sum_exp(values: Tensor) -> Tensor:
-    """Return the logarithms of sums over shifts, `(c, k)`, of exponentials of `(c, t, k)` values."""
-    most = values.amax(1, keepdim=True)
-    # On a CPU, an exponential that is almost 0 takes several times longer, hence the clamp.
-    return (values - most).clamp_(min=-80).exp_().sum(1).log_().add_(most[:, 0])

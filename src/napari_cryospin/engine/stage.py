@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from torch import Tensor
 
+from napari_cryospin.engine.proposers import Proposer
 from napari_cryospin.engine.volume_steps import VolumeStep
 
 
@@ -34,3 +36,14 @@ class Stage(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a state of the same stage."""
+
+
+class FirstStage(Stage, Protocol):
+    """Steps of one fit before the switch, or to the end of a method that has none."""
+
+    @property
+    def learners(self) -> Sequence[Proposer]:
+        """Proposers that learn, and propose once more at the switch."""
+
+    def begin_anew(self, volume_step: Any) -> None:
+        """Go on with a map that was turned: by a volume step that remembers nothing of how it lay before."""

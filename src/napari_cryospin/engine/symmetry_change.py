@@ -9,6 +9,7 @@ right, so that the views of a map without symmetry cover all directions.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,8 +23,10 @@ from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.near_symmetry import NearSymmetries
 from napari_cryospin.engine.pose_refinement import refine_poses
 from napari_cryospin.evaluation.found_symmetry import (
+    NEAR_SCORE,
     FoundSymmetry,
     SymmetryReport,
+    score_about,
     symmetric_map,
     symmetry_of_map,
 )
@@ -108,54 +111,79 @@ def symmetry_of_fit(fit: Fit, group: str | None = None, volume: Volume | None = 
         Volume to look at. Default: one of all particles at their present poses, which is right at any moment.
     """
     volume = volume_at_poses(fit, fit.band.now) if volume is None else volume
+    first, second, resolution = _told_by_folds(fit, volume)
+    return symmetry_of_map(first, fit.images.extent / len(first), group, second=second, resolution=resolution)
+
+
+def _told_by_folds(fit: Fit, volume: Volume) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """Return the maps of both folds, and down to what their symmetry is looked for, Angstrom."""
     folds = volume.fold_maps()
     first, second = (part.cpu().numpy() for part in folds or (volume.band_map(), volume.band_map()))
-    pixel_size = fit.images.extent / len(first)
     resolution = fit.images.extent / volume.band
     if folds is not None:
-        resolution = max(resolution, fsc(first, second, pixel_size).resolution(FOLDS_AGREE))
-    return symmetry_of_map(first, pixel_size, group, second=second, resolution=resolution)
+        resolution = max(resolution, fsc(first, second, fit.images.extent / len(first)).resolution(FOLDS_AGREE))
+    return first, second, resolution
 
 
 def placed_symmetry(fit: Fit, group: str) -> FoundSymmetry:
-    """Return how the map of a fit has a group.
+    """Return how the map of a fit has a group; with several classes, that of all particles together.
 
     Raises
     ------
     RefusedError
-        It does not have it, not even nearly, or its symmetry cannot be told.
+        It does not have it, not even nearly, or its symmetry cannot be told; or a class does not have it about the
+        same axes.
     """
     report = symmetry_of_fit(fit, group)
     if report.best is None:
         raise RefusedError(report.obstacle or f"the map {report.candidates[0].text}")
+    for view in fit.views:
+        score = _score_of_class(view, report.best)
+        if not score >= NEAR_SCORE:
+            found = "cannot be told" if math.isnan(score) else f"has a score of {score:.2f}"
+            where = f"the symmetry {group} of class {_number_of(view)} about the axes of all classes together {found}"
+            raise RefusedError(f"{where}; expected {NEAR_SCORE:g} in every class: go on with one of them alone")
     return report.best
+
+
+def _number_of(view: Fit) -> int:
+    """Return the number of a class, from 1."""
+    return 1 + (view.number or 0)
+
+
+def _score_of_class(view: Fit, found: FoundSymmetry) -> float:
+    first, second, resolution = _told_by_folds(view, volume_at_poses(view, view.band.now))
+    band = min(round(view.images.extent / resolution), len(first) // 2 - 1)
+    return score_about(first, second, view.images.extent / len(first), found, band)
 
 
 @torch.no_grad()
 def impose(fit: Fit, found: FoundSymmetry, group: PointGroup) -> None:
-    """Turn everything that lies in the frame of a fit's map, and give it a symmetry. The map is that of the turned one.
+    """Turn everything that lies in the frame of a fit's maps, and give these a symmetry.
 
     A volume that is made of images is to be made anew from their poses.
     """
     frame = TurnedFrame.of(found, fit)
-    turned = frame.turned(fit.volume.to_map(), fit.images.extent)
+    turned = [frame.turned(view.volume.to_map(), fit.images.extent) for view in fit.classes]
     fit.particles.turn(frame.axes, frame.centre)
     if fit.encoder is not None:
         fit.encoder.turn(frame.axes, frame.centre)
-    _take_group(fit, group, torch.from_numpy(turned).to(fit.device))
+    _take_group(fit, group, [torch.from_numpy(each).to(fit.device) for each in turned])
 
 
 @torch.no_grad()
 def relax(fit: Fit) -> None:
-    """Let a fit's map be without symmetry from now on."""
-    _take_group(fit, NO_SYMMETRY, fit.volume.to_map())
+    """Let a fit's maps be without symmetry from now on."""
+    _take_group(fit, NO_SYMMETRY, [view.volume.to_map() for view in fit.classes])
 
 
-def _take_group(fit: Fit, group: PointGroup, density: Tensor) -> None:
+def _take_group(fit: Fit, group: PointGroup, densities: Sequence[Tensor]) -> None:
     fit.particles.change_group(fit.symmetry, group, fit.generator)
-    fit.volume.symmetry = group
-    fit.volume.take_map(density)
     fit.near_symmetries = NearSymmetries.of(group, fit.device)
+    for view, density in zip(fit.classes, densities, strict=True):
+        view.volume.symmetry = group
+        view.volume.take_map(density)
+        view.near_symmetries = fit.near_symmetries
 
 
 @torch.no_grad()

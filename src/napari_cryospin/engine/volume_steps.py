@@ -6,6 +6,7 @@ A new step is one class here, one entry in `VOLUME_STEPS`, and its volume in `en
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,11 @@ from torch import Tensor
 
 from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.grid_posterior import FoundPoses, drawn, in_order, most_probable
 from napari_cryospin.engine.learner import Learner
+from napari_cryospin.engine.sampling import PoseSearch
+from napari_cryospin.engine.soft_assignments import SoftInsertion
+from napari_cryospin.geometry.so3 import random_rotations
 from napari_cryospin.models.hartley_volume import HartleyVolume
 from napari_cryospin.models.wiener_volume import WienerVolume
 
@@ -92,12 +97,12 @@ class WienerStep(VolumeStep):
     def average(self, batch: Batch, rotations: Tensor, shifts: Tensor, step: int) -> None:
         """Add images to the running average. What the volume before it leaves unexplained of them counts as noise."""
         self.fit.noise.observe(batch.where, batch.images, self.fit.project(batch, rotations, shifts))
-        self.volume.forget(self._memory(step))
+        self.volume.forget(self.memory(step))
         self.insert(batch, rotations, shifts)
         if not self.fit.holds_reference:
             self.volume.solve()
 
-    def _memory(self, step: int) -> float:
+    def memory(self, step: int) -> float:
         """Return the share of the running average that a step keeps.
 
         Poses that were found in a reference are not random: while it is held nothing is forgotten.
@@ -113,9 +118,13 @@ class WienerStep(VolumeStep):
         phases = self.fit.shift_range.phases(shifts, batch.points, batch.extent)
         if phases is not None:
             images = images * phases.conj()
-        trusted = batch.weights * self.fit.particles.trust[batch.where, None]
-        values, weights = images * (batch.ctf * trusted), batch.ctf.square() * trusted
+        values, weights = self.weighted(batch, images)
         self.volume.insert(rotations, batch.points, values, weights, self.fit.particles.folds[batch.where])
+
+    def weighted(self, batch: Batch, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return centred images of a batch, times CTF and inverse noise variance, and their weights, `(b, p)` each."""
+        trusted = batch.weights * self.fit.particles.trust[batch.where, None]
+        return images * (batch.ctf * trusted), batch.ctf.square() * trusted
 
     @torch.no_grad()
     def remake(self, band: int | None = None) -> None:
@@ -157,10 +166,50 @@ class WienerStep(VolumeStep):
         return {"centred": float(offset.norm())}
 
 
+class SoftStep(WienerStep):
+    """A Wiener average to which every image is added at all poses of the grid, by its posterior (not in the paper)."""
+
+    @torch.no_grad()
+    def average(self, batch: Batch, rotations: Tensor, shifts: Tensor, step: int) -> None:
+        """Add images to the running average, whatever poses have won; these tell what of an image is noise."""
+        self.fit.noise.observe(batch.where, batch.images, self.fit.project(batch, rotations, shifts))
+        turn = random_rotations(1, self.fit.generator)[0]
+        self.volume.forget(self.memory(step))
+        self.assign(PoseSearch(self.fit, turn), batch, batch)
+        if not self.fit.holds_reference:
+            self.volume.solve()
+
+    @torch.no_grad()
+    def assign(self, search: PoseSearch, batch: Batch, wide: Batch) -> tuple[FoundPoses, FoundPoses]:
+        """Add images to the sums at all poses of a search, by their posteriors. The volume is unchanged until `solve`.
+
+        Parameters
+        ----------
+        search : PoseSearch
+        batch, wide : Batch
+            Images with the shells that are compared, and with those that are added.
+
+        Returns
+        -------
+        best, samples : FoundPoses
+            Of each particle the most probable pose, and one drawn from its posterior.
+        """
+        insertion = SoftInsertion(self.fit, self.volume, wide, *self.weighted(wide, wide.images))
+        draw = partial(drawn, generator=self.fit.generator)
+        best, samples = [], []
+        for posterior in search.posteriors(batch):
+            insertion.add(posterior)
+            best.append((posterior.where, posterior.chosen(most_probable)))
+            samples.append((posterior.where, posterior.chosen(draw)))
+        insertion.finish()
+        return in_order(best), in_order(samples)
+
+
 VOLUME_STEPS: dict[str, Callable[[Fit[Any]], VolumeStep]] = {"adam": AdamStep, "wiener": WienerStep}
 """Setting `volume_update` -> the class of its step."""
 
 
 def volume_step(fit: Fit) -> VolumeStep:
     """Make the volume step that the settings of a fit name."""
-    return VOLUME_STEPS[fit.settings.volume.volume_update](fit)
+    settings = fit.settings.volume
+    return SoftStep(fit) if settings.assignments == "soft" else VOLUME_STEPS[settings.volume_update](fit)

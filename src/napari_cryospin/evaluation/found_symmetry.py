@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_cryospin.evaluation.map_alignment import apply_alignment
 from napari_cryospin.evaluation.self_correlation import LATTICE_OVERSAMPLING, SelfCorrelation
-from napari_cryospin.evaluation.symmetry_search import PlacedGroup, place_group, placed_groups
+from napari_cryospin.evaluation.symmetry_search import PlacedGroup, group_turns, place_group, placed_groups
 from napari_cryospin.geometry.symmetry import point_group
 from napari_cryospin.physics.fourier import grid_envelope, hartley_to_map, map_to_hartley
 from napari_cryospin.physics.symmetrise import interpolated_share, symmetrised
@@ -160,6 +160,36 @@ def symmetry_of_map(
         return SymmetryReport(resolution=extent / band, obstacle=obstacle)
     placed = placed_groups(correlation) if known is None else [place_group(correlation, known)]
     return SymmetryReport(candidates=_ranked([_found(one, extent) for one in placed]), resolution=extent / band)
+
+
+@torch.no_grad()
+def score_about(
+    first: NDArray[np.floating], second: NDArray[np.floating], pixel_size: float, found: FoundSymmetry, band: int
+) -> float:
+    """Return the score of a symmetry about axes that were found in another map of the same frame.
+
+    Parameters
+    ----------
+    first, second : ndarray
+        `(n, n, n)` half maps `[z, y, x]`.
+    pixel_size : float
+        Angstrom.
+    found : FoundSymmetry
+    band : int
+        Shells that are compared.
+
+    Returns
+    -------
+    float
+        nan: the half maps agree too little, or are the same in all directions.
+    """
+    one, other = (torch.from_numpy(np.array(each, dtype=np.float32)) for each in (first, second))
+    correlation = SelfCorrelation(one, other, band)
+    if _obstacle(correlation):
+        return math.nan
+    axes = torch.from_numpy(found.rotation.T).float()
+    centre = torch.from_numpy(-found.rotation.T @ found.shift / (len(first) * pixel_size)).float()
+    return float(correlation(group_turns(found.name, axes), centre).mean())
 
 
 def aligned_map(density: NDArray[np.floating], pixel_size: float, found: FoundSymmetry) -> NDArray[np.float32]:

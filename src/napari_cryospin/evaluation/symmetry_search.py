@@ -168,7 +168,7 @@ def place_about(correlation: SelfCorrelation, name: str, main: PlacedGroup) -> P
     angles = torch.arange(count) * (2 * torch.pi / fold / count)
     starts = main.axes @ exponential_map(angles[:, None] * torch.tensor([0.0, 0.0, 1.0])) @ along
     with torch.no_grad():
-        found = [correlation(_turns(name, axes), main.centre, AXIS_BAND).mean() for axes in starts]
+        found = [correlation(group_turns(name, axes), main.centre, AXIS_BAND).mean() for axes in starts]
     best = starts[torch.stack(found).argmax()]
     return refined(correlation, _placed(name, best, main.centre), AXIS_BAND)
 
@@ -178,7 +178,7 @@ def refined(correlation: SelfCorrelation, placed: PlacedGroup, band: int | None 
     name = placed.name
     axes, centre = _climbed(correlation, placed, band)
     with torch.no_grad():
-        score = correlation(_turns(name, axes), centre, band).mean()
+        score = correlation(group_turns(name, axes), centre, band).mean()
         between = correlation(_turns_between(name, axes), centre, band).mean()
         if name in ("C2", "D2"):  # Any elongated blob has these.
             between = between.maximum(correlation.mirrored(centre))
@@ -195,7 +195,7 @@ def _climbed(correlation: SelfCorrelation, placed: PlacedGroup, band: int | None
     def loss() -> Tensor:
         optimiser.zero_grad()
         turned, there = moved()
-        value = -correlation(_turns(placed.name, turned), there, band).mean()
+        value = -correlation(group_turns(placed.name, turned), there, band).mean()
         value.backward()
         return value
 
@@ -205,7 +205,7 @@ def _climbed(correlation: SelfCorrelation, placed: PlacedGroup, band: int | None
         return moved()
 
 
-def _turns(name: str, axes: Tensor) -> Tensor:
+def group_turns(name: str, axes: Tensor) -> Tensor:
     """List the rotations of a group but the identity, as its axes lie in the map, `(k - 1, 3, 3)`."""
     return axes @ torch.from_numpy(group_matrices(name)[1:]).float() @ axes.mT
 

@@ -96,6 +96,9 @@ class VolumeSettings:
     """Adam step of the volume while auto-encoding."""
     volume_learning_rate_after_switch: Annotated[StrictFloat, Interval(ge=0, le=1)] = 0.02
     """Adam step of the volume while auto-decoding."""
+    assignments: Literal["hard", "soft"] = "hard"
+    """Before the switch, add each image to the Wiener average at one pose, or at all poses of the grid by its posterior
+    (not in the paper)."""
     scales: Literal["none", "group", "particle"] = "none"
     """Scale of the signal in the images: the same for all (the paper), one a micrograph, or one a particle."""
     symmetry: Annotated[StrictStr, Spelling(canonical_name, GROUP_NAMES)] = "C1"
@@ -244,6 +247,8 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield "start.reference is given; expected posterior.posterior_sample with it, which draws poses under that map"
     if (complaint := method.complaint(settings)) is not None:
         yield complaint
+    if settings.volume.assignments == "soft" and volume != "wiener":
+        yield f"volume.assignments is soft with volume_update {volume}; expected wiener, to which all poses are added"
     if settings.volume.classes > 1 and not (method.has_switch and volume == "wiener"):
         found = f"volume.classes is {settings.volume.classes} with method {method.name} and volume_update {volume}"
         yield f"{found}; expected a method with a switch and wiener: classes are sorted by maps of the other fold"

@@ -130,14 +130,13 @@ class Clock:
             return []
         return [float(place) for place in self.along(along, steps)]
 
-    def turns(self, events: Sequence[Event], along: Along) -> list[tuple[float, str]]:
-        """Return the places on the axis where the run's symmetry changed, each with the group from there on."""
-        changes = [event for event in events if event.kind == "symmetry"]
+    def changes(self, events: Sequence[Event], along: Along) -> list[tuple[float, str]]:
+        """Return the places on the axis where the run's symmetry or its classes changed, each with a word for it."""
+        changes = [(event.step, word) for event in events if (word := change_word(event))]
         if along == "time" and not len(self._timed_steps):
             return []
-        places = self.along(along, np.array([event.step for event in changes], dtype=np.float64))
-        names = [str(event.detail.get("symmetry", "")) for event in changes]
-        return [(float(place), name) for place, name in zip(places, names, strict=True)]
+        places = self.along(along, np.array([step for step, _ in changes], dtype=np.float64))
+        return [(float(place), word) for place, (_, word) in zip(places, changes, strict=True)]
 
     def last(self, along: Along) -> float:
         """Return the end of the axis, which is where the run is now."""
@@ -147,6 +146,17 @@ class Clock:
         """Return the place on the axis where an epoch ended; None: it has not ended yet."""
         found = np.flatnonzero(self._epochs == epoch)
         return float(self.along(along, self._steps[found[:1]])[0]) if len(found) else None
+
+
+def change_word(event: Event) -> str:
+    """Return what the curves say of an event: a group, or what was done to a class; empty: nothing.
+
+    That particles were split into classes is not said, because that happens at the switch.
+    """
+    if event.kind == "symmetry":
+        return str(event.detail.get("symmetry", ""))
+    change = event.detail.get("change", "split") if event.kind == "classes" else "split"
+    return "" if change == "split" else f"{'classes' if change == 'merged' else 'class'} {change}"
 
 
 def _numbers(lines: Lines, name: str) -> NDArray[np.float64]:

@@ -149,6 +149,20 @@ def test_clock_before_the_first_epoch_and_after_the_last():
     assert Clock([], None).switches([Event(kind="switched", step=10)], "time") == []
 
 
+def test_what_changed_symmetry_or_classes_has_a_place_and_a_word():
+    metrics = [{"step": step, "epoch": step // 5, "elapsed": step, "epoch_ended": True} for step in (5, 10, 15)]
+    events = [
+        Event(kind="switched", step=5),
+        Event(kind="classes", step=5, detail={"change": "split", "classes": 3}),  # at the switch, which has its mark
+        Event(kind="classes", step=10, detail={"change": "merged"}),
+        Event(kind="classes", step=11, detail={"change": "dropped", "class": 2}),
+        Event(kind="symmetry", step=15, detail={"symmetry": "C3"}),
+    ]
+    found = Clock(metrics, None).changes(events, "step")
+    assert found == [(10.0, "classes merged"), (11.0, "class dropped"), (15.0, "C3")]
+    assert Clock([], None).changes(events, "time") == []
+
+
 def test_newest_and_shares():
     metrics = [
         {"epoch": 1, "a": 1.0, "head_share_10": 0.1, "head_share_2": 0.2},

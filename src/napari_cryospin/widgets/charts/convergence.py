@@ -139,7 +139,7 @@ class ConvergencePanel(ChartPanel):
         self.multiples.leave_out([] if class_share_names(session.metrics) else [self.classes])
         clock = Clock(session.metrics, session.status)
         marks = [Mark(place, "switch") for place in clock.switches(session.events, along)]
-        marks += [Mark(place, name) for place, name in clock.turns(session.events, along)]
+        marks += [Mark(place, name) for place, name in clock.changes(session.events, along)]
         end = None if session.shown_epoch is None else clock.end_of(session.shown_epoch, along)
         marks += [] if end is None else [Mark(end, "shown", QUIET)]
         for plot, curves, note in self._histories(along, clock):

@@ -153,7 +153,7 @@ class HeadsPanel(ChartPanel):
         self.over.set_curves(curves)
         self.over.set_note("" if curves else "after the first epoch")
         marks = [Mark(place, "switch") for place in clock.switches(session.events, "epoch")]
-        marks += [Mark(place, name) for place, name in clock.turns(session.events, "epoch")]
+        marks += [Mark(place, name) for place, name in clock.changes(session.events, "epoch")]
         self.over.set_marks(marks)
 
     def _ask_maps(self) -> None:
