@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from napari_cryospin.engine.class_sorting import sort_classes
 from napari_cryospin.engine.classes import dead_class, drop_class, merge_classes, offer
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.kept_state import KeptState
+from napari_cryospin.engine.mate_sorting import sort_mates
 from napari_cryospin.engine.other_modes import try_other_modes
 from napari_cryospin.engine.phases import Bands, DecodingStanding, EpochReport, Task, after_epoch, first_standing
 from napari_cryospin.engine.pose_steps import AdamPoses, GaussNewtonPoses
@@ -93,11 +94,14 @@ class DecodingState(KeptState):
         Mean turn of the poses in each step of this epoch, degrees.
     offered : int
         How often the place of a dead class was offered to other particles.
+    mates_sorted : bool
+        Whether the particles were sorted among their mates, or there was nothing to sort.
     """
 
     standing: DecodingStanding
     turned: list[float] = field(default_factory=list)
     offered: int = 0
+    mates_sorted: bool = False
 
 
 class ClosedFormDecoding:
@@ -195,10 +199,28 @@ class ClosedFormDecoding:
             class_change=class_change.get("class_change", 0.0),
         )
         state.standing = after_epoch(state.standing, report, Bands(fit.band.encoding, fit.band.full))
+        if fit.settings.posterior.mates and state.standing.band == fit.band.full and not state.mates_sorted:
+            metrics |= self._sort_mates()
         state.turned = []
         for part in self.classes:
             part.close_epoch(relaxing=state.standing.relaxing)
         return metrics | class_change
+
+    def _sort_mates(self) -> dict[str, float]:
+        """Sort the particles of each class among their mates, once the map has all shells. Return metrics."""
+        self.state.mates_sorted = True
+        found = [(part, sort_mates(part.fit, self.poses)) for part in self.classes]
+        sorted_mates = [(part, each) for part, each in found if each is not None]
+        if not sorted_mates:
+            return {}
+        for part, each in sorted_mates:
+            if each.changed:
+                part.volume_step.remake()
+                self.state.standing = replace(self.state.standing, settled=False)
+        return {
+            "mates_certainty": max(each.certainty for _, each in sorted_mates),
+            "mates_sorted": sum(each.changed * len(part.fit.members) for part, each in sorted_mates) / len(self.fit),
+        }
 
     def _sort_classes(self, task: Task) -> dict[str, float]:
         """Sort the particles into classes while maps relax, and whenever the band has grown. Return metrics."""

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from napari_cryospin.engine.audit import FOUND_AGAIN, Audit, audit
 from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.mate_sorting import symmetry_broken
+from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.sampling import unit_size
 from napari_cryospin.evaluation.verdict import TELLING_GAIN, Evidence
 from napari_cryospin.geometry.so3 import rotation_distance
@@ -22,7 +24,7 @@ LEAST_AT_MATE = 0.05
 an image is found at its mate by chance of how the grid lies: Hsp90 has 0.2 to 0.4 whether right or wrong."""
 SHARED_TURN = 0.02
 """Share of a sample that has to have one turn in common for it to be no chance: of turns at random 0.2 % have."""
-HIGHEST_IS_WORST = ("held_out_entropy", "mate_better")
+HIGHEST_IS_WORST = ("held_out_entropy", "mate_better", "symmetry_broken")
 """Findings of an audit of which a high value speaks against the poses."""
 MAP_SPHERE = 0.4
 """Radius of the sphere in which the densities of a map are looked at, as a fraction of the box."""
@@ -77,6 +79,7 @@ def _audited(fit: Fit, found: Audit) -> dict[str, float]:
         "mate_better": float((lead < 0).float().mean()) if len(lead) else math.nan,
         "mate_confirmed": float(lead.sum() / found.mate_difference[near].sum()) if len(lead) else math.nan,
         "sign_lead": _median(found.sign_lead),
+        "symmetry_broken": symmetry_broken(fit, GaussNewtonPoses(fit)),
         "skewness": map_skewness(fit.volume.to_map().detach().cpu().numpy()),
     }
 

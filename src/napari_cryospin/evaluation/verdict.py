@@ -37,6 +37,9 @@ whose particles had been sorted among its copies by chance, had 0.34: this numbe
 ambiguous."""
 SURE_MATES = 12.0
 """Median lead of the better of a pose and its mate, nats, from which they are told apart."""
+BROKEN_SYMMETRY = 5.0
+"""Standard errors by which images have to contradict a symmetry before it is called broken (docs/method.md,
+Near-symmetries)."""
 MATE_BETTER = 0.1
 """Share of the images from which mates that explain them better than their poses do are no exception."""
 
@@ -44,6 +47,7 @@ NAN = math.nan
 ANOTHER_SEED, MORE_PARTICLES = "another seed", "more particles"
 OTHER_BANDS = "other resolutions"
 SYMMETRY = "the molecule's symmetry, if it has one"
+LESS_SYMMETRY = "a lower symmetry, or none"
 ALIKE = "fewer particles that are more alike (a 2D or 3D classification elsewhere)"
 DEFOCUS_SIGN = "a look at the sign of the defocus in the input (underfocus is positive)"
 SIGN = "inverting the contrast, and a look at the sign of the defocus"
@@ -83,6 +87,9 @@ class Evidence:
         Lead of the poses over their mates, as a share of what the difference of the map's own images there promises.
     sign_lead : float
         Median lead of the CTF over the one with the opposite sign of the defocus, nats; nan where there is no CTF.
+    symmetry_broken : float
+        Standard errors by which images contradict the symmetry that the map was given; nan where it has none, or more
+        copies than are compared.
     skewness : float
         Of the map's densities.
     """
@@ -101,6 +108,7 @@ class Evidence:
     mate_better: float = NAN
     mate_confirmed: float = NAN
     sign_lead: float = NAN
+    symmetry_broken: float = NAN
     skewness: float = NAN
 
 
@@ -118,6 +126,8 @@ def judge_run(evidence: Evidence) -> Verdict:
     found = _faults(evidence)
     if found:
         return _verdict("not determined", found, numbers)
+    if evidence.symmetry_broken >= BROKEN_SYMMETRY:
+        return _verdict("ambiguous", [_symmetry_broken(evidence.symmetry_broken)], numbers)
     if evidence.mate_confirmed >= MATE_CONFIRMED and not _mates_told_apart(evidence):
         return _verdict("ambiguous", [_mates_alike(evidence)], numbers)
     if not evidence.finished:
@@ -201,6 +211,14 @@ def _mates_alike(known: Evidence) -> _Fault:
         f"({known.mate_lead:.0f} nats between a pose and its mate, the mate better for {_percent(known.mate_better)})"
     )
     return _Fault(text, (MORE_PARTICLES, ANOTHER_SEED, SYMMETRY))
+
+
+def _symmetry_broken(certainty: float) -> _Fault:
+    text = (
+        f"the symmetry that the map was given is not exact: the images tell its copies apart, by {certainty:.0f} "
+        f"standard errors, so that the map is an average of different sides"
+    )
+    return _Fault(text, (LESS_SYMMETRY,))
 
 
 def _in_favour(known: Evidence) -> tuple[str, ...]:

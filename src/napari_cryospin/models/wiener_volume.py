@@ -165,6 +165,15 @@ class WienerVolume:
         folds = self._copies()
         return self._average(folds[fold], folds)
 
+    def denominator(self) -> Tensor:
+        """Compute what `solve` divides the images' sum by: their weights and the filter's term, `(G, G, G)`."""
+        folds = self._copies()
+        return folds[:, 1].sum(0) + self._filter(self._shells(), folds)
+
+    def made_of(self, numerator: Tensor, denominator: Tensor) -> Tensor:
+        """Make the map `(m, m, m)` of another sum of images `(G, G, G)` over a denominator."""
+        return self._finished(symmetrised(numerator, self.symmetry) / denominator)
+
     def differing_fold_average(self, fold: int, all_sums: Tensor) -> Tensor:
         """Compute the average `(m, m, m)` of one fold, drawn to the map of all classes where the classes do not differ.
 
