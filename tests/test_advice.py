@@ -48,7 +48,7 @@ def test_advised_options_exist():
 
     groups = (ExportOptions, InputOptions, PreparationSettings, StartSettings, EncoderSettings, VolumeSettings)
     groups += (SimulationSettings,)
-    assert len(advised()) == 19
+    assert len(advised()) == 18
     assert advised() <= {field.name for group in groups for field in dataclasses.fields(group)}
 
 

@@ -130,7 +130,7 @@ def test_what_a_file_lacks_is_named(particles):
         "shifts (rlnOriginXAngst, rlnOriginYAngst); expected them in the file, for a method that takes them as known"
     )
     unshifted = dataclasses.replace(particles, shifts=None)
-    with pytest.raises(ValueError, match=r"found no shifts .*; expected them in the file, or particles that are taken"):
+    with pytest.raises(ValueError, match=r"found no shifts .*; expected them in the file, or centred particles"):
         Reconstruction(unshifted, small("known-poses", shifts=True))
     Reconstruction(unshifted, small("known-poses"))
 

@@ -53,7 +53,7 @@ def known_poses(fit: Fit) -> list[Proposer]:
     """
     particles, rows = fit.images.particles, fit.images.rows.numpy()
     if (lacking := lacking_poses(particles, shifts=fit.shift_range.looked_for)) is not None:
-        raise ValueError(lacking)
+        raise ValueError(f"{particles.source}: {lacking}")
     assert particles.rotations is not None
     rotations = torch.from_numpy(particles.rotations[rows]).float()
     shifts = torch.zeros(len(rows), 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from napari_cryospin.advice import Advice
 from napari_cryospin.particles import Particles
 
 POSE_FIELDS = {
@@ -30,7 +29,7 @@ def lacking_poses(particles: Particles, *, shifts: bool) -> str | None:
         lacking.append(f"shifts ({shift_fields})" if shift_fields else "shifts")
     if not lacking:
         return None
-    found = f"{particles.source}: the poses are not known: found no {' and no '.join(lacking)}"
+    found = f"the poses are not known: found no {' and no '.join(lacking)}"
     if particles.rotations is not None:
-        return Advice(f"{found}; expected them in the file, or particles that are taken to be centred", "shifts")
+        return f"{found}; expected them in the file, or centred particles, whose shifts are not looked for"
     return f"{found}; expected them in the file, for a method that takes them as known"
