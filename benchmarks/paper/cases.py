@@ -47,6 +47,7 @@ CONTENDERS = {
     "cryospin": Contender("paper-synthetic", small_preset="paper-cpu"),
     "fully-amortized": Contender("paper-synthetic", {"method": "fully-amortized"}, small_preset="paper-cpu"),
     "search": Contender("quick", {"method": "search"}),
+    "em": Contender("quick", {"method": "em"}),
     "cryoposenet": Contender("cryoposenet", small=ONE_HEAD | {"epochs": 80}),
     "cryoai": Contender("cryoai", small=ONE_HEAD | {"epochs": 80}),
     "cryoai-explicit": Contender("cryoai-explicit", small=ONE_HEAD | {"epochs": 80}),
