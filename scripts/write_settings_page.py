@@ -26,16 +26,20 @@ A preset is a full set of settings; what is given beside it overrides it. The co
 
 These do not go together, and are refused before a run begins:
 
-* `volume_update` wiener without `pose_update` gauss-newton, or the other way round (but in methods that
-  never switch, which take no pose steps);
+* `volume_update` wiener without `pose_update` gauss-newton, or the other way round (but in methods that never switch,
+  which take no pose steps);
 * `loss` absolute with `pose_update` gauss-newton, whose steps are those of the squared error;
 * `method` search without `volume_update` wiener and `posterior_sample`, `method` em without `volume_update` wiener;
+  cryoposenet with more than one head, cryoai and cryoai-explicit also without `half_turned`, and each without its own
+  `volume_update`. The preset of a method's name has what it requires;
 * `assignments` soft without `volume_update` wiener;
+* `exponent` false without `volume_update` adam;
 * `switch` after as many epochs as `epochs`, or more (but in methods that never switch);
 * `first_band` above `encoding_band`, or a resolution that is finer than the one after it;
 * `first_band` with `first_resolution`, or `encoding_band` with `encoding_resolution`. A preset's number of shells gives
   way by itself;
-* `reference` without `posterior_sample`: heads that have learned nothing yet would spoil the map.
+* `reference` without `posterior_sample`: heads that have learned nothing yet would spoil the map; or with
+  `volume_update` implicit, which can hold no map.
 
 Resolutions are converted to shells of the working box, rounded so that nothing finer than asked is looked at. They lie
 between Nyquist and two shells of the box; the check before a run says what that is for the particles at hand.

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from napari_cryospin.methods import DESCRIPTIONS
 from napari_cryospin.settings import (
     PRESETS,
     EncoderSettings,
@@ -32,14 +33,10 @@ PLACES = [("", name) for name in ("preset", "method")]
 PLACES += [(group, name) for group, cls in GROUPS.items() for name in fields_of(cls)]
 """Group (empty: none) and name of every field."""
 
+ALL_METHODS = " or ".join(", ".join(DESCRIPTIONS).rsplit(", ", 1))
 WRONG = [
-    (
-        "",
-        "method",
-        "serach",
-        "method is 'serach'; expected cryospin, fully-amortized, search or em (did you mean search?)",
-    ),
-    ("volume", "volume_update", "weiner", "is 'weiner'; expected adam or wiener (did you mean wiener?)"),
+    ("", "method", "serach", f"method is 'serach'; expected {ALL_METHODS} (did you mean search?)"),
+    ("volume", "volume_update", "weiner", "is 'weiner'; expected adam, implicit or wiener (did you mean wiener?)"),
     ("encoder", "trunk", "vgg", "encoder.trunk is 'vgg'; expected small or vgg16 (did you mean vgg16?)"),
     ("preparation", "noise", "whte", "is 'whte'; expected white or coloured (did you mean white?)"),
     ("schedule", "switch", "automtic", "is 'automtic'; expected by-hand, automatic or a whole number, 1 to 100000"),

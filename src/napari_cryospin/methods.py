@@ -24,23 +24,34 @@ class MethodDescription:
         Poses are proposed by the heads of an encoder.
     has_switch : bool
         A second stage follows, in which poses are refined directly.
+    takes_poses : bool
+        The poses are those of the particles' file.
     requires : mapping of str to value
         Settings that must have a value: `{"volume.volume_update": "wiener"}`.
+    preset : str
+        Name of the preset that is made for the method; empty: there is none.
     """
 
     name: str
     help: str
     uses_encoder: bool = True
     has_switch: bool = True
+    takes_poses: bool = False
     requires: Mapping[str, Any] = field(default_factory=dict)
+    preset: str = ""
 
     def complaint(self, settings: Any) -> str | None:
         """Describe the settings that the method requires, if any of them has another value."""
         needed = {tuple(path.split(".")): value for path, value in self.requires.items()}
         if all(getattr(getattr(settings, group), name) == value for (group, name), value in needed.items()):
             return None
-        words = (name if value is True else f"{name} {value}" for (_, name), value in needed.items())
-        return f"method is {self.name}; expected {' and '.join(words)} with it"
+        words = (_in_words(name, value) for (_, name), value in needed.items())
+        made_so = f", as in the preset {self.preset}" if self.preset else ""
+        return f"method is {self.name}; expected {' and '.join(words)} with it{made_so}"
+
+
+def _in_words(name: str, value: object) -> str:
+    return f"{'no ' * (value is False)}{name}" if isinstance(value, bool) else f"{name} {value}"
 
 
 DESCRIPTIONS: dict[str, MethodDescription] = {}
@@ -74,5 +85,52 @@ EM = declare(
         uses_encoder=False,
         has_switch=False,
         requires={"volume.volume_update": "wiener"},
+    )
+)
+CRYOPOSENET = declare(
+    MethodDescription(
+        name="cryoposenet",
+        help="one head to the end",
+        has_switch=False,
+        requires={"encoder.heads": 1, "encoder.half_turned": False},
+        preset="cryoposenet",
+    )
+)
+CRYOAI = declare(
+    MethodDescription(
+        name="cryoai",
+        help="one head, for each image and its half-turned copy, and an implicit volume",
+        has_switch=False,
+        requires={"encoder.heads": 1, "encoder.half_turned": True, "volume.volume_update": "implicit"},
+        preset="cryoai",
+    )
+)
+CRYOAI_EXPLICIT = declare(
+    MethodDescription(
+        name="cryoai-explicit",
+        help="the same with the explicit volume",
+        has_switch=False,
+        requires={"encoder.heads": 1, "encoder.half_turned": True, "volume.volume_update": "adam"},
+        preset="cryoai-explicit",
+    )
+)
+HIERARCHICAL = declare(
+    MethodDescription(
+        name="hierarchical",
+        help="a pose search from coarse to fine at every visit, without an encoder",
+        uses_encoder=False,
+        has_switch=False,
+        requires={"volume.volume_update": "adam"},
+        preset="hierarchical",
+    )
+)
+KNOWN_POSES = declare(
+    MethodDescription(
+        name="known-poses",
+        help="the volume alone, at the poses of the file",
+        uses_encoder=False,
+        has_switch=False,
+        takes_poses=True,
+        preset="known-poses",
     )
 )

@@ -1,5 +1,6 @@
 """The pre-flight card, and the judgement of contrast."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from napari_cryospin.checks.image_survey import survey_images
 from napari_cryospin.checks.preflight import preflight
 from napari_cryospin.cli.console import with_flags
 from napari_cryospin.io.open import open_particles
-from napari_cryospin.settings import PreparationSettings, Settings
+from napari_cryospin.settings import PRESETS, PreparationSettings, Settings, settings_from
 from support.stacks import write_stack
 
 
@@ -155,6 +156,20 @@ def test_many_bad_images_make_a_short_message(tmp_path: Path) -> None:
     assert card.problems[0].startswith("299 images cannot be used")
     assert card.problems[0].endswith("particle 11 (image 11 of a.mrcs): all pixels are 0; and 289 more")
     assert card.problems[0].count("particle ") == 10
+
+
+def test_poses_that_a_method_takes_as_known_are_looked_for(tmp_path: Path) -> None:
+    write_stack(tmp_path / "a.mrcs", blobs(1), 2.0)
+    particles = open_particles(tmp_path / "a.mrcs", pixel_size=2.0)
+    known = PRESETS["known-poses"]
+    (problem,) = preflight(particles, known).problems
+    assert problem.startswith("the poses are not known: found no rotations and no shifts; expected them in the file")
+    rotated = dataclasses.replace(particles, rotations=np.tile(np.eye(3), (40, 1, 1)))
+    card = preflight(rotated, known)
+    assert "PROBLEM:       the poses are not known: found no shifts; expected" in card.text(with_flags)
+    assert "or centred particles" in card.text(with_flags)
+    assert preflight(rotated, settings_from("known-poses", shifts=False)).problems == ()
+    assert preflight(particles, PRESETS["hierarchical"]).problems == ()
 
 
 def test_a_subset_of_more_than_there_are_is_said(star: Path) -> None:

@@ -17,7 +17,9 @@ from napari_cryospin.engine.memory import data_memory, run_memory
 from napari_cryospin.engine.reference_file import read_reference
 from napari_cryospin.engine.related_particles import repeated_images, separated_groups
 from napari_cryospin.engine.resolutions import BandLimits, resolution_problems
+from napari_cryospin.io.pose_fields import lacking_poses
 from napari_cryospin.listing import first_of, first_paths
+from napari_cryospin.methods import DESCRIPTIONS
 from napari_cryospin.particles import Particles
 from napari_cryospin.settings import Settings
 
@@ -146,6 +148,9 @@ def preflight(particles: Particles, settings: Settings, survey: ImageSurvey | No
     if faults and not (settings.preparation.leave_out_bad and used):
         problems.append(bad_images_message(particles, faults))
     problems += _radii(settings, side)
+    if DESCRIPTIONS[settings.method].takes_poses:
+        lacking = lacking_poses(particles, shifts=settings.encoder.shifts)
+        problems += [] if lacking is None else [lacking]
     wrong = resolution_problems(settings.volume, wanted, side) if box else []
     problems += wrong
     reference, complaints = _reference(particles, settings)

@@ -22,7 +22,7 @@ from napari_cryospin.engine.pose_steps import AdamPoses, GaussNewtonPoses
 from napari_cryospin.engine.sampling import PoseSearch
 from napari_cryospin.engine.volume_steps import AdamStep, WienerStep
 from napari_cryospin.geometry.so3 import rotation_distance
-from napari_cryospin.models.hartley_volume import HartleyVolume
+from napari_cryospin.models.learned_volume import LearnedVolume
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.physics.fourier import band_size
 
@@ -38,7 +38,7 @@ class GradientDecoding:
 
     settled = False  # The paper fixes the number of epochs.
 
-    def __init__(self, fit: Fit[HartleyVolume]) -> None:
+    def __init__(self, fit: Fit[LearnedVolume]) -> None:
         self.fit = fit
         fit.band.now = fit.band.full
         fit.volume.set_band(fit.band.full)

@@ -42,7 +42,8 @@ class AutoEncoding:
         self.fit, self.proposers = fit, list(proposers)
         self.volume_step, self.band_schedule = volume_step, band_schedule
         self.learners = [proposer for proposer in proposers if proposer.learns]
-        self.others = [proposer for proposer in proposers if not proposer.learns]
+        self.others = [proposer for proposer in proposers if not proposer.learns and not proposer.stored]
+        self.stored = next((proposer for proposer in proposers if proposer.stored), None)
         self.growth = BandGrowth(fit)
         self.steps = 0
 
@@ -71,9 +72,11 @@ class AutoEncoding:
     def _learn(self, batch: Batch, others: list[Proposal]) -> tuple[Tensor, Tensor]:
         """Compare the candidates, and learn from the winners. Return their poses `(b, 3, 3)`, `(b, 2)`."""
         learned = [proposer.propose_to_learn(batch) for proposer in self.learners]
-        contest = compete(self.fit, batch, learned, others)
+        stored = None if self.stored is None else self.stored.propose(batch)
+        contest = compete(self.fit, batch, learned, others, stored)
         if self.learners or self.volume_step.by_gradients:
-            loss = self._reconstruction_loss(batch, joined([*learned, *others]), contest)
+            candidates = joined([*learned, *others, *([] if stored is None else [stored])])
+            loss = self._reconstruction_loss(batch, candidates, contest)
             for proposer, proposal in zip(self.learners, learned, strict=True):
                 lesson = proposer.lesson(proposal, others)
                 loss = loss if lesson is None else loss + lesson

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from napari_cryospin.engine.auto_decoding import ClosedFormDecoding
 from napari_cryospin.engine.half_sets import HalfSetMonitor
 from napari_cryospin.engine.reconstruction import Reconstruction
-from napari_cryospin.engine.symmetry_change import SymmetryChange, held_out_gain, impose, placed_symmetry, relax
+from napari_cryospin.engine.symmetry_change import (
+    SymmetryChange,
+    check_turnable,
+    held_out_gain,
+    impose,
+    placed_symmetry,
+    relax,
+)
 from napari_cryospin.geometry.symmetry import PointGroup, point_group
 from napari_cryospin.runs.messages import RefusedError
 
@@ -34,13 +41,14 @@ class Commands:
         ------
         RefusedError
             The map has no such symmetry, not even nearly, or one of the classes has not; it has this one already; there
-            is no such group; or no epoch has ended yet.
+            is no such group; no epoch has ended yet; or the volume cannot take over a map that was turned.
         """
         run, group = self.run, _known_group(name)
         if group.name == run.symmetry.name:
             raise RefusedError(f"the map has the symmetry {group.name} already")
         if run.epoch == 0:
             raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
+        check_turnable(run.fits[0])
         with run.interruptible():
             change = self._look_at_symmetry(group)  # Nothing is changed by it.
         with run.new_epoch():

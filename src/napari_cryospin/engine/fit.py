@@ -146,7 +146,13 @@ class Fit(Generic[AnyVolume]):
         settings = self.settings.encoder
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**31, (), generator=self.generator)))
-            encoder = Encoder(self.encoder_box, settings.heads, settings.trunk, self.shift_range.largest)
+            encoder = Encoder(
+                self.encoder_box,
+                settings.heads,
+                settings.trunk,
+                self.shift_range.largest,
+                half_turned=settings.half_turned,
+            )
         return encoder.to(self.device)
 
     @property
@@ -207,7 +213,8 @@ class Fit(Generic[AnyVolume]):
         band = int(outermost.square().sum().double().sqrt().ceil())
         extra = rotations.dim() - 3
         ctf = batch.ctf.reshape(len(batch), *(1,) * extra, -1)
-        return self.projector(self.volume.hartley(band), rotations, self.shift_range.used(shifts), ctf)
+        slices = self.volume.slices(rotations, batch.points, band)
+        return self.projector.images(slices, self.shift_range.used(shifts), ctf)
 
     def errors(self, batch: Batch, models: Tensor) -> Tensor:
         """Compute errors `(b, m)` of candidate models `(b, m, p)` by the loss of the settings."""

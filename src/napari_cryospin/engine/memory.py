@@ -21,12 +21,19 @@ LATTICE_NUMBER_BYTES = 4
 LATTICE_NUMBERS = {
     # Mantissa and exponent each have a value, a gradient and Adam's two moments.
     "adam": 2 * 4,
+    # A network stores no lattice; one is computed where a map is made of it, with places and intermediate numbers.
+    "implicit": 8,
     # Two folds have two sums each, the map and its derivatives four lattices; as many numbers again are intermediate.
     "wiener": 2 * (4 + 4),
 }
 """Numbers that a volume holds for each point of its lattice while it is updated, by `volume_update`."""
 ENCODER_BYTES = {"small": 600, "vgg16": 2400}
 """Bytes for each pixel of an image in the encoder, all layers together, as measured; by trunk."""
+
+
+NETWORK_NUMBERS = 2 * 2 * 7 * 256
+"""Numbers that a step holds for each point of an image in an implicit volume: 7 layers of 256 units before and after
+their sines, with as many gradients."""
 
 
 def data_memory(count: int, box: int, settings: Settings) -> float:
@@ -62,15 +69,26 @@ def volume_memory(box: int, settings: Settings) -> float:
     return LATTICE_NUMBERS[settings.volume.volume_update] * LATTICE_NUMBER_BYTES * points / BYTES_IN_GIB
 
 
+def network_memory(count: int, box: int, settings: Settings) -> float:
+    """Estimate the memory of one training step of an implicit volume, in GiB; parameters as of `data_memory`."""
+    if settings.volume.volume_update != "implicit":
+        return 0.0
+    points = math.pi * (box / 2) ** 2 / 2
+    images = min(count, settings.schedule.batch_size)
+    return images * points * NETWORK_NUMBERS * LATTICE_NUMBER_BYTES / BYTES_IN_GIB
+
+
 def encoder_memory(count: int, box: int, settings: Settings) -> float:
     """Estimate the memory of one training step of the encoder, in GiB; parameters as of `data_memory`."""
     if not DESCRIPTIONS[settings.method].uses_encoder:
         return 0.0
     batch = min(count, settings.schedule.batch_size, settings.encoder.encoder_batch)
     side = min(box, settings.encoder.encoder_box)
+    batch *= 2 if settings.encoder.half_turned else 1
     return batch * side**2 * ENCODER_BYTES[settings.encoder.trunk] / BYTES_IN_GIB
 
 
 def run_memory(count: int, box: int, settings: Settings) -> float:
     """Estimate the memory of a whole run, in GiB; parameters as of `data_memory`."""
-    return PROGRAM_MEMORY + data_memory(count, box, settings) + encoder_memory(count, box, settings)
+    steps = encoder_memory(count, box, settings) + network_memory(count, box, settings)
+    return PROGRAM_MEMORY + data_memory(count, box, settings) + steps

@@ -10,16 +10,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from napari_cryospin import methods as descriptions
 from napari_cryospin.engine.auto_decoding import ClosedFormDecoding, GradientDecoding
 from napari_cryospin.engine.auto_encoding import AutoEncoding
 from napari_cryospin.engine.bands import Band, BandSchedule, Stairs
 from napari_cryospin.engine.expectation_maximisation import ExpectationMaximisation
 from napari_cryospin.engine.fit import Fit
-from napari_cryospin.engine.proposers import Heads, PosteriorSample, Proposer
+from napari_cryospin.engine.hierarchical_search import HierarchicalSearch
+from napari_cryospin.engine.proposers import Heads, PosteriorSample, Proposer, StoredPose
 from napari_cryospin.engine.stage import FirstStage, Stage
 from napari_cryospin.engine.switching import MakePolicy, policy_of
-from napari_cryospin.engine.volume_steps import SoftStep, VolumeStep, volume_step
+from napari_cryospin.engine.volume_steps import SoftStep, VolumeStep, WholeAverage, volume_step
+from napari_cryospin.io.pose_fields import lacking_poses
 from napari_cryospin.methods import MethodDescription
 from napari_cryospin.settings import VolumeSettings
 
@@ -32,6 +36,36 @@ def heads_and_sample(fit: Fit) -> list[Proposer]:
 def sample_alone(fit: Fit) -> list[Proposer]:
     """Make the proposer of the posterior sample, without heads."""
     return [PosteriorSample(fit)]
+
+
+def coarse_to_fine(fit: Fit) -> list[Proposer]:
+    """Make the proposer that searches from coarse to fine."""
+    return [HierarchicalSearch(fit)]
+
+
+def known_poses(fit: Fit) -> list[Proposer]:
+    """Give a fit the poses of the particles' file, and make the proposer that proposes nothing else.
+
+    Raises
+    ------
+    ValueError
+        The file has no poses.
+    """
+    particles, rows = fit.images.particles, fit.images.rows.numpy()
+    if (lacking := lacking_poses(particles, shifts=fit.shift_range.looked_for)) is not None:
+        raise ValueError(f"{particles.source}: {lacking}")
+    assert particles.rotations is not None
+    rotations = torch.from_numpy(particles.rotations[rows]).float()
+    shifts = torch.zeros(len(rows), 2)
+    if fit.shift_range.looked_for and particles.shifts is not None:
+        shifts = torch.from_numpy(particles.shifts[rows]).float()
+    fit.particles.record_poses(torch.arange(len(fit)), rotations.to(fit.device), shifts.to(fit.device))
+    return [StoredPose(fit)]
+
+
+def step_at_known_poses(fit: Fit) -> VolumeStep:
+    """Make a volume step for poses that stay as they are."""
+    return WholeAverage(fit) if fit.settings.volume.volume_update == "wiener" else volume_step(fit)
 
 
 POSE_UPDATES: dict[str, Callable[[Fit[Any]], Stage]] = {"adam": GradientDecoding, "gauss-newton": ClosedFormDecoding}
@@ -124,4 +158,11 @@ register(
     Method(
         description=descriptions.EM, proposers=sample_alone, volume_step=SoftStep, switch=None, stage=soft_to_the_end
     )
+)
+register(Method(description=descriptions.CRYOPOSENET, proposers=heads_and_sample, switch=None))
+register(Method(description=descriptions.CRYOAI, proposers=heads_and_sample, switch=None))
+register(Method(description=descriptions.CRYOAI_EXPLICIT, proposers=heads_and_sample, switch=None))
+register(Method(description=descriptions.HIERARCHICAL, proposers=coarse_to_fine, switch=None))
+register(
+    Method(description=descriptions.KNOWN_POSES, proposers=known_poses, volume_step=step_at_known_poses, switch=None)
 )

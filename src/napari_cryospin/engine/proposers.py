@@ -73,6 +73,9 @@ class Proposer(Learner, ABC):
     A proposer without an optimiser does not learn; of such a one only `propose` is called.
     """
 
+    stored = False
+    """Whether what it proposes is the pose that the particle has already, wherever that is from."""
+
     @property
     def learns(self) -> bool:
         """Whether the proposer learns."""
@@ -174,6 +177,8 @@ class Search(Proposer):
 
 class StoredPose(Proposer):
     """The pose that each particle has."""
+
+    stored = True
 
     def __init__(self, fit: Fit[Volume]) -> None:
         self.fit = fit

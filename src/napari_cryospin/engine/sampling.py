@@ -162,6 +162,26 @@ class PoseSearch:
 
         return self._scan(self.fine, batch, shifts.expand(len(batch), -1, -1), choose)
 
+    def best_cells(self, batch: Batch, number: int) -> FoundPoses:
+        """Find the most probable cells of the undivided grid, each with its best shift of the whole range.
+
+        Returns
+        -------
+        FoundPoses
+            Rotations `(b, number, 3, 3)` and shifts `(b, number, 2)`, the best first; entropy `(b,)`.
+        """
+
+        def choose(values: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+            best, move = values.max(1)
+            cells = best.topk(number, dim=-1).indices
+            return cells, move.gather(-1, cells)
+
+        fit = self.fit
+        shifts = torch.zeros(1, 2, device=fit.device)
+        if fit.shift_range.looked_for:
+            shifts = shift_grid(fit.shift_range.largest, shift_step(fit, self.band), fit.device)
+        return self._scan(self.fine, batch.inner(len(self.fine.points)), shifts.expand(len(batch), -1, -1), choose)
+
     @cached_property
     def apart(self) -> Tensor:
         """Whether two rotations of the fine grid are different modes, `(k, k)`."""

@@ -93,9 +93,28 @@ class DividedCells:
         Tensor
             `(b, t, 8 m)` nats; `t` is 1 without phases.
         """
-        slices = self.slices[cells].flatten(1, 2)  # (b, 8 m, 2 p)
-        weighted = batch.images * (2 * batch.weights * batch.ctf)
-        moved = weighted[:, None] if phases is None else weighted[:, None] * phases.conj()
-        values = torch.cat((moved.real, moved.imag), -1) @ slices.mT
-        weights = batch.ctf.square() * batch.weights
-        return values - (slices.square_() @ torch.cat((weights, weights), -1)[..., None]).mT
+        return own_log_likelihoods(self.slices[cells].flatten(1, 2), batch, phases)
+
+
+def own_log_likelihoods(slices: Tensor, batch: Batch, phases: Tensor | None) -> Tensor:
+    """Compute the log-likelihood of each image at slices of its own, up to a constant of the image.
+
+    Parameters
+    ----------
+    slices : Tensor
+        `(b, k, 2 p)` real parts, then imaginary parts; they are written to.
+    batch : Batch
+        `b` images with `p` points each.
+    phases : Tensor, optional
+        `(b, t, p)` phase ramps of the shifts to try.
+
+    Returns
+    -------
+    Tensor
+        `(b, t, k)` nats; `t` is 1 without phases.
+    """
+    weighted = batch.images * (2 * batch.weights * batch.ctf)
+    moved = weighted[:, None] if phases is None else weighted[:, None] * phases.conj()
+    values = torch.cat((moved.real, moved.imag), -1) @ slices.mT
+    weights = batch.ctf.square() * batch.weights
+    return values - (slices.square_() @ torch.cat((weights, weights), -1)[..., None]).mT

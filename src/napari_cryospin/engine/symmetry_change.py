@@ -157,6 +157,18 @@ def _score_of_class(view: Fit, found: FoundSymmetry) -> float:
     return score_about(first, second, view.images.extent / len(first), found, band)
 
 
+def check_turnable(fit: Fit) -> None:
+    """Refuse a change of the symmetry where the volume cannot take over a map that was turned.
+
+    Raises
+    ------
+    RefusedError
+        The volume is an implicit one.
+    """
+    if not fit.volume.takes_maps:
+        raise RefusedError("the volume is an implicit one, a network that no turned map can replace")
+
+
 @torch.no_grad()
 def impose(fit: Fit, found: FoundSymmetry, group: PointGroup) -> None:
     """Turn everything that lies in the frame of a fit's maps, and give these a symmetry.

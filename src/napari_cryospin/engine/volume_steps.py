@@ -19,7 +19,7 @@ from napari_cryospin.engine.learner import Learner
 from napari_cryospin.engine.sampling import PoseSearch
 from napari_cryospin.engine.soft_assignments import SoftInsertion
 from napari_cryospin.geometry.so3 import random_rotations
-from napari_cryospin.models.hartley_volume import HartleyVolume
+from napari_cryospin.models.learned_volume import LearnedVolume
 from napari_cryospin.models.wiener_volume import WienerVolume
 
 FADING_STEPS = 30
@@ -66,9 +66,9 @@ class VolumeStep(Learner):
 
 
 class AdamStep(VolumeStep):
-    """A gradient step on mantissa and exponent of the lattice (the paper)."""
+    """A gradient step on mantissa and exponent of the lattice (the paper), or on the weights of a network (cryoAI)."""
 
-    def __init__(self, fit: Fit[HartleyVolume], rate: float | None = None) -> None:
+    def __init__(self, fit: Fit[LearnedVolume], rate: float | None = None) -> None:
         rate = fit.settings.volume.volume_learning_rate if rate is None else rate
         self.optimiser = torch.optim.Adam(fit.volume.parameters(), lr=rate)
 
@@ -205,7 +205,48 @@ class SoftStep(WienerStep):
         return in_order(best), in_order(samples)
 
 
-VOLUME_STEPS: dict[str, Callable[[Fit[Any]], VolumeStep]] = {"adam": AdamStep, "wiener": WienerStep}
+class WholeAverage(WienerStep):
+    """A Wiener average in which each particle counts once, for poses that stay as they are (not in the paper).
+
+    While all particles are looked at for the first time, the volume is that of those seen so far; later on it changes
+    once all of them were seen again, with the noise that the volume before leaves.
+    """
+
+    def __init__(self, fit: Fit) -> None:
+        super().__init__(fit)
+        self.seen = 0
+
+    @torch.no_grad()
+    def average(self, batch: Batch, rotations: Tensor, shifts: Tensor, step: int) -> None:
+        """Add images to the average; begin a new one when all particles are in it."""
+        count = len(self.fit)
+        self.fit.noise.observe(batch.where, batch.images, self.fit.project(batch, rotations, shifts))
+        if self.seen % count == 0:
+            self.volume.forget(0)
+        self.insert(batch, rotations, shifts)
+        self.seen += len(batch)
+        if self.seen <= count or self.seen % count == 0:
+            self.volume.solve()
+
+    def centre(self) -> dict[str, float]:
+        """Leave the map where the known poses have it."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how many images were added so far; the sums are the volume's."""
+        return super().state_dict() | {"seen": self.seen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load a state of a step of the same fit."""
+        super().load_state_dict(state)
+        self.seen = state["seen"]
+
+
+VOLUME_STEPS: dict[str, Callable[[Fit[Any]], VolumeStep]] = {
+    "adam": AdamStep,
+    "implicit": AdamStep,
+    "wiener": WienerStep,
+}
 """Setting `volume_update` -> the class of its step."""
 
 

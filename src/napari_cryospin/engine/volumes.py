@@ -9,6 +9,7 @@ import torch
 from napari_cryospin.engine.defaults import MASK_EDGE
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.models.hartley_volume import HartleyVolume
+from napari_cryospin.models.implicit_volume import ImplicitVolume
 from napari_cryospin.models.volume import Volume
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.settings import VolumeSettings
@@ -22,8 +23,23 @@ def hartley_volume(
 ) -> HartleyVolume:
     """Make the paper's volume, which is learned by gradients."""
     volume = HartleyVolume(
-        images.box_size, settings.padding, first_band=first_band, symmetry=settings.symmetry, generator=generator
+        images.box_size,
+        settings.padding,
+        first_band=first_band,
+        symmetry=settings.symmetry,
+        plain=not settings.exponent,
+        generator=generator,
     )
+    return volume.to(images.device)
+
+
+def implicit_volume(
+    images: PreparedImages, settings: VolumeSettings, first_band: int, generator: torch.Generator
+) -> ImplicitVolume:
+    """Make cryoAI's volume, a network that is learned by gradients."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        volume = ImplicitVolume(images.box_size, settings.padding, first_band=first_band, symmetry=settings.symmetry)
     return volume.to(images.device)
 
 
@@ -42,5 +58,5 @@ def wiener_volume(
     )
 
 
-VOLUMES: dict[str, MakeVolume] = {"adam": hartley_volume, "wiener": wiener_volume}
+VOLUMES: dict[str, MakeVolume] = {"adam": hartley_volume, "implicit": implicit_volume, "wiener": wiener_volume}
 """Setting `volume_update` -> function that makes its volume."""

@@ -50,6 +50,12 @@ def _convolutions(channels: tuple[int, ...], per_level: tuple[int, ...]) -> nn.S
     return nn.Sequential(*layers)
 
 
+def half_turn(images: Tensor) -> Tensor:
+    """Turn images `(..., n, n)` by half a turn about pixel `n // 2` of each axis, the origin of their transforms."""
+    shift = 1 - images.shape[-1] % 2
+    return images.flip((-2, -1)).roll((shift, shift), (-2, -1))
+
+
 class PoseHeads(nn.Module):
     """M heads of fully connected layers with separate weights, evaluated together as batched products."""
 
@@ -86,9 +92,13 @@ class Encoder(nn.Module):
         "vgg16": the paper's sizes. "small": six convolutions in four levels, for CPUs.
     max_shift : float
         Largest shift along x and y, Angstrom; 0: the particles are centred, and no shift is predicted.
+    half_turned : bool
+        Each image is seen as it is and turned by half a turn in its plane, by the same network (cryoAI, section 3.4).
 
     Attributes
     ----------
+    heads : int
+        Number of candidates of an image: of all heads for the image, then of all heads for its half-turned copy.
     frame, origin : Tensor
         `(3, 3)` and `(3,)` Angstrom: the present axes of the map in those that the heads have learned, and where their
         middle lies there. Poses are proposed for the present axes.
@@ -97,9 +107,18 @@ class Encoder(nn.Module):
     frame: Tensor
     origin: Tensor
 
-    def __init__(self, box_size: int, heads: int, trunk: Literal["small", "vgg16"], max_shift: float = 0.0) -> None:
+    def __init__(
+        self,
+        box_size: int,
+        heads: int,
+        trunk: Literal["small", "vgg16"],
+        max_shift: float = 0.0,
+        *,
+        half_turned: bool = False,
+    ) -> None:
         super().__init__()
-        self.heads, self.max_shift = heads, max_shift
+        self.max_shift, self.half_turned = max_shift, half_turned
+        self.heads = 2 * heads if half_turned else heads
         self.bank = GaussianBank(box_size)
         outputs = 8 if max_shift > 0 else 6
         hidden: tuple[int, ...]
@@ -131,6 +150,15 @@ class Encoder(nn.Module):
         shifts : Tensor
             `(b, heads, 2)` Angstrom.
         """
+        if not self.half_turned:
+            return self._poses(images)
+        rotations, shifts = self._poses(torch.cat((images, half_turn(images))))
+        own, copy = slice(len(images)), slice(len(images), None)
+        back = rotations.new_tensor([-1.0, -1.0, 1.0])[:, None]  # A pose of the copy, turned back by half a turn.
+        return torch.cat((rotations[own], back * rotations[copy]), 1), torch.cat((shifts[own], -shifts[copy]), 1)
+
+    def _poses(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the poses of images as they are, one a head."""
         features = self.pool(self.trunk(self.bank(images).contiguous(memory_format=torch.channels_last)))
         outputs = self.pose(features.flatten(1))
         learned = rotation_from_6d(outputs[..., :6])

@@ -50,10 +50,13 @@ class Projector:
             `(..., p)` complex.
         """
         points = self.points if ctf is None else self.points[: ctf.shape[-1]]
-        images = central_slices(hartley, rotations, points, self.padding)
+        return self.images(central_slices(hartley, rotations, points, self.padding), shifts, ctf)
+
+    def images(self, slices: Tensor, shifts: Tensor | None = None, ctf: Tensor | None = None) -> Tensor:
+        """Make noise-free images `(..., p)` of slices at the first `p` points; shifts and CTF as above."""
         if shifts is not None:
-            images = images * shift_phases(shifts, points, self.extent)
-        return images if ctf is None else images * ctf
+            slices = slices * shift_phases(shifts, self.points[: slices.shape[-1]], self.extent)
+        return slices if ctf is None else slices * ctf
 
     def to(self, device: torch.device) -> Projector:
         return Projector(points=self.points.to(device), extent=self.extent, padding=self.padding)

@@ -32,12 +32,15 @@ class Volume(Protocol):
         Fourier shells that the volume holds. Beyond them it is zero, or its values are not shown.
     symmetry : PointGroup
         Point group that the map has.
+    takes_maps : bool
+        Whether `take_map` can replace the volume; otherwise it raises ValueError.
     """
 
     box_size: int
     padding: int
     band: int
     symmetry: PointGroup
+    takes_maps: bool
 
     def set_band(self, band: int) -> None:
         """Change the band; the shells that both bands share stay."""
@@ -47,6 +50,24 @@ class Volume(Protocol):
 
     def hartley(self, band: int | None = None) -> Tensor:
         """Return the lattice `(G, G, G)`, or its middle as far as slices of a band read it."""
+
+    def slices(self, rotations: Tensor, points: Tensor, band: int) -> Tensor:
+        """Compute the slices at poses, differentiable in the poses and in what is learned by gradients.
+
+        Parameters
+        ----------
+        rotations : Tensor
+            `(..., 3, 3)`.
+        points : Tensor
+            `(p, 2)` half-plane points.
+        band : int
+            Shells that the points reach.
+
+        Returns
+        -------
+        Tensor
+            `(..., p)` complex.
+        """
 
     def to_map(self, *, filtered: bool = True) -> Tensor:
         """Make the map `(n, n, n)`, `[z, y, x]`, at the full box.

@@ -20,7 +20,7 @@ from napari_cryospin.models.volume import BAND_MARGIN
 from napari_cryospin.physics.fourier import grid_envelope, hartley_to_map, map_to_hartley
 from napari_cryospin.physics.gradient_lattices import gradient_lattices
 from napari_cryospin.physics.masks import raised_cosine_tensor
-from napari_cryospin.physics.slicing import crop_lattice, insert_slices
+from napari_cryospin.physics.slicing import central_slices, crop_lattice, insert_slices
 from napari_cryospin.physics.symmetrise import interpolated_share, symmetrised
 
 GAPS = 0.05
@@ -55,6 +55,8 @@ class WienerVolume:
     symmetry : PointGroup
         Point group that the map has.
     """
+
+    takes_maps = True
 
     def __init__(
         self,
@@ -233,6 +235,10 @@ class WienerVolume:
     def hartley(self, band: int | None = None) -> Tensor:
         """Return the lattice `(G, G, G)`, or its middle as far as slices of a band read it."""
         return self.lattice if band is None else crop_lattice(self.lattice, band, self.padding)
+
+    def slices(self, rotations: Tensor, points: Tensor, band: int) -> Tensor:
+        """Compute slices `(..., p)` at poses `(..., 3, 3)` and points `(p, 2)`."""
+        return central_slices(self.hartley(band), rotations, points, self.padding)
 
     def gradient_lattices(self, density: Tensor | None = None) -> Tensor:
         """Make the lattices `(4, G, G, G)` of this map, or of another one, and of its derivatives."""

@@ -85,6 +85,11 @@ def read_lattice(hartley: Tensor, where: Tensor) -> Tensor:
     return torch.complex(mate + at, mate - at) / 2
 
 
+def hartley_pair(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the Hartley values at frequencies and opposite to them, `Re F - Im F` and `Re F + Im F`."""
+    return values.real - values.imag, values.real + values.imag
+
+
 def shift_phases(shifts: Tensor, points: Tensor, extent: float) -> Tensor:
     """Compute the phase ramps that move a centred projection to the particle's place in the image.
 
@@ -136,7 +141,7 @@ def insert_slices(
     """
     where = (points.to(rotations.dtype) * (padding / (size // 2))) @ rotations[:, :2]
     where = where.reshape(1, 1, 1, -1, 3)
-    at, mate = values.real - values.imag, values.real + values.imag
+    at, mate = hartley_pair(values)
     sources = torch.stack((torch.stack((at, weights)), torch.stack((mate, weights)))).reshape(2, 2, 1, 1, -1)
     lattice = weights.new_zeros(()).expand(2, 2, size, size, size)
     spread, _ = torch.ops.aten.grid_sampler_3d_backward(

@@ -24,7 +24,17 @@ from napari_cryospin.symmetry_names import GROUP_NAMES, canonical_name
 
 SHELLS_FOR = {"first_resolution": "first_band", "encoding_resolution": "encoding_band"}
 """Resolution in the settings of the volume -> number of shells that says the same."""
-Preset = Literal["quick", "paper-synthetic", "paper-experimental", "paper-cpu"]
+Preset = Literal[
+    "quick",
+    "paper-synthetic",
+    "paper-experimental",
+    "paper-cpu",
+    "cryoposenet",
+    "cryoai",
+    "cryoai-explicit",
+    "hierarchical",
+    "known-poses",
+]
 
 
 @settings_class
@@ -78,6 +88,8 @@ class EncoderSettings:
     """The encoder sees the images as they are (the paper), or with the phases of their CTF flipped."""
     encoder_batch: Annotated[StrictInt, Interval(ge=1, le=65536)] = 64
     """Images a step of the encoder, where that is fewer than a batch."""
+    half_turned: StrictBool = False
+    """Each image is also seen turned by half a turn in its plane, and twice as many poses compete (cryoAI)."""
     encoder_learning_rate: Annotated[StrictFloat, Interval(ge=0, le=1)] = 1e-3
     """Adam step of the encoder."""
     shifts: StrictBool = True
@@ -88,10 +100,13 @@ class EncoderSettings:
 
 @settings_class
 class VolumeSettings:
-    """The explicit Hartley volume (paper, section 4.3)."""
+    """The explicit Hartley volume (paper, section 4.3), and others in its place."""
 
-    volume_update: Literal["adam", "wiener"] = "adam"
-    """Gradient steps on mantissa and exponent (the paper), or a running Wiener average of the assigned images."""
+    volume_update: Literal["adam", "implicit", "wiener"] = "adam"
+    """Gradient steps on mantissa and exponent (the paper), on a network that gives the transform (implicit: cryoAI), or
+    a running Wiener average of the assigned images."""
+    exponent: StrictBool = True
+    """With adam, the volume is a mantissa times the exponential of an exponent (Eq. 8); else a plain lattice."""
     volume_learning_rate: Annotated[StrictFloat, Interval(ge=0, le=1)] = 0.05
     """Adam step of the volume while auto-encoding."""
     volume_learning_rate_after_switch: Annotated[StrictFloat, Interval(ge=0, le=1)] = 0.02
@@ -245,6 +260,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield f"schedule.switch is {switch}; expected fewer than the {epochs} epochs in all"
     if settings.start.reference is not None and not settings.posterior.posterior_sample:
         yield "start.reference is given; expected posterior.posterior_sample with it, which draws poses under that map"
+    if settings.start.reference is not None and volume == "implicit":
+        yield "start.reference is given with volume_update implicit; expected an explicit volume, which can hold a map"
+    if not settings.volume.exponent and volume != "adam":
+        yield f"volume.exponent is false with volume_update {volume}; expected adam, whose lattice can be plain"
     if (complaint := method.complaint(settings)) is not None:
         yield complaint
     if settings.volume.assignments == "soft" and volume != "wiener":

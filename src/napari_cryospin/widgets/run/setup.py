@@ -47,6 +47,11 @@ PRESET_NAMES = {
     "paper-synthetic": "Paper: synthetic data",
     "paper-experimental": "Paper: experimental data",
     "paper-cpu": "Paper: small, for a CPU",
+    "cryoposenet": "cryoPoseNet: one head",
+    "cryoai": "cryoAI: half turns, implicit volume",
+    "cryoai-explicit": "cryoAI with the explicit volume",
+    "hierarchical": "Pose search from coarse to fine",
+    "known-poses": "The poses of the file",
 }
 PLACES = {
     "window": ("This window", "A thread in the background of this window; closing napari ends it, with a checkpoint"),

@@ -1,0 +1,1 @@
+"""The paper's tables and figures, with every method on the same particles."""
