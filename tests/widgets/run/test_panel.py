@@ -219,11 +219,11 @@ def test_a_finished_run_is_watched(panel, qtbot, finished_run, said):
 
 
 def test_a_run_that_nobody_switched_asks_and_the_button_lets_it_go_on(viewer, session, qtbot, tiny_particles, said):
-    open_workspace(viewer)
+    column = open_workspace(viewer)
     reveal(viewer, "Particles").opener.open_files([tiny_particles.particles])
     panel = reveal(viewer, "Run")
     qtbot.waitUntil(panel.start.isEnabled, timeout=PATIENCE)
-    qtbot.mouseClick(panel.start, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(column.foot.button, Qt.MouseButton.LeftButton)
     wait_for(qtbot, panel, "waiting")
     assert "Waiting for your switch" in panel.state.title.text()
     assert any("the planned epochs are over" in text for text in said)
@@ -232,7 +232,9 @@ def test_a_run_that_nobody_switched_asks_and_the_button_lets_it_go_on(viewer, se
     assert panel.switch.button.isEnabled()
     assert "Look at the map" in panel.switch.advice.text()
     session.thread_of_run.join(10)
-    qtbot.mouseClick(panel.switch.button, Qt.MouseButton.LeftButton)
+    column.show_panel("Switch")
+    assert column.foot.step.ready
+    qtbot.mouseClick(column.foot.button, Qt.MouseButton.LeftButton)
     assert panel.switch.button.text() == "Switch requested..."
     wait_for(qtbot, panel, "finished")
     assert panel.state.rows["stage"].text() == "auto-decoding"

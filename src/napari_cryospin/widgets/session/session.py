@@ -180,10 +180,11 @@ class Session(QObject):
         else:
             if self.driven_here:
                 raise RuntimeError("a run is going on in this window; stop it before another one is started")
-            self.thread_of_run = start_thread(folder, self.particles if self._is_input_of(folder) else None)
+            self.thread_of_run = start_thread(folder, self.particles if self.is_input_of(folder) else None)
         self.watch(folder)
 
-    def _is_input_of(self, folder: RunFolder) -> bool:
+    def is_input_of(self, folder: RunFolder) -> bool:
+        """Return whether the particles that are open are those of a run, with the same files beside them."""
         return self.source is not None and self.source.to_json() == folder.source.to_json()
 
     @property
