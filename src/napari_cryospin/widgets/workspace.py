@@ -100,6 +100,7 @@ class Workspace(PanelTabs):
     def __init__(self, napari_viewer: Viewer) -> None:
         self.bar = PathBar()
         super().__init__(napari_viewer, RIGHT_PANELS, self.bar)
+        self.bar.setExpanding(True)  # In document mode, a tab widget turns that off.
         self.arranged = False
         self.heights: ColumnHeights | None = None
         session = session_of(napari_viewer)

@@ -199,7 +199,7 @@ class RunPanel(Panel):
             return
         if status.switch_ready and status.stage == "auto-encoding" and self._told_ready != folder.path:
             self._told_ready = folder.path
-            show_info(f"{folder.path.name} is ready to switch to auto-decoding. The button is in the tab Run.")
+            show_info(f"{folder.path.name} is ready to switch to auto-decoding: see the step Switch.")
 
     def _note_change(self, standing: Standing) -> None:
         """Notify the user once of a change, and fold the set-up away while a run goes on."""
