@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LARGE_SCREEN = (1500, 850)
 """Width and height, pixels, from which a screen has room for all panels side by side."""
-RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 440, 420  # pixels, on a large and on a small screen
+RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 440, 432  # pixels, on a large and on a small screen
 UPPER_SHARES = {"Run": 0.44, "Switch": 0.6}
 """Title of a panel -> share of the right column's height that it has while a run has a map, beside the posterior of a
 particle."""
