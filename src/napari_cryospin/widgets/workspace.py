@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
@@ -14,6 +15,8 @@ from napari_cryospin.widgets.panel_tabs import BOTTOM_PANELS, PANELS, RIGHT_PANE
 from napari_cryospin.widgets.path.bar import PathBar, PathMarks
 from napari_cryospin.widgets.path.foot import NextStepFoot
 from napari_cryospin.widgets.path.model import path_of
+from napari_cryospin.widgets.path.recent import remember_run
+from napari_cryospin.widgets.path.start_page import StartPage
 from napari_cryospin.widgets.path.steps import NextStep, done_steps, next_step, present_step
 from napari_cryospin.widgets.run.panel import RunPanel
 from napari_cryospin.widgets.session.column_heights import ColumnHeights
@@ -113,6 +116,7 @@ class Workspace(PanelTabs):
         session.snapshot_arrived.connect(self._share_height)
         session.run_changed.connect(self._share_height)
         session.theme_changed.connect(self._retheme)
+        session.run_changed.connect(self._take_run)
         self._retheme()
         self._show_path()
 
@@ -154,7 +158,7 @@ class Workspace(PanelTabs):
             return
         panel: Any = self.show_panel(step.step)
         if step.action == "choose particles":
-            panel.opener.choose()
+            self.choose_particles()
         elif step.action == "start":
             panel.start.click()
         elif step.action == "continue":
@@ -171,6 +175,16 @@ class Workspace(PanelTabs):
         """Ask whether the run should switch before that is advised."""
         question = EARLY.format(reason=self.path.situation.reason)
         return QMessageBox.question(self, "Switch early", question) == QMessageBox.StandardButton.Yes
+
+    def _take_run(self) -> None:
+        """Remember the run that is watched, and open its particles where none are open."""
+        session = session_of(self.viewer)
+        if session.folder is None:
+            return
+        remember_run(session.folder.path)
+        particles: Any = self.panel("Particles")
+        if session.source is None and not particles.opener.opening:
+            particles.opener.bring(session.folder)
 
     def show_panel(self, title: str) -> QWidget:
         """Bring a panel to the front, and return it."""
@@ -194,6 +208,36 @@ class Workspace(PanelTabs):
         if not self.arranged:
             QTimer.singleShot(0, self.arrange)
 
+    def _lay_start_page(self, window: QMainWindow) -> None:
+        """Lay the page with the beginnings over the empty canvas."""
+        if window.findChild(StartPage) is not None:
+            return
+        page = StartPage(window, self.viewer)
+        page.particles_wanted.connect(self.choose_particles)
+        page.sample_wanted.connect(self.open_sample)
+        page.run_wanted.connect(self.ask_run)
+        page.run_chosen.connect(self.watch)
+
+    def choose_particles(self) -> None:
+        """Let the user choose particles."""
+        panel: Any = self.show_panel("Particles")
+        panel.opener.choose()
+
+    def open_sample(self, key: str) -> None:
+        """Open the particles of a sample."""
+        panel: Any = self.show_panel("Particles")
+        panel.opener.open_sample(key)
+
+    def ask_run(self) -> None:
+        """Let the user choose a run to watch."""
+        panel: Any = self.show_panel("Run")
+        panel.ask_run()
+
+    def watch(self, path: Path) -> None:
+        """Watch the run in a folder."""
+        panel: Any = self.show_panel("Run")
+        panel.control.attach(path)
+
     def arrange(self) -> None:
         """Dock the panels that are not docked yet, each in its place."""
         dock = dock_of(self)
@@ -201,6 +245,7 @@ class Workspace(PanelTabs):
         if dock is None or not isinstance(window, QMainWindow):
             return
         first, self.arranged = not self.arranged, True
+        self._lay_start_page(window)
         large = is_large(self)
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)

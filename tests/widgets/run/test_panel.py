@@ -264,15 +264,23 @@ def test_readiness_is_told_once_and_colours_the_button(panel, qtbot, new_run, sa
         qtbot.waitUntil(lambda: not panel.switch.button.styleSheet(), timeout=PATIENCE)
 
 
-def test_an_opened_run_brings_its_particles_by_one_click(viewer, session, qtbot, finished_run, tiny_particles):
+def test_an_opened_run_brings_its_particles_and_truth(
+    viewer, session, qtbot, finished_run, tiny_particles, tmp_path, said
+):
     open_workspace(viewer)
     panel = reveal(viewer, "Run")
     panel.control.attach(finished_run.path)
-    wait_for(qtbot, panel, "finished")
-    assert not panel.start.isEnabled()
-    assert session.truth_of_run is None
-    qtbot.mouseClick(panel.open_particles, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: session.particles is not None, timeout=PATIENCE)
+    wait_for(qtbot, panel, "finished")
+    assert session.truth_of_run == tiny_particles.truth
+    assert panel.open_particles.isHidden()
+    other = replace(session.source, particles=finished_run.path / "results" / "particles.star")
+    reveal(viewer, "Particles").opener.open_source(other)
+    qtbot.waitUntil(lambda: session.source == other, timeout=PATIENCE)
+    assert session.truth_of_run is None  # The user's own particles stay, and one click brings those of the run.
+    panel = reveal(viewer, "Run")
+    qtbot.mouseClick(panel.open_particles, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: session.source != other, timeout=PATIENCE)
     assert session.truth_of_run == tiny_particles.truth
     assert panel.start.isEnabled()
     assert "Start takes the particles of tiny.star" in panel.hint.text()

@@ -43,6 +43,7 @@ class RunPanel(Panel):
         super().__init__(napari_viewer)
         self.obstacle = ""
         self.control = run_control_of(self.session)
+        self._other_particles = False
         self._standing: Standing | None = None
         self._told_ready: Path | None = None  # the run of which it was told that the switch is advised
         self._watched = False  # whether the status was known at the last standing
@@ -51,10 +52,11 @@ class RunPanel(Panel):
         self.control.changed.connect(self.refresh)
         self.control.progressed.connect(self.redraw.request_for_news)
         self.control.refused.connect(self._show_refusal)
-        self.session.particles_changed.connect(self.refresh)
+        for signal in (self.session.particles_changed, self.session.run_changed):
+            signal.connect(self._note_particles)
         self.session.events_arrived.connect(self._take_events)  # The event of a failure may be the last sign of a run.
         self.setup.changed.connect(self.refresh)
-        self.refresh()
+        self._note_particles()
 
     def _build(self) -> None:
         self.setup = RunSetup(self.session)
@@ -65,7 +67,7 @@ class RunPanel(Panel):
         self.continue_run = button("Continue", "Let this run go on from its newest checkpoint", self._continue_run)
         self.pause = button("Pause", "Wait after the present step", self._pause)
         self.stop = button("Stop", "Save a checkpoint and the results, and end; it can be continued", self._stop)
-        self.attach = button("Open run...", "Watch a run that goes on elsewhere, or ended", self._attach)
+        self.attach = button("Open run...", "Watch a run that goes on elsewhere, or ended", self.ask_run)
         row = QHBoxLayout()
         for widget in (self.start, self.continue_run, self.pause, self.stop, self.attach):
             row.addWidget(widget)
@@ -114,11 +116,18 @@ class RunPanel(Panel):
         self.state.show_message("")
         self.control.make_switch(self.setup.place.currentData(), self._options())
 
-    def _attach(self) -> None:
+    def ask_run(self) -> None:
+        """Let the user choose the folder of a run to watch."""
         folder = QFileDialog.getExistingDirectory(self, "Folder of a run", recall_choice("attached"))
         if folder:
             remember_choice("attached", folder)
             self.control.attach(Path(folder))
+
+    def _note_particles(self) -> None:
+        """Note whether the particles that are open are others than those of the run."""
+        folder = self.session.folder
+        self._other_particles = folder is not None and not self.session.is_input_of(folder)
+        self.refresh()
 
     def _open_particles(self) -> None:
         folder = self.session.folder
@@ -161,7 +170,7 @@ class RunPanel(Panel):
         taken = "" if source is None else f"Start takes the particles of {source.particles.name}."
         self.hint.setText("" if alive else reason or taken)
         self.hint.setVisible(bool(self.hint.text()) and not self.start.isHidden())
-        self.open_particles.setVisible(folder is not None and source is None)
+        self.open_particles.setVisible(folder is not None and self._other_particles)
         self.continue_run.setVisible(control.can_continue and self.taken_action != "continue")
         for kind, widget, title in (("stop", self.stop, "Stop"), (*self._pausing(standing),)):
             widget.setVisible(alive)

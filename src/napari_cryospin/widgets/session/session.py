@@ -185,7 +185,11 @@ class Session(QObject):
 
     def is_input_of(self, folder: RunFolder) -> bool:
         """Return whether the particles that are open are those of a run, with the same files beside them."""
-        return self.source is not None and self.source.to_json() == folder.source.to_json()
+        try:
+            return self.source is not None and self.source.to_json() == folder.source.to_json()
+        except (OSError, ValueError) as error:
+            log.warning("%s", error)
+            return False
 
     @property
     def truth_of_run(self) -> Path | None:
