@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QMessageBox, QToolButton, QVBoxLayout, QWidget
 
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.focus_ring import FocusMark
 from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME
 from napari_cryospin.widgets.panel_tabs import BOTTOM_PANELS, PANELS, RIGHT_PANELS, PanelTabs
 from napari_cryospin.widgets.path.bar import PathBar, PathMarks
+from napari_cryospin.widgets.path.explanations import explain, question_button
 from napari_cryospin.widgets.path.foot import NextStepFoot
 from napari_cryospin.widgets.path.model import path_of
 from napari_cryospin.widgets.path.recent import remember_run
+from napari_cryospin.widgets.path.run_signs import show_run_signs
+from napari_cryospin.widgets.path.shortcuts import USE_ARROWS, USE_SPACE, KeyCommand, Shortcuts
 from napari_cryospin.widgets.path.start_page import StartPage
 from napari_cryospin.widgets.path.steps import NextStep, done_steps, next_step, present_step
 from napari_cryospin.widgets.run.panel import RunPanel
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
 
 LARGE_SCREEN = (1500, 850)
 """Width and height, pixels, from which a screen has room for all panels side by side."""
-RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 440, 432  # pixels, on a large and on a small screen
+RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 450, 470  # pixels, on a large and on a small screen
 UPPER_SHARES = {"Run": 0.44, "Switch": 0.6}
 """Title of a panel -> share of the right column's height that it has while a run has a map, beside the posterior of a
 particle."""
@@ -40,6 +45,7 @@ EARLY = (
     "Switch to auto-decoding although it is not advised yet?\n\n{reason}\n\nEach particle keeps its best candidate, "
     "and its pose is refined from there on. There is no way back."
 )
+DUE = "Switch to auto-decoding?\n\n{reason}\n\nThere is no way back."
 BOTTOM_HEIGHT, BOTTOM_HEIGHT_SMALL = 330, 280  # pixels
 
 
@@ -60,8 +66,16 @@ class BottomRow(QWidget):
         self.fold.setAutoRaise(True)
         self.fold.setToolTip("Fold or unfold the plots")
         self.fold.toggled.connect(self._fold)
-        self.tabs.setCornerWidget(self.fold, Qt.Corner.TopRightCorner)
-        FocusMark(self.fold, self)
+        self.explain = question_button()
+        self.explain.clicked.connect(lambda _=False: explain(self.tabs.tabText(self.tabs.currentIndex()), self))
+        corner = QWidget()
+        row = QHBoxLayout(corner)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        for part in (self.explain, self.fold):
+            row.addWidget(part)
+        self.tabs.setCornerWidget(corner, Qt.Corner.TopRightCorner)
+        FocusMark(corner, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -117,8 +131,30 @@ class Workspace(PanelTabs):
         session.run_changed.connect(self._share_height)
         session.theme_changed.connect(self._retheme)
         session.run_changed.connect(self._take_run)
+        self.signs = show_run_signs(napari_viewer, self.path)
+        self.shortcuts = Shortcuts(key_commands(self), self)
+        self._make_corner()
         self._retheme()
         self._show_path()
+
+    def _make_corner(self) -> None:
+        """Put the buttons of the explanation and of the menu beside the bar."""
+        self.explain = question_button()
+        self.explain.clicked.connect(self.explain_shown)
+        self.menu = self.shortcuts.menu_button()
+        corner = QWidget()
+        row = QHBoxLayout(corner)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        for part in (self.explain, self.menu):
+            row.addWidget(part)
+        self.setCornerWidget(corner, Qt.Corner.TopRightCorner)
+        self.corner_mark = FocusMark(corner, self)
+        self.shortcuts.serve(self)
+
+    def explain_shown(self) -> None:
+        """Say what the marks of the panel that is shown mean."""
+        explain(self.shown, self)
 
     @property
     def shown(self) -> str:
@@ -163,7 +199,16 @@ class Workspace(PanelTabs):
             panel.start.click()
         elif step.action == "continue":
             panel.continue_run.click()
-        elif step.action == "switch" or (step.action == "switch early" and self._asked_early()):
+        elif step.action == "switch" or (step.action == "switch early" and self._asked(EARLY)):
+            self.make_switch()
+
+    def ask_switch(self) -> None:
+        """Switch to auto-decoding after a question, if the run can."""
+        now = self.path.situation
+        waits = now.standing == "waiting"
+        if not (waits or (now.live and now.before_switch)) or now.asked:
+            show_info("There is no run that could switch to auto-decoding now.")
+        elif self._asked(DUE if waits or now.ready else EARLY):
             self.make_switch()
 
     def make_switch(self) -> None:
@@ -171,10 +216,10 @@ class Workspace(PanelTabs):
         run: Any = self.panel("Run")
         run.switch.pressed.emit()
 
-    def _asked_early(self) -> bool:
-        """Ask whether the run should switch before that is advised."""
-        question = EARLY.format(reason=self.path.situation.reason)
-        return QMessageBox.question(self, "Switch early", question) == QMessageBox.StandardButton.Yes
+    def _asked(self, question: str) -> bool:
+        """Ask whether the run should switch."""
+        text = question.format(reason=self.path.situation.reason)
+        return QMessageBox.question(self, "Switch to auto-decoding", text) == QMessageBox.StandardButton.Yes
 
     def _take_run(self) -> None:
         """Remember the run that is watched, and open its particles where none are open."""
@@ -252,6 +297,7 @@ class Workspace(PanelTabs):
         bottom = window.findChild(BottomRow)
         if bottom is None:
             bottom = BottomRow(self.viewer)
+            self.shortcuts.serve(bottom)
             self.viewer.window.add_dock_widget(bottom, name="cryoSPIN map and plots", area="bottom")
             bottom.fold.setChecked(not large)
             bottom.set_height()
@@ -269,11 +315,33 @@ class Workspace(PanelTabs):
         if any(name.startswith("Posterior") for name in known):
             return
         _, panel = self.viewer.window.add_plugin_dock_widget(PLUGIN_NAME, "Posterior")
+        self.shortcuts.serve(panel)
         dock = dock_of(panel)
         if dock is not None and not dock.isFloating():
             window.splitDockWidget(column, dock, Qt.Orientation.Vertical)
             self.heights = ColumnHeights(window, column, dock)
             QTimer.singleShot(0, self._share_height)  # The window lays out the new dock first.
+
+
+def key_commands(column: Workspace) -> list[KeyCommand]:
+    """Return the commands of the workspace that have a key."""
+    session, run = session_of(column.viewer), column.path.control
+
+    def step_epoch(by: int) -> Callable[[], None]:
+        return lambda: session.step_epoch(by)
+
+    def step_particle(by: int) -> Callable[[], None]:
+        return lambda: session.step_particle(by)
+
+    return [
+        KeyCommand("Pause or resume the run", "Space", run.pause_or_resume, USE_SPACE),
+        KeyCommand("Switch to auto-decoding...", "S", column.ask_switch),
+        KeyCommand("Map of the epoch before", "Left", step_epoch(-1), USE_ARROWS),
+        KeyCommand("Map of the next epoch", "Right", step_epoch(1), USE_ARROWS),
+        KeyCommand("Particle before", "Up", step_particle(-1), USE_ARROWS),
+        KeyCommand("Next particle", "Down", step_particle(1), USE_ARROWS),
+        KeyCommand("What the marks of this panel mean", "F1", column.explain_shown),
+    ]
 
 
 def is_large(widget: QWidget) -> bool:

@@ -32,7 +32,7 @@ def opened(make_napari_viewer, qtbot):
         qtbot.waitUntil(page.isVisible)
         return column, page
 
-    yield open_it
+    return open_it
 
 
 def run_buttons(page):

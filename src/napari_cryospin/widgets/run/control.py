@@ -135,6 +135,11 @@ class RunControl(QObject):
         if folder is not None:
             self._begin(lambda: _placed(folder, place, options))
 
+    def pause_or_resume(self) -> None:
+        """Let the run wait after the present step, or go on."""
+        if self.alive:
+            self.request("resume" if self.standing == "paused" else "pause")
+
     def make_switch(self, place: str = "window", options: str = "") -> None:
         """Switch to auto-decoding; a run that waits for that goes on with it, driven at a place as in `start`."""
         if self.standing == "waiting":

@@ -107,7 +107,7 @@ class RunPanel(Panel):
         return options
 
     def _pause(self) -> None:
-        self.control.request("resume" if self.control.standing == "paused" else "pause")
+        self.control.pause_or_resume()
 
     def _stop(self) -> None:
         self.control.request("stop")
