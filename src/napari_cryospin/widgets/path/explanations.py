@@ -28,8 +28,8 @@ determined.<br><b>SCF*</b>: 1 for views from everywhere, 0.81 for side views onl
 <b>What for</b>: each program gets poses and maps in its own convention. You are asked before
 anything is replaced.""",
     "Posterior": """For one particle: how probable each view direction is.<br>
-<b>Numbered markers</b>: what each head proposes; the <b>ring</b> is the run's pose, the <b>cross</b> the truth, where it
-is known. The <b>line</b> is the way of the pose over the epochs.""",
+<b>Numbered markers</b>: what each head proposes; the <b>ring</b> is the run's pose, the <b>cross</b> the truth, where
+it is known. The <b>line</b> is the way of the pose over the epochs.""",
     "Convergence": """<b>Loss</b>: 1 where only noise is left. <b>Resolution</b>: the solid line is measured, the dashed
 one is how far images are compared.<br><b>Pose change</b>: how far poses turn in an epoch, after the switch.<br>
 <b>Entropy</b>: 0 where every pose is certain. The red line is the <b>switch</b>.""",
