@@ -9,8 +9,8 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout
 
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.views.results import read_results
-from napari_cryospin.views.summary import RunSummary, run_summary
+from napari_cryospin.views.run_view import RunView
+from napari_cryospin.views.summary import RunSummary
 from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.parts import button
 from napari_cryospin.widgets.kit.worker import Worker
@@ -109,4 +109,4 @@ class ResultPanel(Panel):
 
 def summarise(folder: RunFolder, flipped: bool) -> RunSummary:
     """Read and summarise the results of a run."""
-    return run_summary(folder, read_results(folder.results_path), flipped=flipped)
+    return RunView(folder).summary(flipped=flipped)
