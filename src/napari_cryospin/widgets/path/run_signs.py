@@ -14,7 +14,7 @@ from napari_cryospin.widgets.path.model import PathModel
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-PARTS = 1000
+BAR_PARTS = 1000
 """Parts into which the bar divides a run."""
 
 
@@ -54,9 +54,9 @@ class RunSigns(QObject):
             return
         if self.bar is None:
             # Without a file of its own, the bar would be printed where there is no activity dock.
-            self.bar = progress(total=PARTS, desc=folder.path.name, file=io.StringIO())
+            self.bar = progress(total=BAR_PARTS, desc=folder.path.name, file=io.StringIO())
         self.bar.set_description(f"{folder.path.name}: {status.stage}")
-        self.bar.update(round(PARTS * status.progress) - self.bar.n)
+        self.bar.update(round(BAR_PARTS * status.progress) - self.bar.n)
 
     def _close(self) -> None:
         if self.bar is not None:
