@@ -23,6 +23,8 @@ from napari_cryospin.views.map_thumbnail import map_thumbnail
 Tone = Literal["good", "doubtful", "plain"]
 JUNK_WORTH_LEAVING_OUT = 0.05
 """Share of images that show no particle from which it is proposed to leave them out; chosen by hand."""
+MOST = 0.5
+"""Share of particles from which the run counts as sure of them; chosen by hand."""
 BELONGS = 0.5
 """Probability below which an image counts as junk."""
 JUDGED = 20_000
@@ -189,10 +191,10 @@ def _sureness(results: Results) -> Iterator[SummaryRow]:
     if known is not None and len(known):
         share = float((known <= SWITCH_ENTROPY).mean())
         text = f"{100 * share:.0f} % of the particles"
-        if share and precision is not None and np.isfinite(precision).any():
+        if share > MOST and precision is not None and np.isfinite(precision).any():
             text += f"; a sure pose is known to {np.nanmedian(precision):.1f}°"
         about = "Particles for which less than two poses are likely (posterior entropy of at most 0.5 nats)."
-        yield SummaryRow(name="Sure of", text=text, tone="good" if share > 0.5 else "doubtful", about=about)
+        yield SummaryRow(name="Sure of", text=text, tone="good" if share > MOST else "doubtful", about=about)
 
 
 def _belonging(results: Results) -> Iterator[SummaryRow]:
