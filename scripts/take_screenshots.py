@@ -115,6 +115,7 @@ class Tour:
     # The tour
 
     def preflight(self) -> None:
+        self.take("0_start")
         self.open_sample("spliceosome")
         self.wait(lambda: self.session.particles is not None)
         quick = PRESETS["quick"]
@@ -135,12 +136,17 @@ class Tour:
         panel.opener.open_sample(key)
 
     def start(self, name: str = "first-run") -> None:
-        self.tab("Run")
-        panel = self.run_panel()
-        panel.setup.folder.setText(str(self.work / name))
-        panel.start.click()
+        self.workspace.panel("Run")
+        self.run_panel().setup.folder.setText(str(self.work / name))
+        self.press("Continue to the run ▸")
+        self.press("Start")
         self.wait(lambda: self.session.folder is not None and self.session.folder.path.name == name)
         self.wait(lambda: bool(self.session.epochs))
+
+    def press(self, text: str) -> None:
+        """Press the button at the foot, once it says this."""
+        self.wait(lambda: self.workspace.foot.button.text() == text and self.workspace.foot.button.isEnabled())
+        self.workspace.foot.button.click()
 
     def run_panel(self) -> RunPanel:
         panel = self.panel(RunPanel)
@@ -189,25 +195,26 @@ class Tour:
         return stage in (None, found.stage)
 
     def encoding(self) -> None:
-        self.tab("Run")
+        self.tab("Switch")
         self.tab("Convergence")
         self.wait(lambda: self.session.status is not None and self.session.status.switch_ready, then=3)
         self.take("3_auto_encoding")
 
     def switch(self) -> None:
-        self.tab("Run")
-        self.run_panel().switch.button.click()
+        self.tab("Switch")
+        self.press("Switch to auto-decoding")
         self.wait(lambda: self.session.status is not None and self.session.status.stage == "auto-decoding")
         epoch = self.session.status.epoch if self.session.status is not None else 0
         self.wait(lambda: self.session.status is not None and self.session.status.epoch >= epoch + 3)
         panel = self.posterior()
         self.wait(lambda: self.looked(panel, "auto-decoding"), then=4)
+        self.tab("Run")  # The Posterior is a tab beside it where the window is low.
         self.take("4_auto_decoding")
 
     def finish(self) -> None:
         self.wait(lambda: self.session.status is not None and self.session.status.state == "finished", then=5)
         self.wait(lambda: not self.session.driven_here)
-        self.tab("Run")
+        self.press("See the result ▸")
         for number, title in (("5", "Heads"), ("6", "Orientations"), ("7", "Convergence")):
             self.tab(title)
             self.wait(lambda: True, then=5)
@@ -221,7 +228,7 @@ class Tour:
         self.tab("Convergence")
         panel = self.posterior()
         self.wait(lambda: self.looked(panel))
-        self.tab("Run")  # The Posterior is a tab beside it where the window is low.
+        self.tab("Result")
         self.wait(lambda: True, then=5)
         self.take("8_verdict")
         self.tab("Export")

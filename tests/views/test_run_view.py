@@ -56,6 +56,9 @@ def test_a_finished_run_answers_everything(finished, tmp_path):
     seen = view.orientations()
     assert seen.counts.sum() == len(seen.rows) == (15 if halves else 30)
     np.testing.assert_array_equal(view.orientations(4).counts, seen.counts)
+    assert view.summary().name == "run"
+    assert view.summary().rows[0].name == "Resolution"
+    assert len(view.readiness().conditions) == 3
     curves = view.curves("step")
     assert {"loss", "entropy", "head_share_0", "sample_share", "pose_change"} <= set(curves)
     assert (np.diff(curves["loss"].x) >= 0).all()

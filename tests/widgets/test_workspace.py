@@ -39,7 +39,7 @@ def test_everything_is_docked_once(make_napari_viewer, qtbot, screen):
     assert open_workspace(viewer) is column
     qtbot.wait(50)
     assert docks(viewer) == names
-    assert [column.tabText(k) for k in range(column.count())] == ["Particles", "Run", "Export"]
+    assert [column.tabText(k) for k in range(column.count())] == ["Particles", "Run", "Switch", "Result", "Export"]
     window = column.window()
     areas = {dock.widget(): window.dockWidgetArea(dock) for dock in window.findChildren(QDockWidget)}
     bottom, posterior = window.findChild(BottomRow), window.findChild(PosteriorPanel)
@@ -75,7 +75,8 @@ def test_the_menu_and_continue_open_one_workspace(make_napari_viewer, qtbot, scr
     column, panel = window.findChild(Workspace), window.findChild(ParticlesPanel)
     panel.opener.open_files([tiny_particles.particles])
     qtbot.waitUntil(lambda: panel.session.particles is not None, timeout=60_000)
-    qtbot.mouseClick(panel.go_on, Qt.MouseButton.LeftButton)
+    assert panel.go_on.isHidden()  # The column has the button, at its foot.
+    qtbot.mouseClick(column.foot.button, Qt.MouseButton.LeftButton)
     qtbot.wait(50)
     assert docks(viewer) == names
     assert column.tabText(column.currentIndex()) == "Run"
@@ -100,12 +101,14 @@ def test_the_next_action_is_in_sight_and_the_column_follows_the_task(
     panel.opener.open_files([tiny_particles.particles])
     qtbot.waitUntil(lambda: session.particles is not None, timeout=60_000)
     qtbot.waitUntil(lambda: panel.card.verdict.text() != "", timeout=60_000)
-    assert panel.go_on.visibleRegion().boundingRect() == panel.go_on.rect()
-    qtbot.mouseClick(panel.go_on, Qt.MouseButton.LeftButton)
+    button = column.foot.button
+    assert button.visibleRegion().boundingRect() == button.rect()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     run = column.panel("Run")
     run.folded.set_open(True)
     qtbot.wait(100)
-    assert run.start.visibleRegion().boundingRect() == run.start.rect()
+    assert button.text() == "Start"
+    assert button.visibleRegion().boundingRect() == button.rect()
     if not large:
         return
     assert column.height() > 0.6 * window.height()  # There is no map yet that a posterior could be of.
@@ -139,7 +142,8 @@ def test_on_a_laptop_the_posterior_is_a_tab_and_the_bottom_row_folds(make_napari
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1366, 768)
     column = open_workspace(viewer)
-    assert [column.tabText(k) for k in range(column.count())] == ["Particles", "Run", "Export", "Posterior"]
+    titles = [column.tabText(k) for k in range(column.count())]
+    assert titles == ["Particles", "Run", "Switch", "Result", "Export", "Posterior"]
     row = column.window().findChild(BottomRow)
     qtbot.waitUntil(lambda: row.tabs.height() < 50)
     row.fold.click()

@@ -25,7 +25,7 @@ from napari_cryospin.engine.outcome import make_head_share, make_history, make_r
 from napari_cryospin.engine.reference import start_from
 from napari_cryospin.engine.run_progress import RunProgress
 from napari_cryospin.engine.stage import FirstStage, Stage
-from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all, by_hand
+from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all, by_hand, take_measured
 from napari_cryospin.engine.used_images import prepare_used_images
 from napari_cryospin.evaluation.verdict import Evidence, judge_run
 from napari_cryospin.geometry.symmetry import PointGroup
@@ -286,6 +286,7 @@ class Reconstruction:
         """Return means over the epoch that was just closed, and the shares of the heads."""
         metrics = self.progress_made.means
         metrics["resolution"] = self.resolution
+        metrics |= take_measured(self.advisors)
         if len(self.fits[0].classes) > 1:
             metrics |= self._class_metrics()
         entropies = torch.cat([fit.particles.entropy for fit in self.fits])

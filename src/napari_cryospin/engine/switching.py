@@ -12,24 +12,14 @@ from torch import Tensor
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.kept_state import CONSTANT, KeptState
 from napari_cryospin.engine.near_symmetry import with_mates
+from napari_cryospin.engine.readiness import HEADS_AGREE, SWITCH_ENTROPY, stands_still
 from napari_cryospin.engine.sampling import PoseSearch
 from napari_cryospin.geometry.so3 import rotation_distance
 from napari_cryospin.models.volume import Volume
 from napari_cryospin.settings import ScheduleSettings
 
-SWITCH_ENTROPY = 0.5
-"""Median entropy of the particles' posteriors, nats, below which the poses count as certain (docs/benchmarks.md, when
-to switch)."""
 NEAR_HEAD = 30.0
 """Largest distance, degrees, at which a head's pose agrees with the particle's (docs/method.md, when to switch)."""
-HEADS_AGREE = 0.84
-"""Share of particles whose nearest head must agree (docs/benchmarks.md, when to switch)."""
-PATIENT_EPOCHS, LEAST_GAIN = 4, 0.02
-"""Number of epochs, and gain of the share that agrees, with less than which in those epochs the heads learn no more
-(docs/method.md, when to switch)."""
-LEARNING_SHARE = 0.5
-"""Share of particles that must have agreed before heads that learn no more count as ready (docs/method.md, when to
-switch)."""
 ADVICE_PARTICLES, ADVICE_BAND = 500, 11
 """Number of particles, and of shells, in the search for the advice if the method itself computes no posterior
 (docs/method.md, when to switch, has the particles)."""
@@ -52,10 +42,13 @@ class SwitchAdvisor(KeptState):
     fit : Fit
     agreed : list of float
         Share of particles with which the nearest head agrees, epoch by epoch.
+    measured : dict
+        Name -> number that the last advice was based on.
     """
 
     fit: Fit[Volume] = field(metadata=CONSTANT)
     agreed: list[float] = field(default_factory=list)
+    measured: dict[str, float] = field(default_factory=dict, metadata=CONSTANT)
 
     def advise(self) -> SwitchAdvice:
         """Return the advice on the switch. It must be called once at the end of each epoch.
@@ -68,12 +61,14 @@ class SwitchAdvisor(KeptState):
             return SwitchAdvice(False, f"not yet: {shells} are looked at")
         rows, rotations = self._known_posteriors()
         median = float(fit.particles.entropy[rows].median())
+        self.measured = {"switch_entropy": median}
         text = f"posterior entropy {median:.2f} nats (median)"
         if not median <= SWITCH_ENTROPY:
             return SwitchAdvice(False, f"not yet: poses are uncertain: {text}")
         if not fit.heads:
             return SwitchAdvice(True, f"ready: {text}")
         self.agreed.append(agreement(fit, rows, rotations))
+        self.measured["heads_agree"] = self.agreed[-1]
         text += f"; the nearest head agrees for {100 * self.agreed[-1]:.0f} % of particles"
         if self.agreed[-1] >= HEADS_AGREE:
             return SwitchAdvice(True, f"ready: {text}")
@@ -111,18 +106,31 @@ def agreement(fit: Fit[Volume], rows: Tensor, rotations: Tensor) -> float:
     return float((apart.amin((1, 2)) < NEAR_HEAD).float().mean())
 
 
-def stands_still(agreed: Sequence[float]) -> bool:
-    """Return whether the last epochs brought no gain, after the heads have agreed with half of the particles."""
-    before, last = agreed[:-PATIENT_EPOCHS], agreed[-PATIENT_EPOCHS:]
-    return bool(before) and max(before) > LEARNING_SHARE and max(last) < max(before) + LEAST_GAIN
-
-
 def advise_all(advisors: Sequence[SwitchAdvisor], epoch: int, schedule: ScheduleSettings) -> SwitchAdvice:
     """Return the advice for all fits of a run: ready if each fit is, or if the epochs of the first stage are over."""
     if epoch >= schedule.epochs - schedule.epochs_kept:
         return SwitchAdvice(True, "ready: the epochs planned for the encoder are over")
     answers = [advisor.advise() for advisor in advisors]
     return next((answer for answer in answers if not answer.ready), answers[0])
+
+
+def take_measured(advisors: Sequence[SwitchAdvisor]) -> dict[str, float]:
+    """Return the numbers that the last advice was based on, of several fits the worse ones, and forget them.
+
+    Returns
+    -------
+    dict
+        As far as they were measured: `switch_entropy`, the median entropy in nats, and `heads_agree`, the share of
+        particles whose nearest head agrees, 0 to 1.
+    """
+    found: dict[str, float] = {}
+    for name, worse in (("switch_entropy", max), ("heads_agree", min)):
+        values = [advisor.measured[name] for advisor in advisors if name in advisor.measured]
+        if len(values) == len(advisors):
+            found[name] = worse(values)
+    for advisor in advisors:
+        advisor.measured = {}
+    return found
 
 
 class SwitchPolicy(Protocol):

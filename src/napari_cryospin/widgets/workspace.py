@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QMessageBox, QToolButton, QVBoxLayout, QWidget
 
+from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.focus_ring import FocusMark
 from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME
-from napari_cryospin.widgets.kit.wheel import guard_wheel
+from napari_cryospin.widgets.panel_tabs import BOTTOM_PANELS, PANELS, RIGHT_PANELS, PanelTabs
+from napari_cryospin.widgets.path.bar import PathBar, PathMarks
+from napari_cryospin.widgets.path.explanations import explain, question_button
+from napari_cryospin.widgets.path.foot import NextStepFoot
+from napari_cryospin.widgets.path.model import path_of
+from napari_cryospin.widgets.path.recent import remember_run
+from napari_cryospin.widgets.path.run_signs import show_run_signs
+from napari_cryospin.widgets.path.shortcuts import USE_ARROWS, USE_SPACE, KeyCommand, Shortcuts
+from napari_cryospin.widgets.path.start_page import StartPage
+from napari_cryospin.widgets.path.steps import NextStep, done_steps, next_step, present_step
+from napari_cryospin.widgets.run.panel import RunPanel
 from napari_cryospin.widgets.session.column_heights import ColumnHeights
 from napari_cryospin.widgets.session.docks import WORKSPACE, dock_of
+from napari_cryospin.widgets.session.panel import Panel
 from napari_cryospin.widgets.session.session import session_of
 
 if TYPE_CHECKING:
@@ -22,146 +35,18 @@ if TYPE_CHECKING:
 
 LARGE_SCREEN = (1500, 850)
 """Width and height, pixels, from which a screen has room for all panels side by side."""
-RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 430, 380  # pixels, on a large and on a small screen
-UPPER_SHARE = 0.42
-"""Share of the right column's height that the run has, beside the posterior of a particle."""
+RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 450, 470  # pixels, on a large and on a small screen
+UPPER_SHARES = {"Run": 0.44, "Switch": 0.6}
+"""Title of a panel -> share of the right column's height that it has while a run has a map, beside the posterior of a
+particle."""
 READING_SHARE = 0.72
-"""Share of the right column's height for particles and export, and for all while there is no map to ask about."""
+"""Share of the right column's height for all others, and for all while there is no map to ask about."""
+EARLY = (
+    "Switch to auto-decoding although it is not advised yet?\n\n{reason}\n\nEach particle keeps its best candidate, "
+    "and its pose is refined from there on. There is no way back."
+)
+DUE = "Switch to auto-decoding?\n\n{reason}\n\nThere is no way back."
 BOTTOM_HEIGHT, BOTTOM_HEIGHT_SMALL = 330, 280  # pixels
-
-
-# The module of a panel is imported when the panel is made, because importing all of them would keep the window waiting.
-
-
-def _particles(viewer: Viewer) -> QWidget:
-    from napari_cryospin.widgets.particles.panel import ParticlesPanel
-
-    return ParticlesPanel(viewer)
-
-
-def _run(viewer: Viewer) -> QWidget:
-    from napari_cryospin.widgets.run.panel import RunPanel
-
-    return RunPanel(viewer)
-
-
-def _export(viewer: Viewer) -> QWidget:
-    from napari_cryospin.widgets.export.panel import ExportPanel
-
-    return ExportPanel(viewer)
-
-
-def _posterior(viewer: Viewer) -> QWidget:
-    from napari_cryospin.widgets.posterior.panel import PosteriorPanel
-
-    return PosteriorPanel(viewer)
-
-
-def _live_map(viewer: Viewer) -> QWidget:
-    from napari_cryospin.widgets.live_map.panel import LiveMapPanel
-
-    return LiveMapPanel(viewer)
-
-
-def _convergence(viewer: Viewer) -> QWidget:
-    from napari_cryospin.widgets.charts.convergence import ConvergencePanel
-
-    return ConvergencePanel(viewer)
-
-
-def _heads(viewer: Viewer) -> QWidget:
-    from napari_cryospin.widgets.charts.heads import HeadsPanel
-
-    return HeadsPanel(viewer)
-
-
-def _orientations(viewer: Viewer) -> QWidget:
-    from napari_cryospin.widgets.charts.orientations import OrientationsPanel
-
-    return OrientationsPanel(viewer)
-
-
-def _scales(viewer: Viewer) -> QWidget:
-    from napari_cryospin.widgets.charts.scales import ScalesPanel
-
-    return ScalesPanel(viewer)
-
-
-@dataclass(frozen=True)
-class Place:
-    """A panel of the workspace: the function that makes it, and its tooltip."""
-
-    make: Callable[[Viewer], QWidget]
-    tip: str
-
-
-PANELS = {
-    "Particles": Place(_particles, "Open particles and look at them before a run"),
-    "Run": Place(_run, "Start, pause, stop a run; switch to auto-decoding"),
-    "Export": Place(_export, "Save map, poses and figures; open them in ChimeraX"),
-    "Posterior": Place(_posterior, "Pose posterior of a particle"),
-    "Live map": Place(_live_map, "The map as it grows; back to earlier epochs"),
-    "Convergence": Place(_convergence, "Loss, resolution, FSC, pose changes"),
-    "Heads": Place(_heads, "What share of the particles each head wins, and where"),
-    "Orientations": Place(_orientations, "View directions of all particles"),
-    "Scales": Place(_scales, "How strong the particle's signal is in the images"),
-}
-"""Title -> panel, which is made when it is first visible."""
-RIGHT_PANELS = ("Particles", "Run", "Export")
-BOTTOM_PANELS = ("Convergence", "Heads", "Orientations", "Scales")
-
-
-class PanelTabs(QTabWidget):
-    """Tabs of panels, each of which is made when it is first visible.
-
-    Parameters
-    ----------
-    viewer
-        Viewer of napari.
-    titles
-        Titles of panels in `PANELS`.
-    """
-
-    def __init__(self, viewer: Viewer, titles: tuple[str, ...]) -> None:
-        super().__init__()
-        self.viewer = viewer
-        self.setDocumentMode(True)
-        bar = self.tabBar()
-        assert bar is not None
-        bar.setDrawBase(False)  # The base is a white line beside the tabs, in either theme.
-        self.setStyleSheet("QTabBar::tab { padding: 5px 12px; }")
-        for title in titles:
-            self.add(title)
-        self.currentChanged.connect(self._fill)
-        guard_wheel(bar)
-        self.focus_mark = FocusMark(bar, self)
-
-    def add(self, title: str) -> None:
-        """Add the tab of a panel."""
-        page = QWidget()
-        QVBoxLayout(page).setContentsMargins(0, 0, 0, 0)
-        self.setTabToolTip(self.addTab(page, title), PANELS[title].tip)
-
-    def index_of(self, title: str) -> int:
-        """Return the position of a tab; -1: there is none with this title."""
-        return next((index for index in range(self.count()) if self.tabText(index) == title), -1)
-
-    def panel(self, title: str) -> QWidget:
-        """Return the panel of a tab, which is made now if it was not visible yet."""
-        index = self.index_of(title)
-        self._fill(index)
-        item = self.widget(index).layout().itemAt(0)  # type: ignore[union-attr]
-        return item.widget()  # type: ignore[union-attr,return-value]
-
-    def _fill(self, index: int) -> None:
-        page = self.widget(index)
-        layout = None if page is None else page.layout()
-        if layout is not None and not layout.count():
-            layout.addWidget(PANELS[self.tabText(index)].make(self.viewer))
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        self._fill(self.currentIndex())
-        super().showEvent(event)
 
 
 class BottomRow(QWidget):
@@ -181,8 +66,16 @@ class BottomRow(QWidget):
         self.fold.setAutoRaise(True)
         self.fold.setToolTip("Fold or unfold the plots")
         self.fold.toggled.connect(self._fold)
-        self.tabs.setCornerWidget(self.fold, Qt.Corner.TopRightCorner)
-        FocusMark(self.fold, self)
+        self.explain = question_button()
+        self.explain.clicked.connect(lambda _=False: explain(self.tabs.tabText(self.tabs.currentIndex()), self))
+        corner = QWidget()
+        row = QHBoxLayout(corner)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        for part in (self.explain, self.fold):
+            row.addWidget(part)
+        self.tabs.setCornerWidget(corner, Qt.Corner.TopRightCorner)
+        FocusMark(corner, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -222,26 +115,173 @@ class Workspace(PanelTabs):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__(napari_viewer, RIGHT_PANELS)
-        # The title bar of napari covers the first pixels of a dock's widget.
-        self.setStyleSheet("QTabBar::tab { padding: 9px 12px 5px 12px; }")
+        self.bar = PathBar()
+        super().__init__(napari_viewer, RIGHT_PANELS, self.bar)
+        self.bar.setExpanding(True)  # In document mode, a tab widget turns that off.
         self.arranged = False
         self.heights: ColumnHeights | None = None
-        self.currentChanged.connect(self._share_height)
         session = session_of(napari_viewer)
+        self.path = path_of(session)
+        self.foot = NextStepFoot()
+        self.foot.pressed.connect(self._act)
+        self.panel_made.connect(self._take_panel)
+        self.currentChanged.connect(self._show_page)
+        self.path.changed.connect(self._show_path)
         session.snapshot_arrived.connect(self._share_height)
         session.run_changed.connect(self._share_height)
+        session.theme_changed.connect(self._retheme)
+        session.run_changed.connect(self._take_run)
+        self.signs = show_run_signs(napari_viewer, self.path)
+        self.shortcuts = Shortcuts(key_commands(self), self)
+        self._make_corner()
+        self._retheme()
+        self._show_path()
+
+    def _make_corner(self) -> None:
+        """Put the buttons of the explanation and of the menu beside the bar."""
+        self.explain = question_button()
+        self.explain.clicked.connect(self.explain_shown)
+        self.menu = self.shortcuts.menu_button()
+        corner = QWidget()
+        row = QHBoxLayout(corner)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        for part in (self.explain, self.menu):
+            row.addWidget(part)
+        self.setCornerWidget(corner, Qt.Corner.TopRightCorner)
+        self.corner_mark = FocusMark(corner, self)
+        self.shortcuts.serve(self)
+
+    def explain_shown(self) -> None:
+        """Say what the marks of the panel that is shown mean."""
+        explain(self.shown, self)
+
+    @property
+    def shown(self) -> str:
+        """Title of the panel that is shown."""
+        return self.tabText(self.currentIndex())
+
+    # The path
+
+    def _show_page(self) -> None:
+        """Move the foot beneath the panel that is shown, and give the panel its room."""
+        page = self.currentWidget()
+        layout = None if page is None else page.layout()
+        if layout is not None and layout.count():
+            layout.addWidget(self.foot)
+        self._show_path()
+        self._share_height()
+
+    def _show_path(self) -> None:
+        now = self.path.situation
+        step = next_step(now, self.shown)
+        self.bar.set_marks(PathMarks(present_step(now), done_steps(now)))
+        self.foot.show_step(step)
+        for panel in self.findChildren(Panel):
+            panel.take_action(step.action)
+
+    def _take_panel(self, panel: object) -> None:
+        """Take the obstacle to a start from the panel of the run, and leave the next action to the foot."""
+        if isinstance(panel, RunPanel):
+            panel.obstacle_changed.connect(self.path.set_obstacle)
+            self.path.set_obstacle(panel.obstacle)
+        self._show_path()
+
+    def _act(self, step: NextStep) -> None:
+        """Do what the button at the foot says."""
+        if step.action == "export":
+            self.show_panel("Export")
+            return
+        panel: Any = self.show_panel(step.step)
+        if step.action == "choose particles":
+            self.choose_particles()
+        elif step.action == "start":
+            panel.start.click()
+        elif step.action == "continue":
+            panel.continue_run.click()
+        elif step.action == "switch" or (step.action == "switch early" and self._asked(EARLY)):
+            self.make_switch()
+
+    def ask_switch(self) -> None:
+        """Switch to auto-decoding after a question, if the run can."""
+        now = self.path.situation
+        waits = now.standing == "waiting"
+        if not (waits or (now.live and now.before_switch)) or now.asked:
+            show_info("There is no run that could switch to auto-decoding now.")
+        elif self._asked(DUE if waits or now.ready else EARLY):
+            self.make_switch()
+
+    def make_switch(self) -> None:
+        """Switch to auto-decoding; a run that waits for that goes on with it, where the Run panel says."""
+        run: Any = self.panel("Run")
+        run.switch.pressed.emit()
+
+    def _asked(self, question: str) -> bool:
+        """Ask whether the run should switch."""
+        text = question.format(reason=self.path.situation.reason)
+        return QMessageBox.question(self, "Switch to auto-decoding", text) == QMessageBox.StandardButton.Yes
+
+    def _take_run(self) -> None:
+        """Remember the run that is watched, and open its particles where none are open."""
+        session = session_of(self.viewer)
+        if session.folder is None:
+            return
+        remember_run(session.folder.path)
+        particles: Any = self.panel("Particles")
+        if session.source is None and not particles.opener.opening:
+            particles.opener.bring(session.folder)
+
+    def show_panel(self, title: str) -> QWidget:
+        """Bring a panel to the front, and return it."""
+        self.setCurrentIndex(self.index_of(title))
+        return self.panel(title)
+
+    def _retheme(self) -> None:
+        self.bar.set_theme(theme_of(self.viewer))
+
+    # The docks
 
     def _share_height(self, _: object = None) -> None:
-        """Give the posterior's dock beneath the room that the present tab leaves it."""
+        """Give the posterior's dock beneath the room that the present panel leaves it."""
         if self.heights is not None:
-            running = self.tabText(self.currentIndex()) == "Run" and session_of(self.viewer).snapshot is not None
-            self.heights.set_share(UPPER_SHARE if running else READING_SHARE)
+            has_map = session_of(self.viewer).snapshot is not None
+            self.heights.set_share(UPPER_SHARES.get(self.shown, READING_SHARE) if has_map else READING_SHARE)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
+        self._show_page()
         if not self.arranged:
             QTimer.singleShot(0, self.arrange)
+
+    def _lay_start_page(self, window: QMainWindow) -> None:
+        """Lay the page with the beginnings over the empty canvas."""
+        if window.findChild(StartPage) is not None:
+            return
+        page = StartPage(window, self.viewer)
+        page.particles_wanted.connect(self.choose_particles)
+        page.sample_wanted.connect(self.open_sample)
+        page.run_wanted.connect(self.ask_run)
+        page.run_chosen.connect(self.watch)
+
+    def choose_particles(self) -> None:
+        """Let the user choose particles."""
+        panel: Any = self.show_panel("Particles")
+        panel.opener.choose()
+
+    def open_sample(self, key: str) -> None:
+        """Open the particles of a sample."""
+        panel: Any = self.show_panel("Particles")
+        panel.opener.open_sample(key)
+
+    def ask_run(self) -> None:
+        """Let the user choose a run to watch."""
+        panel: Any = self.show_panel("Run")
+        panel.ask_run()
+
+    def watch(self, path: Path) -> None:
+        """Watch the run in a folder."""
+        panel: Any = self.show_panel("Run")
+        panel.control.attach(path)
 
     def arrange(self) -> None:
         """Dock the panels that are not docked yet, each in its place."""
@@ -250,12 +290,14 @@ class Workspace(PanelTabs):
         if dock is None or not isinstance(window, QMainWindow):
             return
         first, self.arranged = not self.arranged, True
+        self._lay_start_page(window)
         large = is_large(self)
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
         bottom = window.findChild(BottomRow)
         if bottom is None:
             bottom = BottomRow(self.viewer)
+            self.shortcuts.serve(bottom)
             self.viewer.window.add_dock_widget(bottom, name="cryoSPIN map and plots", area="bottom")
             bottom.fold.setChecked(not large)
             bottom.set_height()
@@ -273,11 +315,33 @@ class Workspace(PanelTabs):
         if any(name.startswith("Posterior") for name in known):
             return
         _, panel = self.viewer.window.add_plugin_dock_widget(PLUGIN_NAME, "Posterior")
+        self.shortcuts.serve(panel)
         dock = dock_of(panel)
         if dock is not None and not dock.isFloating():
             window.splitDockWidget(column, dock, Qt.Orientation.Vertical)
             self.heights = ColumnHeights(window, column, dock)
             QTimer.singleShot(0, self._share_height)  # The window lays out the new dock first.
+
+
+def key_commands(column: Workspace) -> list[KeyCommand]:
+    """Return the commands of the workspace that have a key."""
+    session, run = session_of(column.viewer), column.path.control
+
+    def step_epoch(by: int) -> Callable[[], None]:
+        return lambda: session.step_epoch(by)
+
+    def step_particle(by: int) -> Callable[[], None]:
+        return lambda: session.step_particle(by)
+
+    return [
+        KeyCommand("Pause or resume the run", "Space", run.pause_or_resume, USE_SPACE),
+        KeyCommand("Switch to auto-decoding...", "S", column.ask_switch),
+        KeyCommand("Map of the epoch before", "Left", step_epoch(-1), USE_ARROWS),
+        KeyCommand("Map of the next epoch", "Right", step_epoch(1), USE_ARROWS),
+        KeyCommand("Particle before", "Up", step_particle(-1), USE_ARROWS),
+        KeyCommand("Next particle", "Down", step_particle(1), USE_ARROWS),
+        KeyCommand("What the marks of this panel mean", "F1", column.explain_shown),
+    ]
 
 
 def is_large(widget: QWidget) -> bool:

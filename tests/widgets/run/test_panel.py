@@ -219,11 +219,11 @@ def test_a_finished_run_is_watched(panel, qtbot, finished_run, said):
 
 
 def test_a_run_that_nobody_switched_asks_and_the_button_lets_it_go_on(viewer, session, qtbot, tiny_particles, said):
-    open_workspace(viewer)
+    column = open_workspace(viewer)
     reveal(viewer, "Particles").opener.open_files([tiny_particles.particles])
     panel = reveal(viewer, "Run")
     qtbot.waitUntil(panel.start.isEnabled, timeout=PATIENCE)
-    qtbot.mouseClick(panel.start, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(column.foot.button, Qt.MouseButton.LeftButton)
     wait_for(qtbot, panel, "waiting")
     assert "Waiting for your switch" in panel.state.title.text()
     assert any("the planned epochs are over" in text for text in said)
@@ -232,7 +232,9 @@ def test_a_run_that_nobody_switched_asks_and_the_button_lets_it_go_on(viewer, se
     assert panel.switch.button.isEnabled()
     assert "Look at the map" in panel.switch.advice.text()
     session.thread_of_run.join(10)
-    qtbot.mouseClick(panel.switch.button, Qt.MouseButton.LeftButton)
+    column.show_panel("Switch")
+    assert column.foot.step.ready
+    qtbot.mouseClick(column.foot.button, Qt.MouseButton.LeftButton)
     assert panel.switch.button.text() == "Switch requested..."
     wait_for(qtbot, panel, "finished")
     assert panel.state.rows["stage"].text() == "auto-decoding"
@@ -262,15 +264,23 @@ def test_readiness_is_told_once_and_colours_the_button(panel, qtbot, new_run, sa
         qtbot.waitUntil(lambda: not panel.switch.button.styleSheet(), timeout=PATIENCE)
 
 
-def test_an_opened_run_brings_its_particles_by_one_click(viewer, session, qtbot, finished_run, tiny_particles):
+def test_an_opened_run_brings_its_particles_and_truth(
+    viewer, session, qtbot, finished_run, tiny_particles, tmp_path, said
+):
     open_workspace(viewer)
     panel = reveal(viewer, "Run")
     panel.control.attach(finished_run.path)
-    wait_for(qtbot, panel, "finished")
-    assert not panel.start.isEnabled()
-    assert session.truth_of_run is None
-    qtbot.mouseClick(panel.open_particles, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: session.particles is not None, timeout=PATIENCE)
+    wait_for(qtbot, panel, "finished")
+    assert session.truth_of_run == tiny_particles.truth
+    assert panel.open_particles.isHidden()
+    other = replace(session.source, particles=finished_run.path / "results" / "particles.star")
+    reveal(viewer, "Particles").opener.open_source(other)
+    qtbot.waitUntil(lambda: session.source == other, timeout=PATIENCE)
+    assert session.truth_of_run is None  # The user's own particles stay, and one click brings those of the run.
+    panel = reveal(viewer, "Run")
+    qtbot.mouseClick(panel.open_particles, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: session.source != other, timeout=PATIENCE)
     assert session.truth_of_run == tiny_particles.truth
     assert panel.start.isEnabled()
     assert "Start takes the particles of tiny.star" in panel.hint.text()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_cryospin.views.curves import Along, MetricCurve, metric_curves, told_metrics
+from napari_cryospin.views.readiness import Readiness, readiness_of
 from napari_cryospin.views.run_questions.moments import RunMoments
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from napari_cryospin.evaluation.against_truth import TruthReport
     from napari_cryospin.runs.results import Results
+    from napari_cryospin.views.summary import RunSummary
 
 
 class OutcomeQuestions(RunMoments):
@@ -48,6 +50,27 @@ class OutcomeQuestions(RunMoments):
         from napari_cryospin.views.results import read_results
 
         return read_results(self.folder.results_path)
+
+    def summary(self, *, flipped: bool = False) -> RunSummary:
+        """Summarise the results in a page: verdict, resolution, view directions, particles, what to do next.
+
+        Parameters
+        ----------
+        flipped
+            Whether to draw the map in the other hand.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            There are no results yet, or they cannot be read.
+        """
+        from napari_cryospin.views.summary import run_summary
+
+        return run_summary(self.folder, self.results, flipped=flipped)
+
+    def readiness(self) -> Readiness:
+        """Return how ready the run is, or was, for the switch to auto-decoding: each condition, epoch by epoch."""
+        return readiness_of(self.folder.read_metrics())
 
     def results_of_class(self, number: int) -> Results:
         """Return the results of one class, from 1, as `results` are those of the run.

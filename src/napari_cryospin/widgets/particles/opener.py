@@ -49,6 +49,7 @@ class ParticlesOpener(QObject):
     def __init__(self, session: Session, parent: QWidget) -> None:
         super().__init__(parent)
         self.session, self.window = session, parent
+        self.opening = False  # whether particles are being opened
         self.worker = Worker("cryospin-opener", self)
 
     def choose(self) -> None:
@@ -87,13 +88,27 @@ class ParticlesOpener(QObject):
 
     def open_source(self, source: RunInput, truth: Path | None = None) -> None:
         """Open particles in the background."""
-        self.busy.emit(f"Opening {source.particles.name}...")
+        self._begin(f"Opening {source.particles.name}...")
         self.worker.ask(lambda: open_source(source, truth), then=self._take, failed=self._opening_failed)
+
+    def bring(self, folder: RunFolder) -> None:
+        """Open the particles of a run in the background."""
+        self._begin(f"Opening the particles of {folder.path.name}...")
+        self.worker.ask(lambda: open_source(folder.source), then=self._take, failed=self._bringing_failed)
+
+    def _bringing_failed(self, error: Exception) -> None:
+        self.opening = False
+        self.busy.emit("")
+        show_warning(f"The particles of this run cannot be opened, but it can be looked at. {with_fields(error)}")
+
+    def _begin(self, text: str) -> None:
+        self.opening = True
+        self.busy.emit(text)
 
     def open_sample(self, key: str) -> None:
         """Open a sample's particles, which are simulated the first time."""
         sample = SAMPLES[key]
-        self.busy.emit(f"Simulating particles of {sample.title}...")
+        self._begin(f"Simulating particles of {sample.title}...")
         self.worker.ask(lambda: _open_simulated(sample), then=self._take, failed=self._opening_failed)
 
     def find_folder(self) -> None:
@@ -101,7 +116,7 @@ class ParticlesOpener(QObject):
         folder = QFileDialog.getExistingDirectory(self.window, "Folder of the image stacks", recall_choice("folder"))
         if folder and self.session.source is not None:
             source, truth = dataclasses.replace(self.session.source, data_dir=Path(folder)), self.session.truth
-            self.busy.emit(f"Looking for stacks in {folder}...")
+            self._begin(f"Looking for stacks in {folder}...")
             self.worker.ask(lambda: _open_found(source, truth), then=self._take_found, failed=self._opening_failed)
 
     def _take_found(self, answer: tuple[Opened, list[str]]) -> None:
@@ -114,6 +129,7 @@ class ParticlesOpener(QObject):
 
     def _take(self, opened: Opened) -> None:
         """Hand opened particles to the session, without the settings that were made for the particles before."""
+        self.opening = False
         settings = self.session.settings
         preparation = dataclasses.replace(
             settings.preparation,
@@ -128,6 +144,7 @@ class ParticlesOpener(QObject):
         self.opened.emit()
 
     def _opening_failed(self, error: Exception) -> None:
+        self.opening = False
         self.busy.emit("")
         if isinstance(error, PixelSizeNeededError):
             self.size_needed.emit(error.source)

@@ -161,11 +161,14 @@ class ParticlesPanel(Panel):
         self.area.setVisible(particles is None)
         self.about.setVisible(particles is not None)
         self.add.setVisible(particles is not None)
-        self.go_on.setVisible(particles is not None)
+        self.show_actions()
         if particles is not None:
             self._show_settings()
             self.gallery.show_particles(len(particles))
             self.gallery.mosaic.choose(self.session.particle)
+
+    def show_actions(self) -> None:
+        self.go_on.setVisible(self.session.particles is not None and self.taken_action is None)
 
     def open_files(self, paths: Sequence[Path], *, with_layer: bool = False) -> None:
         """Open particles, or watch the run whose folder is given.

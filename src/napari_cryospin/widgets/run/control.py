@@ -10,6 +10,7 @@ from pathlib import Path
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_cryospin.methods import DESCRIPTIONS
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.launch import job_of, submit
 from napari_cryospin.runs.messages import LIVE_STATES, CommandKind, Event, Status
@@ -34,17 +35,15 @@ class RunControl(QObject):
     Parameters
     ----------
     session
-        Session whose run is controlled.
-    parent
-        Parent of this object.
+        Session whose run is controlled; also the parent. `run_control_of` returns the one that all panels share.
     """
 
     changed = Signal()
     progressed = Signal()  # a new status, with the standing unchanged
     refused = Signal(str)  # reason why a request was refused
 
-    def __init__(self, session: Session, parent: QObject) -> None:
-        super().__init__(parent)
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
         self.session = session
         self.requests = Requests(session, self)
         self.requests.changed.connect(self.changed)
@@ -59,6 +58,7 @@ class RunControl(QObject):
         self.timer = QTimer(self)
         self.timer.timeout.connect(self._check)
         self.timer.start(CHECK_EVERY)
+        session.closing.connect(self._close)
         self._forget()
 
     # Standing
@@ -82,6 +82,11 @@ class RunControl(QObject):
     def left_to_the_user(self) -> bool:
         """Whether the switch of the watched run is made by hand."""
         return self._settings is not None and self._settings.schedule.switch == "by-hand"
+
+    @property
+    def has_switch(self) -> bool:
+        """Whether the method of the watched run has a switch."""
+        return self._settings is None or DESCRIPTIONS[self._settings.method].has_switch
 
     @property
     def alive(self) -> bool:
@@ -129,6 +134,18 @@ class RunControl(QObject):
         folder = self.session.folder
         if folder is not None:
             self._begin(lambda: _placed(folder, place, options))
+
+    def pause_or_resume(self) -> None:
+        """Let the run wait after the present step, or go on."""
+        if self.alive:
+            self.request("resume" if self.standing == "paused" else "pause")
+
+    def make_switch(self, place: str = "window", options: str = "") -> None:
+        """Switch to auto-decoding; a run that waits for that goes on with it, driven at a place as in `start`."""
+        if self.standing == "waiting":
+            self.continue_run(place, options)
+        else:
+            self.request("switch")
 
     def attach(self, folder: Path) -> None:
         """Watch the run in a folder, which is driven elsewhere or has ended."""
@@ -186,6 +203,10 @@ class RunControl(QObject):
         same, self._last_standing = self._last_standing == self.standing, self.standing
         (self.progressed if same else self.changed).emit()
 
+    def _close(self) -> None:
+        self.timer.stop()
+        self.worker.end()
+
     def _check(self) -> None:
         """Check in the thread whether a run has a driver, if its status is live and its heartbeat is old."""
         session, status = self.session, self.session.status
@@ -197,6 +218,12 @@ class RunControl(QObject):
             folder = session.folder
             assert folder is not None
             self.worker.ask(lambda: (folder, folder.is_driven(), job_of(folder)), then=self._note_driver)
+
+
+def run_control_of(session: Session) -> RunControl:
+    """Return the control of a session's run, which the first call makes."""
+    found = session.findChild(RunControl)
+    return found if isinstance(found, RunControl) else RunControl(session)
 
 
 def _settings_of(folder: RunFolder | None) -> Settings | None:

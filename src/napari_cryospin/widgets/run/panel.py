@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info, show_warning
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout
 
 from napari_cryospin.runs.messages import LIVE_STATES, Status
@@ -13,7 +14,7 @@ from napari_cryospin.runs.verdict import DOUBTFUL
 from napari_cryospin.widgets.kit.parts import ERROR, WARNING, Fold, button, text_label
 from napari_cryospin.widgets.kit.preferences import recall_choice, remember_choice
 from napari_cryospin.widgets.kit.redraw import Redraw, lay_out
-from napari_cryospin.widgets.run.control import RunControl
+from napari_cryospin.widgets.run.control import run_control_of
 from napari_cryospin.widgets.run.setup import RunSetup
 from napari_cryospin.widgets.run.state import RunState, Standing
 from napari_cryospin.widgets.run.switch_box import SwitchBox
@@ -36,9 +37,13 @@ class RunPanel(Panel):
         Viewer, given by napari.
     """
 
+    obstacle_changed = Signal(str)  # why no run can be started; empty: one can be
+
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer)
-        self.control = RunControl(self.session, self)
+        self.obstacle = ""
+        self.control = run_control_of(self.session)
+        self._other_particles = False
         self._standing: Standing | None = None
         self._told_ready: Path | None = None  # the run of which it was told that the switch is advised
         self._watched = False  # whether the status was known at the last standing
@@ -47,10 +52,11 @@ class RunPanel(Panel):
         self.control.changed.connect(self.refresh)
         self.control.progressed.connect(self.redraw.request_for_news)
         self.control.refused.connect(self._show_refusal)
-        self.session.particles_changed.connect(self.refresh)
+        for signal in (self.session.particles_changed, self.session.run_changed):
+            signal.connect(self._note_particles)
         self.session.events_arrived.connect(self._take_events)  # The event of a failure may be the last sign of a run.
         self.setup.changed.connect(self.refresh)
-        self.refresh()
+        self._note_particles()
 
     def _build(self) -> None:
         self.setup = RunSetup(self.session)
@@ -61,7 +67,7 @@ class RunPanel(Panel):
         self.continue_run = button("Continue", "Let this run go on from its newest checkpoint", self._continue_run)
         self.pause = button("Pause", "Wait after the present step", self._pause)
         self.stop = button("Stop", "Save a checkpoint and the results, and end; it can be continued", self._stop)
-        self.attach = button("Open run...", "Watch a run that goes on elsewhere, or ended", self._attach)
+        self.attach = button("Open run...", "Watch a run that goes on elsewhere, or ended", self.ask_run)
         row = QHBoxLayout()
         for widget in (self.start, self.continue_run, self.pause, self.stop, self.attach):
             row.addWidget(widget)
@@ -101,23 +107,27 @@ class RunPanel(Panel):
         return options
 
     def _pause(self) -> None:
-        self.control.request("resume" if self.control.standing == "paused" else "pause")
+        self.control.pause_or_resume()
 
     def _stop(self) -> None:
         self.control.request("stop")
 
     def _switch(self) -> None:
-        if self.control.standing == "waiting":
-            self._continue_run()
-            return
         self.state.show_message("")
-        self.control.request("switch")
+        self.control.make_switch(self.setup.place.currentData(), self._options())
 
-    def _attach(self) -> None:
+    def ask_run(self) -> None:
+        """Let the user choose the folder of a run to watch."""
         folder = QFileDialog.getExistingDirectory(self, "Folder of a run", recall_choice("attached"))
         if folder:
             remember_choice("attached", folder)
             self.control.attach(Path(folder))
+
+    def _note_particles(self) -> None:
+        """Note whether the particles that are open are others than those of the run."""
+        folder = self.session.folder
+        self._other_particles = folder is not None and not self.session.is_input_of(folder)
+        self.refresh()
 
     def _open_particles(self) -> None:
         folder = self.session.folder
@@ -141,35 +151,36 @@ class RunPanel(Panel):
         folder = None if session.folder is None else session.folder.path
         self.state.show_status(standing, session.status, folder)
         self.state.failure = next((event for event in reversed(session.events) if event.kind == "failed"), None)
-        self.switch.setVisible(folder is not None)
-        self.switch.show_state(
-            session.status,
-            control.switched,
-            standing,
-            requested=control.requested("switch") or (standing == "waiting" and control.beginning),
-        )
+        self.switch.setVisible(folder is not None and self.taken_action is None)
+        self.switch.show_run(control)
         self._tell_readiness(standing)
         self.symmetry.show_state(
             session.status,
             possible=alive and standing != "starting",
             requested=control.requested("symmetry"),
         )
-        self.start.setVisible(not alive)
+        self.start.setVisible(not alive and self.taken_action != "start")
         self.start.setText("Starting..." if control.beginning else "Start")
         reason = self._why_not()
+        if reason != self.obstacle:
+            self.obstacle = reason
+            self.obstacle_changed.emit(reason)
         self.start.setEnabled(not reason and not control.beginning)
         source = session.source
         taken = "" if source is None else f"Start takes the particles of {source.particles.name}."
         self.hint.setText("" if alive else reason or taken)
-        self.hint.setVisible(bool(self.hint.text()))
-        self.open_particles.setVisible(folder is not None and source is None)
-        self.continue_run.setVisible(control.can_continue)
+        self.hint.setVisible(bool(self.hint.text()) and not self.start.isHidden())
+        self.open_particles.setVisible(folder is not None and self._other_particles)
+        self.continue_run.setVisible(control.can_continue and self.taken_action != "continue")
         for kind, widget, title in (("stop", self.stop, "Stop"), (*self._pausing(standing),)):
             widget.setVisible(alive)
             requested = control.requested(kind)
             widget.setText(f"{title} requested..." if requested else title)
             widget.setEnabled(not requested and standing != "starting")
         lay_out()
+
+    def show_actions(self) -> None:
+        self.refresh()
 
     def _pausing(self, standing: Standing) -> tuple:
         return ("resume", self.pause, "Resume") if standing == "paused" else ("pause", self.pause, "Pause")
@@ -197,7 +208,7 @@ class RunPanel(Panel):
             return
         if status.switch_ready and status.stage == "auto-encoding" and self._told_ready != folder.path:
             self._told_ready = folder.path
-            show_info(f"{folder.path.name} is ready to switch to auto-decoding. The button is in the tab Run.")
+            show_info(f"{folder.path.name} is ready to switch to auto-decoding: see the step Switch.")
 
     def _note_change(self, standing: Standing) -> None:
         """Notify the user once of a change, and fold the set-up away while a run goes on."""

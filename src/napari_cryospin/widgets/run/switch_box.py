@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QVBoxLayout
 
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.widgets.kit.parts import GOOD, button, text_label, tint
 from napari_cryospin.widgets.run.state import Standing
+
+if TYPE_CHECKING:
+    from napari_cryospin.widgets.run.control import RunControl
 
 SWITCH_TITLE = "Switch to auto-decoding"
 SWITCH_TIP = (
@@ -64,14 +69,23 @@ class SwitchBox(QFrame):
         self.advice.setText(text)
         tint(self.advice, colour)
 
+    def show_run(self, control: RunControl) -> None:
+        """Show how the watched run stands."""
+        requested = control.requested("switch") or (control.standing == "waiting" and control.beginning)
+        self.show_state(control.session.status, control.switched, control.standing, requested=requested)
+
 
 def _advice(status: Status | None, switched: Event | None, standing: Standing) -> tuple[str, str]:
     if switched is not None:
         return f"after epoch {switched.detail.get('epoch', '?')}: {switched.detail.get('reason', '')}", ""
     if status is None or standing not in ("running", "paused") or status.stage == "auto-decoding":
         return "", ""
-    if not status.switch_reason:
+    reason = plain_reason(status)
+    if not reason:
         return "Not yet: the first epoch is not over.", ""
-    # The engine's own words begin with "ready:" or "not yet:".
-    reason = status.switch_reason.removeprefix("ready: ").removeprefix("not yet: ")
     return (f"Ready: {reason}", GOOD) if status.switch_ready else (f"Not yet: {reason}", "")
+
+
+def plain_reason(status: Status) -> str:
+    """Return why the switch is advised, or not yet, without the engine's own words "ready:" or "not yet:"."""
+    return status.switch_reason.removeprefix("ready: ").removeprefix("not yet: ")

@@ -8,6 +8,8 @@ from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
 from napari_cryospin.widgets.session.session import Session
 
 GUARD_NAME = "cryospin-guard"
+START_PAGE = "cryospin-start"
+"""Name of the widget that lies over the empty canvas, and is none of napari's."""
 
 
 class Guard(QObject):
@@ -56,9 +58,8 @@ def taken_apart(window: QObject) -> bool:
     centre = window.centralWidget() if isinstance(window, QMainWindow) else None
     if centre is None:
         return False
-    return all(
-        part.isHidden() for part in centre.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
-    )
+    parts = centre.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
+    return all(part.isHidden() for part in parts if part.objectName() != START_PAGE)
 
 
 def guard(window: QWidget | None, session: Session) -> None:

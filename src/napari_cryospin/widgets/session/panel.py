@@ -30,7 +30,15 @@ class Panel(QWidget):
         Viewer, given by napari.
     empty
         Text that says what to do before there is anything to show; `show_empty` shows it.
+
+    Attributes
+    ----------
+    taken_action : str, optional
+        Action for which a workspace shows a button of its own now, so that the panel shows none; empty: none of the
+        panel's. None: the panel is in no workspace.
     """
+
+    taken_action: str | None = None
 
     def __init__(self, napari_viewer: Viewer, empty: str = "") -> None:
         super().__init__()
@@ -75,6 +83,15 @@ class Panel(QWidget):
     @property
     def is_empty(self) -> bool:
         return self._pages.currentIndex() == 1
+
+    def take_action(self, action: str) -> None:
+        """Leave the button of an action to the workspace; empty: none."""
+        if action != self.taken_action:
+            self.taken_action = action
+            self.show_actions()
+
+    def show_actions(self) -> None:
+        """Show the buttons of the actions that are possible and not taken by the workspace."""
 
     def changeEvent(self, event: QEvent | None) -> None:
         super().changeEvent(event)

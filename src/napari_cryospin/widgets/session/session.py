@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
+from bisect import bisect_left
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,25 @@ class Session(QObject):
             self.shown_epoch = epoch
             self.epoch_shown.emit(epoch)
 
+    def step_epoch(self, by: int) -> None:
+        """Show the map of an epoch before or after the one that is shown; after the last one, follow the run."""
+        if not self.epochs:
+            return
+        shown = len(self.epochs) if self.shown_epoch is None else bisect_left(self.epochs, self.shown_epoch)
+        place = max(0, shown + by)
+        self.show_epoch(self.epochs[place] if place < len(self.epochs) else None)
+
+    def step_particle(self, by: int) -> None:
+        """Choose the particle before or after the chosen one, of those of the run, or of all that are open."""
+        if self.snapshot is not None:
+            rows = np.sort(self.snapshot.particles.rows)
+        elif self.particles is not None:
+            rows = np.arange(len(self.particles))
+        else:
+            return
+        place = int(np.searchsorted(rows, self.particle)) + by
+        self.choose_particle(int(rows[min(max(place, 0), len(rows) - 1)]))
+
     def flip_hand(self, flipped: bool) -> None:
         """Show the map in the other hand, or as the run has it."""
         if flipped != self.hand_flipped:
@@ -180,11 +200,16 @@ class Session(QObject):
         else:
             if self.driven_here:
                 raise RuntimeError("a run is going on in this window; stop it before another one is started")
-            self.thread_of_run = start_thread(folder, self.particles if self._is_input_of(folder) else None)
+            self.thread_of_run = start_thread(folder, self.particles if self.is_input_of(folder) else None)
         self.watch(folder)
 
-    def _is_input_of(self, folder: RunFolder) -> bool:
-        return self.source is not None and self.source.to_json() == folder.source.to_json()
+    def is_input_of(self, folder: RunFolder) -> bool:
+        """Return whether the particles that are open are those of a run, with the same files beside them."""
+        try:
+            return self.source is not None and self.source.to_json() == folder.source.to_json()
+        except (OSError, ValueError) as error:
+            log.warning("%s", error)
+            return False
 
     @property
     def truth_of_run(self) -> Path | None:

@@ -1,0 +1,100 @@
+"""Keys of the workspace, which act while the focus is in one of its docks, and the menu that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from qtpy.QtCore import QObject, Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QMenu,
+    QShortcut,
+    QTabBar,
+    QToolButton,
+    QWidget,
+)
+
+USE_ARROWS = (QAbstractSlider, QAbstractSpinBox, QComboBox, QTabBar, QAbstractItemView)
+USE_SPACE = (QAbstractButton, QComboBox, QAbstractItemView)
+"""Widgets that have a use of their own for these keys while they have the focus."""
+
+
+@dataclass(frozen=True)
+class KeyCommand:
+    """A command with a key.
+
+    Attributes
+    ----------
+    title : str
+        Words in the menu.
+    key : str
+        Key, as Qt names it.
+    act : callable
+        What it does.
+    leave_to : tuple of type
+        Widgets to which the key is left while they have the focus.
+    """
+
+    title: str
+    key: str
+    act: Callable[[], None]
+    leave_to: tuple[type[QWidget], ...] = ()
+
+
+class Shortcuts(QObject):
+    """Keys of several docks.
+
+    Parameters
+    ----------
+    commands
+        Commands with their keys.
+    parent
+        Widget that lives as long as this object.
+    """
+
+    def __init__(self, commands: Sequence[KeyCommand], parent: QWidget) -> None:
+        super().__init__(parent)
+        self.commands = tuple(commands)
+        self.made: list[tuple[KeyCommand, QShortcut]] = []
+        cast("QApplication", QApplication.instance()).focusChanged.connect(self._follow)
+
+    def serve(self, widget: QWidget) -> None:
+        """Let the keys act while the focus is within a widget."""
+        for command in self.commands:
+            shortcut = QShortcut(QKeySequence(command.key), widget)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(command.act)
+            shortcut.destroyed.connect(self._forget)
+            self.made.append((command, shortcut))
+
+    def menu_button(self) -> QToolButton:
+        """Make a button with the menu that lists the commands and their keys."""
+        made = QToolButton()
+        made.setText("☰")
+        made.setToolTip("Commands and their keys, which act while the focus is in these panels")
+        made.setAutoRaise(True)
+        made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        made.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        menu = QMenu(made)
+        for command in self.commands:
+            key = QKeySequence(command.key).toString(QKeySequence.SequenceFormat.NativeText)
+            action = menu.addAction(f"{command.title}\t{key}")
+            assert action is not None
+            action.triggered.connect(lambda _=False, act=command.act: act())
+        made.setMenu(menu)
+        return made
+
+    def _follow(self, _: QWidget | None, now: QWidget | None) -> None:
+        for command, shortcut in self.made:
+            shortcut.setEnabled(not isinstance(now, command.leave_to))
+
+    def _forget(self, shortcut: QObject | None) -> None:
+        self.made = [(command, one) for command, one in self.made if one is not shortcut]

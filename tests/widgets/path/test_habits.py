@@ -1,0 +1,144 @@
+"""Keys, their menu, explanations, the title of the window and the activity bar."""
+
+from dataclasses import replace
+
+import pytest
+from napari.utils import progress
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QMessageBox
+
+from napari_cryospin.runs.messages import Status
+from napari_cryospin.widgets.panel_tabs import PANELS
+from napari_cryospin.widgets.path.explanations import EXPLANATIONS
+from napari_cryospin.widgets.session.session import session_of
+from napari_cryospin.widgets.workspace import BottomRow, open_workspace
+
+PATIENCE = 60_000  # ms
+RUNNING = Status(state="running", step=5, epoch=2, epochs=9, progress=0.3, switch_reason="not yet: heads still learn")
+
+
+@pytest.fixture
+def column(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    column = open_workspace(viewer)
+    QApplication.setActiveWindow(column.window())  # The virtual screen has no window manager that would do so.
+    qtbot.waitUntil(lambda: column.arranged)
+    yield column
+    session_of(viewer).close()
+
+
+@pytest.fixture
+def running(column, qtbot, new_run):
+    """The column with a run that goes on elsewhere."""
+    with new_run.driving():
+        new_run.write_status(RUNNING)
+        column.watch(new_run.path)
+        qtbot.waitUntil(lambda: column.path.situation.standing == "running", timeout=PATIENCE)
+        yield new_run
+
+
+def kinds(run):
+    return [command.kind for command in run.take_commands()]
+
+
+def test_space_pauses_and_s_switches_after_a_question(column, qtbot, running, monkeypatch):
+    panel = column.panel("Run")
+    place = panel.state.rows["stage"]
+    place.setFocus()
+    qtbot.keyClick(place, Qt.Key.Key_Space)
+    assert kinds(running) == ["pause"]
+    asked = []
+
+    def question(_, title, text):
+        asked.append(text)
+        return QMessageBox.StandardButton.No if len(asked) == 1 else QMessageBox.StandardButton.Yes
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    for expected in ([], ["switch"]):
+        qtbot.keyClick(place, Qt.Key.Key_S)
+        assert kinds(running) == expected
+    assert "heads still learn" in asked[0]
+
+
+def test_a_key_is_left_to_what_has_a_use_for_it(column, qtbot, running):
+    panel = column.panel("Run")
+    panel.stop.setFocus()
+    qtbot.keyClick(panel.stop, Qt.Key.Key_Space)
+    assert kinds(running) == ["stop"]
+    panel.folded.set_open(True)
+    panel.setup.folder.setFocus()
+    panel.setup.folder.setText("")
+    qtbot.keyClicks(panel.setup.folder, "s s")
+    assert panel.setup.folder.text() == "s s"
+    assert kinds(running) == []
+
+
+def test_arrows_go_through_epochs_and_particles(column, qtbot, told_run):
+    session = session_of(column.viewer)
+    column.watch(told_run.path)
+    qtbot.waitUntil(lambda: session.epochs == tuple(range(1, 7)) and session.snapshot is not None, timeout=PATIENCE)
+    place = column.panel("Run").state.rows["stage"]
+    place.setFocus()
+
+    def press(key):
+        qtbot.keyClick(place, key)
+        return session.shown_epoch, session.particle
+
+    assert press(Qt.Key.Key_Left)[0] == 6
+    assert press(Qt.Key.Key_Left)[0] == 5
+    assert press(Qt.Key.Key_Right)[0] == 6
+    assert press(Qt.Key.Key_Right)[0] is None  # It follows the run again.
+    session.choose_particle(1003)
+    assert press(Qt.Key.Key_Down)[1] == 1004
+    assert press(Qt.Key.Key_Up)[1] == 1003
+    session.choose_particle(1000)
+    assert press(Qt.Key.Key_Up)[1] == 1000  # There is none before.
+
+
+def test_the_menu_lists_every_key_and_does_what_it_says(column, running):
+    actions = column.menu.menu().actions()
+    keys = [action.text().partition("\t")[2] for action in actions]
+    assert keys == ["Space", "S", "Left", "Right", "Up", "Down", "F1"]
+    actions[0].trigger()
+    assert kinds(running) == ["pause"]
+
+
+def test_every_panel_explains_its_marks(column, qtbot):
+    assert {*PANELS} - {*EXPLANATIONS} == {"Live map"}  # It is no panel of a tab: its controls have tooltips.
+    for title in ("Switch", "Result"):
+        column.show_panel(title)
+        qtbot.mouseClick(column.explain, Qt.MouseButton.LeftButton)
+        (box,) = column.findChildren(QMessageBox)
+        assert title in box.windowTitle()
+        assert not box.isModal()
+        with qtbot.waitSignal(box.destroyed):
+            box.close()
+    row = column.window().findChild(BottomRow)
+    row.fold.setChecked(False)
+    row.tabs.setCurrentIndex(row.tabs.index_of("Heads"))
+    qtbot.mouseClick(row.explain, Qt.MouseButton.LeftButton)
+    (box,) = row.findChildren(QMessageBox)
+    assert "best of the heads" in box.text()
+    box.close()
+
+
+def test_title_and_activity_bar_follow_the_run(column, qtbot, running):
+    viewer, plain = column.viewer, column.signs.plain_title
+    assert viewer.title == f"new, epoch 2 of 9 - {plain}"
+    (bar,) = progress._all_instances
+    assert (bar.n, bar.total) == (300, 1000)
+    assert "new: auto-encoding" in bar.desc
+    running.write_status(replace(RUNNING, step=9, epoch=4, progress=0.5))
+    qtbot.waitUntil(lambda: "epoch 4" in viewer.title, timeout=PATIENCE)
+    assert bar.n == 500
+    running.write_status(replace(RUNNING, state="finished", epoch=9, progress=1.0))
+    qtbot.waitUntil(lambda: not progress._all_instances, timeout=PATIENCE)
+
+
+def test_a_workspace_that_is_opened_again_shows_no_second_bar(column, qtbot, running):
+    viewer = column.viewer
+    with qtbot.waitSignal(column.destroyed):
+        viewer.window.remove_dock_widget(column)
+        column.deleteLater()
+    assert open_workspace(viewer).signs is not None
+    assert len(progress._all_instances) == 1
