@@ -21,10 +21,12 @@ from napari_cryospin.geometry.sphere_cells import healpix_cells
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Stage
 from napari_cryospin.settings import PRESETS, Settings
+from napari_cryospin.widgets.charts.orientations import OrientationsPanel
 from napari_cryospin.widgets.export.panel import ExportPanel
 from napari_cryospin.widgets.kit.parts import Fold
 from napari_cryospin.widgets.particles.panel import ParticlesPanel
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
+from napari_cryospin.widgets.posterior.wall_panel import WallPanel
 from napari_cryospin.widgets.run.panel import RunPanel
 from napari_cryospin.widgets.session.session import session_of
 from napari_cryospin.widgets.sphere.views import VIEW_TIPS
@@ -236,6 +238,25 @@ class Tour:
         self.show_fold(choice.fold)
         self.take("9_junk_and_scales")
 
+    def in_doubt(self) -> None:
+        """Which particles are in doubt: the wall of posteriors, and the sphere coloured by uncertainty."""
+        self.tab("Run")
+        self.tab("In doubt")
+        wall = self.panel(WallPanel)
+        assert isinstance(wall, WallPanel)
+        self.wait(lambda: all(int(row) in wall.wall.known for row in wall.wall.rows), then=1)
+        panel = self.posterior()
+        wall.wall.clicked.emit(int(wall.wall.rows[0]))
+        self.wait(lambda: self.looked(panel), then=2)
+        self.take("10_in_doubt")
+        self.tab("Orientations")
+        orientations = self.panel(OrientationsPanel)
+        assert isinstance(orientations, OrientationsPanel)
+        self.wait(lambda: orientations.found is not None)
+        orientations.figure.setCurrentText("Uncertainty")
+        self.wait(lambda: orientations.coloured is not None, then=2)
+        self.take("11_views_in_doubt")
+
     def show_fold(self, fold: Fold) -> None:
         """Scroll until a part that is unfolded is visible as far as it fits."""
         above = fold.parentWidget()
@@ -286,6 +307,7 @@ def main() -> None:
         tour = Tour(arguments.out, Path(work), (width, height), arguments.theme)
         if arguments.run is not None:
             tour.judged(arguments.run)
+            tour.in_doubt()
         else:
             for part in (tour.preflight, tour.start, tour.encoding, tour.switch, tour.finish, tour.uncertain):
                 part()

@@ -63,6 +63,12 @@ def _live_map(viewer: Viewer) -> QWidget:
     return LiveMapPanel(viewer)
 
 
+def _wall(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.posterior.wall_panel import WallPanel
+
+    return WallPanel(viewer)
+
+
 def _convergence(viewer: Viewer) -> QWidget:
     from napari_cryospin.widgets.charts.convergence import ConvergencePanel
 
@@ -102,13 +108,14 @@ PANELS = {
     "Posterior": Place(_posterior, "Pose posterior of a particle"),
     "Live map": Place(_live_map, "The map as it grows; back to earlier epochs"),
     "Convergence": Place(_convergence, "Loss, resolution, FSC, pose changes"),
+    "In doubt": Place(_wall, "Posteriors of many particles, the most uncertain first"),
     "Heads": Place(_heads, "What share of the particles each head wins, and where"),
     "Orientations": Place(_orientations, "View directions of all particles"),
     "Scales": Place(_scales, "How strong the particle's signal is in the images"),
 }
 """Title -> panel, which is made when it is first visible."""
 RIGHT_PANELS = ("Particles", "Run", "Export")
-BOTTOM_PANELS = ("Convergence", "Heads", "Orientations", "Scales")
+BOTTOM_PANELS = ("Convergence", "In doubt", "Heads", "Orientations", "Scales")
 
 
 class PanelTabs(QTabWidget):

@@ -14,8 +14,9 @@ from napari_cryospin.exporters.run_results import SELECTION_COLUMNS, RunResults
 from napari_cryospin.exporters.selection import Selection
 from napari_cryospin.geometry.angles import euler_from_rotation
 from napari_cryospin.widgets.export.junk_box import JunkBox
-from napari_cryospin.widgets.export.selection_plot import SelectionPlot, inside
+from napari_cryospin.widgets.kit.lasso import inside
 from napari_cryospin.widgets.kit.parts import WARNING, Fold, button, text_label, tint
+from napari_cryospin.widgets.kit.selection_plot import SelectionPlot
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
 
