@@ -24,10 +24,12 @@ from napari_cryospin.settings import PRESETS, Settings
 from napari_cryospin.widgets.charts.orientations import OrientationsPanel
 from napari_cryospin.widgets.export.panel import ExportPanel
 from napari_cryospin.widgets.kit.parts import Fold
+from napari_cryospin.widgets.live_map.ghost_maps import ghosts_of
 from napari_cryospin.widgets.particles.panel import ParticlesPanel
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
 from napari_cryospin.widgets.posterior.wall_panel import WallPanel
 from napari_cryospin.widgets.run.panel import RunPanel
+from napari_cryospin.widgets.selection.panel import SELECTED_MAP, SelectionPanel
 from napari_cryospin.widgets.session.session import session_of
 from napari_cryospin.widgets.sphere.views import VIEW_TIPS
 from napari_cryospin.widgets.workspace import BottomRow, open_workspace
@@ -248,6 +250,7 @@ class Tour:
         panel = self.posterior()
         wall.wall.clicked.emit(int(wall.wall.rows[0]))
         self.wait(lambda: self.looked(panel), then=2)
+        self.wait(lambda: all(int(row) in wall.wall.known for row in wall.wall.rows))
         self.take("10_in_doubt")
         self.tab("Orientations")
         orientations = self.panel(OrientationsPanel)
@@ -256,6 +259,23 @@ class Tour:
         orientations.figure.setCurrentText("Uncertainty")
         self.wait(lambda: orientations.coloured is not None, then=2)
         self.take("11_views_in_doubt")
+
+    def selection(self) -> None:
+        """The one selection: the doubtful particles, their images, and the map that they make alone."""
+        self.tab("Run")
+        self.tab("Selection")
+        panel = self.panel(SelectionPanel)
+        assert isinstance(panel, SelectionPanel)
+        self.wait(lambda: panel.figures is not None)
+        assert panel.figures is not None
+        entropy = panel.figures.column("entropy")
+        self.session.selection.select(panel.figures.rows[entropy > np.nanmedian(entropy)], "the more uncertain half")
+        panel.reconstruct.click()
+        self.wait(lambda: SELECTED_MAP in ghosts_of(self.viewer).layers)
+        pictures = panel.gallery.triples.pictures
+        self.wait(lambda: all(int(row) in pictures for row in panel.gallery.triples.rows), then=3)
+        self.take("12_selection")
+        ghosts_of(self.viewer).remove_all()
 
     def show_fold(self, fold: Fold) -> None:
         """Scroll until a part that is unfolded is visible as far as it fits."""
@@ -308,6 +328,7 @@ def main() -> None:
         if arguments.run is not None:
             tour.judged(arguments.run)
             tour.in_doubt()
+            tour.selection()
         else:
             for part in (tour.preflight, tour.start, tour.encoding, tour.switch, tour.finish, tour.uncertain):
                 part()

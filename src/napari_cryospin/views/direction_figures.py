@@ -93,7 +93,8 @@ def direction_figure(
     levels: tuple[float, float] | None = None
     values: NDArray[Any] | None = None if record.entropy is None else record.entropy[None]
     if figure == "error":
-        values, levels = _errors(folder, record, truth, symmetry), (0.0, LARGEST_ERROR)
+        values, levels = pose_errors(folder, record, truth, symmetry), (0.0, LARGEST_ERROR)
+        values = None if values is None else values[None]
         if values is None and truth is not None:
             return DirectionFigure(figure=figure, epoch=epoch, values=np.zeros((0, 12)), note=TOO_FEW_AGREE)
     elif figure == "class":
@@ -120,10 +121,18 @@ def mean_in_cells(values: NDArray[np.float64], cells: NDArray[np.int64], count: 
     return np.divide(sums, numbers, out=np.full(count, np.nan), where=numbers > 0)
 
 
-def _errors(folder: RunFolder, record: ParticleRecord, truth: Path | None, symmetry: str) -> NDArray[np.float64] | None:
-    """Measure the rotation error `(1, n)` of each particle, degrees; None: the truth is not known."""
+def pose_errors(
+    folder: RunFolder, record: ParticleRecord, truth: Path | None, symmetry: str
+) -> NDArray[np.float64] | None:
+    """Measure how far each particle's rotation is from the true one, modulo a point group.
+
+    Returns
+    -------
+    ndarray or None
+        `(n,)` degrees; None: the truth is not known, or too few poses agree with it.
+    """
     true = None if truth is None else true_rotations(folder, record, truth)
     if true is None:
         return None
     copies = [angle_between(record.rotations, true @ turn) for turn in group_matrices(symmetry)]
-    return np.min(copies, axis=0)[None]
+    return np.min(copies, axis=0)

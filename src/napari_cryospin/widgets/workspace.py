@@ -69,6 +69,12 @@ def _wall(viewer: Viewer) -> QWidget:
     return WallPanel(viewer)
 
 
+def _selection(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.selection.panel import SelectionPanel
+
+    return SelectionPanel(viewer)
+
+
 def _convergence(viewer: Viewer) -> QWidget:
     from napari_cryospin.widgets.charts.convergence import ConvergencePanel
 
@@ -109,13 +115,14 @@ PANELS = {
     "Live map": Place(_live_map, "The map as it grows; back to earlier epochs"),
     "Convergence": Place(_convergence, "Loss, resolution, FSC, pose changes"),
     "In doubt": Place(_wall, "Posteriors of many particles, the most uncertain first"),
+    "Selection": Place(_selection, "Sort and select particles; their images beside projections; a map of them alone"),
     "Heads": Place(_heads, "What share of the particles each head wins, and where"),
     "Orientations": Place(_orientations, "View directions of all particles"),
     "Scales": Place(_scales, "How strong the particle's signal is in the images"),
 }
 """Title -> panel, which is made when it is first visible."""
 RIGHT_PANELS = ("Particles", "Run", "Export")
-BOTTOM_PANELS = ("Convergence", "In doubt", "Heads", "Orientations", "Scales")
+BOTTOM_PANELS = ("Convergence", "In doubt", "Selection", "Heads", "Orientations", "Scales")
 
 
 class PanelTabs(QTabWidget):

@@ -40,7 +40,9 @@ class Certainty:
     def words(self) -> str:
         """Description in one phrase."""
         known = f"about {self.within:.0f}°" if self.within >= 1 else f"about {self.within:.1f}°"
-        return f"1 likely view, within {known}" if self.views == 1 else f"{self.views} likely views, {known} wide each"
+        return (
+            f"1 likely view, within {known}" if self.views == 1 else f"{self.views} likely views, each within {known}"
+        )
 
 
 def certainty_of(log_posterior: NDArray[np.floating], zoom: Zoom | None = None) -> Certainty:

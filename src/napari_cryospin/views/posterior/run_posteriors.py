@@ -106,6 +106,12 @@ class RunPosteriors:
         """Compute the posterior of a particle's view direction alone; parameters and errors as of `of`."""
         return self.view.posterior(particle, self._record_of(moment), cancelled)
 
+    def beside_projection(
+        self, particle: int, moment: Moment, cancelled: threading.Event | None = None
+    ) -> NDArray[np.float32]:
+        """Return a particle's image and the map's projection at the run's pose, `(2, n, n)`; parameters as of `of`."""
+        return self.view.beside_projection(particle, self._record_of(moment), cancelled)
+
     def entropies(self, moment: Moment) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
         """Return the rows of all particles, and their entropies at the end of the last epoch; None: not known yet."""
         history = self._newest_history(moment.epoch)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 
+from napari_cryospin.runs.particle_record import ParticleRecord
 from napari_cryospin.views.classes import Classes, classes_of
 from napari_cryospin.views.fsc import HalfMapFsc, epoch_fsc, results_fsc
 from napari_cryospin.views.map_pictures import MapDisplay, MapReader, MapSource
@@ -59,6 +61,25 @@ class MapQuestions(RunMoments):
     def classes(self, epoch: int | None = None) -> Classes:
         """Return the run's classes, with their shares and maps; parameters and errors as in `record`."""
         return classes_of(self.record(epoch))
+
+    def map_of(self, particles: ParticleRecord, cancelled: threading.Event | None = None) -> RunMap:
+        """Make a map from some of the particles alone, each at its pose, with one volume step; this reads their images.
+
+        Parameters
+        ----------
+        particles
+            Record of these particles, all in one frame: for example `results.particles.select(...)`.
+        cancelled
+            Setting it makes the call raise `CancelledError` soon.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            There is no map yet, there are no particles, or their images cannot be read.
+        """
+        from napari_cryospin.views.selected_map import map_of_particles
+
+        return map_of_particles(self.folder, particles, self.record(), self.symmetry, cancelled)
 
     def fsc(self, epoch: int | None = None) -> HalfMapFsc:
         """Return the Fourier shell correlation of the half maps.

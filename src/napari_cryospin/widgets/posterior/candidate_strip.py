@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_cryospin.views.posterior.shown_pose import ShownPose
 from napari_cryospin.widgets.kit.colours import POSE_COLOUR, SAMPLE_COLOUR, TRUTH_COLOUR, head_colour
+from napari_cryospin.widgets.kit.greys import grey_picture
 
 if TYPE_CHECKING:
     from napari_cryospin.views.posterior.answers import ProjectionComparison
@@ -131,13 +131,13 @@ class CandidateStrip(QWidget):
         order = np.argsort(candidates.error, kind="stable")
         self.shown = tuple(shown[number] for number in order)
         limit = LIMIT * float(candidates.particle.std())
-        self.particle.show_card("particle", "", grey(candidates.particle, limit), ROWS, False)
+        self.particle.show_card("particle", "", grey_picture(candidates.particle, limit), ROWS, False)
         while len(self.cards) < len(shown):
             self._add_card()
         for place, card in enumerate(self.cards):
             card.setVisible(place < len(shown))
         for card, one, number in zip(self.cards, self.shown, order, strict=False):
-            picture, lines = grey(candidates.projections[number], limit), numbers(candidates, number)
+            picture, lines = grey_picture(candidates.projections[number], limit), numbers(candidates, number)
             card.show_card(short_title(one), colour_of(one), picture, lines, one.winner)
             told = "\n".join(f"{name}: {line}" for name, line in zip(ROWS, lines, strict=True))
             card.setToolTip(f"{one.title}: {CARD_TIP}\n{told}")
@@ -187,13 +187,6 @@ def layout_of(count: int, width: int) -> tuple[int, int, int]:
         if columns * MOST_ROWS >= count and side <= NARROW_SIDE:
             return side, -(-count // MOST_ROWS), FEW_LINES
     return LEAST_SIDE, columns, FEW_LINES
-
-
-def grey(picture: NDArray, limit: float) -> QImage:
-    """Make a grey picture of `(y, x)` values between -limit and limit, y upwards as in ChimeraX and IMOD."""
-    levels = np.clip(127.5 * (1 + picture[::-1] / max(limit, 1e-12)), 0, 255).astype(np.uint8)
-    rows, columns = levels.shape
-    return QImage(levels.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8).copy()
 
 
 def numbers(candidates: ProjectionComparison, number: int) -> tuple[str, ...]:
