@@ -21,10 +21,12 @@ from napari_cryospin.geometry.sphere_cells import healpix_cells
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Stage
 from napari_cryospin.settings import PRESETS, Settings
+from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
 from napari_cryospin.widgets.charts.orientations import OrientationsPanel
 from napari_cryospin.widgets.export.panel import ExportPanel
 from napari_cryospin.widgets.kit.parts import Fold
 from napari_cryospin.widgets.live_map.ghost_maps import ghosts_of
+from napari_cryospin.widgets.live_map.layers import live_map_of
 from napari_cryospin.widgets.particles.panel import ParticlesPanel
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
 from napari_cryospin.widgets.posterior.wall_panel import WallPanel
@@ -277,6 +279,28 @@ class Tour:
         self.take("12_selection")
         ghosts_of(self.viewer).remove_all()
 
+    def map_tools(self) -> None:
+        """The map: coloured where it is uncertain, and a known map beside it."""
+        self.tab("Run")
+        self.tab("Convergence")
+        live = live_map_of(self.viewer)
+        self.wait(lambda: live.picture is not None)
+        assert live.picture is not None
+        coloured_by = "halves" if live.picture.halves else "epochs"
+        live.set_display(coloured_by=coloured_by, hide_dust=True)
+        self.wait(lambda: live.picture is not None and live.picture.uncertainty is not None, then=2)
+        self.take("13_local_uncertainty")
+        live.set_display(coloured_by="plain")
+        bottom = self.bottom()
+        assert bottom is not None
+        tools = bottom.live_map.tools  # type: ignore[attr-defined]
+        known = SAMPLE_MAPS["hsp90" if "hsp" in str(self.session.folder) else "spliceosome"]
+        tools.comparisons.fit_file(known)
+        self.wait(lambda: known.name in ghosts_of(self.viewer).layers, then=2)
+        ghosts_of(self.viewer).set_side_by_side(True)
+        self.take("14_known_map")
+        ghosts_of(self.viewer).remove_all()
+
     def show_fold(self, fold: Fold) -> None:
         """Scroll until a part that is unfolded is visible as far as it fits."""
         above = fold.parentWidget()
@@ -329,6 +353,7 @@ def main() -> None:
             tour.judged(arguments.run)
             tour.in_doubt()
             tour.selection()
+            tour.map_tools()
         else:
             for part in (tour.preflight, tour.start, tour.encoding, tour.switch, tour.finish, tour.uncertain):
                 part()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from napari_cryospin.widgets.live_map.layers import LiveMap
 
 GHOST_OPACITY = 0.45
+ZOOM_SIDE_BY_SIDE = 0.65
+"""Factor of the camera's zoom where maps share the canvas; chosen by hand for two."""
 GHOST_COLOURS = ("#E69F00", "#CC79A7", "#009E73", "#F0E442")
 """Colours of the maps, in the order in which they come."""
 
@@ -79,7 +81,10 @@ class GhostMaps(QObject):
 
     def set_side_by_side(self, apart: bool) -> None:
         """Show the maps side by side, opaque, or over each other, translucent."""
+        if apart == self.side_by_side:
+            return
         self.viewer.grid.enabled = apart
+        self.viewer.camera.zoom *= ZOOM_SIDE_BY_SIDE if apart else 1 / ZOOM_SIDE_BY_SIDE
         for layer in self.layers.values():
             layer.opacity = 1.0 if apart else GHOST_OPACITY
 
@@ -147,8 +152,12 @@ def shaded(colour: str) -> Colormap:
     return Colormap(np.column_stack([shades, np.ones(3)]), name=f"cryoSPIN {colour}")
 
 
-def ghosts_of(viewer: Viewer) -> GhostMaps:
-    """Return the further maps of a viewer's live map."""
-    live = live_map_of(viewer)
+def ghosts_beside(live: LiveMap) -> GhostMaps:
+    """Return the further maps of a live map, which the first call makes."""
     found = live.findChild(GhostMaps)
     return found if isinstance(found, GhostMaps) else GhostMaps(live)
+
+
+def ghosts_of(viewer: Viewer) -> GhostMaps:
+    """Return the further maps of a viewer's live map."""
+    return ghosts_beside(live_map_of(viewer))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHORT_TITLES = {"best": "best", "pose": "run", "truth": "truth"}
 BAR, LINE, PAD = 16, 14, 4  # px: colour bar, line of text, margin
 WIDE_SIDE, NARROW_SIDE, LEAST_SIDE = 88, 54, 44  # px: of a picture; the second is the largest in two rows
+USUAL_CARDS = 10  # of a run with seven heads, before anything is known
 MOST_ROWS, FEW_LINES = 2, 2  # rows of cards, and lines beneath a picture where there is more than one row
 CARD_TIP = "the map's projection at this pose, with the particle's CTF. Click: turn the map to this pose"
 ROWS = ("error", "prob.", "rot", "tilt", "psi", "shift (Å)")
@@ -115,6 +116,7 @@ class CandidateStrip(QWidget):
         self.particle.setToolTip("The particle's image, low-passed as the projections are\n" + "\n".join(TIPS))
         self.cards: list[Card] = []
         self.shown: tuple[ShownPose, ...] = ()
+        self._room = USUAL_CARDS
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.clear()
 
@@ -141,6 +143,7 @@ class CandidateStrip(QWidget):
             card.show_card(short_title(one), colour_of(one), picture, lines, one.winner)
             told = "\n".join(f"{name}: {line}" for name, line in zip(ROWS, lines, strict=True))
             card.setToolTip(f"{one.title}: {CARD_TIP}\n{told}")
+        self._room = 0
         self._arrange()
 
     def _add_card(self) -> None:
@@ -155,12 +158,13 @@ class CandidateStrip(QWidget):
     def _arrange(self) -> None:
         """Lay the cards out in the fewest rows, at most `MOST_ROWS` unless the width is very small."""
         cards = [self.particle, *(card for card in self.cards[: len(self.shown)])]
-        side, columns, rows = layout_of(len(cards), self.width())
+        self._room = max(len(cards), self._room)  # The strip keeps its height while the next particle is computed.
+        side, columns, rows = layout_of(self._room, self.width())
         for number, card in enumerate(cards):
             card.fit(side, rows)
             row, column = divmod(number, columns)
             card.move(column * (card.width() + 2), row * card.height())
-        self.setFixedHeight(-(-len(cards) // columns) * card_height(side, rows))
+        self.setFixedHeight(-(-self._room // columns) * card_height(side, rows))
 
     def picture(self) -> QImage:
         """Draw the particle and all candidates as they are laid out."""
