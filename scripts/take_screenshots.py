@@ -248,6 +248,7 @@ class Tour:
         self.tab("In doubt")
         wall = self.panel(WallPanel)
         assert isinstance(wall, WallPanel)
+        self.wait(lambda: len(wall.wall.rows) > 0)
         self.wait(lambda: all(int(row) in wall.wall.known for row in wall.wall.rows), then=1)
         panel = self.posterior()
         wall.wall.clicked.emit(int(wall.wall.rows[0]))

@@ -143,6 +143,7 @@ def test_the_surface_is_coloured_where_the_last_epochs_differ(open_panel, qtbot)
     live, layer = panel.live, panel.live.layer.layer
     choose(panel, "Where the last epochs differ")
     qtbot.waitUntil(lambda: live.picture.uncertainty is not None, timeout=10_000)
+    assert "orange where they differ" in panel.told.text()  # what the colours mean stands beneath the map
     vertices, values = live.picture.mesh.vertices, live.picture.uncertainty
     from_centre = vertices[:, ::-1] - BOX // 2  # (x, y, z)
     moving = np.linalg.norm(from_centre - PLACES[0], axis=1) < 4
@@ -154,6 +155,7 @@ def test_the_surface_is_coloured_where_the_last_epochs_differ(open_panel, qtbot)
     qtbot.waitUntil(lambda: len(layer.vertex_colors) == len(layer.data[0]), timeout=10_000)
     choose(panel, "One colour")
     qtbot.waitUntil(lambda: live.picture.uncertainty is None and layer.vertex_colors is None, timeout=10_000)
+    assert not panel.told.text()
 
 
 def test_half_maps_colour_only_where_there_are_any(open_panel, qtbot):

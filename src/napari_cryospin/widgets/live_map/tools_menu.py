@@ -95,7 +95,7 @@ class MapToolsButton(QToolButton):
             action = QAction(text, group)
             action.setToolTip(tip)
             action.setCheckable(True)
-            action.triggered.connect(lambda _=False, key=key: self.live.set_display(coloured_by=key))
+            action.triggered.connect(lambda _=False, key=key: self._colour(key))
             menu.addAction(action)
             self.colours[key] = action
 
@@ -116,6 +116,11 @@ class MapToolsButton(QToolButton):
             action = self.classes.addAction(f"Class {number}")
             assert action is not None
             action.triggered.connect(lambda _=False, number=number: self.comparisons.compare_class(number))
+
+    def _colour(self, key: str) -> None:
+        """Colour the surface, and tell what the colours mean."""
+        self.live.set_display(coloured_by=key)
+        self.told.emit("" if key == "plain" else COLOURINGS[key][1])
 
     def _hide_dust(self, hidden: bool) -> None:
         self.live.set_display(hide_dust=hidden)

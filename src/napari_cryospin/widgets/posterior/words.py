@@ -63,7 +63,7 @@ def title_of(posterior: ParticlePosterior) -> str:
     """Write how sure a particle's view is, the winning candidate, and the map's stage, epoch and step."""
     log_posterior = posterior.directions.log_posterior
     if posterior.sampled:
-        winner = "won by the posterior itself"
+        winner = "won by the posterior"
     else:
         winner = f"won by head {posterior.winner + 1}" if posterior.winner >= 0 else "not won yet"
     step = "" if posterior.step is None else f", step {posterior.step}"

@@ -269,7 +269,7 @@ class SelectionPanel(Panel):
         if cancelled is self._cancelled and not cancelled.is_set():
             ghosts_of(self.viewer).show(GhostMap(SELECTED_MAP, made.density, made.pixel_size))
             self._show_selection()
-            self._say(f"the map {made.note} is shown beside the live one")
+            self._say(f"shown: the map {made.note}")
 
     def _making_failed(self, error: Exception) -> None:
         if not isinstance(error, CancelledError):

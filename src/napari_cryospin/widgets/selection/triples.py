@@ -13,7 +13,7 @@ from napari_cryospin.widgets.kit.plots import SECOND
 from napari_cryospin.widgets.sphere.view import small_font
 
 KINDS = ("particle", "projection", "difference")
-LEAST_SIDE_OF_TRIPLE = 36  # px, of a picture
+LEAST_SIDE_OF_TRIPLE = 28  # px, of a picture
 TRIPLE_GAP, TRIPLE_CAPTION, TRIPLE_NAMES = 3, 15, 62  # px: between pictures, beneath a column, left of all columns
 GREY_LIMIT = 3.0
 """Grey range to either side of 0, in standard deviations of the particle's image; chosen by hand."""
