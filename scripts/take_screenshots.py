@@ -21,11 +21,17 @@ from napari_cryospin.geometry.sphere_cells import healpix_cells
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Stage
 from napari_cryospin.settings import PRESETS, Settings
+from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
+from napari_cryospin.widgets.charts.orientations import OrientationsPanel
 from napari_cryospin.widgets.export.panel import ExportPanel
 from napari_cryospin.widgets.kit.parts import Fold
+from napari_cryospin.widgets.live_map.ghost_maps import ghosts_of
+from napari_cryospin.widgets.live_map.layers import live_map_of
 from napari_cryospin.widgets.particles.panel import ParticlesPanel
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
+from napari_cryospin.widgets.posterior.wall_panel import WallPanel
 from napari_cryospin.widgets.run.panel import RunPanel
+from napari_cryospin.widgets.selection.panel import SELECTED_MAP, SelectionPanel
 from napari_cryospin.widgets.session.session import session_of
 from napari_cryospin.widgets.sphere.views import VIEW_TIPS
 from napari_cryospin.widgets.workspace import BottomRow, open_workspace
@@ -243,6 +249,66 @@ class Tour:
         self.show_fold(choice.fold)
         self.take("9_junk_and_scales")
 
+    def in_doubt(self) -> None:
+        """Which particles are in doubt: the wall of posteriors, and the sphere coloured by uncertainty."""
+        self.tab("Run")
+        self.tab("In doubt")
+        wall = self.panel(WallPanel)
+        assert isinstance(wall, WallPanel)
+        self.wait(lambda: len(wall.wall.rows) > 0)
+        self.wait(lambda: all(int(row) in wall.wall.known for row in wall.wall.rows), then=1)
+        panel = self.posterior()
+        wall.wall.clicked.emit(int(wall.wall.rows[0]))
+        self.wait(lambda: self.looked(panel), then=2)
+        self.wait(lambda: all(int(row) in wall.wall.known for row in wall.wall.rows))
+        self.take("10_in_doubt")
+        self.tab("Orientations")
+        orientations = self.panel(OrientationsPanel)
+        assert isinstance(orientations, OrientationsPanel)
+        self.wait(lambda: orientations.found is not None)
+        orientations.figure.setCurrentText("Uncertainty")
+        self.wait(lambda: orientations.coloured is not None, then=2)
+        self.take("11_views_in_doubt")
+
+    def selection(self) -> None:
+        """The one selection: the doubtful particles, their images, and the map that they make alone."""
+        self.tab("Run")
+        self.tab("Selection")
+        panel = self.panel(SelectionPanel)
+        assert isinstance(panel, SelectionPanel)
+        self.wait(lambda: panel.figures is not None)
+        assert panel.figures is not None
+        entropy = panel.figures.column("entropy")
+        self.session.selection.select(panel.figures.rows[entropy > np.nanmedian(entropy)], "the more uncertain half")
+        panel.reconstruct.click()
+        self.wait(lambda: SELECTED_MAP in ghosts_of(self.viewer).layers)
+        pictures = panel.gallery.triples.pictures
+        self.wait(lambda: all(int(row) in pictures for row in panel.gallery.triples.rows), then=3)
+        self.take("12_selection")
+        ghosts_of(self.viewer).remove_all()
+
+    def map_tools(self) -> None:
+        """The map: coloured where it is uncertain, and a known map beside it."""
+        self.tab("Run")
+        self.tab("Convergence")
+        live = live_map_of(self.viewer)
+        self.wait(lambda: live.picture is not None)
+        assert live.picture is not None
+        coloured_by = "halves" if live.picture.halves else "epochs"
+        live.set_display(coloured_by=coloured_by, hide_dust=True)
+        self.wait(lambda: live.picture is not None and live.picture.uncertainty is not None, then=2)
+        self.take("13_local_uncertainty")
+        live.set_display(coloured_by="plain")
+        bottom = self.bottom()
+        assert bottom is not None
+        tools = bottom.live_map.tools  # type: ignore[attr-defined]
+        known = SAMPLE_MAPS["hsp90" if "hsp" in str(self.session.folder) else "spliceosome"]
+        tools.comparisons.fit_file(known)
+        self.wait(lambda: known.name in ghosts_of(self.viewer).layers, then=2)
+        ghosts_of(self.viewer).set_side_by_side(True)
+        self.take("14_known_map")
+        ghosts_of(self.viewer).remove_all()
+
     def show_fold(self, fold: Fold) -> None:
         """Scroll until a part that is unfolded is visible as far as it fits."""
         above = fold.parentWidget()
@@ -293,6 +359,9 @@ def main() -> None:
         tour = Tour(arguments.out, Path(work), (width, height), arguments.theme)
         if arguments.run is not None:
             tour.judged(arguments.run)
+            tour.in_doubt()
+            tour.selection()
+            tour.map_tools()
         else:
             for part in (tour.preflight, tour.start, tour.encoding, tour.switch, tour.finish, tour.uncertain):
                 part()

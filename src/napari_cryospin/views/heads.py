@@ -40,6 +40,9 @@ class HeadMaps:
         `(M + 1,)` per cent of the particles that each head won; the last value is that of the posterior sample.
     note : str
         Reason why there are no values; empty if there are.
+    rows, best_head, directions : ndarray
+        Of the half set's particles: `(n,)` row of the input, `(n,)` the head that is nearest to the image, from 0, and
+        `(n, 3)` view direction.
     """
 
     epoch: int
@@ -48,6 +51,9 @@ class HeadMaps:
     values: NDArray[np.float64]
     share: NDArray[np.float64]
     note: str = ""
+    rows: NDArray[np.int64]
+    best_head: NDArray[np.int16]
+    directions: NDArray[np.floating]
 
 
 def head_maps(folder: RunFolder, epoch: int, errors: bool, half: int, truth: Path | None) -> HeadMaps:
@@ -91,4 +97,14 @@ def head_maps(folder: RunFolder, epoch: int, errors: bool, half: int, truth: Pat
         values = mean_errors(candidates, true, nside)
     prepare_sphere_map(nside)
     share = 100 * record.head_share(heads).astype(np.float64)
-    return HeadMaps(epoch=epoch, errors=errors, half=half, values=values, share=share, note=note)
+    return HeadMaps(
+        epoch=epoch,
+        errors=errors,
+        half=half,
+        values=values,
+        share=share,
+        note=note,
+        rows=record.rows,
+        best_head=best_head,
+        directions=np.ascontiguousarray(record.rotations[:, 2]),
+    )

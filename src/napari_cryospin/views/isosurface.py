@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter, label, map_coordinates
 
 CONTOUR_ENCLOSES = 0.01
 """Share of the voxels that the first contour encloses (ChimeraX's rule)."""
+LEVEL_BINS = 128
+"""Number of bins of the histogram of a map's values."""
+DUST_SHARE = 0.02
+"""Share of the largest piece's volume up to which another piece counts as dust; chosen by hand."""
 _LIGHT = np.array([0.53, 0.74, -0.42], np.float32)
 """Unit vector `(z, y, x)` towards the light, fixed to the map: above, left and in front in the map's first view; chosen
 by hand."""
@@ -33,13 +37,19 @@ class MapStatistics:
     """Level that encloses 10 % of the voxels; a lower contour shows noise."""
     start_level: float
     """Level of the first contour, which encloses 1 % of the voxels."""
+    counts: NDArray[np.int64] = field(compare=False, repr=False)
+    """`(LEVEL_BINS,)` number of voxels by value, from `low_level` to `highest`."""
 
     @classmethod
     def of(cls, density: NDArray[Any]) -> MapStatistics:
         """Compute the statistics of a `(z, y, x)` map."""
         low, start = (float(one) for one in np.quantile(density, [0.9, 1 - CONTOUR_ENCLOSES]))
         mean, deviation = float(density.mean()), float(density.std())
-        return cls(mean, deviation or 1.0, float(density.min()), float(density.max()), low, start)
+        lowest, highest = float(density.min()), float(density.max())
+        above = density[density >= low]
+        share = (above - low) / (highest - low) if highest > low else np.zeros(len(above))
+        counts = np.bincount(np.minimum((share * LEVEL_BINS).astype(np.intp), LEVEL_BINS - 1), minlength=LEVEL_BINS)
+        return cls(mean, deviation or 1.0, lowest, highest, low, start, counts)
 
     def sigma(self, value: float) -> float:
         """Convert a value to standard deviations above the mean."""
@@ -78,6 +88,20 @@ def isosurface(density: NDArray[Any], level: float) -> Mesh:
     light = 0.5 + 0.5 * (normals @ _LIGHT)
     brightness = _SKY * open_sky(density > level, vertices) + (1 - _SKY) * light
     return Mesh(vertices, faces, brightness.astype(np.float32))
+
+
+def without_dust(density: NDArray[Any], level: float) -> NDArray[np.float32]:
+    """Return a map whose small separate pieces above a level are brought down to it, so that no contour shows them.
+
+    Pieces are small if they have at most `DUST_SHARE` of the volume of the largest.
+    """
+    inside = density > level
+    pieces, _ = label(inside)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    dust = sizes <= DUST_SHARE * sizes.max(initial=0)
+    dust[0] = False
+    return np.where(dust[pieces], np.float32(level) - np.float32(1e-6) * abs(np.float32(level)), density)
 
 
 def open_sky(inside: NDArray[Any], vertices: NDArray[Any]) -> NDArray[np.float32]:

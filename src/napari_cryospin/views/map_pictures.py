@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.snapshot import Snapshot
-from napari_cryospin.views.isosurface import MapStatistics, Mesh, isosurface
+from napari_cryospin.views.isosurface import MapStatistics, Mesh, isosurface, without_dust
+from napari_cryospin.views.local_uncertainty import LAST_EPOCHS, ColouredBy, at_vertices, local_uncertainty
 
 if TYPE_CHECKING:
     from napari_cryospin.evaluation.map_alignment import MapAlignment
 
-EPOCHS_IN_MEMORY = 6
+EPOCHS_IN_MEMORY = 8
 """Number of epochs, of one class each, whose maps are kept in memory; chosen by hand. A map of 128 px takes 8 MB, with
 half maps three times that."""
 
@@ -48,6 +50,10 @@ class MapDisplay:
     """Whether the other hand is shown."""
     class_number: int = 1
     """Class whose map is shown, from 1; where there are fewer, the last one."""
+    hide_dust: bool = False
+    """Whether small separate pieces of the surface are left out."""
+    coloured_by: ColouredBy = "plain"
+    """What the surface is coloured by."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class MapPicture:
     """Note for the user about this map."""
     classes: int = 1
     """Number of classes that the run has at this moment."""
+    uncertainty: NDArray[np.float32] | None = None
+    """`(n,)` local uncertainty at the vertices of the surface, 0 to 1 and more; None: the surface is not coloured."""
 
     @property
     def class_number(self) -> int:
@@ -128,7 +136,44 @@ class MapReader:
             note=measured.note,
             classes=maps.classes,
         )
-        return replace(picture, mesh=isosurface(picture.density, picture.level)) if surface else picture
+        return self._with_surface(picture, maps) if surface else picture
+
+    def _with_surface(self, picture: MapPicture, maps: _Maps) -> MapPicture:
+        """Add the surface and, where it is coloured, how uncertain the map is there."""
+        display, density = picture.display, picture.density
+        mesh = isosurface(without_dust(density, picture.level) if display.hide_dust else density, picture.level)
+        picture = replace(picture, mesh=mesh)
+        if display.coloured_by == "plain":
+            return picture
+        compared, note = self._compared(picture, maps)
+        if len(compared) < 2:
+            return replace(picture, note="; ".join(part for part in (picture.note, note) if part))
+        values = local_uncertainty([flip_hand(one) for one in compared] if display.flipped else compared)
+        return replace(picture, uncertainty=at_vertices(values, mesh.vertices))
+
+    def _compared(self, picture: MapPicture, maps: _Maps) -> tuple[Sequence[NDArray[np.float32]], str]:
+        """Return the maps whose differences colour the surface, and why there are none."""
+        source, display = picture.source, picture.display
+        if display.coloured_by == "halves":
+            return self._compared_halves(maps, display.half)
+        folder = source.folder
+        if folder is None:
+            return (), "not coloured: this run keeps no history"
+        shown = source.epoch if source.snapshot is None else source.snapshot.epoch
+        epochs = [epoch for epoch in sorted(folder.history_paths()) if shown is None or epoch <= shown]
+        half = display.half if picture.halves and display.half else 1
+        sources = [MapSource(folder=folder, epoch=epoch) for epoch in epochs[-LAST_EPOCHS:]]
+        found = [self._maps(one, display.class_number).maps[half - 1] for one in sources]
+        return [one for one in found if one.shape == picture.density.shape], "not coloured: too few epochs yet"
+
+    def _compared_halves(self, maps: _Maps, half: int) -> tuple[Sequence[NDArray[np.float32]], str]:
+        from napari_cryospin.engine.half_sets import align_halves  # This imports torch.
+
+        if len(maps.maps) != 2:
+            return (), "not coloured: there are no half sets"
+        first, second = maps.maps[::-1] if half == 2 else maps.maps  # the frame is that of the map that is shown
+        halves = align_halves(first, second, maps.pixel_size, exact=False)
+        return ((), "not coloured: the halves do not agree yet") if halves.failed else ((first, halves.second), "")
 
     def _measured(self, key: tuple[MapSource, int, bool, int], maps: _Maps) -> _Measured:
         if self._last is None or self._last.key != key:

@@ -62,6 +62,18 @@ def _live_map(viewer: Viewer) -> QWidget:
     return LiveMapPanel(viewer)
 
 
+def _wall(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.posterior.wall_panel import WallPanel
+
+    return WallPanel(viewer)
+
+
+def _selection(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.selection.panel import SelectionPanel
+
+    return SelectionPanel(viewer)
+
+
 def _convergence(viewer: Viewer) -> QWidget:
     from napari_cryospin.widgets.charts.convergence import ConvergencePanel
 
@@ -103,13 +115,15 @@ PANELS = {
     "Posterior": Place(_posterior, "Pose posterior of a particle"),
     "Live map": Place(_live_map, "The map as it grows; back to earlier epochs"),
     "Convergence": Place(_convergence, "Loss, resolution, FSC, pose changes"),
+    "In doubt": Place(_wall, "Posteriors of many particles, the most uncertain first"),
+    "Selection": Place(_selection, "Sort and select particles; their images beside projections; a map of them alone"),
     "Heads": Place(_heads, "What share of the particles each head wins, and where"),
     "Orientations": Place(_orientations, "View directions of all particles"),
     "Scales": Place(_scales, "How strong the particle's signal is in the images"),
 }
 """Title -> panel, which is made when it is first visible."""
 RIGHT_PANELS = (*STEPS, "Export")
-BOTTOM_PANELS = ("Convergence", "Heads", "Orientations", "Scales")
+BOTTOM_PANELS = ("Convergence", "In doubt", "Selection", "Heads", "Orientations", "Scales")
 
 
 class PanelTabs(QTabWidget):

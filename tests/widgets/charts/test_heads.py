@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from qtpy.QtCore import QPointF, Qt
+from qtpy.QtTest import QTest
 
 from napari_cryospin.exporters.run_results import open_results
 from napari_cryospin.exporters.selection import Selection
@@ -111,3 +113,19 @@ def test_errors_of_heads_against_a_known_truth(finished_run, tiny_particles, tmp
     maps = head_maps(folder, 1, True, 0, tiny_particles.truth)
     assert maps.note == ""
     assert_allclose(np.nanmean(maps.values, 1), [0, 30], atol=0.5)
+
+
+def test_a_click_on_a_bar_selects_what_the_head_has_won(panel, qtbot, told_run):
+    session = panel.session
+    session.watch(told_run)
+    qtbot.waitUntil(lambda: panel.maps is not None and len(panel.bars.names) == 3, timeout=10_000)
+    place = panel.bars.mapFromScene(panel.bars.plotItem.vb.mapViewToScene(QPointF(2.0, 1.0)))
+    QTest.mouseClick(panel.bars.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    best = told_run.history(6).particles("best_head").best_head
+    np.testing.assert_array_equal(session.selection.rows, 1000 + np.flatnonzero(best == 2))
+    np.testing.assert_allclose(panel.bars.marked, [0, 0, 100])
+    assert len(panel.spheres.selected) == (best == 2).sum()
+    session.selection.select(1000 + np.arange(40), "elsewhere")
+    np.testing.assert_allclose(panel.bars.marked, 100 * np.bincount(best[:40], minlength=3) / 40)
+    session.selection.clear()
+    assert not len(panel.bars.marked)

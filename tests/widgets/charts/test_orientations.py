@@ -7,8 +7,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 from napari_cryospin.evaluation.head_maps import direction_counts
+from napari_cryospin.geometry.mollweide import mollweide
+from napari_cryospin.geometry.sphere_cells import healpix_cells
 from napari_cryospin.widgets.charts.orientations import OrientationsPanel, words_of
 from napari_cryospin.widgets.session.session import session_of
+from support.mouse import drag
+from support.records import epoch_record
 
 
 @pytest.fixture
@@ -74,3 +78,51 @@ def test_figures_tell_even_from_preferred_directions(panel, qtbot, told_run):
     assert panel.found.efficiency < 0.7 * even.efficiency
     assert (panel.found.counts == 0).mean() > 0.5
     assert "empty cells" in words_of(panel.found)
+
+
+def on_the_map(panel, *mollweide_places):
+    """Places of the plot at coordinates of the first map, of which the ellipse has half axes 2 and 1."""
+    place = panel.sphere._places[0]
+    centre = place.center()
+    return [(centre.x() + x * place.width() / 4, centre.y() + y * place.height() / 2) for x, y in mollweide_places]
+
+
+def test_a_lasso_on_the_sphere_selects_and_a_click_still_chooses(panel, qtbot, told_run):
+    session = panel.session
+    session.watch(told_run)
+    qtbot.waitUntil(lambda: panel.found is not None and bool(panel.sphere._places), timeout=10_000)
+    drag(panel.sphere, *on_the_map(panel, (-1.9, 0.02), (-1.9, 1.0), (1.9, 1.0), (1.9, 0.02)))
+    directions = session.snapshot.particles.rotations[:, 2]
+    height = mollweide(directions)[:, 1]
+    chosen = session.selection.among(1000 + np.arange(400))
+    assert not chosen[height < 0].any()
+    assert chosen[(height > 0.04) & (height < 0.96)].mean() > 0.95  # but for the rim beyond the lasso
+    assert "sphere" in session.selection.origin
+    np.testing.assert_array_equal(panel.sphere.selected, directions[session.selection.rows - 1000])
+    drag(panel.sphere, *on_the_map(panel, (0.0, 0.0)))  # pressed and let go in one place
+    assert panel.session.particle == 1000 + (directions @ np.array([1.0, 0, 0])).argmax()
+    assert len(session.selection) > 0  # a click leaves it
+    session.selection.clear()
+    assert not len(panel.sphere.selected)
+
+
+def test_directions_are_coloured_by_doubt_or_it_is_said_why_not(panel, qtbot, told_run):
+    panel.session.watch(told_run)
+    qtbot.waitUntil(lambda: panel.found is not None, timeout=10_000)
+    counts = panel.sphere.values.copy()
+    panel.figure.setCurrentText("Junk")
+    qtbot.waitUntil(lambda: panel.coloured is not None and panel.coloured.figure == "junk", timeout=5000)
+    assert "does not estimate" in panel.sphere.note
+    assert panel.log.isHidden()
+    record = told_run.history(6).particles("best_head", "candidates", "candidate_shifts")
+    doubt = np.where(record.rotations[:, 2, 2] > 0, 3.0, 0.0)
+    told_run.write_history(epoch_record(7, dataclasses.replace(record, entropy=doubt), box=16, pixel_size=4.0))
+    panel.figure.setCurrentText("Uncertainty")
+    qtbot.waitUntil(lambda: "likely poses" in panel.sphere.title and not panel.sphere.note, timeout=10_000)
+    north = healpix_cells(2).centres[:, 2]
+    assert (panel.sphere.values[0][north > 0.4] > 15).all()  # exp(3) is 20
+    assert (panel.sphere.values[0][north < -0.4] < 2).all()
+    assert "nats" in panel.sphere.describe(20.0)
+    panel.figure.setCurrentText("Count")
+    qtbot.waitUntil(lambda: "Particles seen" in panel.sphere.title, timeout=5000)
+    assert_allclose(panel.sphere.values, counts)

@@ -7,10 +7,11 @@ run goes on here or elsewhere, or has ended.
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from napari_cryospin.engine.images import PreparedImages
@@ -41,6 +42,15 @@ from napari_cryospin.views.sphere_pictures import CELLS_NSIDE
 
 ZOOM_IN_PLANE, ZOOM_STEP = 31, 0.75
 """Number of in-plane angles of the zoom, centred on the mode's, and their spacing in degrees; chosen by hand."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Against:
+    """A particle against the map's projections at `k` poses."""
+
+    pictures: NDArray[np.float32]  # (1 + k, n, n) the image, then the projections
+    squares: Tensor  # (k,) weighted squared differences
+    noise: float  # what noise alone leaves of them
 
 
 class ParticleView:
@@ -189,11 +199,41 @@ class ParticleView:
             `(k, 3, 3)`, and `(k, 2)` Angstrom; shifts are used only if the run looks for shifts.
         """
         posterior = self.posterior(particle, record, cancelled)
+        turns, moves = (torch.tensor(np.asarray(values, dtype=np.float32)) for values in (rotations, shifts))
+        found = self._against(particle, record, turns, moves, cancelled)
+        pixel = direction_pixel(turns, CELLS_NSIDE).numpy()
+        return ProjectionComparison(
+            particle=found.pictures[0],
+            projections=found.pictures[1:],
+            pixel_size=self.images.pixel_size,
+            error=(found.squares / found.noise).numpy(),
+            log_likelihood=(found.squares.min() - found.squares).numpy(),
+            pixel=pixel,
+            probability=np.exp(posterior.log_posterior[pixel]),
+            angles=euler_from_rotation(turns.numpy()),
+            shifts=moves.numpy(),
+        )
+
+    @torch.no_grad()
+    def beside_projection(
+        self, particle: int, record: EpochRecord, cancelled: threading.Event | None = None
+    ) -> NDArray[np.float32]:
+        """Return a particle's image and the map's projection at the run's pose, `(2, n, n)`, low-passed alike.
+
+        Both are in standard deviations of the background. Parameters and errors as in `posterior`, which is not needed.
+        """
+        position, poses = record.particles.position(particle), record.particles
+        turn, move = (torch.from_numpy(np.array(one[position], np.float32)) for one in (poses.rotations, poses.shifts))
+        return self._against(particle, record, turn[None], move[None], cancelled).pictures
+
+    def _against(
+        self, particle: int, record: EpochRecord, turns: Tensor, moves: Tensor, cancelled: threading.Event | None
+    ) -> _Against:
+        """Compare a particle's image with the map's projections at `(k, 3, 3)` rotations and `(k, 2)` shifts."""
         model, image = self._model_and_image(particle, record, cancelled)
         band, device = min(record.band, DETAIL_BAND), self.images.device
         count = fourier.band_size(image.points, band)
         points, seen = image.points[:count], image.coefficients[None, :count]
-        turns, moves = (torch.tensor(np.asarray(values, dtype=np.float32)) for values in (rotations, shifts))
         models = central_slices(model.lattice, turns.to(device), points, self.padding)
         models = models * self.images.ctf(image.rows, count) * image.scale
         if image.moves:
@@ -201,18 +241,7 @@ class ParticleView:
         squares = ((seen - models).abs().square() * image.weights(count)).sum(-1).cpu()
         shown = torch.cat((seen, models)) * soft_edge(points, band) * image.box_size
         pictures = fourier.from_half_plane(shown, points, image.box_size).cpu().numpy()
-        pixel = direction_pixel(turns, CELLS_NSIDE).numpy()
-        return ProjectionComparison(
-            particle=pictures[0],
-            projections=pictures[1:],
-            pixel_size=self.images.pixel_size,
-            error=(squares / (count * image.noise_seen)).numpy(),
-            log_likelihood=(squares.min() - squares).numpy(),
-            pixel=pixel,
-            probability=np.exp(posterior.log_posterior[pixel]),
-            angles=euler_from_rotation(turns.numpy()),
-            shifts=moves.numpy(),
-        )
+        return _Against(pictures, squares, count * image.noise_seen)
 
     def _model_and_image(
         self, particle: int, record: EpochRecord, cancelled: threading.Event | None

@@ -17,6 +17,7 @@ from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.pose_path import PathBook, PosePath
+from napari_cryospin.views.posterior.answers import DirectionPosterior
 from napari_cryospin.views.posterior.cancelling import raise_if_cancelled
 from napari_cryospin.views.posterior.particle_posterior import ParticlePosterior, PosteriorDetail
 from napari_cryospin.views.sphere_pictures import prepare_flat_map
@@ -98,6 +99,25 @@ class RunPosteriors:
             entropies=None if history is None else history.particles.entropy,
             seconds=time.perf_counter() - began,
         )
+
+    def directions_of(
+        self, particle: int, moment: Moment, cancelled: threading.Event | None = None
+    ) -> DirectionPosterior:
+        """Compute the posterior of a particle's view direction alone; parameters and errors as of `of`."""
+        return self.view.posterior(particle, self._record_of(moment), cancelled)
+
+    def beside_projection(
+        self, particle: int, moment: Moment, cancelled: threading.Event | None = None
+    ) -> NDArray[np.float32]:
+        """Return a particle's image and the map's projection at the run's pose, `(2, n, n)`; parameters as of `of`."""
+        return self.view.beside_projection(particle, self._record_of(moment), cancelled)
+
+    def entropies(self, moment: Moment) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+        """Return the rows of all particles, and their entropies at the end of the last epoch; None: not known yet."""
+        history = self._newest_history(moment.epoch)
+        if history is None:
+            return self._record_of(moment).particles.rows, None
+        return history.particles.rows, history.particles.entropy
 
     def with_detail(self, posterior: ParticlePosterior, cancelled: threading.Event | None = None) -> ParticlePosterior:
         """Add the zoom on the best mode, the projections at all candidates, and the truth where it can be known.

@@ -33,5 +33,5 @@ class ShownPose:
     @property
     def title(self) -> str:
         """Name of the pose in a word or two."""
-        names = {"best": "best on grid", "pose": "run's pose", "truth": "truth"}
+        names = {"best": "best pose found", "pose": "run's pose", "truth": "truth"}
         return names.get(self.kind) or (f"{self.head + 1}  winner" if self.winner else f"{self.head + 1}")

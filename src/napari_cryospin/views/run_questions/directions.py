@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.views.curves import newest
+from napari_cryospin.views.direction_figures import DirectionFigure, FigureOfDirections, direction_figure
 from napari_cryospin.views.heads import HeadMaps, head_maps
 from napari_cryospin.views.orientations import Orientations, orientations_at
 from napari_cryospin.views.run_questions.moments import RunMoments
@@ -32,9 +33,7 @@ class DirectionQuestions(RunMoments):
         FileNotFoundError, ValueError
             There is no history of this epoch.
         """
-        if epoch is None and not self.epochs:
-            raise ValueError(f"{self.folder.path}: no epoch of this run has ended yet; nothing is known of its heads")
-        epoch = self.epochs[-1] if epoch is None else epoch
+        epoch = self._last_epoch() if epoch is None else epoch
         if half is None:
             half = int(self.folder.history(epoch).particles().has_halves)
         return head_maps(self.folder, epoch, errors, half, self.truth)
@@ -58,6 +57,34 @@ class DirectionQuestions(RunMoments):
         record = self.folder.history(moment.epoch).particles("best_head", "candidates")
         heads = 0 if record.candidates is None else record.candidates.shape[1]
         return record.head_share(heads)
+
+    def by_direction(
+        self, figure: FigureOfDirections, epoch: int | None = None, *, half: int | None = None
+    ) -> DirectionFigure:
+        """Average a figure of the particles over the sphere of view directions.
+
+        Parameters
+        ----------
+        figure
+            `uncertainty`, `error` (the truth must be known), `class` or `junk`.
+        epoch
+            One of `epochs`. Default: the newest of them.
+        half
+            Half set, 1 or 2; each has a frame of its own. Default: the first, if there are half sets.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            There is no history of this epoch, or the truth cannot be read.
+        """
+        epoch = self._last_epoch() if epoch is None else epoch
+        half = int(self.folder.history(epoch).particles().has_halves) if half is None else half
+        return direction_figure(self.folder, epoch, figure, half, self.truth, self.symmetry)
+
+    def _last_epoch(self) -> int:
+        if not self.epochs:
+            raise ValueError(f"{self.folder.path}: no epoch of this run has ended yet; nothing is known of its heads")
+        return self.epochs[-1]
 
     def orientations(self, epoch: int | None = None, *, half: int | None = None) -> Orientations:
         """Count the particles' view directions, and compute how well they sample Fourier space.

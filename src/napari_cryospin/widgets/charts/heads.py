@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QComboBox, QLabel
 
+from napari_cryospin.geometry.mollweide import mollweide
 from napari_cryospin.views.curves import Clock, newest, series, share_names
 from napari_cryospin.views.heads import HeadMaps
 from napari_cryospin.views.run_view import RunView
@@ -16,6 +17,7 @@ from napari_cryospin.widgets.charts.chart_panel import ChartPanel
 from napari_cryospin.widgets.charts.half_choice import HalfChoice
 from napari_cryospin.widgets.kit.colours import SAMPLE_COLOUR, head_colour
 from napari_cryospin.widgets.kit.curve_plot import BarPlot, Curve, CurvePlot, Mark
+from napari_cryospin.widgets.kit.lasso import inside
 from napari_cryospin.widgets.kit.multiples import Multiples
 from napari_cryospin.widgets.kit.plots import Plot
 from napari_cryospin.widgets.sphere.sphere_map import SphereMaps
@@ -54,6 +56,8 @@ class HeadsPanel(ChartPanel):
         self.multiples = Multiples(plots, ("Now", "Over the epochs", "Sphere"), widths=(3, 3, 8), smallest=(160, 150))
         self.kind = QComboBox()
         self.kind.addItems(["Where each head wins", "How far each head is off"])
+        self.bars.clicked.connect(self._select_head)
+        self.spheres.lassoed.connect(self._select_lasso)
         self.kind.setToolTip("What the spheres show. Errors need particles whose true poses are known.")
         self.half = HalfChoice()
         self.maps: HeadMaps | None = None
@@ -66,6 +70,7 @@ class HeadsPanel(ChartPanel):
         for signal in (self.kind.currentIndexChanged, self.half.currentIndexChanged, self.multiples.arranged):
             signal.connect(self.request_drawing)
         session.particles_changed.connect(self.request_drawing)
+        session.selection.changed.connect(self._show_selection)
         for signal in (session.snapshot_arrived, session.metrics_arrived, session.epochs_changed):
             signal.connect(self.on_news)
 
@@ -98,7 +103,10 @@ class HeadsPanel(ChartPanel):
         share = self._shown_share()
         if share is None:
             return ""
-        return f"Head {bar + 1} is the nearest of the heads for {share[bar]:.1f} % of the particles."
+        told = f"Head {bar + 1} is the nearest of the heads for {share[bar]:.1f} % of the particles"
+        if bar < len(self.bars.marked):
+            told += f", and for {self.bars.marked[bar]:.1f} % of the selected ones"
+        return f"{told}.\nClick: select them"
 
     def _describe(self, value: float) -> str:
         return f"{value:.1f}° off" if self._wants_errors else f"wins {value:.0f} % here"
@@ -116,8 +124,7 @@ class HeadsPanel(ChartPanel):
         if self.session.snapshot is not None:
             self.half.offer(self.session.snapshot.particles.half_sets)
         shown = self.multiples.shown
-        if self.spheres in shown or self.half.half:
-            self._ask_maps()
+        self._ask_maps()  # They also tell which particles a head has won.
         if self.bars in shown:
             self._draw_bars()
         if self.over in shown:
@@ -177,6 +184,7 @@ class HeadsPanel(ChartPanel):
         path, maps = answer
         if self.session.folder is not None and self.session.folder.path == path:
             self.maps = maps
+            self._show_selection()
             self.redraw.request()
 
     def _reading_failed(self, error: Exception) -> None:
@@ -192,6 +200,32 @@ class HeadsPanel(ChartPanel):
         self.spheres.set_note(maps.note)
         names = [f"head {head + 1}" for head in range(len(maps.values))]
         self.spheres.set_maps(names, maps.values, (0.0, WORST) if wanted else None)
+
+    # Selection
+
+    def _select_head(self, head: int) -> None:
+        """Select the particles to which a head is the nearest."""
+        if self.maps is not None:
+            self.session.selection.select(self.maps.rows[self.maps.best_head == head], f"won by head {head + 1}")
+
+    def _select_lasso(self, head: int, outline: NDArray) -> None:
+        """Select the particles within a lasso, of the head on whose map it was drawn."""
+        maps = self.maps
+        if maps is not None:
+            within = inside(outline, *mollweide(maps.directions).T)
+            chosen = within[maps.best_head[within] == head]
+            self.session.selection.select(maps.rows[chosen], f"won by head {head + 1}, drawn around on its sphere")
+
+    def _show_selection(self) -> None:
+        """Show how the selected particles are shared among the heads, and from where they are seen."""
+        maps, selection = self.maps, self.session.selection
+        if maps is None:
+            return
+        chosen = selection.among(maps.rows)
+        self.spheres.set_selected(maps.directions[chosen])
+        heads = maps.best_head[chosen & (maps.best_head >= 0)]
+        count = len(maps.share) - 1
+        self.bars.set_marked(100 * np.bincount(heads, minlength=count) / len(heads) if len(heads) else np.zeros(0))
 
     def _caption(self) -> str:
         parts = [] if self.maps is None else [f"epoch {self.maps.epoch}"]

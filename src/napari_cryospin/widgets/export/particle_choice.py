@@ -14,8 +14,9 @@ from napari_cryospin.exporters.run_results import SELECTION_COLUMNS, RunResults
 from napari_cryospin.exporters.selection import Selection
 from napari_cryospin.geometry.angles import euler_from_rotation
 from napari_cryospin.widgets.export.junk_box import JunkBox
-from napari_cryospin.widgets.export.selection_plot import SelectionPlot, inside
+from napari_cryospin.widgets.kit.lasso import inside
 from napari_cryospin.widgets.kit.parts import WARNING, Fold, button, text_label, tint
+from napari_cryospin.widgets.kit.selection_plot import SelectionPlot
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
 
@@ -57,7 +58,8 @@ class ParticleChoice(QGroupBox):
         self.session = session
         self.results: RunResults | None = None
         self.chosen: NDArray[np.int64] | None = None
-        self.lasso: NDArray[np.int64] | None = None  # rows of the input
+        self.lasso: NDArray[np.int64] | None = session.selection.rows  # rows of the input, selected in any panel
+        self._own_lasso = False
         self.worker = Worker("cryospin-choice", self)
         self._make_plot()
         self._make_fields()
@@ -82,6 +84,7 @@ class ParticleChoice(QGroupBox):
         layout.addLayout(count)
         layout.addWidget(self.fold)
         session.view_turned.connect(self._turned)
+        session.selection.changed.connect(self._take_selection)
         session.closing.connect(self.worker.end)
 
     def _make_plot(self) -> None:
@@ -151,6 +154,7 @@ class ParticleChoice(QGroupBox):
 
     def choose_all(self) -> None:
         """Remove lasso, condition and view."""
+        self.session.selection.clear()
         self.lasso = None
         self.plot.clear_lasso()
         self.condition.clear()
@@ -205,9 +209,21 @@ class ParticleChoice(QGroupBox):
     def _set_lasso(self, answer: tuple[RunResults, NDArray[np.int64]]) -> None:
         results, rows = answer
         if self._is_of_run(results):
-            self.lasso = rows
-            self._draw()
-            self._count()
+            self._own_lasso = True
+            self.session.selection.select(rows, "drawn around in Export")
+            self._own_lasso = False
+            self._take_rows(rows)
+
+    def _take_selection(self) -> None:
+        """Take over what was selected in another panel."""
+        if not self._own_lasso:
+            self.plot.clear_lasso()
+            self._take_rows(self.session.selection.rows)
+
+    def _take_rows(self, rows: NDArray[np.int64] | None) -> None:
+        self.lasso = rows
+        self._draw()
+        self._count()
 
     def _show_points(self, points: _Points) -> None:
         if self.results is None or not self._is_of_run(points.results) or self.plot.drawing:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 
 from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR, Theme
-from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, Plot, font
+from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, SECOND, Plot, font
 
 AXIS_RESOLUTIONS = np.array([
     1000, 500, 300, 200, 150, 100, 70, 50, 40, 30, 25, 20, 17, 15, 12, 10, 9, 8, 7, 6, 5.5, 5, 4.5, 4, 3.5, 3.2, 3,
     2.8, 2.6, 2.4, 2.2, 2, 1.8, 1.6, 1.4, 1.2, 1,
 ])  # fmt: skip
 """Resolutions in A with which an axis may be labelled."""
+MARK_WIDTH = 0.18  # of the narrow bars, over the distance of two bars
 BAR_NUMBER_HEIGHT = 18  # pixels above a bar in which its number stands
 
 
@@ -187,13 +189,19 @@ class BarPlot(Plot):
         Returns the text that is shown under the mouse, by the position of a bar.
     """
 
+    clicked = Signal(int)  # position of a bar
+
     def __init__(self, title: str, x_name: str, tip: Callable[[int], str] = lambda _: "") -> None:
         super().__init__(title)
+        self.scene().sigMouseClicked.connect(self._clicked)
         self.x_name, self.tip = x_name, tip
         self.names: tuple[str, ...] = ()
         self.values, self._places, self._right = np.zeros(0), np.zeros(0), 0.6
         self._bars = pg.BarGraphItem(x=[0], height=[0], width=0.8, pen=None, brush=QUIET)
         self.addItem(self._bars)
+        self.marked = np.zeros(0)
+        self._marks = pg.BarGraphItem(x=[], height=[], width=MARK_WIDTH, pen=None, brush=SECOND)
+        self.addItem(self._marks)
         self._numbers: list[pg.TextItem] = []
         self.set_label(x_name)
         self.getAxis("bottom").setStyle(hideOverlappingLabels=False)
@@ -219,10 +227,27 @@ class BarPlot(Plot):
         self._right = places.max(initial=0) + 0.6
         self._fit()
 
+    def set_marked(self, values: NDArray) -> None:
+        """Show a second, narrow bar beside each: that of the selected particles; none where `values` is empty."""
+        self.marked = np.asarray(values, dtype=np.float64)
+        self._marks.setOpts(x=np.arange(len(values)) + 0.28, height=self.marked, width=MARK_WIDTH)
+        self._fit()
+
+    def _clicked(self, event: Any) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            x = self.plotItem.vb.mapSceneToView(event.scenePos()).x()
+            under = np.flatnonzero(np.abs(self._places - x) < 0.4)
+            if len(under):
+                self.clicked.emit(int(under[0]))
+
     def _fit(self) -> None:
         """Set the range so that all bars are seen, with room above the highest for its number."""
         height = max(self.plotItem.vb.height(), 30.0)
-        top = max(1.0, float(self.values.max(initial=0.0))) * height / (height - BAR_NUMBER_HEIGHT)
+        top = (
+            max(1.0, float(self.values.max(initial=0.0)), float(self.marked.max(initial=0.0)))
+            * height
+            / (height - BAR_NUMBER_HEIGHT)
+        )
         self.setRange(xRange=(-0.6, self._right), yRange=(0, top), padding=0)
 
     def set_theme(self, theme: Theme) -> None:

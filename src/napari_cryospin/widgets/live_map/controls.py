@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QBoxLayout, QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QSlider, QWidget
+from qtpy.QtWidgets import QBoxLayout, QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from napari_cryospin.widgets.live_map.contour_slider import CONTOUR_TIP, LEVEL_STEPS, ContourSlider
 
 if TYPE_CHECKING:
     from napari_cryospin.views.map_pictures import MapPicture
@@ -18,7 +20,6 @@ RENDERINGS = {
     "Volume, brightest": ("mip", "The brightest voxel behind every pixel"),
 }
 HALF_CHOICES = {"Half 1": 1, "Half 2": 2, "Mean": 0}
-_LEVEL_STEPS = 1000  # of the slider of the level
 
 
 class MapControls(QWidget):
@@ -65,9 +66,7 @@ class MapControls(QWidget):
         self._show_display()
 
     def _make_level(self) -> QHBoxLayout:
-        self.level = QSlider(Qt.Orientation.Horizontal)
-        self.level.setRange(0, _LEVEL_STEPS)
-        self.level.setMinimumWidth(60)
+        self.level = ContourSlider()
         self.level.valueChanged.connect(self._level_moved)
         self.value = QLabel()
         self.value.setMinimumWidth(self.value.fontMetrics().horizontalAdvance("00.0 σ"))
@@ -77,7 +76,7 @@ class MapControls(QWidget):
         self.rule.clicked.connect(self._rule_clicked)
         row = QHBoxLayout()
         row.setSpacing(4)
-        for part in (QLabel("Level"), self.level, self.value, self.rule):
+        for part in (self.level, self.value, self.rule):
             row.addWidget(part)
         return row
 
@@ -101,14 +100,15 @@ class MapControls(QWidget):
         self._range = statistics.sigma(statistics.low_level), max(1.0, statistics.sigma(statistics.highest))
         sigma = statistics.sigma(picture.level)
         self.value.setText(f"{sigma:.1f} σ")
-        tip = f"Contour: {sigma:.2f} standard deviations above the mean, {picture.level:.4g} in the map's units"
+        tip = f"{CONTOUR_TIP}\nNow {sigma:.2f} deviations above the mean, {picture.level:.4g} in the map's units"
         for part in (self.value, self.level):
             part.setToolTip(tip)
         if not self.level.isSliderDown():
             low, high = self._range
             self.level.blockSignals(True)
-            self.level.setValue(round(_LEVEL_STEPS * (sigma - low) / (high - low)))
+            self.level.setValue(round(LEVEL_STEPS * (sigma - low) / (high - low)))
             self.level.blockSignals(False)
+        self.level.show_histogram(statistics.counts)
         self.half.setVisible(picture.halves > 0)
 
     def _show_display(self, _: object = None) -> None:
@@ -120,7 +120,7 @@ class MapControls(QWidget):
 
     def _level_moved(self, position: int) -> None:
         low, high = self._range
-        self.live.set_display(level=low + (high - low) * position / _LEVEL_STEPS)
+        self.live.set_display(level=low + (high - low) * position / LEVEL_STEPS)
 
     def _rule_clicked(self, follow: bool) -> None:
         picture = self.live.picture

@@ -25,6 +25,26 @@ if TYPE_CHECKING:
     from napari_cryospin.widgets.session.session import Session
 
 
+LEVEL_OF_A_CLICK = 0.02
+"""Share of the range of levels by which a click of the wheel moves the contour; chosen by hand."""
+
+
+class WheelLevel:
+    """Callback of napari's canvas: the wheel with Ctrl moves the contour in 3D, as in ChimeraX.
+
+    It refers weakly to the live map, because the viewer keeps it.
+    """
+
+    def __init__(self, live: LiveMap) -> None:
+        self.live = weakref.ref(live)
+
+    def __call__(self, viewer: Viewer, event: Any) -> None:
+        live = self.live()
+        if live is not None and "Control" in event.modifiers and viewer.dims.ndisplay == 3:
+            live.raise_level(float(np.sign(event.delta[1])))
+            event.handled = True
+
+
 class LiveMap(QObject):
     """The map that is drawn in a viewer; a thread computes what is drawn.
 
@@ -70,6 +90,7 @@ class LiveMap(QObject):
         session.closing.connect(self._close)
         viewer.dims.events.ndisplay.connect(self._request)
         viewer.camera.events.orientation.connect(self._request)
+        viewer.mouse_wheel_callbacks.append(WheelLevel(self))
         self._request()
 
     # Choices of the user
@@ -81,6 +102,15 @@ class LiveMap(QObject):
             self.display = display
             self.display_changed.emit(display)
             self._request()
+
+    def raise_level(self, clicks: float) -> None:
+        """Raise the contour by so many clicks of the wheel, or lower it."""
+        picture = self.picture
+        if picture is not None:
+            statistics = picture.statistics
+            top, low = statistics.sigma(statistics.highest), statistics.sigma(statistics.low_level)
+            wanted = statistics.sigma(picture.level) + clicks * LEVEL_OF_A_CLICK * (top - low)
+            self.set_display(level=float(np.clip(wanted, low, top)))
 
     def _threshold_moved(self, value: float) -> None:
         if self.picture is not None:
@@ -112,7 +142,7 @@ class LiveMap(QObject):
     def _source(self) -> MapSource | None:
         session, epoch = self.session, self.session.shown_epoch
         if epoch is None or session.folder is None:
-            return None if session.snapshot is None else MapSource(snapshot=session.snapshot)
+            return None if session.snapshot is None else MapSource(snapshot=session.snapshot, folder=session.folder)
         return MapSource(epoch=epoch, folder=session.folder)
 
     @property

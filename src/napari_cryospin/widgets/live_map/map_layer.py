@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 MAP_LAYER_NAME = "cryoSPIN map"
 SURFACE_COLOURMAP = Colormap(["#16263a", "#587fa8", "#c3d9ef"], name="cryoSPIN map")
 """Colormap of the surface: a calm blue, legible on dark and on light."""
+UNCERTAINTY_COLOURMAP = Colormap(["#2c6fb3", "#e8e6dc", "#d95f02"], name="cryoSPIN uncertainty")
+"""Colormap of the local uncertainty, 0 to 1: blue where maps agree, orange where they differ as much as they show."""
+SHADE_OF_COLOURS = (0.35, 1.15)
+"""Factors of a colour where a surface is dark, and where it is bright; chosen by hand."""
 _BOTH = ("opacity", "blending", "visible", "gamma", "colormap")
 _USER_SETTINGS = {Surface: _BOTH, Image: (*_BOTH, "interpolation2d", "interpolation3d", "attenuation", "rendering")}
 """Layer class -> attributes that the user may set in napari's own controls of the layer."""
@@ -177,7 +181,11 @@ class MapLayer:
             layer.scale = (picture.pixel_size,) * 3
         if isinstance(layer, Surface):
             assert mesh is not None
+            if layer.vertex_colors is not None:
+                layer.vertex_colors = None  # Those of another surface would not fit.
             layer.data = mesh.vertices, mesh.faces, mesh.brightness
+            if picture.uncertainty is not None:
+                layer.vertex_colors = uncertain_colours(picture.uncertainty, mesh.brightness)
             return
         layer.data = picture.density
         layer.contrast_limits = self._limits_of(picture)
@@ -195,6 +203,13 @@ class MapLayer:
         if self._contrast is not None:
             low, high = (statistics.value(sigma) for sigma in self._contrast)
         return low, high if high > low else low + 1
+
+
+def uncertain_colours(uncertainty: np.ndarray, brightness: np.ndarray) -> np.ndarray:
+    """Return `(n, 4)` colours from sure to uncertain of a surface with `(n,)` brightness, 0 to 1."""
+    colours = UNCERTAINTY_COLOURMAP.map(np.clip(uncertainty, 0, 1))
+    shade = SHADE_OF_COLOURS[0] + (SHADE_OF_COLOURS[1] - SHADE_OF_COLOURS[0]) * brightness
+    return np.concatenate([np.clip(colours[:, :3] * shade[:, None], 0, 1), colours[:, 3:]], axis=1).astype(np.float32)
 
 
 def as_chimerax(viewer: Viewer) -> None:

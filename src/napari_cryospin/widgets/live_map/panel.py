@@ -11,12 +11,14 @@ from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QPushButton, QSizePo
 
 from napari_cryospin.runs.verdict import NOT_DETERMINED
 from napari_cryospin.widgets.kit.colours import theme_of
+from napari_cryospin.widgets.kit.parts import text_label
 from napari_cryospin.widgets.kit.redraw import lay_out
 from napari_cryospin.widgets.live_map.class_row import ClassRow
 from napari_cryospin.widgets.live_map.controls import MapControls
 from napari_cryospin.widgets.live_map.layers import live_map_of
 from napari_cryospin.widgets.live_map.slices import Slices
 from napari_cryospin.widgets.live_map.time_slider import TimeSlider
+from napari_cryospin.widgets.live_map.tools_menu import MapToolsButton
 from napari_cryospin.widgets.session.panel import Panel
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class LiveMapPanel(Panel):
         self.content.addLayout(self.top)
         self.content.addWidget(self.classes)
         self.content.addWidget(self.controls)
+        self.content.addWidget(self.told)
         self.content.addWidget(self.slices)
         self.content.addStretch(1)
         inner = self.content.parentWidget()
@@ -111,6 +114,12 @@ class LiveMapPanel(Panel):
         self.slices_button.setToolTip("Three slices through the map; drag their lines, or turn the wheel over them")
         self.slices_button.toggled.connect(self._fold_slices)
         self.controls.end.addWidget(self.slices_button)
+        self.tools = MapToolsButton(self.live)
+        self.tools.told.connect(self._tell)
+        self.controls.end.addWidget(self.tools)
+        self.told = text_label()
+        self.told.setWordWrap(False)
+        self.told.hide()
         self.slices.setVisible(False)
         self.slices_button.setChecked(self.live.slices_shown)
         self.slices.moved.connect(self._slices_moved)
@@ -119,6 +128,7 @@ class LiveMapPanel(Panel):
 
     def _new_run(self) -> None:
         self.play.setChecked(False)
+        self._tell("")
         self._show_time()
         if self.live.picture is None:
             self.show_empty(LIVE_MAP_EMPTY_TEXT if self.session.folder is None else LIVE_MAP_WAITING_TEXT)
@@ -177,6 +187,12 @@ class LiveMapPanel(Panel):
     def _show_failure(self, text: str) -> None:
         self.play.setChecked(False)
         self._caption(text)
+
+    def _tell(self, text: str) -> None:
+        """Show what a tool has found or done, beneath the controls."""
+        self.told.setText(text)
+        self.told.setToolTip(text)
+        self.told.setVisible(bool(text))
 
     def _caption(self, text: str) -> None:
         self.caption.setText(text)

@@ -5,22 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import QRectF, Qt, Signal
-from qtpy.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QWidget
+from qtpy.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_cryospin.views.posterior.shown_pose import ShownPose
 from napari_cryospin.widgets.kit.colours import POSE_COLOUR, SAMPLE_COLOUR, TRUTH_COLOUR, head_colour
+from napari_cryospin.widgets.kit.greys import grey_picture
 
 if TYPE_CHECKING:
     from napari_cryospin.views.posterior.answers import ProjectionComparison
 
-SIDE, BAR, LINE, PAD = 88, 18, 14, 4  # px: side of a picture, colour bar, line of text, margin
-ROWS = ("error", "p (cell)", "rot", "tilt", "psi", "shift (Å)")
+SHORT_TITLES = {"best": "best", "pose": "run", "truth": "truth"}
+BAR, LINE, PAD = 16, 14, 4  # px: colour bar, line of text, margin
+WIDE_SIDE, NARROW_SIDE, LEAST_SIDE = 88, 54, 44  # px: of a picture; the second is the largest in two rows
+USUAL_CARDS = 10  # of a run with seven heads, before anything is known
+MOST_ROWS, FEW_LINES = 2, 2  # rows of cards, and lines beneath a picture where there is more than one row
+CARD_TIP = "the map's projection at this pose, with the particle's CTF. Click: turn the map to this pose"
+ROWS = ("error", "prob.", "rot", "tilt", "psi", "shift (Å)")
 TIPS = (
     "error: squared difference over the noise, a Fourier coefficient; 1 where only noise is left",
-    "p: posterior probability of the cell of view directions (7.3° wide) in which it lies",
+    "prob.: probability of the cell of view directions (7.3° wide) in which it lies",
     "rot, tilt, psi: RELION's angles, degrees; shift: x, y, the translation that centres the image",
 )
 LIMIT = 3.0
@@ -33,18 +38,30 @@ def colour_of(candidate: ShownPose) -> str:
     return kinds.get(candidate.kind) or head_colour(candidate.head)
 
 
+def short_title(candidate: ShownPose) -> str:
+    """Return the name of a candidate that fits on a small card: a number is that of a head."""
+    return SHORT_TITLES.get(candidate.kind) or str(candidate.head + 1)
+
+
 class Card(QWidget):
-    """Picture of a pose, with a colour bar above and numbers below."""
+    """Picture of a pose, with a colour bar above and numbers below; `fit` sets its size."""
 
     clicked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setFixedSize(SIDE + 2 * PAD, 2 * PAD + BAR + SIDE + len(ROWS) * LINE + 4)
         self.title, self.colour, self.lines = "", "", ("",) * len(ROWS)
         self.winner = False
         self.image: QImage | None = None
         self.names = False
+        self.side, self.rows = WIDE_SIDE, len(ROWS)
+        self.fit(self.side, self.rows)
+
+    def fit(self, side: int, rows: int) -> None:
+        """Set the side of the picture, px, and the number of lines beneath it."""
+        self.side, self.rows = side, rows
+        self.setFixedSize(side + 2 * PAD, card_height(side, rows))
+        self.update()
 
     def show_card(self, title: str, colour: str, image: QImage | None, lines: tuple[str, ...], winner: bool) -> None:
         self.title, self.colour, self.image, self.lines, self.winner = title, colour, image, lines, winner
@@ -59,8 +76,8 @@ class Card(QWidget):
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         text = self.palette().windowText().color()
         font = QFont(self.font())
-        font.setPixelSize(11)
-        bar = QRectF(PAD, PAD, SIDE, BAR)
+        font.setPixelSize(11 if self.side > LEAST_SIDE else 10)
+        bar = QRectF(PAD, PAD, self.side, BAR)
         colour = QColor(self.colour) if self.colour else QColor(0, 0, 0, 0)
         painter.fillRect(bar, colour)
         font.setBold(True)
@@ -71,48 +88,36 @@ class Card(QWidget):
         font.setBold(False)
         painter.setFont(font)
         if self.image is not None:
-            painter.drawImage(QRectF(PAD, PAD + BAR, SIDE, SIDE), self.image)
+            painter.drawImage(QRectF(PAD, PAD + BAR, self.side, self.side), self.image)
         if self.winner:
             painter.setPen(QPen(text, 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(QRectF(PAD - 2, PAD - 2, SIDE + 4, SIDE + BAR + 4), 3, 3)
+            painter.drawRoundedRect(QRectF(PAD - 2, PAD - 2, self.side + 4, self.side + BAR + 4), 3, 3)
         painter.setPen(text)
         where = Qt.AlignmentFlag.AlignRight if self.names else Qt.AlignmentFlag.AlignHCenter
-        for number, line in enumerate(self.lines):
-            box = QRectF(PAD, PAD + BAR + SIDE + 4 + number * LINE, SIDE, LINE)
+        for number, line in enumerate(self.lines[: self.rows]):
+            box = QRectF(0, PAD + BAR + self.side + 4 + number * LINE, self.width() - PAD * self.names, LINE)
             painter.drawText(box, where | Qt.AlignmentFlag.AlignVCenter, line)
         painter.end()
 
 
 class CandidateStrip(QWidget):
-    """Strip with the particle's card, beside which the cards of the candidates scroll, by ascending error."""
+    """Cards of the particle and, by ascending error, of all candidates, as large as lets all be seen at once.
+
+    They wrap into a second row, and have fewer numbers then; the other numbers are in their tooltips.
+    """
 
     clicked = Signal(object)  # ShownPose
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.particle = Card()
+        self.particle = Card(self)
         self.particle.names = True
         self.particle.setToolTip("The particle's image, low-passed as the projections are\n" + "\n".join(TIPS))
         self.cards: list[Card] = []
         self.shown: tuple[ShownPose, ...] = ()
-        self._inner = QWidget()
-        self._row = QHBoxLayout(self._inner)
-        self._row.setContentsMargins(0, 0, 0, 0)
-        self._row.setSpacing(2)
-        self._row.addStretch(1)
-        self.scrolled = QScrollArea()
-        self.scrolled.setWidget(self._inner)
-        self.scrolled.setWidgetResizable(True)
-        self.scrolled.setFrameShape(QFrame.Shape.NoFrame)
-        self.scrolled.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.particle, 0, Qt.AlignmentFlag.AlignTop)
-        layout.addWidget(self.scrolled, 1)
-        self.setFixedHeight(self.particle.height() + 14)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._room = USUAL_CARDS
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.clear()
 
     def clear(self) -> None:
@@ -121,47 +126,71 @@ class CandidateStrip(QWidget):
         self.particle.show_card("particle", "", None, ROWS, False)
         for card in self.cards:
             card.hide()
+        self._arrange()
 
     def show_poses(self, shown: tuple[ShownPose, ...], candidates: ProjectionComparison) -> None:
         """Show a particle with its projections at `(k,)` poses, by ascending error."""
         order = np.argsort(candidates.error, kind="stable")
         self.shown = tuple(shown[number] for number in order)
         limit = LIMIT * float(candidates.particle.std())
-        self.particle.show_card("particle", "", grey(candidates.particle, limit), ROWS, False)
+        self.particle.show_card("particle", "", grey_picture(candidates.particle, limit), ROWS, False)
         while len(self.cards) < len(shown):
             self._add_card()
         for place, card in enumerate(self.cards):
             card.setVisible(place < len(shown))
         for card, one, number in zip(self.cards, self.shown, order, strict=False):
-            picture = grey(candidates.projections[number], limit)
-            card.show_card(one.title, colour_of(one), picture, numbers(candidates, number), one.winner)
+            picture, lines = grey_picture(candidates.projections[number], limit), numbers(candidates, number)
+            card.show_card(short_title(one), colour_of(one), picture, lines, one.winner)
+            told = "\n".join(f"{name}: {line}" for name, line in zip(ROWS, lines, strict=True))
+            card.setToolTip(f"{one.title}: {CARD_TIP}\n{told}")
+        self._room = 0
+        self._arrange()
 
     def _add_card(self) -> None:
-        card, number = Card(), len(self.cards)
-        card.setToolTip("The map's projection at this pose, with the particle's CTF\nClick: turn the map to this pose")
+        card, number = Card(self), len(self.cards)
         card.setCursor(Qt.CursorShape.PointingHandCursor)
         card.clicked.connect(lambda: self.clicked.emit(self.shown[number]))
         self.cards.append(card)
-        self._row.insertWidget(number, card, 0, Qt.AlignmentFlag.AlignTop)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Lay the cards out in the fewest rows, at most `MOST_ROWS` unless the width is very small."""
+        cards = [self.particle, *(card for card in self.cards[: len(self.shown)])]
+        self._room = max(len(cards), self._room)  # The strip keeps its height while the next particle is computed.
+        side, columns, rows = layout_of(self._room, self.width())
+        for number, card in enumerate(cards):
+            card.fit(side, rows)
+            row, column = divmod(number, columns)
+            card.move(column * (card.width() + 2), row * card.height())
+        self.setFixedHeight(-(-self._room // columns) * card_height(side, rows))
 
     def picture(self) -> QImage:
-        """Draw the particle and all candidates, including those out of sight."""
-        cards = [self.particle, *(card for card in self.cards if not card.isHidden())]
-        width, height = self.particle.width(), self.particle.height()
-        image = QImage((width + 2) * len(cards), height, QImage.Format.Format_ARGB32_Premultiplied)
+        """Draw the particle and all candidates as they are laid out."""
+        image = QImage(self.size(), QImage.Format.Format_ARGB32_Premultiplied)
         image.fill(Qt.GlobalColor.transparent)
         painter = QPainter(image)
-        for number, card in enumerate(cards):
-            painter.drawPixmap(number * (width + 2), 0, card.grab())
+        for card in (self.particle, *self.cards[: len(self.shown)]):
+            painter.drawPixmap(card.pos(), card.grab())
         painter.end()
         return image
 
 
-def grey(picture: NDArray, limit: float) -> QImage:
-    """Make a grey picture of `(y, x)` values between -limit and limit, y upwards as in ChimeraX and IMOD."""
-    levels = np.clip(127.5 * (1 + picture[::-1] / max(limit, 1e-12)), 0, 255).astype(np.uint8)
-    rows, columns = levels.shape
-    return QImage(levels.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8).copy()
+def card_height(side: int, rows: int) -> int:
+    """Return the height of a card, px, whose picture has this side and beneath which are so many lines."""
+    return 2 * PAD + BAR + side + rows * LINE + 4
+
+
+def layout_of(count: int, width: int) -> tuple[int, int, int]:
+    """Choose the side of the pictures of so many cards, px, how many are in a row, and the lines beneath each."""
+    for side in range(WIDE_SIDE, LEAST_SIDE - 1, -2):
+        columns = max(1, (width + 2) // (side + 2 * PAD + 2))
+        if columns >= count:
+            return side, columns, len(ROWS)
+        if columns * MOST_ROWS >= count and side <= NARROW_SIDE:
+            return side, -(-count // MOST_ROWS), FEW_LINES
+    return LEAST_SIDE, columns, FEW_LINES
 
 
 def numbers(candidates: ProjectionComparison, number: int) -> tuple[str, ...]:

@@ -8,20 +8,37 @@ from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QResi
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR
-from napari_cryospin.widgets.sphere.scene import REGION_COLOURS, REGION_SHARES, DirectionScene, Marker, MarkerKind
+from napari_cryospin.widgets.sphere.scene import (
+    LOG_DECADES,
+    REGION_COLOURS,
+    REGION_SHARES,
+    DirectionScene,
+    Marker,
+    MarkerKind,
+    image_of,
+    log_palette,
+)
 from napari_cryospin.widgets.sphere.view import paint_marker, small_font
 
 BAR_WIDTH, BAR_HEIGHT, ROW, GAP = 150, 9, 22, 12  # px: colours, row of symbols, space between symbols
 NAMES = {
     "head": "head",
     "winner": "winner",
-    "best": "best on grid",
+    "best": "best pose found",
     "pose": "run's pose",
     "truth": "truth",
     "region": "90 % of probability",
     "path": "path",
     "switch": "switch",
 }
+
+SCALE_TIPS = {
+    False: "Colours: the smallest regions of view directions in which the pose lies with a probability of 50, 90 and "
+    "99 %; in-plane angles and shifts are summed over. They mean the same for every particle.",
+    True: "Colours: probability of a view direction over that of the best one, by powers of ten; in-plane angles and "
+    "shifts are summed over. The scale is the same for every particle.",
+}
+"""Whether colours are logarithmic -> what they mean."""
 
 
 class PosteriorLegend(QWidget):
@@ -31,14 +48,12 @@ class PosteriorLegend(QWidget):
         super().__init__(parent)
         self.scene: DirectionScene | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip(
-            "Colours: the smallest regions of view directions in which the pose lies with a probability of 50, 90 and "
-            "99 %; in-plane angles and shifts are summed over. They mean the same for every particle."
-        )
+        self.setToolTip(SCALE_TIPS[False])
         self._fit_height()
 
     def show_scene(self, scene: DirectionScene | None) -> None:
         self.scene = scene
+        self.setToolTip(SCALE_TIPS[scene is not None and scene.log_colours])
         self._fit_height()
         self.update()
 
@@ -83,7 +98,7 @@ class PosteriorLegend(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(small_font(self.font()))
         text = self.palette().windowText().color()
-        self._paint_regions(painter, text)
+        (self._paint_scale if self.scene.log_colours else self._paint_regions)(painter, text)
         for name, box in self.places():
             self._paint_symbol(painter, name, QPointF(box.left() + 12, box.center().y()), text)
             painter.setFont(small_font(self.font()))
@@ -105,6 +120,17 @@ class PosteriorLegend(QWidget):
             painter.drawText(label, Qt.AlignmentFlag.AlignCenter, name)
         box = QRectF(0, BAR_HEIGHT + 18, BAR_WIDTH + 2 * GAP, 14)
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "the pose lies here")
+
+    def _paint_scale(self, painter: QPainter, text: QColor) -> None:
+        """Paint the logarithmic scale: the same for every particle."""
+        bar = QRectF(GAP, 4, BAR_WIDTH, BAR_HEIGHT)
+        painter.drawImage(bar, image_of(log_palette()[::-1][None]))
+        painter.setPen(text)
+        for decade in range(0, LOG_DECADES + 1, 2):
+            label = QRectF(GAP + BAR_WIDTH * decade / LOG_DECADES - 20, bar.bottom() + 1, 40, 13)
+            painter.drawText(label, Qt.AlignmentFlag.AlignCenter, f"1e-{decade}" if decade else "1")
+        box = QRectF(0, BAR_HEIGHT + 18, BAR_WIDTH + 2 * GAP, 14)
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "probability over the best one")
 
     def _paint_symbol(self, painter: QPainter, name: str, place: QPointF, text: QColor) -> None:
         if name in ("region", "path"):

@@ -43,7 +43,7 @@ class MapLink(QObject):
         self._faced = -1  # Particle whose best mode was turned to the user; -1: none of this run.
         self.linked = QCheckBox("Link to map")
         self.linked.setToolTip("Turning the map turns the sphere, and the other way round")
-        self.face = QPushButton("Face best mode")
+        self.face = QPushButton("Face best view")
         self.face.setToolTip("Turn the sphere until the most probable direction faces you")
         self.linked.toggled.connect(self._link)
         self.face.clicked.connect(self._face)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QImage
-from qtpy.QtWidgets import QHBoxLayout, QLabel
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel
 
 from napari_cryospin.views.classes import class_probabilities
 from napari_cryospin.views.moment import Moment
@@ -27,9 +27,8 @@ from napari_cryospin.widgets.posterior.legend import PosteriorLegend
 from napari_cryospin.widgets.posterior.map_link import MapLink
 from napari_cryospin.widgets.posterior.particle_picker import ParticlePicker
 from napari_cryospin.widgets.posterior.saving import SaveButton, grab, save_picture, stacked
-from napari_cryospin.widgets.posterior.words import EMPTY, note_of, scene_of, title_of, waiting_for
+from napari_cryospin.widgets.posterior.words import EMPTY, figures_of, note_of, scene_of, title_of, waiting_for
 from napari_cryospin.widgets.session.panel import Panel
-from napari_cryospin.widgets.sphere.scene import DirectionScene
 from napari_cryospin.widgets.sphere.views import DirectionViews
 
 if TYPE_CHECKING:
@@ -78,11 +77,14 @@ class PosteriorPanel(Panel):
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.classes = ClassBar()
+        self.log = QCheckBox("Log")
+        self.log.setToolTip("Logarithmic colours, by powers of ten, which show what is unlikely as well")
         self.link = MapLink(self.session, self.views.sphere, self)
         self.save = SaveButton(lambda: f"posterior_{self.session.particle + 1}", self._write)
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(self.link.linked)
+        row.addWidget(self.log)
         row.addStretch(1)
         row.addWidget(self.link.face)
         row.addWidget(self.save)
@@ -90,11 +92,11 @@ class PosteriorPanel(Panel):
         self.content.addWidget(self.picker)
         self.content.addWidget(self.title)
         self.content.addWidget(self.classes)
+        self.content.addWidget(self.strip)
         self.content.addWidget(self.views, 1)
         self.content.addLayout(row)
         self.content.addWidget(self.legend)
         self.content.addWidget(self.note)
-        self.content.addWidget(self.strip)
 
     def _connect(self) -> None:
         session = self.session
@@ -109,6 +111,7 @@ class PosteriorPanel(Panel):
         session.closing.connect(self._stop)
         self.picker.chosen.connect(session.choose_particle)
         self.strip.clicked.connect(self.link.show_pose)
+        self.log.toggled.connect(self._recolour)
         for signal in (self.views.sphere.clicked, self.views.flat.clicked, self.views.close_up.clicked):
             signal.connect(session.choose_direction)
 
@@ -223,7 +226,7 @@ class PosteriorPanel(Panel):
         if is_new or found.detail is None:
             self._show_posterior(found)
         if found.detail is None:
-            self._draw(scene_of(found))
+            self._draw(found)
             self._paint_first.start(PAINTING)
         else:
             self._show_detail(found)
@@ -265,22 +268,32 @@ class PosteriorPanel(Panel):
         self.picker.set_rows(posterior.rows)
         self.picker.set_entropy(posterior.entropies, posterior.rows)
         self.picker.show_particle(posterior.particle)
-        self.title.setText(title_of(posterior))
+        self._entitle(posterior)
         self.classes.show_probabilities(class_probabilities(posterior.record, posterior.particle))
         self.note.setText(note_of(posterior))
         self.link.show_posterior(posterior)
+
+    def _entitle(self, posterior: ParticlePosterior) -> None:
+        self.title.setText(title_of(posterior))
+        self.title.setToolTip(figures_of(posterior))
 
     def _show_detail(self, posterior: ParticlePosterior) -> None:
         detail = posterior.detail
         assert detail is not None
         self.posterior = posterior
         self._answered_at, self._cost = time.monotonic(), posterior.seconds + detail.seconds
-        self._draw(scene_of(posterior))
+        self._draw(posterior)
         self.views.show_zoom(detail.zoom)
         self.strip.show_poses(detail.shown, detail.comparison)
+        self._entitle(posterior)
         self.note.setText(note_of(posterior))
 
-    def _draw(self, scene: DirectionScene) -> None:
+    def _recolour(self) -> None:
+        if self.posterior is not None:
+            self._draw(self.posterior)
+
+    def _draw(self, posterior: ParticlePosterior) -> None:
+        scene = scene_of(posterior, self.log.isChecked())
         self.views.show_scene(scene)
         self.legend.show_scene(scene)
 
@@ -300,7 +313,7 @@ class PosteriorPanel(Panel):
         background = theme_of(self.viewer).background
         above = [self.title] if self.classes.isHidden() else [self.title, self.classes]
         top, beneath = ([grab(part) for part in parts] for parts in (above, (self.legend, self.note)))
-        return stacked([*top, self.views.picture(background), *beneath, self.strip.picture()], background)
+        return stacked([*top, self.strip.picture(), self.views.picture(background), *beneath], background)
 
     def _apply_theme(self) -> None:
         self.views.sphere.set_background(theme_of(self.viewer).background)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSlider, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSlider, QSpinBox, QWidget
 
+NUMBER_WIDTH = 92  # px
 UNCERTAIN = "The particle whose posterior is the broadest (largest entropy in the newest history); again: the next one"
 NOT_YET = "Not known yet: entropies come with the first epoch"
 UNKNOWN = "Not known: this run computes no entropies (it does where a posterior sample competes with the heads)"
@@ -29,37 +30,34 @@ class ParticlePicker(QWidget):
         self.number = QSpinBox()
         self.number.setToolTip("Particle: row of the input file, from 1")
         self.number.setKeyboardTracking(False)
+        self.number.setMaximumWidth(NUMBER_WIDTH)
         self.number.valueChanged.connect(self._number_typed)
         self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setMinimumWidth(36)
         self.slider.setToolTip("All particles of the run, in the order of the input")
         self.slider.valueChanged.connect(self._slider_moved)
         self.before = self._button("◀", "The particle before", lambda: self._step(-1))
         self.next = self._button("▶", "The next particle", lambda: self._step(1))
         self.uncertain = self._button(
-            "Most uncertain",
+            "Uncertain",
             UNCERTAIN,
             self._choose_most_uncertain,
         )
         self.random = self._button("Random", "Any particle", self._choose_random)
-        first, second = QHBoxLayout(), QHBoxLayout()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
         for widget in (self.before, self.number, self.next):
-            first.addWidget(widget)
-        first.addWidget(self.slider, 1)
+            row.addWidget(widget)
+        row.addWidget(self.slider, 1)
         for button in (self.uncertain, self.random):
-            second.addWidget(button)
-        second.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        for row in (first, second):
-            row.setSpacing(4)
-            layout.addLayout(row)
+            row.addWidget(button)
         self.set_entropy(None)
 
     def _button(self, text: str, tip: str, do: Callable[[], None]) -> QPushButton:
         button = QPushButton(text)
         if len(text) == 1:
-            button.setFixedWidth(30)
+            button.setFixedWidth(26)
         button.setToolTip(tip)
         button.clicked.connect(lambda: do())
         return button

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cryospin.geometry.sphere_cells import pixel_of
+from napari_cryospin.geometry.sphere_cells import credible_cells, pixel_of
+from napari_cryospin.views.posterior.certainty import CERTAIN_SHARE, certainty_of
 from napari_cryospin.views.posterior.particle_posterior import ParticlePosterior
 from napari_cryospin.widgets.sphere.scene import DirectionScene, Marker
 
@@ -37,8 +38,8 @@ def percent(share: float) -> str:
     return f"{100 * share:.{2 if share < 0.01 else 1 if share < 0.9995 else 0}f} %"
 
 
-def scene_of(posterior: ParticlePosterior) -> DirectionScene:
-    """Make the scene that the maps of view directions draw of a particle."""
+def scene_of(posterior: ParticlePosterior, log_colours: bool = False) -> DirectionScene:
+    """Make the scene that the maps of view directions draw of a particle, in one of two scales of colours."""
     detail = posterior.detail
     markers = [
         Marker(unit(head[2]), "head", f"head {number + 1}", number, number == posterior.winner)
@@ -49,7 +50,7 @@ def scene_of(posterior: ParticlePosterior) -> DirectionScene:
     markers.append(Marker(unit(best[2]), "best", "best pose on the grid"))
     if detail is not None and detail.truth is not None:
         markers.append(Marker(unit(detail.truth[2]), "truth", "true pose"))
-    return DirectionScene(posterior.directions.log_posterior, tuple(markers), posterior.path)
+    return DirectionScene(posterior.directions.log_posterior, tuple(markers), posterior.path, log_colours)
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
@@ -59,20 +60,30 @@ def unit(vector: np.ndarray) -> np.ndarray:
 
 
 def title_of(posterior: ParticlePosterior) -> str:
-    """Write the uncertainty of a particle's pose, the winning candidate, and the map's stage, epoch and step."""
-    scene, log_posterior = scene_of(posterior), posterior.directions.log_posterior
-    cells = len(log_posterior)
+    """Write how sure a particle's view is, the winning candidate, and the map's stage, epoch and step."""
+    log_posterior = posterior.directions.log_posterior
     if posterior.sampled:
-        winner = "won by the posterior sample"
+        winner = "won by the posterior"
     else:
         winner = f"won by head {posterior.winner + 1}" if posterior.winner >= 0 else "not won yet"
     step = "" if posterior.step is None else f", step {posterior.step}"
     at_pose = float(np.exp(log_posterior[pixel_of(unit(posterior.rotation[2]), posterior.directions.nside)]))
-    region, entropy = int(scene.region.sum()), f"entropy {posterior.entropy:.2f} of {np.log(cells):.2f} nats"
+    certain = certainty_of(log_posterior, None if posterior.detail is None else posterior.detail.zoom)
     return (
-        f"<b>Particle {posterior.particle + 1}</b>: 90 % of the probability lies in <b>{region}</b> of "
-        f"{cells} view directions, {percent(at_pose)} at the run's pose ({entropy})<br>"
+        f"<b>Particle {posterior.particle + 1}</b>: <b>{certain.words}</b>; {percent(at_pose)} at the run's pose<br>"
         f"{posterior.stage.capitalize()}, epoch {posterior.epoch}{step}; {winner}"
+    )
+
+
+def figures_of(posterior: ParticlePosterior) -> str:
+    """Write the figures behind the title, for its tooltip."""
+    log_posterior = posterior.directions.log_posterior
+    region = int(credible_cells(log_posterior, CERTAIN_SHARE).sum())
+    return (
+        f"How sure: 90 % of the probability lies in {region} of {len(log_posterior)} view directions, each 7.3° wide. "
+        f"Parts of that region that do not touch are views of their own.\n"
+        f"Entropy of the posterior: {posterior.entropy:.2f} of {np.log(len(log_posterior)):.2f} nats "
+        f"(0: one direction is certain)."
     )
 
 

@@ -30,6 +30,7 @@ from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.preferences import recall_settings, remember_settings
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.driving import start_thread
+from napari_cryospin.widgets.session.shared_selection import SharedSelection
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -58,6 +59,8 @@ class Session(QObject):
         Newest state of that run; `epochs` are those with a history.
     particle
         Chosen particle: row of the input.
+    selection
+        Selected particles of the watched run, which every panel shows.
     shown_epoch
         Epoch whose map is shown; None: the newest.
     hand_flipped
@@ -91,6 +94,7 @@ class Session(QObject):
         self.truth: Path | None = None
         self.settings = recall_settings()
         self.particle = 0
+        self.selection = SharedSelection(self)
         self.shown_epoch: int | None = None
         self.hand_flipped = False
         self.view = np.eye(3)
@@ -223,6 +227,7 @@ class Session(QObject):
         """Watch the run in a folder: new, driven elsewhere, or ended."""
         if self.folder is None or self.folder.path != folder.path:
             self.hand_flipped = False
+            self.selection.clear()
         self._forget(folder)
         self.run_changed.emit()
         self._timer.start(WATCH_EVERY)

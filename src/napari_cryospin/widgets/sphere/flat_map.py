@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_cryospin.geometry.mollweide import mollweide, mollweide_direction, mollweide_pixels
 from napari_cryospin.views.sphere_pictures import CELLS_NSIDE, FLAT_MAP_ROWS
-from napari_cryospin.widgets.sphere.scene import DirectionScene, colours_of, image_of
+from napari_cryospin.widgets.sphere.scene import DirectionScene, image_of
 from napari_cryospin.widgets.sphere.view import DirectionView
 
 ELLIPSE_MARGIN = 6  # px around the map
@@ -52,7 +52,7 @@ class MollweideView(DirectionView):
     def paint_heat(self, painter: QPainter, scene: DirectionScene) -> None:
         if self._picture is None:
             pixels = mollweide_pixels(CELLS_NSIDE, FLAT_MAP_ROWS)[::-1]
-            self._picture = image_of(colours_of(scene.log_posterior, scene.levels)[pixels])
+            self._picture = image_of(scene.colours()[pixels])
         path = ellipse(self.frame)
         painter.save()
         painter.setClipPath(path)

@@ -11,7 +11,7 @@ from vispy import scene as vispy_scene
 from vispy.visuals.transforms import MatrixTransform
 
 from napari_cryospin.geometry.sphere_cells import healpix_cells
-from napari_cryospin.widgets.sphere.scene import DirectionScene, colours_of
+from napari_cryospin.widgets.sphere.scene import DirectionScene
 from napari_cryospin.widgets.sphere.view import DirectionView
 
 GLOBE_NSIDE = 8
@@ -115,7 +115,7 @@ class Sphere(QWidget):
             return
         cells = healpix_cells(GLOBE_NSIDE)
         colours = np.ones((len(cells.vertices), 4), dtype=np.float32)
-        colours[:, :3] = colours_of(scene.log_posterior, scene.levels)[cells.cell_of_vertex] / 255
+        colours[:, :3] = scene.colours()[cells.cell_of_vertex] / 255
         if self._mesh is None:
             self._mesh = vispy_scene.visuals.Mesh(
                 cells.vertices, cells.faces, vertex_colors=colours, shading=None, parent=self.canvas.scene

@@ -7,18 +7,20 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from qtpy.QtCore import QPointF, QRectF, Qt, Signal
+from qtpy.QtCore import QPointF, QRectF, Signal
 
 from napari_cryospin.geometry.mollweide import flat_graticule, mollweide, mollweide_direction, mollweide_pixels
 from napari_cryospin.geometry.sphere_cells import healpix_cells, pixel_of, rot_tilt_of
 from napari_cryospin.views.sphere_pictures import SPHERE_MAP_ROWS
 from napari_cryospin.widgets.kit.colours import POSE_COLOUR, Theme
-from napari_cryospin.widgets.kit.plots import Plot, font
+from napari_cryospin.widgets.kit.lasso import Lasso
+from napari_cryospin.widgets.kit.plots import SECOND, Plot, font
 
 MAP_GAP = 8.0  # pixels between two maps
 MAP_TITLE_HEIGHT = 13.0  # pixels above a map for its title
 COLOUR_SCALE_WIDTH = 50.0  # pixels on the right for the colour scale
 MAP_COLOURMAP = "viridis"  # of pyqtgraph
+MOST_DOTS = 2000  # dots of selected particles that are drawn in a map
 
 
 class SphereMaps(Plot):
@@ -33,6 +35,7 @@ class SphereMaps(Plot):
     """
 
     direction_clicked = Signal(object)  # (3,) unit view direction
+    lassoed = Signal(int, object)  # position of a map, and an outline (p, 2) in the coordinates of `mollweide`
 
     def __init__(self, title: str, describe: Callable[[float], str] = lambda value: f"{value:.3g}") -> None:
         super().__init__(title)
@@ -42,6 +45,7 @@ class SphereMaps(Plot):
         self.levels = (0.0, 1.0)
         self.log = False
         self.marker: NDArray | None = None
+        self.selected: NDArray = np.zeros((0, 3))
         for side in ("left", "bottom"):
             self.hideAxis(side)
         self.setMouseEnabled(x=False, y=False)
@@ -50,17 +54,20 @@ class SphereMaps(Plot):
         self._lines = pg.PlotCurveItem(antialias=True)
         self._rims = pg.PlotCurveItem(antialias=True)
         self._ring = pg.ScatterPlotItem(size=13, brush=None, pen=pg.mkPen(POSE_COLOUR, width=2.2))
+        self._dots = pg.ScatterPlotItem(size=3, pen=None, brush=SECOND)
         self._shade = pg.ScatterPlotItem(size=13, brush=None, pen=pg.mkPen("#000000", width=4.5))
         self._bar = pg.ImageItem(np.arange(255, dtype=np.uint8)[:, None] + 1, axisOrder="row-major")
         self._bar_texts = [pg.TextItem(anchor=(0, 0.5)) for _ in range(5)]
-        for item in (self._lines, self._rims, self._shade, self._ring, self._bar, *self._bar_texts):
+        for item in (self._lines, self._rims, self._dots, self._shade, self._ring, self._bar, *self._bar_texts):
             self.addItem(item, ignoreBounds=True)
             item.setZValue(5)
         for text in self._bar_texts:
             text.setFont(font(7))
         self._places: list[QRectF] = []
         self.plotItem.vb.sigResized.connect(self._place)
-        self.scene().sigMouseClicked.connect(self._clicked)
+        self.lasso = Lasso(self)
+        self.lasso.clicked.connect(self._clicked)
+        self.lasso.drawn.connect(self._lassoed)
 
     # Content
 
@@ -96,6 +103,15 @@ class SphereMaps(Plot):
         """Mark a `(3,)` view direction in the first map with a ring; None: no ring."""
         self.marker = direction
         self._place_marker()
+
+    def set_selected(self, directions: NDArray) -> None:
+        """Mark the `(k, 3)` view directions of selected particles with dots in every map."""
+        self.selected = directions[:: max(1, -(-len(directions) // MOST_DOTS))]
+        self._place_dots()
+
+    def _place_dots(self) -> None:
+        places = [np.stack(self._spot(self.selected, place), -1) for place in self._places if len(self.selected)]
+        self._dots.setData(pos=np.concatenate(places) if places else np.zeros((0, 2)))
 
     def set_theme(self, theme: Theme) -> None:
         super().set_theme(theme)
@@ -158,6 +174,7 @@ class SphereMaps(Plot):
         self._lines.setData(*lines, connect="finite")
         self._place_bar(width, height)
         self._place_marker()
+        self._place_dots()
 
     def _place_bar(self, width: float, height: float) -> None:
         tall = min(height - 16, 160.0)
@@ -175,8 +192,8 @@ class SphereMaps(Plot):
         for item in (self._shade, self._ring):
             item.setData(pos=np.array(places).reshape(-1, 2))
 
-    def _spot(self, direction: NDArray, place: QRectF) -> tuple[float, float]:
-        x, y = mollweide(direction)
+    def _spot(self, directions: NDArray, place: QRectF) -> tuple[NDArray, NDArray]:
+        x, y = np.moveaxis(mollweide(directions), -1, 0)
         return place.center().x() + x * place.width() / 4, place.center().y() + y * place.height() / 2
 
     # Mouse
@@ -200,12 +217,20 @@ class SphereMaps(Plot):
         words = "nothing known" if np.isnan(value) else self.describe(float(value))
         return f"{self.names[index]}\nrot {rot:.0f}°, tilt {tilt:.0f}°\n{words}".strip()
 
-    def _clicked(self, event: pg.GraphicsScene.mouseEvents.MouseClickEvent) -> None:
-        if event.button() != Qt.MouseButton.LeftButton:
-            return
-        where = self.plotItem.vb.mapSceneToView(QPointF(event.scenePos()))
-        if (found := self.at(where.x(), where.y())) is not None:
+    def _clicked(self, x: float, y: float) -> None:
+        if (found := self.at(x, y)) is not None:
             self.direction_clicked.emit(found[1])
+
+    def _lassoed(self, outline: NDArray) -> None:
+        """Tell in which map the lasso was drawn: the one in which its middle lies, or the nearest."""
+        if not self._places:
+            return
+        middle = QPointF(*outline.mean(0))
+        distances = [(place.center() - middle).manhattanLength() for place in self._places]
+        index = int(np.argmin(distances))
+        place = self._places[index]
+        centre, half = (place.center().x(), place.center().y()), (place.width() / 4, place.height() / 2)
+        self.lassoed.emit(index, (outline - centre) / half)
 
     def table(self) -> dict[str, NDArray]:
         nside = int(np.sqrt(self.values.shape[1] / 12))

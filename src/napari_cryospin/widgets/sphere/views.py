@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WIDE_FROM = 700  # width in px from which the three are side by side
 WIDTH_SHARES = (3, 5, 3)  # of the width, side by side
-LEAST_HEIGHT = 260  # px
+LEAST_HEIGHT = 210  # px
 VIEW_TIPS = {
     "Sphere": "Turn it with the mouse",
     "Flat": "All directions at a glance",

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 from scipy import ndimage
 
 from napari_cryospin.geometry.sphere_cells import credible_cells, rot_tilt_of
-from napari_cryospin.widgets.sphere.scene import REGION_SHARE, DirectionScene, colours_of, credible_levels, image_of
+from napari_cryospin.widgets.sphere.scene import REGION_SHARE, DirectionScene, credible_levels, image_of
 from napari_cryospin.widgets.sphere.view import RIM_COLOUR, DirectionView, small_font
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class ZoomView(DirectionView):
     def show_scene(self, scene: DirectionScene | None) -> None:
         """Draw a particle's markers; its zoom follows later, by `show_zoom`."""
         if scene is None or self.scene is None or scene.log_posterior is not self.scene.log_posterior:
-            self.zoom = self._picture = None
+            self.zoom = None
+        self._picture = None
         super().show_scene(scene)
 
     def show_zoom(self, zoom: Zoom) -> None:
@@ -93,7 +94,9 @@ class ZoomView(DirectionView):
             return
         if self._picture is None:
             values = ndimage.zoom(self.zoom.log_posterior, ZOOM_FINENESS, order=1)
-            self._picture = image_of(colours_of(values, credible_levels(self.zoom.log_posterior))[::-1])  # north up
+            self._picture = image_of(
+                scene.colours_of(values, credible_levels(self.zoom.log_posterior))[::-1]
+            )  # north up
         painter.drawImage(self.frame, self._picture)
 
     def paint_frame(self, painter: QPainter) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_cryospin.widgets.export.particle_choice import with_least, with_range
-from napari_cryospin.widgets.export.selection_plot import inside
+from napari_cryospin.widgets.kit.lasso import inside
 
 
 @pytest.mark.parametrize(

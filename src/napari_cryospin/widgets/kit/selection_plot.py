@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pyqtgraph as pg
-from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject, QPointF, Qt, Signal
 from qtpy.QtGui import QMouseEvent
 
 from napari_cryospin.widgets.kit.colours import Theme
+from napari_cryospin.widgets.kit.lasso import OUTLINE_CORNERS
 from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, SECOND, Plot
 
 DRAWN_POINTS = 5000
 """Largest number of points that are drawn; lasso and range choose among all particles."""
 SELECTION_TITLE = "Particles (lasso, or drag an axis)"
-OUTLINE_CORNERS = 200
-"""Largest number of corners of an outline."""
 
 
 class SelectionPlot(Plot):
@@ -150,11 +148,3 @@ class SelectionPlot(Plot):
     def _place(self, event: QMouseEvent) -> tuple[float, float]:
         where: QPointF = self.plotItem.vb.mapSceneToView(self.mapToScene(event.pos()))
         return where.x(), where.y()
-
-
-def inside(outline: NDArray, x: NDArray, y: NDArray) -> NDArray[np.int64]:
-    """Return the positions of the `(k,)` points inside an outline `(p, 2)`; a nan is never inside."""
-    (left, bottom), (right, top) = outline.min(0), outline.max(0)
-    near = np.flatnonzero((x >= left) & (x <= right) & (y >= bottom) & (y <= top))
-    within = Outline(outline, closed=False).contains_points(np.stack((x[near], y[near]), axis=-1))
-    return near[within]

@@ -1,0 +1,1 @@
+"""The particles that are selected: figures, images, and the map that they make alone."""
