@@ -36,7 +36,7 @@ from napari_cryospin.physics.slicing import crop_lattice, shift_phases
 
 AUDIT_PARTICLES = 300
 """Particles of a fit that are audited: a share is then known to 3 %; chosen by hand."""
-TRUSTED = 0.5
+AUDITED_TRUST = 0.5
 """Weight in the volume above which an image is audited: it is more likely than not to show the particle."""
 AUDIT_BAND = 11
 """Shells that are compared, at most: what the grid of 15 degrees resolves."""
@@ -173,7 +173,7 @@ def _trusted(fit: Fit, members: Tensor) -> Tensor:
 
     Where most images are left out, the map may be what is wrong, so that all of them are kept.
     """
-    trusted = members[(fit.particles.trust[members.to(fit.device)] > TRUSTED).cpu()]
+    trusted = members[(fit.particles.trust[members.to(fit.device)] > AUDITED_TRUST).cpu()]
     return trusted if 2 * len(trusted) > len(members) else members
 
 
