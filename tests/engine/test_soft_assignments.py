@@ -236,3 +236,21 @@ def test_soft_assignments_need_a_wiener_average(phantom):
         dataclasses.replace(settings, volume=dataclasses.replace(settings.volume, assignments="soft"))
     fit = fit_of(phantom, quick("search", volume={"assignments": "soft"}), band=4, count=320)
     assert type(volume_step(fit)) is SoftStep
+
+
+def test_the_poses_that_are_told_are_finer_than_the_grid(make_phantom, phantom):
+    """Refined in the map of the iteration; where images have no scales, the next map is the same."""
+    settings = quick(schedule={"epochs": 2}, volume={"scales": "none"})
+    settings = dataclasses.replace(settings, start=dataclasses.replace(settings.start, reference="body.mrc"))
+    errors, maps = [], []
+    for steps in (1, 3):  # One evaluation of the model is none after the first.
+        schedule = dataclasses.replace(settings.schedule, pose_steps=steps)
+        run = Reconstruction(
+            phantom.particles, dataclasses.replace(settings, schedule=schedule), reference=make_phantom(BOX)
+        )
+        while not run.finished:
+            run.advance()
+        errors.append(float(run.fits[0].particles.error.mean()))
+        maps.append(run.fits[0].volume.density)
+    assert errors[1] < errors[0]
+    assert torch.equal(*maps)

@@ -36,6 +36,8 @@ from napari_cryospin.physics.slicing import crop_lattice, shift_phases
 
 AUDIT_PARTICLES = 300
 """Particles of a fit that are audited: a share is then known to 3 %; chosen by hand."""
+AUDITED_TRUST = 0.5
+"""Weight in the volume above which an image is audited: it is more likely than not to show the particle."""
 AUDIT_BAND = 11
 """Shells that are compared, at most: what the grid of 15 degrees resolves."""
 SCRAMBLED_MAPS = 2
@@ -145,7 +147,7 @@ class OtherFold:
     def __init__(self, fit: Fit, volume: WienerVolume, fold: int) -> None:
         self.fit, self.volume, self.number = fit, volume, fold
         self.density = volume.fold_average(1 - fold)
-        members = fit.fold_members(fold)
+        members = _trusted(fit, fit.fold_members(fold))
         count = min(len(members), AUDIT_PARTICLES // 2)
         self.rows = members[torch.linspace(0, len(members) - 1, count).round().long()]
 
@@ -164,6 +166,15 @@ class OtherFold:
         batch = self.batch()
         models = self.project(batch, self.fit.poses(batch)[0])
         return image_errors(models[:, None], batch.images, batch.weights)[:, 0]
+
+
+def _trusted(fit: Fit, members: Tensor) -> Tensor:
+    """Leave out images that do not show the particle: they have no pose to be found again, and make no map.
+
+    Where most images are left out, the map may be what is wrong, so that all of them are kept.
+    """
+    trusted = members[(fit.particles.trust[members.to(fit.device)] > AUDITED_TRUST).cpu()]
+    return trusted if 2 * len(trusted) > len(members) else members
 
 
 def _search_again(fold: OtherFold, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,10 +16,13 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.engine.band_growth import BandGrowth
+from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.contest import compete, record_contest, record_proposals
 from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.grid_posterior import FoundPoses
 from napari_cryospin.engine.growth import next_band
 from napari_cryospin.engine.kept_state import KeptState
+from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.proposers import Proposal, Proposer
 from napari_cryospin.engine.sampling import COARSE_GRID_BAND, PoseSearch
 from napari_cryospin.engine.volume_steps import SoftStep
@@ -61,7 +64,8 @@ class EMState(KeptState):
 class ExpectationMaximisation:
     """The only stage of a fit whose poses are never chosen.
 
-    The pose that is recorded of a particle is its most probable one.
+    The pose that is recorded of a particle is its most probable one, refined beyond the grid in the map of the present
+    iteration. No image is added at it; scales, and the shifts about which others are tried, follow from it.
 
     Parameters
     ----------
@@ -74,7 +78,12 @@ class ExpectationMaximisation:
     def __init__(self, fit: Fit[WienerVolume], volume_step: SoftStep) -> None:
         self.fit, self.volume_step = fit, volume_step
         self.state = EMState(fit.band.now)
-        self.search: PoseSearch | None = None  # It follows from volume and turn, and is not saved.
+        self._forget_map()
+
+    def _forget_map(self) -> None:
+        """Forget what follows from the map and the turn of the grid, and is not saved."""
+        self.search: PoseSearch | None = None
+        self.lattices: Tensor | None = None
 
     @property
     def settled(self) -> bool:
@@ -100,14 +109,24 @@ class ExpectationMaximisation:
         batch = fit.batch(rows)
         best, drawn = self.volume_step.assign(self._present_search(), batch, fit.batch(rows, state.next_band))
         fit.noise.observe(batch.where, batch.images, fit.project(batch, drawn.rotations, drawn.shifts))
-        proposal = Proposal.single(*best)
+        proposal = Proposal.single(*self._refined(batch, best))
         record_proposals(fit, batch, [], [proposal])
         record_contest(fit, batch, compete(fit, batch, [], [proposal]))
         state.steps += 1
         if self.online:
             volume.solve()
-            self.search, state.turn = None, random_rotations(1, fit.generator)[0]
+            self._forget_map()
+            state.turn = random_rotations(1, fit.generator)[0]
         return {"loss": fit.mean_error(rows), "band": float(fit.band.now)}
+
+    def _refined(self, batch: Batch, best: FoundPoses) -> FoundPoses:
+        """Refine the most probable poses, once the map is one of all images."""
+        if self.online:
+            return best
+        if self.lattices is None:
+            self.lattices = self.fit.volume.gradient_lattices()
+        rotations, shifts, _ = GaussNewtonPoses(self.fit).refine(self.lattices, batch, best.rotations, best.shifts)
+        return FoundPoses(rotations, shifts, best.entropy)
 
     def _begin_iteration(self) -> None:
         """Turn the grid, so that all poses are reached in the course of the iterations, and empty the sums."""
@@ -136,12 +155,14 @@ class ExpectationMaximisation:
         if enough_iterations(state.entropies):
             state.settled = fit.band.now >= most
             state.next_band = max(fit.band.now, next_band(fit.band.now, most))
-        self.search, state.turn = None, None
+        self._forget_map()
+        state.turn = None
         return metrics
 
     def begin_anew(self, volume_step: SoftStep) -> None:
         """Go on with a map that was turned."""
-        self.volume_step, self.search = volume_step, None
+        self.volume_step = volume_step
+        self._forget_map()
         self.state = EMState(self.fit.band.now, steps=self.state.steps)
 
     def state_dict(self) -> dict[str, Any]:
@@ -151,7 +172,7 @@ class ExpectationMaximisation:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Load a state of this stage."""
         self.state.load_state_dict(state)
-        self.search = None
+        self._forget_map()
 
 
 def enough_iterations(entropies: Sequence[float]) -> bool:
