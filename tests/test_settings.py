@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from napari_cryospin.methods import DESCRIPTIONS
@@ -165,6 +166,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@hypothesis_settings(suppress_health_check=[HealthCheck.too_slow])  # It measures seconds.
 @given(st.sampled_from(PLACES), JSON_VALUES)
 @example(("encoder", "heads"), 8)
 @example(("preparation", "cache"), 10**400)

@@ -171,10 +171,10 @@ class OtherFold:
 def _trusted(fit: Fit, members: Tensor) -> Tensor:
     """Leave out images that do not show the particle: they have no pose to be found again, and make no map.
 
-    Where most images are left out, the map may be what is wrong, so that all of them are kept.
+    Where more than a third would be left out, the map may be what is wrong, so that all of them are kept.
     """
     trusted = members[(fit.particles.trust[members.to(fit.device)] > AUDITED_TRUST).cpu()]
-    return trusted if 2 * len(trusted) > len(members) else members
+    return trusted if len(trusted) >= LEAST_TRUSTED * len(members) else members
 
 
 def _search_again(fold: OtherFold, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
