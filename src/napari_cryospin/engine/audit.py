@@ -36,8 +36,9 @@ from napari_cryospin.physics.slicing import crop_lattice, shift_phases
 
 AUDIT_PARTICLES = 300
 """Particles of a fit that are audited: a share is then known to 3 %; chosen by hand."""
-AUDITED_TRUST = 0.5
-"""Weight in the volume above which an image is audited: it is more likely than not to show the particle."""
+AUDITED_TRUST, LEAST_AUDITED = 0.5, 2 / 3
+"""Weight in the volume above which an image is audited, since it is more likely than not to show the particle, and the
+share of the images that have to be so; chosen by hand."""
 AUDIT_BAND = 11
 """Shells that are compared, at most: what the grid of 15 degrees resolves."""
 SCRAMBLED_MAPS = 2
@@ -174,7 +175,7 @@ def _trusted(fit: Fit, members: Tensor) -> Tensor:
     Where more than a third would be left out, the map may be what is wrong, so that all of them are kept.
     """
     trusted = members[(fit.particles.trust[members.to(fit.device)] > AUDITED_TRUST).cpu()]
-    return trusted if len(trusted) >= LEAST_TRUSTED * len(members) else members
+    return trusted if len(trusted) >= LEAST_AUDITED * len(members) else members
 
 
 def _search_again(fold: OtherFold, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -36,8 +36,8 @@ one is how far images are compared.<br><b>Pose change</b>: how far poses turn in
     "In doubt": """The posteriors of many particles, a page at a time, the most uncertain first. <b>Likely views</b>:
 how many directions of view are about equally probable. A click chooses the particle.""",
     "Selection": """One selection for all panels. <b>Sort by</b> orders the images; a <b>lasso</b> around points, a
-click on a bar or a condition such as <code>belongs &gt; 0.5</code> selects particles. Selected ones can be exported, or made
-into a map of their own, which lies beside the live map as a ghost.""",
+click on a bar or a condition such as <code>belongs &gt; 0.5</code> selects particles. Selected ones can be exported, or
+made into a map of their own, which lies beside the live map as a ghost.""",
     "Heads": """For how many particles each head's proposal is the best of the heads, and from where they are seen.
 Heads share the sphere of views among themselves.""",
     "Orientations": """How many particles are seen from each direction. A click turns the map there, and chooses the
