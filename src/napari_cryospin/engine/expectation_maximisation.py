@@ -2,8 +2,7 @@
 
 An iteration is an epoch: every image is compared with the map at all poses of the grid and at shifts, and is added to
 the next map at all of them, by its posterior (Scheres, J. Mol. Biol. 415, 406 (2012)). While few shells are compared,
-and the map was no reference, it is made anew after every batch from a running average: a map of all images at once
-hardly leaves the random one that it began as.
+and the map was no reference, it is made anew after every batch from a running average, as in the first stage.
 """
 
 from __future__ import annotations
