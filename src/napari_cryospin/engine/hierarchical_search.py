@@ -23,7 +23,7 @@ from napari_cryospin.models.volume import Volume
 from napari_cryospin.physics.fourier import band_size
 
 KEPT_CELLS = 8
-"""Cells of each particle that are divided at a level (as many as in cryoDRGN2's public code)."""
+"""Cells of each particle that are divided at a level; chosen by hand."""
 FINER_LEVELS = 2
 """Levels beyond the one that resolves the band: cells are then a quarter as wide as they need to be, and the error of a
 pose is about a third of such a cell."""
