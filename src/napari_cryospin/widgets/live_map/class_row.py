@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_cryospin.views.class_pictures import ClassPicture, class_pictures
@@ -43,6 +43,10 @@ class ClassRow(QWidget):
         self.commands = ClassCommands(live.session)
         self._asked: object = None  # what the newest pictures were asked for
         self._columns = 0
+        # Qt resizes the row while it goes through its layouts, and dies if their items are replaced meanwhile.
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._arrange)
         self._build()
         self.worker = Worker("cryospin-classes", self)
         self.group.idClicked.connect(lambda number: live.set_display(class_number=number))
@@ -123,7 +127,7 @@ class ClassRow(QWidget):
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
-        self._arrange()
+        self._soon.start()
 
     def _arrange(self) -> None:
         """Lay the buttons out in as many rows as the width needs."""

@@ -161,7 +161,7 @@ class SelectionPanel(Panel):
         self.show_content()
         self.part.clear()
         self.part.addItems([PARTS_OF_RUN, *figures.parts])
-        self.part.setEnabled(self.part.count() > 1)
+        self.part.setVisible(self.part.count() > 1)
         self._draw()
         self._show_selection()
         self.gallery.show_figures(figures, self._posteriors, Moment(self._epoch))
