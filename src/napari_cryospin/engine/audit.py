@@ -170,10 +170,13 @@ class OtherFold:
 
 
 def _trusted(fit: Fit, members: Tensor) -> Tensor:
-    """Leave out images that do not show the particle: they have no pose to be found again, and make no map.
+    """Leave out of a class the images that do not show the particle: they have no pose to be found again.
 
-    Where more than a third would be left out, the map may be what is wrong, so that all of them are kept.
+    Without classes all images are kept. Particles of another molecule may be judged to be junk, and a run of which they
+    are half must not be called converged. They are kept as well where more than a third would be left out.
     """
+    if fit.number is None:
+        return members
     trusted = members[(fit.particles.trust[members.to(fit.device)] > AUDITED_TRUST).cpu()]
     return trusted if len(trusted) >= LEAST_AUDITED * len(members) else members
 
