@@ -91,6 +91,20 @@ def test_where_poses_are_not_determined_nothing_is_claimed(folder):
     assert "Refine in RELION or cryoSPARC" not in suggested(found)
 
 
+@pytest.mark.parametrize(("words", "advised"), [("looks like", True), ("looks nearly like", False)])
+def test_only_an_exact_symmetry_is_advised(folder, words, advised):
+    advice = f"the map {words} C2 (0.91); images fit the map averaged so worse by 0.8 nats each"
+    found = run_summary(folder, results(looks_like=advice))
+    assert rows(found)["Symmetry"].text == f"C1; {advice}"
+    assert ("Impose the symmetry" in suggested(found)) is advised
+
+
+def test_poses_are_not_praised_where_mates_were_not_told_apart(folder):
+    made = Verdict(kind="ambiguous", reasons=("the map looks nearly the same after a turn",), next_steps=("more",))
+    assert rows(run_summary(folder, results(verdict=made)))["Sure of"].tone == "plain"
+    assert rows(run_summary(folder, results()))["Sure of"].tone == "good"
+
+
 def test_crowded_views_are_told(folder):
     rng = np.random.default_rng(0)
     tilt = np.degrees(np.arccos(rng.uniform(np.cos(np.radians(25)), 1, COUNT)))

@@ -378,7 +378,10 @@ class Reconstruction:
     def results(self) -> Results:
         """Return the results as they stand. `Interrupted` leaves the reconstruction as it was."""
         with self.interruptible():
-            return make_results(self)
+            made = make_results(self)
+        if self.finished:
+            self.progress_made.symmetry.conclude(made.looks_like)
+        return made
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state from which a reconstruction can go on, as plain types and tensors."""

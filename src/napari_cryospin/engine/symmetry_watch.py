@@ -17,6 +17,8 @@ FIRST_LOOK, NEXT_LOOK = 3, 9
 """Epochs at the largest band of the first stage before the first look, and the factor to each next one: after 3 and 27
 epochs, so that a run of a minute makes one before its end; chosen by hand."""
 
+THE_MAP = "the map "
+
 
 @dataclass(eq=False)
 class SymmetryWatch(KeptState):
@@ -46,6 +48,10 @@ class SymmetryWatch(KeptState):
         found = _common_symmetry(fits)
         self.looks_like = _least_certain(found).text if found else ""
 
+    def conclude(self, advice: str) -> None:
+        """Take over what the results say of the map's symmetry, so that the last word is the same everywhere."""
+        self.looks_like = advice.removeprefix(THE_MAP).partition(";")[0]
+
     def forget(self) -> None:
         """Forget what was found, since the map is another now."""
         self.epochs, self.looks_like = 0, ""
@@ -57,7 +63,7 @@ def advised_symmetry(fits: Sequence[Fit]) -> str:
     if not found:
         return ""
     gain = min(held_out_gain(fit, each) for fit, each in zip(fits, found, strict=True))
-    return f"the map {_least_certain(found).text}; {gain_text(gain)}"
+    return f"{THE_MAP}{_least_certain(found).text}; {gain_text(gain)}"
 
 
 def _common_symmetry(fits: Sequence[Fit]) -> list[FoundSymmetry]:

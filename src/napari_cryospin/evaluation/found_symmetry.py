@@ -15,7 +15,7 @@ from napari_cryospin.evaluation.symmetry_search import PlacedGroup, group_turns,
 from napari_cryospin.geometry.symmetry import point_group
 from napari_cryospin.physics.fourier import grid_envelope, hartley_to_map, map_to_hartley
 from napari_cryospin.physics.symmetrise import interpolated_share, symmetrised
-from napari_cryospin.symmetry_names import canonical_name
+from napari_cryospin.symmetry_names import LOOKS_SYMMETRIC, canonical_name
 
 EXACT_SCORE, NEAR_SCORE = 0.95, 0.7
 """Least scores of a symmetry and of a near-symmetry. C3 of the spike has 1.00 at all shells, C2 of Hsp90 0.98 at 10
@@ -76,7 +76,7 @@ class FoundSymmetry:
     def text(self) -> str:
         """What is said of it: "looks like C3 (0.98)"."""
         if self.exact:
-            return f"looks like {self.name} ({min(self.score, 1):.2f})"
+            return f"{LOOKS_SYMMETRIC} {self.name} ({min(self.score, 1):.2f})"
         known = "looks nearly like" if self.near else "does not look like"
         return f"{known} {self.name} ({self.score:.2f})"
 

@@ -18,6 +18,7 @@ from napari_cryospin.geometry.point_groups import group_matrices
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.results import Results
 from napari_cryospin.runs.verdict import NOT_DETERMINED
+from napari_cryospin.symmetry_names import LOOKS_SYMMETRIC
 from napari_cryospin.views.map_thumbnail import map_thumbnail
 
 Tone = Literal["good", "doubtful", "plain"]
@@ -151,13 +152,12 @@ def bias_of(results: Results) -> OrientationBias:
 def _rows(results: Results, bias: OrientationBias) -> Iterator[SummaryRow]:
     yield _resolution(results)
     yield _directions(bias, sure=results.verdict is None or results.verdict.tells_resolution)
-    yield from _sureness(results)
+    yield from _sureness(results, doubts=results.verdict is not None and results.verdict.doubts)
     yield from _belonging(results)
     if results.classes:
         yield SummaryRow(name="Classes", text=_classes(results), about="Share of the particles in each class.")
     if results.symmetry != "C1" or results.looks_like:
-        text = results.symmetry + (f"; the map {results.looks_like}" if results.looks_like else "")
-        yield SummaryRow(name="Symmetry", text=text)
+        yield SummaryRow(name="Symmetry", text="; ".join(filter(None, (results.symmetry, results.looks_like))))
     used = f"{len(results.particles):,}, after {results.epoch} epochs, {results.stage}"
     yield SummaryRow(name="Particles", text=used)
 
@@ -185,7 +185,7 @@ def _directions(bias: OrientationBias, *, sure: bool) -> SummaryRow:
     return SummaryRow(name="Views", text=text + ")", tone=tone, about=about)
 
 
-def _sureness(results: Results) -> Iterator[SummaryRow]:
+def _sureness(results: Results, *, doubts: bool) -> Iterator[SummaryRow]:
     entropy, precision = results.particles.entropy, results.particles.precision
     known = None if entropy is None else entropy[~np.isnan(entropy)]
     if known is not None and len(known):
@@ -194,7 +194,9 @@ def _sureness(results: Results) -> Iterator[SummaryRow]:
         if share > MOST and precision is not None and np.isfinite(precision).any():
             text += f"; a sure pose is known to {np.nanmedian(precision):.1f}°"
         about = "Particles for which less than two poses are likely (posterior entropy of at most 0.5 nats)."
-        yield SummaryRow(name="Sure of", text=text, tone="good" if share > MOST else "doubtful", about=about)
+        # Sure of one of two mates is not sure of the pose.
+        tone: Tone = "doubtful" if share <= MOST else "plain" if doubts else "good"
+        yield SummaryRow(name="Sure of", text=text, tone=tone, about=about)
 
 
 def _belonging(results: Results) -> Iterator[SummaryRow]:
@@ -232,8 +234,8 @@ def _suggestions(folder: RunFolder, results: Results, bias: OrientationBias) -> 
     if not results.half_maps:
         how = "half sets in the Particles panel, then a new run: two independent maps that can be compared"
         yield Suggestion(text="Measure the resolution", how=how)
-    if results.looks_like:
-        how = f"the map {results.looks_like}: with it, the same particles give more signal"
+    if LOOKS_SYMMETRIC in results.looks_like:  # A near-symmetry must not be imposed: it would average different sides.
+        how = f"{results.looks_like}: with it, the same particles give more signal"
         yield Suggestion(text="Impose the symmetry", how=how)
     share = junk_share(results)
     if share is not None and share > JUNK_WORTH_LEAVING_OUT:

@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QMessageBox, QWidget
 
 from napari_cryospin.runs.messages import Status
-from napari_cryospin.symmetry_names import GROUP_NAMES, canonical_name
+from napari_cryospin.symmetry_names import GROUP_NAMES, LOOKS_SYMMETRIC, canonical_name
 from napari_cryospin.widgets.kit.parts import GOOD, button, text_label, tint
 
 IMPOSE_TIP = "Turn map and poses to RELION's axes of this point group, and average the map over it from now on"
@@ -68,7 +68,7 @@ class SymmetryBox(QWidget):
         self.possible = possible and not requested
         waiting = "change requested..." if requested else looks_like
         self.text.setText(f"Symmetry {self.current}" + (f": {waiting}" if waiting else ""))
-        tint(self.text, GOOD if looks_like.startswith("looks like") and not requested else "")
+        tint(self.text, GOOD if looks_like.startswith(LOOKS_SYMMETRIC) and not requested else "")
         for part in (self.group, self.impose):
             part.setVisible(possible)
         self.relax.setVisible(possible and self.current != "C1")
