@@ -281,14 +281,14 @@ def test_time_slider_goes_back_and_follows_again(live, folder, qtbot):
     drawn(qtbot, live, lambda: panel.time.setValue(2))
     assert live.session.shown_epoch == 3
     np.testing.assert_allclose(live.picture.density, phantom(scale=3), rtol=2e-3, atol=1e-3)
-    assert panel.caption.text() == "Epoch 3  ·  auto-decoding  ·  step 30  ·  37.0 Å"
+    assert panel.caption.text() == "Epoch 3 · auto-decoding · step 30 · 37.0 Å"
     folder.write_snapshot(snapshot(60, phantom(scale=7)))
     qtbot.waitUntil(lambda: live.session.snapshot.step == 60, timeout=10_000)
     qtbot.wait(300)
     assert live.picture.source.epoch == 3  # what was gone back to stays
     drawn(qtbot, live, panel.now.click)
     np.testing.assert_allclose(live.picture.density, phantom(scale=7))
-    assert panel.caption.text() == "Epoch 6  ·  auto-encoding  ·  step 60  ·  20.5 Å"
+    assert panel.caption.text() == "Epoch 6 · auto-encoding · step 60 · 20.5 Å"
 
 
 def test_what_the_map_looks_like_stands_beside_it(live, folder, qtbot):
@@ -296,7 +296,7 @@ def test_what_the_map_looks_like_stands_beside_it(live, folder, qtbot):
     qtbot.addWidget(panel)
     folder.write_status(Status(state="finished", step=1, symmetry="C1", looks_like="looks like C3 (0.98)"))
     qtbot.waitUntil(lambda: panel.now.text() == "End")
-    assert panel.caption.text().endswith("20.5 Å  ·  like C3 (0.98)")
+    assert panel.caption.text().endswith("20.5 Å · like C3 (0.98)")
 
 
 def test_at_the_end_of_a_run_the_resolution_is_that_of_its_results(live, folder, qtbot):
@@ -304,10 +304,10 @@ def test_at_the_end_of_a_run_the_resolution_is_that_of_its_results(live, folder,
     qtbot.addWidget(panel)
     folder.write_status(Status(state="running", step=1, resolution=None))
     qtbot.waitUntil(lambda: panel.now.text() == "Now")
-    assert panel.caption.text().endswith("step 1  ·  20.5 Å")
+    assert panel.caption.text().endswith("step 1 · 20.5 Å")
     folder.write_status(Status(state="finished", step=1, resolution=9.0))
     qtbot.waitUntil(lambda: panel.now.text() == "End")
-    assert panel.caption.text().endswith("step 1  ·  9.0 Å")
+    assert panel.caption.text().endswith("step 1 · 9.0 Å")
 
 
 def test_playing_shows_every_epoch_and_ends_at_the_present(live, folder, qtbot):

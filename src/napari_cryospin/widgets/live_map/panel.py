@@ -293,4 +293,4 @@ def picture_caption(session: Session, picture: MapPicture) -> str:
         parts.append(looks_like)
     if picture.note:
         parts.append(picture.note)
-    return "  ·  ".join(parts)
+    return " · ".join(parts)
