@@ -13,6 +13,7 @@ from napari_cryospin.engine.auto_decoding import DecodingState
 from napari_cryospin.engine.band_growth import BandGrowth
 from napari_cryospin.engine.bands import Band
 from napari_cryospin.engine.class_decoding import ClassMaps
+from napari_cryospin.engine.expectation_maximisation import EMState
 from napari_cryospin.engine.kept_state import CONSTANT, KeptState
 from napari_cryospin.engine.mates import MateTally
 from napari_cryospin.engine.near_symmetry import NearSymmetries
@@ -63,9 +64,10 @@ STATES = {
     "PoseMoments": (moments(1), PoseMoments.none(COUNT)),
     "MateTally": (MateTally(True, 3, 2.5), MateTally()),
     "DecodingState": (
-        DecodingState(DecodingStanding(Phase.TESTING_MATES, 14, 20, 5, True), [0.5], offered=1),
+        DecodingState(DecodingStanding(Phase.TESTING_MATES, 14, 20, 5, True), [0.5], offered=1, mates_sorted=True),
         DecodingState(DecodingStanding(Phase.SEARCHING, 11, 11)),
     ),
+    "EMState": (EMState(14, torch.rand(3, 3), [2.5, 2.0], 30, settled=True), EMState(6)),
     "ClassMaps": (ClassMaps(torch.rand(4, 3, 3, 3), torch.rand(2, 2, 2)), ClassMaps()),
     "SwitchAdvisor": (SwitchAdvisor(None, [0.3, 0.6]), SwitchAdvisor(None)),
     "SymmetryWatch": (SymmetryWatch(4, "looks like C3 (0.98)"), SymmetryWatch()),

@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 import torch
 
-from napari_cryospin.engine import other_modes, sampling
+from napari_cryospin.engine import grid_posterior, other_modes, sampling
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.grid_posterior import FoundPoses
 from napari_cryospin.engine.images import PreparedImages
@@ -92,7 +92,7 @@ def test_a_mode_without_weight_is_none(fit):
 
 
 def test_modes_are_the_best_poses_that_lie_apart(fit, monkeypatch):
-    monkeypatch.setattr(sampling, "MODES_DEPTH", torch.inf)
+    monkeypatch.setattr(grid_posterior, "MODES_DEPTH", torch.inf)
     search, batch = PoseSearch(fit), fit.batch(ROWS)
     before = loaded_copy(fit)
     rotations, shifts, _ = modes_of(fit, search, 3)
@@ -168,9 +168,9 @@ def test_other_modes_leave_a_shift_that_no_other_particle_has(fit):
 def test_draws_are_in_proportion_to_the_posterior():
     values = torch.tensor([[0.0, 1.0, -200.0], [0.5, -1.0, 2.0]])  # (t, k)
     many = values.expand(40_000, 2, 3)
-    over_poses = sampling._log_sum_exp(many)
+    over_poses = grid_posterior.log_sum_exp(many)
     torch.testing.assert_close(over_poses[0], values.logsumexp(0))
-    pose, shift = sampling._drawn(many, over_poses, torch.Generator().manual_seed(0))
+    pose, shift = grid_posterior.drawn(many, over_poses, torch.Generator().manual_seed(0))
     counts = torch.bincount(shift * 3 + pose, minlength=6).reshape(2, 3) / 40_000
     expected = values.flatten().softmax(0).reshape(2, 3)
     torch.testing.assert_close(counts, expected, atol=0.01, rtol=0)
