@@ -129,3 +129,17 @@ def test_the_sentence_has_kind_reasons_and_next_steps():
     assert sentence.startswith("not determined: the images leave most poses open")
     assert "Try next: more particles" in sentence
     assert "--" not in sentence
+
+
+def test_a_symmetry_is_not_proposed_where_the_map_was_given_one():
+    flat = Evidence(entropy=0.8)
+    assert any("symmetry" in step for step in judge_run(flat).next_steps)
+    assert not any("symmetry" in step for step in judge_run(dataclasses.replace(flat, symmetric=True)).next_steps)
+
+
+def test_a_broken_symmetry_is_ambiguous_and_a_lower_one_is_proposed():
+    broken = judge_run(dataclasses.replace(CLEAN, symmetric=True, symmetry_broken=7.2))
+    assert broken.kind == "ambiguous"
+    assert "7 standard errors" in broken.reasons[0]
+    assert broken.next_steps == ("a lower symmetry, or none",)
+    assert judge_run(dataclasses.replace(CLEAN, symmetric=True, symmetry_broken=1.2)).kind == "converged"

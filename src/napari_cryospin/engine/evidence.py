@@ -46,7 +46,8 @@ def present_evidence(
         Whether the half maps could be laid on each other; None: not known.
     """
     entropy = _worst([_entropy(fit) for fit in fits], highest=True)
-    return Evidence(entropy=entropy, turn=turn, heads_agree=heads_agree, halves_agree=halves_agree)
+    symmetric = not fits[0].symmetry.trivial
+    return Evidence(symmetric=symmetric, entropy=entropy, turn=turn, heads_agree=heads_agree, halves_agree=halves_agree)
 
 
 def final_evidence(fits: Sequence[Fit], present: Evidence, error_over_noise: float) -> Evidence:

@@ -61,6 +61,8 @@ class Evidence:
     ----------
     finished : bool
         Whether the run is over.
+    symmetric : bool
+        Whether the map was given a symmetry.
     entropy : float
         Median entropy of the posteriors over rotations under the run's own map, as a share of its largest value.
     heads_agree : float
@@ -95,6 +97,7 @@ class Evidence:
     """
 
     finished: bool = False
+    symmetric: bool = False
     entropy: float = NAN
     heads_agree: float = NAN
     turn: float = NAN
@@ -138,6 +141,8 @@ def judge_run(evidence: Evidence) -> Verdict:
 def _verdict(kind: VerdictKind, found: list[_Fault], numbers: dict[str, float | None]) -> Verdict:
     """Join reasons and next steps; a step is named once, however many reasons ask for it."""
     steps = dict.fromkeys(step for fault in found for step in fault.next_steps)
+    if numbers["symmetric"]:
+        steps.pop(SYMMETRY, None)
     return Verdict(kind=kind, reasons=tuple(fault.reason for fault in found), next_steps=tuple(steps), evidence=numbers)
 
 
