@@ -118,7 +118,8 @@ class ClassRow(QWidget):
         lay_out()
         if len(shown) > 1 and not self._appeared:
             self._appeared = True
-            self.appeared.emit()
+            self._soon.timeout.connect(self._appear)
+            self._soon.start()
 
     def _add_button(self) -> None:
         one = ClassButton(len(self.buttons) + 1)
@@ -128,6 +129,12 @@ class ClassRow(QWidget):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
         self._soon.start()
+
+    def _appear(self) -> None:
+        """Tell that the row is shown, once its buttons are, without which it has no height yet."""
+        self._soon.timeout.disconnect(self._appear)
+        lay_out()
+        self.appeared.emit()
 
     def _arrange(self) -> None:
         """Lay the buttons out in as many rows as the width needs."""

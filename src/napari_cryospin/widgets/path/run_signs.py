@@ -55,8 +55,10 @@ class RunSigns(QObject):
         if self.bar is None:
             # Without a file of its own, the bar would be printed where there is no activity dock.
             self.bar = progress(total=BAR_PARTS, desc=folder.path.name, file=io.StringIO())
-        self.bar.set_description(f"{folder.path.name}: {status.stage}")
-        self.bar.update(round(BAR_PARTS * status.progress) - self.bar.n)
+        bar = self.bar
+        bar.set_description(f"{folder.path.name}: {status.stage}")
+        if self.bar is bar:  # napari handles events meanwhile, in which the run may have ended.
+            bar.update(round(BAR_PARTS * status.progress) - bar.n)
 
     def _close(self) -> None:
         if self.bar is not None:
