@@ -31,7 +31,7 @@ PARTS = 8
 with itself, which would favour the mate that it has."""
 HELD_OUT_SHARE = 0.2
 """Share of the particles that no difference is ever made of, so that they can judge it; chosen by hand."""
-MATE_STEPS_EVEN = 3
+EVEN_STEPS = 3
 """Evaluations of the model in the refinement of poses at all mates in the even map; chosen by hand."""
 MATED_BATCH = 250
 """Particles at a time."""
@@ -203,7 +203,8 @@ class MatedParticles:
         leads = []
         for density, batches in zip(difference, self.batches, strict=True):
             self.fit.images.check()
-            leads += [self._compare(batch, self._lattice(density)) for batch in batches]
+            lattice = self._lattice(density)
+            leads += [self._compare(batch, lattice) for batch in batches]
         return Leads(*(torch.cat(column) for column in zip(*leads, strict=True)))
 
     def others(self, rows: Tensor, mates: Tensor, density: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -257,7 +258,7 @@ class MatedParticles:
         """Refine poses `(b, q, 3, 3)`, `(b, q, 2)` in the even map."""
         batch = self.fit.batch(rows, self.band)
         each = [
-            self.poses.refine(lattices, batch, rotations[:, mate], shifts[:, mate], steps=MATE_STEPS_EVEN)[:2]
+            self.poses.refine(lattices, batch, rotations[:, mate], shifts[:, mate], steps=EVEN_STEPS)[:2]
             for mate in range(rotations.shape[1])
         ]
         turned, moved = (torch.stack(column, dim=1) for column in zip(*each, strict=True))
