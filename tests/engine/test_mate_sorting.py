@@ -132,6 +132,12 @@ def test_particles_beyond_the_largest_number_are_sorted_too(simulate, monkeypatc
     assert right(fit, true) > 0.95
 
 
+def test_a_handful_of_particles_is_no_reason_to_fail(simulate, monkeypatch):
+    monkeypatch.setitem(globals(), "COUNT", 5)  # so few that some parts are empty
+    fit, _ = unsorted_fit(simulate, defect=0.6, snr=5.0)
+    assert sort_mates(fit, GaussNewtonPoses(fit)) is None or not fit.particles.rotations.isnan().any()
+
+
 def test_an_exact_symmetry_is_left_alone(simulate):
     fit, _ = unsorted_fit(simulate, defect=0.0, snr=0.5)
     poses, state = fit.particles.rotations.clone(), fit.generator.get_state()

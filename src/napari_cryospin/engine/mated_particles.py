@@ -22,7 +22,7 @@ from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.engine.volumes import wiener_volume
 from napari_cryospin.models.wiener_volume import WienerVolume
-from napari_cryospin.physics.fourier import map_to_hartley
+from napari_cryospin.physics.fourier import band_size, map_to_hartley
 from napari_cryospin.physics.slicing import central_slices, crop_lattice, insert_slices
 from napari_cryospin.settings import VolumeSettings
 
@@ -137,7 +137,7 @@ class MatedParticles:
         self._make_even_map()
         self._denominator = self.volume.denominator()
         self.batches = [[self._batch(each) for each in pieces] for pieces in self._pieces()]
-        self.points = fit.projector.points[: self.batches[0][0].power.shape[-1]]
+        self.points = fit.projector.points[: band_size(fit.images.points, band)]
         self._shells = torch.nn.functional.one_hot(fit.noise.shell[: len(self.points)].long()).float()
 
     @classmethod
