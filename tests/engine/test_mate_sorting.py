@@ -138,6 +138,15 @@ def test_a_handful_of_particles_is_no_reason_to_fail(simulate, monkeypatch):
     assert sort_mates(fit, GaussNewtonPoses(fit)) is None or not fit.particles.rotations.isnan().any()
 
 
+def test_particles_that_count_nothing_are_left_alone(simulate):
+    fit, _ = unsorted_fit(simulate, defect=0.6, snr=5.0)
+    fit.particles.trust[:] = 0
+    poses = fit.particles.rotations.clone()
+    found = sort_mates(fit, GaussNewtonPoses(fit))
+    assert found is None or not found.changed
+    assert torch.equal(fit.particles.rotations, poses)
+
+
 def test_an_exact_symmetry_is_left_alone(simulate):
     fit, _ = unsorted_fit(simulate, defect=0.0, snr=0.5)
     poses, state = fit.particles.rotations.clone(), fit.generator.get_state()

@@ -173,7 +173,7 @@ def leading_weights(particles: MatedParticles) -> Tensor:
     start = torch.randn(len(root), count, generator=generator).to(root)
     start[:, 0] += 1  # The particles as they are may be sorted in part.
     weights = lanczos(product, even(start) * root, LANCZOS_STEPS) / root.clamp(min=1e-6) * (root > 0)
-    return weights * (FIRST_WEIGHT / weights[root[:, 0] > 0].square().mean().sqrt())
+    return weights * (FIRST_WEIGHT / weights[root[:, 0] > 0].square().mean().sqrt().clamp(min=1e-12)).nan_to_num()
 
 
 def even(weights: Tensor) -> Tensor:
@@ -217,6 +217,8 @@ def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> T
     Tensor
         Of unit length, in the shape of `start`.
     """
+    if not bool(start.any()):
+        return start
     basis = [start / start.norm()]
     matrix = torch.zeros(steps, steps, dtype=torch.float64)
     for step in range(steps):
