@@ -10,7 +10,6 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.views.run_view import RunView
 from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.torch_threads import compute_alone
 from napari_cryospin.widgets.kit.worker import Worker
@@ -18,6 +17,7 @@ from napari_cryospin.widgets.live_map.ghost_maps import GhostMap, GhostMaps
 
 if TYPE_CHECKING:
     from napari_cryospin.views.known_map import FittedMap
+    from napari_cryospin.views.run_view import RunView
 
 Compared = tuple[RunFolder, GhostMap, str]
 
@@ -45,7 +45,7 @@ class Comparisons(QObject):
 
     def compare_run(self, path: Path) -> None:
         """Fit the newest map of another run, and show it."""
-        self._compare(path.name, lambda view, epoch: _fitted(view.fit_run(RunView(path), epoch)))
+        self._compare(path.name, lambda view, epoch: _fitted(view.fit_run(_view(path), epoch)))
 
     def compare_class(self, number: int) -> None:
         """Show another class of the run, which has the same frame."""
@@ -61,7 +61,7 @@ class Comparisons(QObject):
 
         def ask() -> Compared:
             compute_alone(busy)
-            return folder, *compute(RunView(folder), epoch)
+            return folder, *compute(_view(folder), epoch)
 
         self._worker.ask(ask, then=self._show, failed=self._failed)
 
@@ -77,6 +77,13 @@ class Comparisons(QObject):
 
 def _fitted(found: FittedMap) -> tuple[GhostMap, str]:
     return GhostMap(found.name, found.density, found.pixel_size), found.words
+
+
+def _view(folder: RunFolder | Path) -> RunView:
+    """Make the view of a run; its import takes half a second, which a window that opens does not have."""
+    from napari_cryospin.views.run_view import RunView
+
+    return RunView(folder)
 
 
 def _class(view: RunView, epoch: int | None, number: int, shown: int) -> tuple[GhostMap, str]:
