@@ -230,7 +230,7 @@ for title in PANELS:
 print("torch" in sys.modules)
 viewer.close()
 """
-SLOW_TO_IMPORT = ("torch", "scipy.optimize", "healpy", "imageio", "gemmi")
+SLOW_TO_IMPORT = ("torch", "pandas", "scipy.optimize", "healpy", "imageio", "gemmi")
 """Modules that take from a quarter of a second to several seconds, of 2.5 s that napari itself takes to open."""
 
 

@@ -148,9 +148,7 @@ def preflight(particles: Particles, settings: Settings, survey: ImageSurvey | No
     if faults and not (settings.preparation.leave_out_bad and used):
         problems.append(bad_images_message(particles, faults))
     problems += _radii(settings, side)
-    if DESCRIPTIONS[settings.method].takes_poses:
-        lacking = lacking_poses(particles, shifts=settings.encoder.shifts)
-        problems += [] if lacking is None else [lacking]
+    problems += _lacking_poses(particles, settings)
     wrong = resolution_problems(settings.volume, wanted, side) if box else []
     problems += wrong
     reference, complaints = _reference(particles, settings)
@@ -190,6 +188,14 @@ def preflight(particles: Particles, settings: Settings, survey: ImageSurvey | No
             *(survey.notes if survey is not None else ()),
         ),
     )
+
+
+def _lacking_poses(particles: Particles, settings: Settings) -> list[str]:
+    """Return what the file lacks of the poses that the method takes from it."""
+    if not DESCRIPTIONS[settings.method].takes_poses:
+        return []
+    lacking = lacking_poses(particles, shifts=settings.encoder.shifts)
+    return [] if lacking is None else [lacking]
 
 
 def _radii(settings: Settings, side: float) -> list[str]:

@@ -39,7 +39,7 @@ MOST_SORTED = 20_000
 FIRST_SORTING_BAND, SORTING_BAND = 16, 22
 """Shells in which the eigenvector is looked for, which costs the most, and in which particles are then sorted."""
 LANCZOS_STEPS = 12
-"""Products with the matrix; twice as many found no better eigenvector (docs/method.md, Near-symmetries)."""
+"""Products with the matrix; three times as many found no better eigenvector (docs/method.md, Near-symmetries)."""
 SORTING_ROUNDS = 4
 """Rounds in which difference and mates are made from each other, once the eigenvector is known."""
 FIRST_WEIGHT = 0.3

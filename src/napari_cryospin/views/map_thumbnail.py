@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, zoom
 
 from napari_cryospin.views.isosurface import MapStatistics
 
@@ -41,8 +42,6 @@ def map_thumbnail(density: NDArray[Any], size: int) -> NDArray[np.uint8]:
     if not inside.any():
         return np.zeros((size, size, 4), np.uint8)
     cube = _around(density, inside)
-    from scipy.ndimage import gaussian_filter, zoom  # Half a second, which a window that opens does not have.
-
     fine = gaussian_filter(zoom(cube, size / len(cube), order=1, grid_mode=True, mode="nearest"), SMOOTHING)
     return _shaded(fine, level)
 
@@ -84,7 +83,5 @@ def _shaded(fine: NDArray[np.float32], level: float) -> NDArray[np.uint8]:
     picture = np.zeros((*hit.shape, 4), np.uint8)
     for channel in range(3):
         picture[..., channel] = np.interp(bright, [0, 0.5, 1], SURFACE_COLOURS[:, channel])
-    from scipy.ndimage import gaussian_filter
-
     picture[..., 3] = 255 * np.clip(gaussian_filter(hit.astype(np.float32), 0.6), 0, 1)
     return np.ascontiguousarray(picture[::-1])

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel
 from napari_cryospin.views.classes import class_probabilities
 from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.posterior.particle_posterior import ParticlePosterior
-from napari_cryospin.views.run_view import RunView
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.redraw import lay_out
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QHideEvent, QShowEvent
 
     from napari_cryospin.runs.messages import Status
+    from napari_cryospin.views.run_view import RunView
 
 FOLLOW_EVERY, FOLLOW_AT_LEAST = 3.0, 15.0  # s, shortest and longest time between two posteriors of a run that goes on
 PAINTING = 30  # ms from the posterior's arrival, for its painting, until its detail is computed
@@ -118,6 +118,8 @@ class PosteriorPanel(Panel):
     # What is to be shown
 
     def _run_changed(self) -> None:
+        from napari_cryospin.views.run_view import RunView  # As in `live_map.comparisons`.
+
         self._cancelled.set()
         session = self.session
         self.view_of_run = None if session.folder is None else RunView(session.folder, session.truth_of_run)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
-from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
+from qtpy.QtCore import QPoint, QPointF, QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
 
 from napari_cryospin.geometry.globe_cells import globe_cells
 from napari_cryospin.geometry.mollweide import mollweide_pixels
 from napari_cryospin.geometry.sphere_cells import healpix_cells
 from napari_cryospin.views.posterior.certainty import Certainty, certainty_of
 from napari_cryospin.views.sphere_pictures import CELLS_NSIDE
+from napari_cryospin.widgets.kit.particle_tiles import ParticleTiles
 from napari_cryospin.widgets.kit.plots import SECOND
 from napari_cryospin.widgets.sphere.scene import colours_of, credible_levels, image_of
 from napari_cryospin.widgets.sphere.view import small_font
@@ -64,22 +64,15 @@ class SmallPosterior:
         return image_of(colours[cells], cells >= 0)
 
 
-class Wall(QWidget):
+class Wall(ParticleTiles):
     """Grid of small posteriors, as many as fit."""
-
-    clicked = Signal(int)  # row of the input
-    fitted = Signal()  # another number of particles fits
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: NDArray[np.int64] = np.zeros(0, np.int64)
         self.globes = False
-        self.chosen = -1
-        self.selected: NDArray[np.bool_] = np.zeros(0, bool)
         self.known: dict[int, SmallPosterior] = {}
         self._pictures: dict[int, QImage] = {}
         self.setMinimumHeight(FLAT_TILE.height())
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setToolTip("Posteriors of the particles' view directions; click one to look at it closely")
 
     @property
@@ -127,6 +120,11 @@ class Wall(QWidget):
         """Return the number of the tile at a point; None: there is none."""
         return next((number for number in range(len(self.rows)) if self.place(number).contains(QPointF(point))), None)
 
+    def tip_of(self, row: int) -> str:
+        """Return the tooltip of a particle: of its posterior, once that is known."""
+        found = self.known.get(row)
+        return self.toolTip() if found is None else found.tip
+
     def paintEvent(self, event: QPaintEvent | None) -> None:
         painter = QPainter(self)
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
@@ -152,19 +150,3 @@ class Wall(QWidget):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(text, 2) if row == self.chosen else QPen(QColor(SECOND), 2))
             painter.drawRoundedRect(place.adjusted(2, 1, -2, -1), 4, 4)
-
-    def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        number = None if event is None else self.number_at(event.pos())
-        if number is not None:
-            self.clicked.emit(int(self.rows[number]))
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        self.fitted.emit()
-
-    def event(self, event: QEvent | None) -> bool:
-        if isinstance(event, QHelpEvent):
-            number = self.number_at(event.pos())
-            found = None if number is None else self.known.get(int(self.rows[number]))
-            QToolTip.showText(event.globalPos(), self.toolTip() if found is None else found.tip, self)
-            return True
-        return super().event(event)

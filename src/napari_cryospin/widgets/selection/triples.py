@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QPoint, QPointF, QRectF, Qt, Signal
-from qtpy.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
-from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
+from qtpy.QtCore import QPoint, QPointF, QRectF, Qt
+from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
 
 from napari_cryospin.widgets.kit.greys import grey_picture
+from napari_cryospin.widgets.kit.particle_tiles import ParticleTiles
 from napari_cryospin.widgets.kit.plots import SECOND
 from napari_cryospin.widgets.sphere.view import small_font
 
@@ -19,21 +19,14 @@ GREY_LIMIT = 3.0
 """Grey range to either side of 0, in standard deviations of the particle's image; chosen by hand."""
 
 
-class Triples(QWidget):
+class Triples(ParticleTiles):
     """Columns of three pictures, as many as fit; a click chooses a particle."""
-
-    clicked = Signal(int)  # row of the input
-    fitted = Signal()  # another number of columns fits
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: NDArray[np.int64] = np.zeros(0, np.int64)
         self.captions: tuple[str, ...] = ()
-        self.chosen = -1
-        self.selected: NDArray[np.bool_] = np.zeros(0, bool)
         self.pictures: dict[int, tuple[QImage, ...]] = {}
         self.setMinimumSize(160, 3 * LEAST_SIDE_OF_TRIPLE + TRIPLE_CAPTION + 3 * TRIPLE_GAP)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setToolTip("Click a particle to choose it; its posterior and its direction are shown then")
 
     @property
@@ -103,19 +96,3 @@ class Triples(QWidget):
         painter.fillRect(corner, QColor(0, 0, 0, 150))
         painter.setPen(QColor("white"))
         painter.drawText(corner, Qt.AlignmentFlag.AlignCenter, number)
-
-    def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        number = None if event is None else self.number_at(event.pos())
-        if number is not None:
-            self.clicked.emit(int(self.rows[number]))
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        self.fitted.emit()
-
-    def event(self, event: QEvent | None) -> bool:
-        if isinstance(event, QHelpEvent):
-            number = self.number_at(event.pos())
-            text = self.toolTip() if number is None else f"Particle {self.rows[number] + 1}: click to choose it"
-            QToolTip.showText(event.globalPos(), text, self)
-            return True
-        return super().event(event)
