@@ -8,12 +8,14 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from napari_cryospin.engine.audit import audit, commonest_mate, scrambled
-from napari_cryospin.engine.evidence import map_skewness
+from napari_cryospin.engine.audit import audit, commonest_mate, scrambled, told_apart
+from napari_cryospin.engine.evidence import map_skewness, summed_up
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.reconstruction import Reconstruction
+from napari_cryospin.evaluation.verdict import LEAST_TOLD_APART
 from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
+from napari_cryospin.geometry.symmetry import point_group
 from napari_cryospin.settings import PRESETS
 from support.simulated import in_memory
 
@@ -72,6 +74,39 @@ def test_junk_of_a_class_is_not_audited_unless_it_is_more_than_a_third(fit, junk
     assert len(found) == audited
     again = float((rotation_distance(found, torch.eye(3)) < 20).float().mean())
     assert again > 0.95 if audited < 300 else again < 0.7
+
+
+def test_a_molecule_that_is_hollow_to_coarse_shells_is_told_by_finer_ones(make_phantom, simulate):
+    """Up to twelve shells it is round, so that few images tell the map there: their masks mix neighbouring shells."""
+    transform = torch.fft.fftn(torch.fft.ifftshift(make_phantom(48)))
+    line = torch.fft.fftfreq(48) * 48
+    radius = (line[:, None, None] ** 2 + line[:, None] ** 2 + line**2).sqrt()
+    round_part = torch.where(radius <= 12, torch.exp(-radius.square() / 40) * transform[0, 0, 0].real, transform)
+    hollow = torch.fft.fftshift(torch.fft.ifftn(round_part).real)
+    found = simulate(hollow, count=150, snr=5.0, seed=1)
+    images = PreparedImages(found.particles, SETTINGS.preparation, torch.arange(150))
+    made = Fit(images, SETTINGS, torch.Generator().manual_seed(0), uses_encoder=False)
+    made.particles.rotations[:] = torch.from_numpy(found.particles.rotations).float()
+    made.band.now = 22
+    closely = audit(made)
+    made.band.now = 11
+    coarsely = audit(made)
+    assert told_apart(coarsely.gain) < LEAST_TOLD_APART < told_apart(closely.gain)
+    assert (len(coarsely.gain), len(closely.gain)) == (150, 100)
+    assert float(closely.gain.median()) > 2 * float(coarsely.gain.median())
+    assert float((rotation_distance(closely.found, torch.eye(3)) < 10).float().mean()) > 0.9
+
+
+def test_poses_at_random_are_not_found_again_however_many_copies_count_as_one(fit):
+    """Of an octahedral map, one pose in twenty lies within 20 degrees of any other, or of a copy of it."""
+    made = copy.copy(fit)
+    made.volume = copy.copy(fit.volume)
+    made.volume.symmetry = point_group("O")
+    turns = random_rotations(300, torch.Generator().manual_seed(0))
+    turns = made.symmetry.nearest_copy(turns, torch.eye(3).expand(300, 3, 3))
+    looked = audit(fit)
+    assert summed_up(made, dataclasses.replace(looked, found=turns))["found_again"] < 0.1
+    assert summed_up(made, dataclasses.replace(looked, found=torch.eye(3).expand(300, 3, 3)))["found_again"] == 1
 
 
 def test_the_opposite_sign_of_the_defocus_fits_worse_than_the_right_one(fit):

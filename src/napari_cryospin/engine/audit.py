@@ -25,22 +25,20 @@ from napari_cryospin.engine.near_symmetry import SMALLEST_MATE_TURN
 from napari_cryospin.engine.phases import MATES_BAND
 from napari_cryospin.engine.pose_posterior import Templates, entropy, log_likelihoods, make_templates, shift_grid
 from napari_cryospin.engine.pose_refinement import refine_poses
-from napari_cryospin.engine.sampling import COARSE_GRID_BAND, grid_size, pose_grid, unit_size
+from napari_cryospin.engine.sampling import COARSE_GRID_BAND, grid_size, pose_grid
 from napari_cryospin.engine.shift_prior import ShiftPrior
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.engine.volumes import wiener_volume
+from napari_cryospin.evaluation.verdict import LEAST_TOLD_APART, TELLING_GAIN
 from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
+from napari_cryospin.geometry.symmetry import PointGroup
 from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.physics.fourier import band_size, map_to_hartley
 from napari_cryospin.physics.slicing import crop_lattice, shift_phases
 
-AUDIT_PARTICLES = 300
-"""Particles of a fit that are audited: a share is then known to 3 %; chosen by hand."""
 AUDITED_TRUST, LEAST_AUDITED = 0.5, 2 / 3
 """Weight in the volume above which an image is audited, since it is more likely than not to show the particle, and the
 share of the images that have to be so; chosen by hand."""
-AUDIT_BAND = 11
-"""Shells that are compared, at most: what the grid of 15 degrees resolves."""
 SCRAMBLED_MAPS = 2
 """Scrambled maps of each fold that an image is compared with; chosen by hand."""
 SCRAMBLED_SHELLS = 3.0
@@ -54,6 +52,37 @@ AUDIT_PADDING = 2
 """Oversampling of the audit's maps: slices are then exact to about 1 %."""
 AUDIT_BATCH = 16
 """Particles at a time, so that their log-likelihoods fit into a CPU's cache."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How closely an audit looks.
+
+    Attributes
+    ----------
+    band : int
+        Shells that are compared, at most.
+    nside, in_plane : int
+        Grid of the poses, which resolves as many shells.
+    particles : int
+        Particles of a fit that are audited, at most.
+    """
+
+    band: int
+    nside: int
+    in_plane: int
+    particles: int
+
+    def rotations(self, group: PointGroup, turn: Tensor) -> Tensor:
+        """Return the poses `(k, 3, 3)` of the asymmetric unit of a map that was turned by `(3, 3)`."""
+        grid = pose_grid(self.nside, self.in_plane).to(turn)
+        return grid if group.trivial else grid[group.in_unit(grid @ turn)]
+
+
+COARSE_LOOK = Look(band=11, nside=4, in_plane=24, particles=300)
+"""A share is known to 3 %; the grid of 15 degrees is that of the search."""
+FINE_LOOK = Look(band=22, nside=8, in_plane=48, particles=100)
+"""A share is known to 5 %; the grid of 7.5 degrees costs eight times as much."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +130,30 @@ def audit(fit: Fit) -> Audit:
 
     Nothing of the fit is written, and nothing is drawn from its generator.
     """
+    found = _looked_at(fit, COARSE_LOOK)
+    if fit.band.now <= COARSE_LOOK.band or told_apart(found.gain) >= LEAST_TOLD_APART:
+        return found
+    # A hollow molecule looks nearly alike from all sides in coarse shells (docs/verdict.md).
+    return dataclasses.replace(_looked_at(fit, FINE_LOOK), sign_lead=found.sign_lead)
+
+
+def told_apart(gain: Tensor) -> float:
+    """Return the share of gains, nats, at which an image tells the map from a scrambled one."""
+    return float((gain >= TELLING_GAIN).float().mean())
+
+
+def _looked_at(fit: Fit, look: Look) -> Audit:
+    """Audit the particles of a fit with one look; only a coarse one looks at the sign of the defocus."""
     generator = torch.Generator().manual_seed(0)
-    volume = volume_at_poses(fit, min(fit.band.now, MATES_BAND))
+    volume = volume_at_poses(fit, min(fit.band.now, max(MATES_BAND, look.band)))
     # A small class may have all of its particles in one fold, whose map of the other fold is then empty.
-    folds = [OtherFold(fit, volume, fold) for fold in (0, 1) if len(fit.fold_members(fold))]
-    searched = [_search_again(fold, generator) for fold in folds]
+    folds = [OtherFold(fit, volume, fold, look.particles) for fold in (0, 1) if len(fit.fold_members(fold))]
+    searched = [_search_again(fold, look, generator) for fold in folds]
     gain, entropies, found = (torch.cat(column) for column in zip(*searched, strict=True))
     mate = commonest_mate(found)
     lead, difference = (torch.cat(column) for column in zip(*(_compare_mates(f, mate) for f in folds), strict=True))
-    columns = (gain, entropies, found, mate, lead, difference, _lead_of_sign(fit, folds))
+    sign_lead = _lead_of_sign(fit, folds) if look is COARSE_LOOK else torch.empty(0)
+    columns = (gain, entropies, found, mate, lead, difference, sign_lead)
     return Audit(*(column.cpu() for column in columns))
 
 
@@ -143,14 +187,15 @@ class OtherFold:
         With sums of all particles at their present poses.
     fold : int
         Fold of the particles, 0 or 1.
+    count : int
+        Particles of both folds that are audited, at most.
     """
 
-    def __init__(self, fit: Fit, volume: WienerVolume, fold: int) -> None:
+    def __init__(self, fit: Fit, volume: WienerVolume, fold: int, count: int = COARSE_LOOK.particles) -> None:
         self.fit, self.volume, self.number = fit, volume, fold
         self.density = volume.fold_average(1 - fold)
         members = _trusted(fit, fit.fold_members(fold))
-        count = min(len(members), AUDIT_PARTICLES // 2)
-        self.rows = members[torch.linspace(0, len(members) - 1, count).round().long()]
+        self.rows = members[torch.linspace(0, len(members) - 1, min(len(members), count // 2)).round().long()]
 
     def batch(self) -> Batch:
         """Read the images, in the band of the volume."""
@@ -181,24 +226,27 @@ def _trusted(fit: Fit, members: Tensor) -> Tensor:
     return trusted if len(trusted) >= LEAST_AUDITED * len(members) else members
 
 
-def _search_again(fold: OtherFold, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Search the poses anew: gains `(b,)`, entropies `(b,)` and turns `(b, 3, 3)` from the stored poses."""
-    fit, band = fold.fit, min(fold.volume.band, AUDIT_BAND)
+def _search_again(fold: OtherFold, look: Look, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Search the poses anew: gains `(b,)`, entropies `(b,)` and turns `(b, 3, 3)` from the stored poses.
+
+    In a scrambled map as many poses are looked at as in the map, although its symmetry, if it had one, is broken: among
+    more of them, noise would find a better one by chance.
+    """
+    fit, band = fold.fit, min(fold.volume.band, look.band)
     batch = fit.batch(fold.rows, band)
     lattice = crop_lattice(map_to_hartley(fold.density, AUDIT_PADDING), band, AUDIT_PADDING).contiguous()
     # The map is turned as a whole, so that it goes through the same interpolation as the scrambled ones.
     turn = random_rotations(1, generator).to(lattice)
-    found = _search(fit, scrambled(lattice, turn, AUDIT_PADDING, torch.inf), batch)
+    rotations = look.rotations(fit.symmetry, turn[0])
+    found = _search(fit, scrambled(lattice, turn, AUDIT_PADDING, torch.inf), batch, rotations)
     gain = torch.zeros_like(found.evidence)
     for _ in range(SCRAMBLED_MAPS):
         turns = random_rotations(int(band / SCRAMBLED_SHELLS) + 2, generator).to(lattice)
-        other = _search(fit, scrambled(lattice, turns, AUDIT_PADDING, SCRAMBLED_SHELLS), batch)
+        other = _search(fit, scrambled(lattice, turns, AUDIT_PADDING, SCRAMBLED_SHELLS), batch, rotations)
         gain += (found.evidence - other.evidence) / SCRAMBLED_MAPS
-    # The scrambled maps are not symmetric, so that all copies of a pose are searched in each map, and counted as one.
-    group = fit.symmetry
-    entropies = (found.entropy - math.log(group.order)) / math.log(unit_size(band, group))
     stored = fit.poses(batch)[0]
-    return gain, entropies, stored.mT @ group.nearest_copy(found.rotations @ turn[0], stored)
+    turns_found = stored.mT @ fit.symmetry.nearest_copy(found.rotations @ turn[0], stored)
+    return gain, found.entropy / math.log(len(rotations)), turns_found
 
 
 def commonest_mate(found: Tensor) -> Tensor:
@@ -267,43 +315,44 @@ def scrambled(lattice: Tensor, turns: Tensor, padding: int, shells: float) -> Te
     return torch.nn.functional.grid_sample(lattice[None, None], where, align_corners=True)[0, 0]
 
 
-def _search(fit: Fit, lattice: Tensor, batch: Batch) -> _Found:
-    """Search all poses and shifts, with no regard to the stored ones but for how far off centre particles lie."""
+def _search(fit: Fit, lattice: Tensor, batch: Batch, rotations: Tensor) -> _Found:
+    """Search poses `(k, 3, 3)` and shifts; of the stored ones only how far particles lie off centre is used."""
     prior = ShiftPrior.of(fit)
     parts = [batch.part(slice(start, start + AUDIT_BATCH)) for start in range(0, len(batch), AUDIT_BATCH)]
     moves = _likely_shifts(fit, lattice, parts, batch.points, prior)
-    templates = _templates(lattice, batch.points)
+    templates = make_templates(lattice, rotations, batch.points, AUDIT_PADDING)
     found = []
     for part, move in zip(parts, moves, strict=True):
         phases = fit.shift_range.phases(move, part.points, part.extent)
         values = log_likelihoods(templates, part.images, part.ctf, part.weights, phases)
         values = (values + prior.log_density(move)[..., None]).logsumexp(1)
-        found.append((values.logsumexp(-1), templates.rotations[values.argmax(-1)], entropy(values)))
+        found.append((values.logsumexp(-1), rotations[values.argmax(-1)], entropy(values)))
     return _Found(*(torch.cat(column) for column in zip(*found, strict=True)))
 
 
 def _likely_shifts(fit: Fit, lattice: Tensor, parts: list[Batch], points: Tensor, prior: ShiftPrior) -> list[Tensor]:
-    """Find shifts to try of each particle, `(b, t, 2)` a part: about the most probable one of a coarse search."""
+    """Find shifts to try of each particle, `(b, t, 2)` a part: about the most probable one, band by band."""
     if not fit.shift_range.looked_for:
         return [torch.zeros(len(part), 1, 2, device=fit.device) for part in parts]
-    full = _band(points)
-    band = min(full, COARSE_GRID_BAND)
-    coarse, fine = (fit.images.extent / (4 * each) for each in (band, full))
-    wide, local = shift_grid(fit.shift_range.largest, coarse, fit.device), shift_grid(coarse, fine, fit.device)
-    templates = _templates(lattice, points[: band_size(points, band)])
-    moves = []
-    for part in (each.inner(len(templates.points)) for each in parts):
-        phases = shift_phases(wide, part.points, part.extent).expand(len(part), -1, -1)
-        values = log_likelihoods(templates, part.images, part.ctf, part.weights, phases).logsumexp(-1)
-        moves.append(wide[(values + prior.log_density(wide)).argmax(-1)][:, None] + local)
+    full = int(points[-1].double().norm().ceil())
+    bands = sorted({min(full, band) for band in (COARSE_GRID_BAND, COARSE_LOOK.band)} | {full})
+    steps = [fit.images.extent / (4 * band) for band in bands]
+    wide = shift_grid(fit.shift_range.largest, steps[0], fit.device)
+    moves = [wide.expand(len(part), -1, -1) for part in parts]
+    for band, step, finer in zip(bands[:-1], steps[:-1], steps[1:], strict=True):
+        inner = points[: band_size(points, band)]
+        templates = make_templates(lattice, pose_grid(*grid_size(band)).to(lattice), inner, AUDIT_PADDING)
+        local = shift_grid(step, finer, fit.device)
+        moves = [
+            _best_shift(part.inner(len(inner)), templates, move, prior)[:, None] + local
+            for part, move in zip(parts, moves, strict=True)
+        ]
     return moves
 
 
-def _templates(lattice: Tensor, points: Tensor) -> Templates:
-    """Slice a map at every pose of the grid that the band of the points asks for."""
-    grid = pose_grid(*grid_size(_band(points))).to(lattice.device)
-    return make_templates(lattice, grid, points, AUDIT_PADDING)
-
-
-def _band(points: Tensor) -> int:
-    return int(points[-1].double().norm().ceil())
+def _best_shift(batch: Batch, templates: Templates, moves: Tensor, prior: ShiftPrior) -> Tensor:
+    """Find the most probable of the shifts `(b, t, 2)`, whatever the rotation: `(b, 2)`."""
+    phases = shift_phases(moves, batch.points, batch.extent)
+    values = log_likelihoods(templates, batch.images, batch.ctf, batch.weights, phases).logsumexp(-1)
+    best = (values + prior.log_density(moves)).argmax(-1)
+    return moves[torch.arange(len(moves), device=moves.device), best]

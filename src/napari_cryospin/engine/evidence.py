@@ -11,19 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_cryospin.engine.audit import FOUND_AGAIN, Audit, audit
+from napari_cryospin.engine.audit import FOUND_AGAIN, Audit, audit, told_apart
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.mate_sorting import symmetry_broken
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.sampling import unit_size
-from napari_cryospin.evaluation.verdict import TELLING_GAIN, Evidence
+from napari_cryospin.evaluation.verdict import Evidence
 from napari_cryospin.geometry.so3 import rotation_distance
 
 LEAST_AT_MATE = 0.05
 """Share of a sample that has to be found at the commonest mate for the map to count as nearly symmetric. On the grid,
 an image is found at its mate by chance of how the grid lies: Hsp90 has 0.2 to 0.4 whether right or wrong."""
-SHARED_TURN = 0.02
-"""Share of a sample that has to have one turn in common for it to be no chance: of turns at random 0.2 % have."""
+SHARED_TURN, MOST_SHARED_TURN = 0.02, 0.5
+"""Share of a sample that has to have one turn in common for it to be no chance: of turns at random 0.2 % have. Of a
+symmetric map, whose copies count as one pose, the share is as many times larger as it has copies, up to one half."""
 HIGHEST_IS_WORST = ("held_out_entropy", "mate_better", "symmetry_broken")
 """Findings of an audit of which a high value speaks against the poses."""
 MAP_SPHERE = 0.4
@@ -52,7 +53,7 @@ def present_evidence(
 
 def final_evidence(fits: Sequence[Fit], present: Evidence, error_over_noise: float) -> Evidence:
     """Add to the present evidence what an audit of each fit finds once the run is over."""
-    found = [_audited(fit, audit(fit)) for fit in fits]
+    found = [summed_up(fit, audit(fit)) for fit in fits]
     worst: dict[str, Any] = {
         name: _worst([each[name] for each in found], highest=name in HIGHEST_IS_WORST) for name in found[0]
     }
@@ -63,8 +64,8 @@ def _entropy(fit: Fit) -> float:
     return _median(fit.particles.entropy[fit.members]) / _largest_entropy(fit)
 
 
-def _audited(fit: Fit, found: Audit) -> dict[str, float]:
-    """Sum up the audit of one fit."""
+def summed_up(fit: Fit, found: Audit) -> dict[str, float]:
+    """Sum up the audit of one fit: the findings by their names in `Evidence`."""
     own, at_mate = (rotation_distance(found.found, turn) < FOUND_AGAIN for turn in (torch.eye(3), found.mate))
     together = (rotation_distance(found.found[:, None], found.found[None]) < FOUND_AGAIN).float().mean(1)
     turned = bool((rotation_distance(found.mate, torch.eye(3)) > FOUND_AGAIN).item())
@@ -74,8 +75,8 @@ def _audited(fit: Fit, found: Audit) -> dict[str, float]:
     return {
         "held_out_entropy": _median(found.entropy),
         "gain": _median(found.gain),
-        "told_apart": float((found.gain >= TELLING_GAIN).float().mean()),
-        "found_again": float((together >= SHARED_TURN).float().mean()),
+        "told_apart": told_apart(found.gain),
+        "found_again": float((together >= min(SHARED_TURN * fit.symmetry.order, MOST_SHARED_TURN)).float().mean()),
         "mate_lead": _median(lead.abs()),
         "mate_better": float((lead < 0).float().mean()) if len(lead) else math.nan,
         "mate_confirmed": float(lead.sum() / found.mate_difference[near].sum()) if len(lead) else math.nan,
