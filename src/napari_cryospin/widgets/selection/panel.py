@@ -31,7 +31,7 @@ from napari_cryospin.widgets.session.panel import Panel
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
-    from qtpy.QtGui import QHideEvent, QShowEvent
+    from qtpy.QtGui import QShowEvent
 
 SELECTION_EMPTY = "Start a run, or open one: with its first epoch, its particles can be sorted and selected here."
 SELECTED_MAP = "cryoSPIN selected particles"
@@ -287,11 +287,6 @@ class SelectionPanel(Panel):
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
         self._load()
-        self.gallery.show_page()
-
-    def hideEvent(self, event: QHideEvent | None) -> None:
-        super().hideEvent(event)
-        self.gallery.pause()
 
     def _end(self) -> None:
         self._cancelled.set()
