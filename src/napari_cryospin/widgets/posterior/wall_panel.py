@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy
+from qtpy.QtWidgets import QComboBox, QHBoxLayout
 
 from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.posterior.run_posteriors import RunPosteriors
+from napari_cryospin.widgets.kit.line_label import LineLabel
 from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.page_worker import PageWorker
-from napari_cryospin.widgets.kit.parts import button, text_label
+from napari_cryospin.widgets.kit.parts import button
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.posterior.wall import SmallPosterior, Wall
 from napari_cryospin.widgets.session.panel import Panel
@@ -71,9 +72,7 @@ class WallPanel(Panel):
         self.kind.setToolTip("Flat maps show all directions; of a globe, the side with the best view is seen")
         self.before = button("◂", "The particles before these", lambda: self.turn(-1))
         self.after = button("▸", "The particles after these", lambda: self.turn(1))
-        self.where = text_label()
-        self.where.setWordWrap(False)
-        self.where.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.where = LineLabel()
         row = QHBoxLayout()
         for narrow in (self.before, self.after):
             narrow.setFixedWidth(30)

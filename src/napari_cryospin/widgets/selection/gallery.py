@@ -8,12 +8,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.posterior.run_posteriors import RunPosteriors
+from napari_cryospin.widgets.kit.line_label import LineLabel
 from napari_cryospin.widgets.kit.page_worker import PageWorker
-from napari_cryospin.widgets.kit.parts import button, text_label
+from napari_cryospin.widgets.kit.parts import button
 from napari_cryospin.widgets.selection.figures import FIGURE_TIPS, POSE_ERROR, ParticleFigures
 from napari_cryospin.widgets.selection.triples import Triples
 from napari_cryospin.widgets.session.session import Session
@@ -57,9 +58,7 @@ class ParticleGallery(QWidget):
         self.down.setToolTip("Highest first, or lowest first")
         self.before = button("◂", "The particles before these", lambda: self.turn(-1))
         self.after = button("▸", "The particles after these", lambda: self.turn(1))
-        self.where = text_label()
-        self.where.setWordWrap(False)
-        self.where.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.where = LineLabel()
         row = QHBoxLayout()
         for narrow in (self.before, self.after):
             narrow.setFixedWidth(30)
