@@ -21,6 +21,7 @@ proposes poses; in <b>auto-decoding</b> each particle's own pose is refined. The
 The first one and one of the others are enough.""",
     "Result": """<b>Verdict</b>: converged, ambiguous (mirror-like or nearly symmetric poses were not told apart) or not
 determined.<br><b>SCF*</b>: 1 for views from everywhere, 0.81 for side views only; below that expect a smeared map.<br>
+<b>E_od</b>: 1 for views from everywhere, 0 for a single view; from 0.8 on it is good, below 0.5 poor.<br>
 <b>cFAR</b>, with half sets: below 0.5 the halves agree much less in some directions.<br>
 <b>Sure of</b>: particles of which hardly more than one pose is likely.<br>
 <b>Junk</b>: images that rather show noise, something else, or two particles.""",
