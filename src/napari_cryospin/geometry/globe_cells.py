@@ -15,6 +15,19 @@ def globe_cells(facing: ArrayLike, nside: int, side: int) -> NDArray[np.int64]:
     ----------
     facing
         `(3,)` unit vector, in the middle of the picture.
+    nside, side
+        As of `turned_globe_cells`.
+    """
+    return turned_globe_cells(globe_frame(facing), nside, side)
+
+
+def turned_globe_cells(frame: ArrayLike, nside: int, side: int) -> NDArray[np.int64]:
+    """Return the cell at each pixel of a picture of the globe from outside; -1 beside the globe.
+
+    Parameters
+    ----------
+    frame
+        `(3, 3)` rotation whose rows point to the right, upwards and towards the user.
     nside
         Of the grid, ring order.
     side
@@ -24,7 +37,7 @@ def globe_cells(facing: ArrayLike, nside: int, side: int) -> NDArray[np.int64]:
     x, y = np.meshgrid(axis, -axis)  # the first row is at the top
     ahead = 1 - x**2 - y**2
     seen = np.stack([x, y, np.sqrt(np.maximum(ahead, 0))], axis=-1)
-    cells = pixel_of(seen @ globe_frame(facing), nside)
+    cells = pixel_of(seen @ np.asarray(frame), nside)
     return np.where(ahead > 0, cells, -1)
 
 

@@ -72,7 +72,9 @@ class MapToolsButton(QToolButton):
         self._action("Remove the other maps", "Show the live map alone", self.ghosts.remove_all)
         menu.addSeparator()
         self.save = self._action(
-            "Save a movie…", "All epochs as MP4 or GIF, with the resolution beside the map", self.ask_movie
+            "Save a movie…",
+            "All epochs as MP4 or GIF, with view directions and resolution beside the map",
+            self.ask_movie,
         )
         menu.aboutToShow.connect(self.fill)
 
