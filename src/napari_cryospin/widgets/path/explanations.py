@@ -44,6 +44,9 @@ made into a map of their own, which lies beside the live map as a ghost.""",
 Heads share the sphere of views among themselves.""",
     "Orientations": """How many particles are seen from each direction. A click turns the map there, and chooses the
 nearest particle.""",
+    "Two runs": """The run that is shown beside another one, of another method or seed. Its map is laid upon the first,
+turned, shifted and inverted where needed. <b>Poses</b>: whether both runs found the same ones. Two runs that agree
+without knowing of each other are the best evidence that a map is right.""",
     "Scales": """How strong the particle is in each image, relative to the mean of all. Thick ice and junk are weak.""",
 }
 """Title of a panel -> what its marks mean."""
