@@ -32,7 +32,7 @@ COMPARED_CURVES = {
 }
 """Title of a plot -> metric of the runs."""
 COMPARED_ALONG: dict[str, tuple[Along, str]] = {"Epochs": ("epoch", "epoch"), "Time": ("time", "time (min)")}
-TIPS_OF_PARTS = ("Curves of both runs", "Figures of both runs, and how well they agree")
+TIPS_OF_TWO_RUNS = ("Curves of both runs", "Figures of both runs, and how well they agree")
 NOT_IN_BOTH = "not known of these runs"
 NO_DIFFERENCE = "no part of the maps differs by half of their contour"
 
@@ -63,7 +63,7 @@ class TwoRunsPanel(ChartPanel):
         scroll.setWidget(self.table)
         scroll.setMinimumWidth(self.table.minimumWidth() + 20)
         self._make_choices()
-        parts = TwoParts((self.stack, scroll), ("Curves", "Table"), TIPS_OF_PARTS, widths=(1, 1))
+        parts = TwoParts((self.stack, scroll), ("Curves", "Table"), TIPS_OF_TWO_RUNS, widths=(1, 1))
         self._connect()
         choices = (self.other, self.curve, self.along, self.apart, self.difference)
         self.lay_out_chart(choices, parts, tuple(self.plots_by_title.values()))
