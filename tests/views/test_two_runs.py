@@ -16,7 +16,6 @@ from napari_cryospin.settings import Settings
 from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
 from napari_cryospin.views.known_map import on_grid
 from napari_cryospin.views.run_view import RunView
-from napari_cryospin.views.two_runs import compare_runs
 from support.records import particle_record
 
 COUNT, BAND = 200, 10
@@ -57,7 +56,7 @@ def test_the_second_run_is_laid_upon_the_first_in_either_hand(tmp_path, density)
     wrong[: COUNT // 4] = Rotation.random(COUNT // 4, random_state=5).as_matrix()
     first = write_run(tmp_path / "a", density, ROTATIONS)
     second = write_run(tmp_path / "bb", other_hand, HAND_FLIP @ wrong, verdict="not determined")
-    found = compare_runs(first, second)
+    found = first.compare(second)
     assert found.fitted.hand_flipped
     assert found.fitted.correlation > 0.95
     assert np.abs(found.difference).max() < found.level  # the same molecule
@@ -79,7 +78,7 @@ def test_what_one_map_has_more_is_the_difference(tmp_path, density):
     blob = np.exp(-((z - place[0]) ** 2 + (y - place[1]) ** 2 + (x - place[2]) ** 2) / 6)
     first = write_run(tmp_path / "a", (more + 2 * more.max() * blob.astype(np.float32), density[1]), ROTATIONS)
     second = write_run(tmp_path / "b", (3 * density[0], density[1]), ROTATIONS)  # Strength is of no meaning.
-    found = compare_runs(first, second)
+    found = first.compare(second)
     peak = np.unravel_index(found.difference.argmax(), more.shape)
     np.testing.assert_allclose(peak, np.array(place) + 8, atol=1)
     assert found.difference.max() > found.level
@@ -88,11 +87,11 @@ def test_what_one_map_has_more_is_the_difference(tmp_path, density):
 def test_poses_of_other_particles_are_not_compared(tmp_path, density):
     first = write_run(tmp_path / "a", density, ROTATIONS)
     others = write_run(tmp_path / "b", density, ROTATIONS, particles="q.star")
-    found = compare_runs(first, others).poses
+    found = first.compare(others).poses
     assert found.within_10 is None
     assert "different files" in found.words
     few = write_run(tmp_path / "c", density, ROTATIONS, rows=np.arange(COUNT) + COUNT - 5)
-    assert "share 5 particles" in compare_runs(first, few).poses.words
+    assert "share 5 particles" in first.compare(few).poses.words
     shifted = write_run(tmp_path / "d", density, ROTATIONS[::-1][:150], rows=np.arange(COUNT)[::-1][:150])
-    found = compare_runs(first, shifted).poses
+    found = first.compare(shifted).poses
     assert (found.particles, found.within_10) == (150, 1.0)  # by their rows

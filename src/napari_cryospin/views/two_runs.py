@@ -17,7 +17,7 @@ from napari_cryospin.views.curves import Along, MetricCurve
 from napari_cryospin.views.direction_figures import pose_errors
 from napari_cryospin.views.isosurface import MapStatistics
 from napari_cryospin.views.known_map import EDGE_OF_FIT, SPHERE_OF_FIT, FittedMap
-from napari_cryospin.views.run_view import RunView
+from napari_cryospin.views.run_questions.compared import ComparedRun
 
 COMPARED_PARTICLES = 20_000
 """Largest number of particles, drawn at random, whose poses are compared; chosen by hand, to save time."""
@@ -113,7 +113,7 @@ class TwoRuns:
     curves: dict[Along, tuple[dict[str, MetricCurve], dict[str, MetricCurve]]]
 
 
-def compare_runs(first: RunView, second: RunView, epoch: int | None = None) -> TwoRuns:
+def compare_runs(first: ComparedRun, second: ComparedRun, epoch: int | None = None) -> TwoRuns:
     """Compare two runs; this takes some seconds, and loads torch.
 
     Parameters
@@ -145,7 +145,7 @@ def compare_runs(first: RunView, second: RunView, epoch: int | None = None) -> T
     )
 
 
-def _difference(first: RunView, fitted: FittedMap, epoch: int | None) -> tuple[NDArray[np.float32], float]:
+def _difference(first: ComparedRun, fitted: FittedMap, epoch: int | None) -> tuple[NDArray[np.float32], float]:
     """Subtract the second map from the first, and return the contour from which that is worth a look."""
     own, box = first.map(epoch), len(fitted.density)
     sphere = spherical_mask(box, SPHERE_OF_FIT * box, EDGE_OF_FIT * box)
@@ -156,7 +156,7 @@ def _difference(first: RunView, fitted: FittedMap, epoch: int | None) -> tuple[N
     return difference, DIFFERENCE_LEVEL * MapStatistics.of(map_one).start_level
 
 
-def _poses(view: RunView, epoch: int | None) -> ParticleRecord:
+def _poses(view: ComparedRun, epoch: int | None) -> ParticleRecord:
     """Return a run's particles in one frame: those of its results, or of a moment, with half sets of the first half."""
     if epoch is None and view.folder.has_newest_results():
         return view.results.particles
@@ -164,7 +164,7 @@ def _poses(view: RunView, epoch: int | None) -> ParticleRecord:
     return record.of_half(1) if record.has_halves else record
 
 
-def _same_particles(first: RunView, second: RunView) -> bool:
+def _same_particles(first: ComparedRun, second: ComparedRun) -> bool:
     return first.folder.source.particles.resolve() == second.folder.source.particles.resolve()
 
 
@@ -177,7 +177,7 @@ def _agreement(first: ParticleRecord, second: ParticleRecord, symmetry: str) -> 
     return PoseAgreement(particles=len(common), within_10=found.within_10)
 
 
-def _facts(view: RunView, record: ParticleRecord, truth: Path | None) -> RunFacts:
+def _facts(view: ComparedRun, record: ParticleRecord, truth: Path | None) -> RunFacts:
     status, settings = view.status, view.folder.settings
     told = status.verdict != NOT_DETERMINED
     errors = pose_errors(view.folder, record, truth, view.symmetry)

@@ -1,4 +1,4 @@
-"""Table of two runs: a row for each figure, a column for each run, and beneath how well the two agree."""
+"""Table of two runs: how well the two agree, then a row for each figure and a column for each run."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ FACTS = {
 }
 """Name of a row -> its tooltip."""
 AGREEMENTS = {
-    "Maps": "How well the second map agrees with the first one, upon which it is laid",
     "Poses": "How well the poses of both runs agree, after those of the second were turned, in either hand",
+    "Maps": "How well the second map agrees with the first one, upon which it is laid",
 }
 """Name of a row that both runs share -> its tooltip."""
 
@@ -42,13 +42,13 @@ class RunsTable(QWidget):
         for column, label in enumerate(self.names, start=1):
             self.grid.addWidget(label, 0, column)
             self.grid.setColumnStretch(column, 1)
-        for row, (name, labels) in enumerate(self.cells.items(), start=1):
+        for row, (name, label) in enumerate(self.agreements.items(), start=1):
+            self._add_name(row, name, AGREEMENTS[name])
+            self.grid.addWidget(label, row, 1, 1, 2)
+        for row, (name, labels) in enumerate(self.cells.items(), start=1 + len(AGREEMENTS)):
             self._add_name(row, name, FACTS[name])
             for column, label in enumerate(labels, start=1):
                 self.grid.addWidget(label, row, column)
-        for row, (name, label) in enumerate(self.agreements.items(), start=1 + len(FACTS)):
-            self._add_name(row, name, AGREEMENTS[name])
-            self.grid.addWidget(label, row, 1, 1, 2)
         self.grid.setRowStretch(1 + len(FACTS) + len(AGREEMENTS), 1)
         self.setMinimumWidth(240)
 

@@ -60,10 +60,8 @@ class Comparisons(QObject):
         self.told.emit(f"comparing with {path.name} …")
 
         def ask() -> tuple[RunFolder, TwoRuns]:
-            from napari_cryospin.views.two_runs import compare_runs
-
             compute_alone(busy)
-            return folder, compare_runs(_view(folder, truth), _view(path), epoch)
+            return folder, _view(folder, truth).compare(_view(path), epoch)
 
         self._worker.ask(ask, then=self._take_runs, failed=self._failed)
 

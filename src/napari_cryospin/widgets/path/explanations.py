@@ -43,7 +43,7 @@ made into a map of their own, which lies beside the live map as a ghost.""",
     "Heads": """For how many particles each head's proposal is the best of the heads, and from where they are seen.
 Heads share the sphere of views among themselves.""",
     "Orientations": """How many particles are seen from each direction. A click turns the map there, and chooses the
-nearest particle.""",
+nearest particle; a <b>lasso</b> selects the particles that are seen from there. The right button turns a globe.""",
     "Two runs": """The run that is shown beside another one, of another method or seed. Its map is laid upon the first,
 turned, shifted and inverted where needed. <b>Poses</b>: whether both runs found the same ones. Two runs that agree
 without knowing of each other are the best evidence that a map is right.""",
