@@ -23,6 +23,7 @@ from napari_cryospin.runs.messages import Stage
 from napari_cryospin.settings import PRESETS, Settings
 from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
 from napari_cryospin.widgets.charts.orientations import OrientationsPanel
+from napari_cryospin.widgets.charts.two_runs import TwoRunsPanel
 from napari_cryospin.widgets.export.panel import ExportPanel
 from napari_cryospin.widgets.kit.parts import Fold
 from napari_cryospin.widgets.live_map.ghost_maps import ghosts_of
@@ -309,6 +310,20 @@ class Tour:
         self.take("14_known_map")
         ghosts_of(self.viewer).remove_all()
 
+    def two_runs(self, other: Path) -> None:
+        """The run beside another one of the same particles: curves, table, maps."""
+        self.tab("Run")
+        self.tab("Two runs")
+        panel = self.panel(TwoRunsPanel)
+        assert isinstance(panel, TwoRunsPanel)
+        self.wait(lambda: not panel.is_empty)
+        panel.comparisons.compare_run(other)
+        self.wait(lambda: panel.found is not None and other.name in ghosts_of(self.viewer).layers)
+        panel.apart.setChecked(True)
+        self.wait(lambda: True, then=2)
+        self.take("15_two_runs")
+        ghosts_of(self.viewer).remove_all()
+
     def show_fold(self, fold: Fold) -> None:
         """Scroll until a part that is unfolded is visible as far as it fits."""
         above = fold.parentWidget()
@@ -349,6 +364,7 @@ def main() -> None:
     parser.add_argument(
         "--run", type=Path, help="run that is over: take the pictures of its verdict, scales and junk only"
     )
+    parser.add_argument("--other", type=Path, help="with --run: another run of the same particles, beside it")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -362,6 +378,8 @@ def main() -> None:
             tour.in_doubt()
             tour.selection()
             tour.map_tools()
+            if arguments.other is not None:
+                tour.two_runs(arguments.other)
         else:
             for part in (tour.preflight, tour.start, tour.encoding, tour.switch, tour.finish, tour.uncertain):
                 part()

@@ -81,11 +81,11 @@ def test_nothing_counts_beyond_the_band_or_behind_the_first_fall():
     ],
 )
 def test_the_two_measures_together_say_what_is_good_and_what_is_bad(compensation, ratio, good, words):
-    judged = OrientationBias(compensation=compensation, area_ratio=ratio)
+    judged = OrientationBias(compensation=compensation, efficiency=0.9, area_ratio=ratio)
     assert judged.good == good
     assert words in judged.sentence
 
 
 def test_side_views_are_the_limit():
-    assert OrientationBias(compensation=0.811).even_views
-    assert not OrientationBias(compensation=0.810).even_views
+    assert OrientationBias(compensation=0.811, efficiency=0.9).even_views
+    assert not OrientationBias(compensation=0.810, efficiency=0.9).even_views

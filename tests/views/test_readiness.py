@@ -1,8 +1,10 @@
 """The readiness for the switch: read from a real run's metrics, and the same as the engine's own advice."""
 
 import dataclasses
+import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from napari_cryospin.driving.run import drive_run
@@ -11,7 +13,7 @@ from napari_cryospin.engine.switching import take_measured
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS
-from napari_cryospin.views.readiness import readiness_of
+from napari_cryospin.views.readiness import readiness_curves, readiness_of
 from support.version_0_1 import VERSION_0_1
 
 
@@ -52,6 +54,24 @@ def test_the_gain_is_that_of_the_last_epochs_over_the_best_before():
         assert found.met == stands_still(agreed)
     assert readiness_of(lines([0.1] * 5, flat)).still.met
     assert not readiness_of(lines([0.1] * 9, [0.4] * 9)).still.met  # They never agreed with half.
+
+
+def test_the_curves_end_where_the_gauges_are_and_reach_all_where_a_condition_is_met():
+    entropy = [4.0, 1.0, 0.5, 0.3, 0.3, 0.3, 0.3]
+    agreed = [math.nan, 0.2, 0.5, 0.6, 0.61, 0.61, 0.61]
+    for count in range(1, len(entropy) + 1):
+        found = readiness_of(lines(entropy[:count], agreed[:count]))
+        for curve, condition in zip(readiness_curves(found), found.conditions, strict=True):
+            assert len(curve.reached) == count
+            assert math.isnan(curve.reached[-1]) == (condition.met is None)
+            assert (curve.reached[-1] == 1) == (condition.met is True)
+            assert curve.name == condition.name
+    sharp, agree, _ = (curve.reached for curve in readiness_curves(found))
+    assert list(np.diff(sharp) >= 0) == [True] * 6
+    assert sharp[1] < 1 == sharp[2]
+    assert agree[2] == pytest.approx(0.5 / 0.84)
+    never = readiness_of(lines([0.1] * 9, [0.4] * 9))  # No gain, but the heads have not learned.
+    assert readiness_curves(never)[2].reached[-1] == 0
 
 
 def test_a_run_records_what_its_advice_is_based_on(tmp_path):

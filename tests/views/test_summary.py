@@ -57,6 +57,8 @@ def test_a_good_run_says_so_and_what_next(folder):
     assert (found.name, found.tone) == ("my-run", "good")
     assert "guide only" in rows(found)["Resolution"].text
     assert rows(found)["Views"].tone == "good"
+    assert "E_od 0.99" in rows(found)["Views"].text
+    assert "0.8 or more is good, below 0.5" in rows(found)["Views"].about
     assert rows(found)["Sure of"].text.startswith("75 % of the particles")
     assert rows(found)["Junk"].text == "10 % of the images"
     assert suggested(found) == [
@@ -112,6 +114,7 @@ def test_crowded_views_are_told(folder):
     crowded = Rotation.from_euler("ZYZ", angles, degrees=True).as_matrix().transpose(0, 2, 1)
     found = run_summary(folder, results(crowded))
     assert rows(found)["Views"].tone == "doubtful"
+    assert "E_od 0.2" in rows(found)["Views"].text
     assert "Record more views" in suggested(found)
 
 

@@ -151,6 +151,27 @@ def test_on_a_laptop_the_posterior_is_a_tab_and_the_bottom_row_folds(make_napari
     assert column.window().size() == QSize(1366, 768)
 
 
+def test_on_a_laptop_no_panel_scrolls_sideways(make_napari_viewer, qtbot, screen, finished_run):
+    screen(False)
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1366, 768)
+    menu_action(viewer, "cryoSPIN workspace").trigger()
+    window, session = viewer.window._qt_window, session_of(viewer)
+    session.watch(finished_run)
+    qtbot.waitUntil(lambda: session.snapshot is not None and len(session.epochs) > 0, timeout=60_000)
+    wide = []
+    for tabs in (window.findChild(Workspace), window.findChild(BottomRow).tabs):
+        for index in range(tabs.count()):
+            tabs.setCurrentIndex(index)
+            panel = tabs.panel(tabs.tabText(index))
+            qtbot.waitUntil(lambda panel=panel: panel.isVisible(), timeout=10_000)
+            qtbot.wait(300)  # What is read comes in another thread.
+            if panel.scroll_area.horizontalScrollBar().maximum():
+                wide.append(tabs.tabText(index))
+    assert not wide
+    session.close()
+
+
 def test_the_plots_keep_their_height_when_a_run_comes_to_have_classes(make_napari_viewer, qtbot, screen, told_run):
     screen(False)
     viewer = make_napari_viewer(show=True)

@@ -10,6 +10,9 @@ SIDE_VIEWS = 8 / math.pi**2
 guide, Orientation Diagnostics)."""
 EVEN_RATIO = 0.5
 """cFAR below which half maps agree less well in some directions than is usual (cryoSPARC's guide)."""
+EVEN_EFFICIENCY, POOR_EFFICIENCY = 0.8, 0.5
+"""E_od from which views give nearly the same resolution in all directions, and below which they give much less in some;
+chosen by hand: side views alone have 0.83, views within 50 degrees of one axis about 0.6, within 30 degrees 0.3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +23,14 @@ class OrientationBias:
     ----------
     compensation : float
         SCF*, 0 to 1: 1 for an even spread.
+    efficiency : float
+        E_od, 0 to 1: 1 for an even spread.
     area_ratio : float
         cFAR, 0 to 1; nan: there are no half maps, or they agree nowhere.
     """
 
     compensation: float
+    efficiency: float
     area_ratio: float = math.nan
 
     @property

@@ -34,8 +34,8 @@ class ClassPicture:
         have the same grey scale and the same cut.
     share : float
         Mean probability of the class, 0 to 1.
-    count : int
-        Number of particles in the class.
+    rows : ndarray
+        Rows of the input, from 0, of the particles in the class.
     resolution : float, optional
         Angstrom; None: not known.
     half : int
@@ -45,9 +45,14 @@ class ClassPicture:
     number: int
     picture: NDArray[np.uint8]
     share: float
-    count: int
+    rows: NDArray[np.int64]
     resolution: float | None
     half: int
+
+    @property
+    def count(self) -> int:
+        """Number of particles in the class."""
+        return len(self.rows)
 
 
 def class_pictures(folder: RunFolder, source: MapSource, display: MapDisplay) -> tuple[ClassPicture, ...]:
@@ -80,7 +85,7 @@ def class_pictures(folder: RunFolder, source: MapSource, display: MapDisplay) ->
             number=place + 1,
             picture=picture,
             share=float(found.shares[place]),
-            count=int(found.counts[place]),
+            rows=found.rows[place],
             resolution=resolutions[place],
             half=half,
         )

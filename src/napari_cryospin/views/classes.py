@@ -21,16 +21,21 @@ class Classes:
         Number of epochs that were finished.
     shares : ndarray
         `(K,)` mean probability of each class, 0 to 1; they sum to 1.
-    counts : ndarray
-        `(K,)` number of particles in each class.
+    rows : tuple of ndarray
+        Rows of the input, from 0, of the particles in each class.
     maps : tuple of RunMap
         Map of each class; with half sets, that of the first half.
     """
 
     epoch: int
     shares: NDArray[np.float64]
-    counts: NDArray[np.int64]
+    rows: tuple[NDArray[np.int64], ...]
     maps: tuple[RunMap, ...]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of particles in each class, `(K,)`."""
+        return np.array([len(rows) for rows in self.rows])
 
 
 def classes_of(record: EpochRecord, half: int | None = None) -> Classes:
@@ -53,7 +58,7 @@ def classes_of(record: EpochRecord, half: int | None = None) -> Classes:
     return Classes(
         epoch=record.epoch,
         shares=shares / shares.sum(),
-        counts=np.bincount(numbers, minlength=count + 1)[1:],
+        rows=tuple(particles.rows[numbers == number] for number in range(1, count + 1)),
         maps=tuple(RunMap(density, record.pixel_size, record.epoch) for density in maps),
     )
 

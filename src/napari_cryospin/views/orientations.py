@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_cryospin.evaluation.head_maps import direction_counts, grid_for
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.particle_record import ParticleRecord
 from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.sphere_pictures import prepare_sphere_map
 
@@ -46,6 +47,17 @@ class Orientations:
     efficiency: float
     sampled: float
     angstrom: float
+
+
+def direction_density(particles: ParticleRecord) -> NDArray[np.float64]:
+    """Compute how many particles are seen from each cell of the sphere, over an even spread; `(cells,)`, ring order.
+
+    With half sets, those of the first half are counted, because each half has a frame of its own.
+    """
+    members = particles.of_half(int(particles.has_halves))
+    counts = direction_counts(members.rotations, grid_for(len(members)))
+    density: NDArray[np.float64] = counts * (len(counts) / max(1, counts.sum()))
+    return density
 
 
 def orientations_at(

@@ -51,6 +51,14 @@ class Condition:
     about: str
     needed: bool = True
 
+    @property
+    def reached(self) -> float:
+        """How much of what is asked for is reached, 0 to 1; 1 where the condition is met, and only there."""
+        if self.met:
+            return 1.0
+        # A gauge may be past its threshold while something else is missing: then nothing counts as reached.
+        return self.place / self.threshold if self.place < self.threshold else 0.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Readiness:
@@ -100,6 +108,44 @@ def readiness_of(metrics: Sequence[Mapping[str, Any]]) -> Readiness:
         entropy=entropy,
         agreed=agreed,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadinessCurve:
+    """A condition of the switch, epoch by epoch.
+
+    Attributes
+    ----------
+    name : str
+        The condition.
+    reached : tuple of float
+        How much of what is asked for was reached, 0 to 1, at each of the epochs that were measured; nan: not measured.
+    """
+
+    name: str
+    reached: tuple[float, ...]
+
+
+def readiness_curves(readiness: Readiness) -> tuple[ReadinessCurve, ...]:
+    """Return each of the conditions of the switch as it was at every epoch that was measured."""
+    agreed = readiness.agreed
+    known = [[share for share in agreed[: place + 1] if not math.isnan(share)] for place in range(len(agreed))]
+    moments = [
+        (
+            _sharpness(entropy),
+            _agreement(None if math.isnan(share) else share),
+            _stillness(before),
+        )
+        for entropy, share, before in zip(readiness.entropy, agreed, known, strict=True)
+    ]
+    return tuple(
+        ReadinessCurve(name=one.name, reached=tuple(_reached(moment[place]) for moment in moments))
+        for place, one in enumerate(readiness.conditions)
+    )
+
+
+def _reached(condition: Condition) -> float:
+    return math.nan if condition.met is None else condition.reached
 
 
 def _sharpness(entropy: float | None) -> Condition:

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from napari_cryospin.engine.readiness import SWITCH_ENTROPY
 from napari_cryospin.evaluation.conical_fsc import conical_fsc
-from napari_cryospin.evaluation.orientation_bias import EVEN_RATIO, SIDE_VIEWS, OrientationBias
+from napari_cryospin.evaluation.orientation_bias import (
+    EVEN_EFFICIENCY,
+    EVEN_RATIO,
+    POOR_EFFICIENCY,
+    SIDE_VIEWS,
+    OrientationBias,
+)
+from napari_cryospin.evaluation.orientation_efficiency import orientation_efficiency
 from napari_cryospin.geometry.hand import flip_hand
 from napari_cryospin.geometry.point_groups import group_matrices
 from napari_cryospin.runs.folder import RunFolder
@@ -139,11 +146,12 @@ def bias_of(results: Results) -> OrientationBias:
     box = len(results.map)
     resolution = results.resolution if math.isfinite(results.resolution) else 4 * results.pixel_size
     spread = orientation_distribution(copies, min(box / 2, box * results.pixel_size / resolution))
+    efficiency = orientation_efficiency(copies)
     if len(results.half_maps) < 2:
-        return OrientationBias(compensation=spread.efficiency)
+        return OrientationBias(compensation=spread.efficiency, efficiency=efficiency)
     first, second = results.half_maps
     ratio = conical_fsc(first, second, results.mask, results.band).area_ratio
-    return OrientationBias(compensation=spread.efficiency, area_ratio=ratio)
+    return OrientationBias(compensation=spread.efficiency, efficiency=efficiency, area_ratio=ratio)
 
 
 # Rows
@@ -174,12 +182,14 @@ def _resolution(results: Results) -> SummaryRow:
 
 
 def _directions(bias: OrientationBias, *, sure: bool) -> SummaryRow:
-    text = f"{bias.sentence if sure else UNSURE_VIEWS} (SCF* {bias.compensation:.2f}"
+    text = f"{bias.sentence if sure else UNSURE_VIEWS} (SCF* {bias.compensation:.2f}, E_od {bias.efficiency:.2f}"
     text += "" if bias.even_map is None else f", cFAR {bias.area_ratio:.2f}"
     about = (
         f"SCF* (Baldwin & Lyumkis 2020): 1 for an even spread, {SIDE_VIEWS:.2f} for side views only; below that the "
-        f"views are biased. cFAR, of half maps: the smallest over the largest area beneath the correlations within "
-        f"cones; below {EVEN_RATIO:g} the map is worse in some directions."
+        f"views are biased. E_od (Naydenova & Russo 2017): 1 for an even spread, 0 for a single view; "
+        f"{EVEN_EFFICIENCY:g} or more is good, below {POOR_EFFICIENCY:g} some directions are resolved much less well. "
+        f"cFAR, of half maps: the smallest over the largest area beneath the correlations within cones; below "
+        f"{EVEN_RATIO:g} the map is worse in some directions."
     )
     tone: Tone = ("good" if bias.good else "doubtful") if sure else "plain"
     return SummaryRow(name="Views", text=text + ")", tone=tone, about=about)

@@ -98,6 +98,12 @@ def _scales(viewer: Viewer) -> QWidget:
     return ScalesPanel(viewer)
 
 
+def _two_runs(viewer: Viewer) -> QWidget:
+    from napari_cryospin.widgets.charts.two_runs import TwoRunsPanel
+
+    return TwoRunsPanel(viewer)
+
+
 @dataclass(frozen=True)
 class Place:
     """A panel of the workspace: the function that makes it, and its tooltip."""
@@ -120,10 +126,11 @@ PANELS = {
     "Heads": Place(_heads, "What share of the particles each head wins, and where"),
     "Orientations": Place(_orientations, "View directions of all particles"),
     "Scales": Place(_scales, "How strong the particle's signal is in the images"),
+    "Two runs": Place(_two_runs, "The run beside another one: curves, figures, maps, agreement of poses"),
 }
 """Title -> panel, which is made when it is first visible."""
 RIGHT_PANELS = (*STEPS, "Export")
-BOTTOM_PANELS = ("Convergence", "In doubt", "Selection", "Heads", "Orientations", "Scales")
+BOTTOM_PANELS = ("Convergence", "In doubt", "Selection", "Heads", "Orientations", "Scales", "Two runs")
 
 
 class PanelTabs(QTabWidget):

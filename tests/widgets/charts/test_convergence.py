@@ -49,6 +49,23 @@ def test_empty_then_the_curves_of_a_run_with_its_switch(panel, qtbot, told_run):
     assert panel.caption.text() == "6.7 Å at FSC 0.143 (two folds, a guide only)"
 
 
+def test_the_readiness_for_the_switch_is_a_curve_that_the_switch_ends(panel, qtbot, told_run):
+    panel.session.watch(told_run)
+    drawn(qtbot, panel.loss)
+    assert panel.readiness in panel.multiples.left_out  # of a run that did not measure it
+    for epoch, (entropy, agreed) in enumerate([(2.0, 0.42), (0.4, 0.9)], start=3):
+        line = {"step": 10 * epoch, "epoch": epoch, "stage": "auto-encoding", "elapsed": 30.0 * epoch}
+        told_run.append_metrics({**line, "switch_entropy": entropy, "heads_agree": agreed})
+    panel.multiples.resize(1100, 200)
+    curves = drawn(qtbot, panel.readiness, 2)
+    assert panel.readiness not in panel.multiples.left_out
+    agree = curves["Heads and posterior agree"]
+    assert_allclose(agree.x, [3, 4])
+    assert_allclose(agree.y, [50, 100])
+    assert curves["Poses are sharp"].y[-1] == 100 > curves["Poses are sharp"].y[0]
+    assert [(mark.place, mark.text) for mark in panel.readiness.marks] == [(4.0, "switch")]
+
+
 def test_over_steps_and_over_time(panel, qtbot, told_run):
     panel.session.watch(told_run)
     drawn(qtbot, panel.entropy)

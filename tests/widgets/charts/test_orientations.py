@@ -5,6 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_cryospin.evaluation.head_maps import direction_counts
 from napari_cryospin.geometry.mollweide import mollweide
@@ -104,6 +107,53 @@ def test_a_lasso_on_the_sphere_selects_and_a_click_still_chooses(panel, qtbot, t
     assert len(session.selection) > 0  # a click leaves it
     session.selection.clear()
     assert not len(panel.sphere.selected)
+
+
+def turn_globe(plot, right, down):
+    """Drag with the right mouse button, px."""
+    start = QPointF(plot.viewport().rect().center())
+    button, none = Qt.MouseButton.RightButton, Qt.MouseButton.NoButton
+    steps = [
+        (QEvent.Type.MouseButtonPress, start, button, button),
+        (QEvent.Type.MouseMove, start + QPointF(right, down), none, button),
+        (QEvent.Type.MouseButtonRelease, start + QPointF(right, down), button, none),
+    ]
+    for kind, place, one, held in steps:
+        at = QPointF(plot.viewport().mapToGlobal(place.toPoint()))
+        event = QMouseEvent(kind, place, at, one, held, Qt.KeyboardModifier.NoModifier)
+        QApplication.sendEvent(plot.viewport(), event)
+
+
+def test_a_lasso_on_the_globe_selects_on_the_half_that_is_seen(panel, qtbot, told_run):
+    session, sphere = panel.session, panel.sphere
+    session.watch(told_run)
+    qtbot.waitUntil(lambda: panel.found is not None and bool(sphere._places), timeout=10_000)
+    session.choose_particle(1007)
+    panel.shape.setCurrentText("Globe")
+    directions = session.snapshot.particles.rotations[:, 2].astype(float)
+    front = directions[7]
+    assert_allclose(sphere.projection.facing, front, atol=1e-6)
+    (place,) = sphere._places
+    assert place.width() == pytest.approx(place.height())
+    turn = np.linspace(0, 2 * np.pi, 60)
+    circle = np.stack([np.cos(turn), np.sin(turn)], -1) * 0.5 * place.height() / 2  # 30 degrees around the middle
+    middle = np.array([place.center().x(), place.center().y()])
+    drag(sphere, *(circle + middle))
+    angle = np.degrees(np.arccos(np.clip(directions @ front, -1, 1)))
+    chosen = session.selection.among(1000 + np.arange(400))
+    assert chosen[angle < 28].all()
+    assert not chosen[angle > 32].any()  # nor those at the same place of the far side
+    assert (angle > 150).any()
+    size = place.height() / 2
+    turn_globe(sphere, 0, round(size))  # down by a radius: the north comes nearer
+    (place,) = sphere._places
+    now = sphere.projection.facing
+    tilt = [np.degrees(np.arccos(one[2])) for one in (front, now)]
+    assert tilt[1] == pytest.approx(max(0, tilt[0] - np.degrees(round(size) / size)), abs=0.2)
+    session.choose_particle(1000 + int((directions @ now).argmin()))
+    assert sphere.projection.place(sphere.marker) == pytest.approx((0, 0), abs=1e-6)  # came from the far side
+    panel.shape.setCurrentText("Flat map")
+    assert sphere._places[0].width() == pytest.approx(2 * sphere._places[0].height())
 
 
 def test_directions_are_coloured_by_doubt_or_it_is_said_why_not(panel, qtbot, told_run):

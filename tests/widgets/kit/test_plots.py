@@ -15,7 +15,8 @@ from napari_cryospin.widgets.kit.colours import Theme
 from napari_cryospin.widgets.kit.curve_plot import BarPlot, Curve, CurvePlot, Mark
 from napari_cryospin.widgets.kit.multiples import Multiples
 from napari_cryospin.widgets.kit.redraw import Redraw
-from napari_cryospin.widgets.sphere.sphere_map import SphereMaps, arrange, round_up
+from napari_cryospin.widgets.sphere.map_places import arrange
+from napari_cryospin.widgets.sphere.sphere_map import SphereMaps, round_up
 
 DARK = Theme(background="#262930", foreground="#414851", text="#f0f1f2", highlight="#6a7380", dark=True)
 
@@ -215,7 +216,7 @@ def test_the_brightest_cell_stands_where_its_direction_is(qtbot, sphere):
     bright = [place for place, (red, green, blue, _) in colours.items() if red > 230 and green > 200 and blue < 90]
     column, row = np.mean(bright, axis=0)
     place = sphere._places[0]
-    spot = sphere.mapFromScene(sphere.plotItem.vb.mapViewToScene(_point(sphere._spot(direction, place))))
+    spot = sphere.mapFromScene(sphere.plotItem.vb.mapViewToScene(_point(sphere._spots(direction[None], place)[0])))
     assert abs(column - spot.x()) < 12
     assert abs(row - spot.y()) < 12
     assert spot.x() > 220
@@ -226,7 +227,7 @@ def test_a_click_tells_the_direction_under_the_mouse(qtbot, sphere):
     sphere.set_maps(["a", "b"], np.ones((2, 192)))
     direction = direction_of(-70, 120)
     place = sphere._places[1]
-    spot = sphere.mapFromScene(sphere.plotItem.vb.mapViewToScene(_point(sphere._spot(direction, place))))
+    spot = sphere.mapFromScene(sphere.plotItem.vb.mapViewToScene(_point(sphere._spots(direction[None], place)[0])))
     with qtbot.waitSignal(sphere.direction_clicked) as heard:
         qtbot.mouseClick(sphere.viewport(), Qt.MouseButton.LeftButton, pos=spot)
     assert heard.args[0] @ direction > np.cos(np.radians(3))

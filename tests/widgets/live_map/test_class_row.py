@@ -119,6 +119,19 @@ def seen_centre(button):
     return np.fix(np.array([(columns * weights).sum(), -(rows * weights).sum()]) / 8.8)
 
 
+def test_a_click_with_ctrl_or_the_menu_selects_the_particles_of_a_class(panel, qtbot):
+    selection, buttons = panel.session.selection, panel.classes.buttons
+    number_before = panel.live.display.class_number
+    qtbot.mouseClick(buttons[1], LEFT, Qt.KeyboardModifier.ControlModifier)
+    np.testing.assert_array_equal(selection.rows, [5, 6, 7])
+    assert selection.origin == "class 2"
+    assert panel.live.display.class_number == number_before  # only a click without Ctrl changes the map
+    assert not buttons[1].isChecked()
+    (action,) = buttons[2].actions()
+    action.trigger()
+    np.testing.assert_array_equal(selection.rows, [8, 9])
+
+
 def test_a_click_or_a_key_brings_a_class_to_the_canvas(panel, qtbot):
     assert shows(panel, MAPS[0])
     assert "class 1 of 3" in panel.caption.text()

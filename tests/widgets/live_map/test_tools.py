@@ -9,6 +9,7 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
+from scipy.spatial.transform import Rotation
 
 from napari_cryospin.io.mrc import write_map
 from napari_cryospin.runs.folder import RunFolder
@@ -16,8 +17,10 @@ from napari_cryospin.runs.messages import Status
 from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
+from napari_cryospin.widgets.live_map.camera_link import camera_rotation
 from napari_cryospin.widgets.live_map.ghost_maps import ghosts_of
-from napari_cryospin.widgets.live_map.movie import SIDE_WIDTH, movie_writer
+from napari_cryospin.widgets.live_map.movie import movie_writer
+from napari_cryospin.widgets.live_map.movie_strip import DENSEST, SIDE_WIDTH, globe_image
 from napari_cryospin.widgets.live_map.panel import LiveMapPanel
 from napari_cryospin.widgets.session.session import session_of
 from support.records import epoch_record, particle_record
@@ -214,6 +217,31 @@ def test_a_movie_has_a_frame_for_every_epoch(open_panel, qtbot, tmp_path, monkey
     assert all((one != other).any() for one, other in pairwise(side))  # resolution and epoch
     assert panel.session.shown_epoch is None  # as before
     assert not panel.tools.movie.running
+
+
+def test_the_globe_of_a_movie_shows_from_where_particles_are_seen_and_turns_with_the_map(open_panel, qtbot):
+    panel = open_panel()
+    folder, camera = panel.session.folder, panel.viewer.camera
+    turned = Rotation.random(2, random_state=1).as_matrix()
+    for epoch, rotation in enumerate(turned, start=1):  # all particles from one side
+        rotations = np.repeat(rotation[None], 300, axis=0)
+        record = epoch_record(epoch, particle_record(300, rotations=rotations), map=blobs(), pixel_size=PIXEL, band=8)
+        folder.write_history(record)
+    contents = [panel.tools.movie._content(epoch) for epoch in (1, 2)]
+    assert [one.epoch for one in contents] == [1, 2]
+    assert [len(one.epochs) for one in contents] == [1, 2]
+    for content, rotation in zip(contents, turned, strict=True):
+        np.testing.assert_allclose(content.turned, camera_rotation(camera), atol=1e-6)
+        assert content.density.max() > DENSEST
+        there = globe_image(content.density, rotation, 81)
+        assert there[40, 40, :3].astype(int).sum() > there[..., :3][there[..., 3] > 0].astype(int).sum(-1).mean() + 100
+        behind = globe_image(content.density, np.diag([1, -1, -1]) @ rotation, 81)
+        assert (behind[behind[..., 3] > 0][:, :3] == behind[40, 40, :3]).all()
+        right = np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]]) @ rotation  # the direction is now at the right rim
+        row, column = np.argwhere((globe_image(content.density, right, 81)[..., :2] > (200, 200)).all(-1)).mean(0)
+        assert column > 70
+        assert abs(row - 40) < 12
+    assert (globe_image(contents[0].density, np.eye(3), 81)[0, 0] == 0).all()  # beside the globe
 
 
 def test_a_movie_can_be_broken_off_and_endings_are_checked(open_panel, qtbot, tmp_path):

@@ -103,7 +103,7 @@ class MapQuestions(RunMoments):
         """
         from napari_cryospin.views.known_map import fit_to_map, read_known
 
-        own, resolution = self.map(epoch), self._compared_to(epoch)
+        own, resolution = self.map(epoch), self.compared_to(epoch)
         known = read_known(Path(path), len(own.density), own.pixel_size, resolution)
         return fit_to_map(own, known, Path(path).name, resolution)
 
@@ -111,11 +111,11 @@ class MapQuestions(RunMoments):
         """Fit the newest map of another run to a map of this run, in either hand; parameters and errors as above."""
         from napari_cryospin.views.known_map import fit_to_map, on_grid
 
-        own, theirs, resolution = self.map(epoch), other.map(), self._compared_to(epoch)
+        own, theirs, resolution = self.map(epoch), other.map(), self.compared_to(epoch)
         known = on_grid(theirs.density, theirs.pixel_size, len(own.density), own.pixel_size, resolution)
         return fit_to_map(own, known, other.folder.path.name, resolution)
 
-    def _compared_to(self, epoch: int | None) -> float:
+    def compared_to(self, epoch: int | None) -> float:
         """Return the resolution, Angstrom, of the finest shell in which the run compares map and images."""
         record = self.record(epoch)
         return record.pixel_size * len(record.map) / record.band

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_cryospin.widgets.kit.colours import theme_of
+from napari_cryospin.widgets.kit.line_label import LineLabel
 from napari_cryospin.widgets.kit.plots import Plot
 from napari_cryospin.widgets.kit.redraw import NEWS_INTERVAL, Redraw
 from napari_cryospin.widgets.kit.worker import Worker
@@ -39,9 +40,7 @@ class ChartPanel(Panel):
     ) -> None:
         super().__init__(napari_viewer, empty=empty)
         self.plots: Sequence[Plot] = ()
-        self.caption = QLabel()
-        # A long text must not widen the panel.
-        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.caption = LineLabel()
         self.redraw = Redraw(self, self.draw, every=every, news_every=news_every)
         self.worker = Worker(thread, self)
         session = self.session

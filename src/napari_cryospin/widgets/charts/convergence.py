@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QComboBox, QLabel
 from napari_cryospin.runs.verdict import NOT_DETERMINED
 from napari_cryospin.views.curves import Along, Clock, class_share_names, newest, series
 from napari_cryospin.views.fsc import HalfMapFsc, epoch_fsc, results_fsc
+from napari_cryospin.views.readiness import readiness_curves, readiness_of
 from napari_cryospin.widgets.charts.chart_panel import ChartPanel
 from napari_cryospin.widgets.kit.colours import class_colour
 from napari_cryospin.widgets.kit.curve_plot import Curve, CurvePlot, Mark
@@ -42,6 +43,8 @@ FSC_CURVES = {
     "masked": curve_of("masked", SECOND, 1.2),
     "corrected": curve_of("corrected", ACCENT, 2.0),
 }
+CONDITION_COLOURS = (ACCENT, SECOND, QUIET)
+"""Colours of the conditions of the switch: sharpness, agreement, gain."""
 ALL_SHARES = 105.0  # per cent, with a margin: end of the axis of shares
 NO_HALVES = "only with half sets, which are chosen in the tab Particles"
 
@@ -61,14 +64,15 @@ class ConvergencePanel(ChartPanel):
         self.resolution = CurvePlot("Resolution (Å)", resolution=("left",))
         self.pose_change = CurvePlot("Pose change (°)", from_zero=True)
         self.entropy = CurvePlot("Entropy (nats)", from_zero=True)
+        self.readiness = CurvePlot("Ready to switch (%)", legend=(1, -1), from_zero=True)
         self.classes = CurvePlot("Classes (%)", legend=(1, 1), from_zero=True)
         self.fsc = CurvePlot(FSC, resolution=("bottom",), legend=(1, -1))
         self.fsc.getAxis("left").setTicks([[(one, f"{one:g}") for one in (0, GOLD, HALF, 1)]])
         self._set_tooltips()
-        plots = (self.loss, self.resolution, self.pose_change, self.entropy, self.classes, self.fsc)
-        names = ("Loss", "Resolution", "Pose change", "Entropy", "Classes", "FSC")
-        self.multiples = Multiples(plots, names, widths=(4, 4, 4, 4, 4, 5))
-        self.multiples.leave_out([self.classes])
+        plots = (self.loss, self.resolution, self.pose_change, self.entropy, self.readiness, self.classes, self.fsc)
+        names = ("Loss", "Resolution", "Pose change", "Entropy", "Readiness", "Classes", "FSC")
+        self.multiples = Multiples(plots, names, widths=(4, 4, 4, 4, 4, 4, 5))
+        self.multiples.leave_out([self.readiness, self.classes])
         self.along = QComboBox()
         self.along.addItems([*ALONG])
         self.along.setToolTip("What the curves are drawn over")
@@ -86,6 +90,10 @@ class ConvergencePanel(ChartPanel):
         )
         self.pose_change.setToolTip("Mean change of the particles' rotations in an epoch, after the switch.")
         self.entropy.setToolTip("Mean entropy of the particles' pose posterior: 0 where every pose is certain.")
+        self.readiness.setToolTip(
+            "How much of what the switch asks for was reached, while the encoder was trained; 100: the condition is "
+            "met. The switch is advised where poses are sharp, and heads and posterior agree or the heads gain no more."
+        )
         self.classes.setToolTip(
             "Share of the particles in each class, by their mean probability; with half sets the mean of both, which "
             "number their classes independently until the end."
@@ -136,7 +144,7 @@ class ConvergencePanel(ChartPanel):
     def draw(self) -> None:
         """Draw the plots that are visible."""
         session, (along, x_name) = self.session, ALONG[self.along.currentText()]
-        self.multiples.leave_out([] if class_share_names(session.metrics) else [self.classes])
+        self.multiples.leave_out(self._without_content())
         clock = Clock(session.metrics, session.status)
         marks = [Mark(place, "switch") for place in clock.switches(session.events, along)]
         marks += [Mark(place, name) for place, name in clock.changes(session.events, along)]
@@ -154,9 +162,15 @@ class ConvergencePanel(ChartPanel):
         self.caption.setText(text)
         self.caption.setToolTip(more)
 
+    def _without_content(self) -> list[CurvePlot]:
+        """Return the plots of what this run does not have."""
+        metrics = self.session.metrics
+        without = [] if class_share_names(metrics) else [self.classes]
+        return without if readiness_of(metrics).measured else [*without, self.readiness]
+
     def _range_of(self, plot: CurvePlot, curves: list[Curve]) -> tuple[float, float] | None:
         """Return the range of a plot's y axis; None: that of its curves."""
-        if plot is self.classes:
+        if plot in (self.classes, self.readiness):
             return 0.0, ALL_SHARES
         return bulk_of(curves) if plot is self.loss else None
 
@@ -171,6 +185,8 @@ class ConvergencePanel(ChartPanel):
             if plot in self.multiples.shown:
                 x, y = series(self.session.metrics, name, along, clock)
                 yield plot, [Curve(name=header, x=x, y=y, points=plot is not self.loss)] if len(x) else [], note
+        if self.readiness in self.multiples.shown:
+            yield self.readiness, self._readiness(along, clock), ""
         if self.classes in self.multiples.shown:
             yield self.classes, self._class_shares(along, clock), ""
         if self.resolution in self.multiples.shown:
@@ -189,6 +205,16 @@ class ConvergencePanel(ChartPanel):
             extent = len(snapshot.map) * snapshot.pixel_size
             curves.append(Curve(name="compared to (Å)", x=x, y=band / extent, colour=QUIET, width=1.2, dashed=True))
         return curves
+
+    def _readiness(self, along: Along, clock: Clock) -> list[Curve]:
+        """Return a curve for each condition of the switch."""
+        places, _ = series(self.session.metrics, "switch_entropy", along, clock)
+        curves = []
+        for found, colour in zip(readiness_curves(readiness_of(self.session.metrics)), CONDITION_COLOURS, strict=True):
+            y = 100 * np.array(found.reached)
+            known = np.isfinite(y)
+            curves.append(Curve(name=found.name, x=places[known], y=y[known], colour=colour, points=True))
+        return [curve for curve in curves if len(curve.x)]
 
     def _class_shares(self, along: Along, clock: Clock) -> list[Curve]:
         """Return a curve for each class, which ends where there were fewer classes from then on."""

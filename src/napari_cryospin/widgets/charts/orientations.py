@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel
 
-from napari_cryospin.geometry.mollweide import mollweide
+from napari_cryospin.geometry.sphere_projection import FlatProjection, GlobeProjection
 from napari_cryospin.views.curves import newest
 from napari_cryospin.views.direction_figures import DirectionFigure, FigureOfDirections
 from napari_cryospin.views.moment import Moment
@@ -42,6 +42,12 @@ COLOURED_BY: dict[str, tuple[FigureOfDirections | None, str]] = {
     "Junk": ("junk", "What share of the images does not show the particle"),
 }
 """Name of a choice -> figure, None for the count; and its tooltip."""
+GLOBE = "Globe"
+SHAPES = {
+    "Flat map": "All directions at once",
+    GLOBE: "The half that faces you; turn it with the right mouse button",
+}
+"""Name of a choice -> its tooltip."""
 
 
 class OrientationsPanel(ChartPanel):
@@ -63,6 +69,11 @@ class OrientationsPanel(ChartPanel):
             self.figure.addItem(name, figure)
             self.figure.setItemData(self.figure.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.figure.setToolTip("What the colours stand for, particle by particle averaged over each direction")
+        self.shape = QComboBox()
+        self.shape.addItems([*SHAPES])
+        for number, tip in enumerate(SHAPES.values()):
+            self.shape.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
+        self.shape.setToolTip("Draw around directions to select the particles that are seen from there")
         self.log = QCheckBox("Log colours")
         self.log.setToolTip("Colours by the logarithm of the count: shows what is rare as well")
         self.half = HalfChoice()
@@ -76,13 +87,16 @@ class OrientationsPanel(ChartPanel):
         self._asked: object = None
         self._asked_colours: object = None
         self._connect()
-        self.lay_out_chart((QLabel("Colour"), self.figure, self.log, self.half), self.sphere, (self.sphere,))
+        self.lay_out_chart(
+            (QLabel("Colour"), self.figure, self.shape, self.log, self.half), self.sphere, (self.sphere,)
+        )
 
     def _connect(self) -> None:
         session = self.session
         self.sphere.direction_clicked.connect(self._choose)
         self.sphere.lassoed.connect(self._select)
         self.figure.currentIndexChanged.connect(self.request_drawing)
+        self.shape.currentIndexChanged.connect(self._reshape)
         self.log.toggled.connect(self._show)
         self.half.currentIndexChanged.connect(self.request_drawing)
         session.snapshot_arrived.connect(self.on_news)
@@ -200,8 +214,14 @@ class OrientationsPanel(ChartPanel):
     def _select(self, _map: int, outline: NDArray) -> None:
         """Select the particles whose view direction lies in a lasso."""
         if self.found is not None:
-            chosen = inside(outline, *mollweide(self.found.directions).T)
+            chosen = inside(outline, *self.sphere.projection.place(self.found.directions).T)
             self.session.selection.select(self.found.rows[chosen], "drawn around on the sphere")
+
+    def _reshape(self, _: int) -> None:
+        """Draw a flat map, or a globe that the direction of the chosen particle faces."""
+        globe = self.shape.currentText() == GLOBE
+        marker = np.array([1.0, 0.0, 0.0]) if self.sphere.marker is None else self.sphere.marker
+        self.sphere.set_projection(GlobeProjection(marker) if globe else FlatProjection())
 
     def _mark_particle(self, _: Any = None) -> None:
         """Mark the direction of the chosen particle with a ring."""
@@ -216,6 +236,9 @@ class OrientationsPanel(ChartPanel):
             for place in np.flatnonzero(snapshot.particles.rows == particle):
                 self.half.show_half_of(int(place), snapshot.particles.half_sets)
         self._mark_particle()
+        marker = self.sphere.marker
+        if marker is not None and not np.isfinite(self.sphere.projection.place(marker)).all():
+            self.sphere.set_projection(GlobeProjection(marker))  # It was on the far side.
 
     def _choose(self, direction: NDArray) -> None:
         """Choose a view direction, and the particle whose direction is nearest to it."""

@@ -32,6 +32,15 @@ class ParticleTiles(QWidget):
         self.selected: NDArray[np.bool_] = np.zeros(0, bool)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
+    @property
+    def missing(self) -> list[int]:
+        """Rows that are shown, and of which there is no picture yet."""
+        return [int(row) for row in self.rows if not self.knows(int(row))]
+
+    def knows(self, row: int) -> bool:
+        """Return whether there is a picture of a particle."""
+        return True
+
     def number_at(self, point: QPoint) -> int | None:
         """Return the number of the tile at a point; None: there is none."""
         return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QIcon, QImage, QPixmap
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QAction, QIcon, QImage, QMouseEvent, QPixmap
 from qtpy.QtWidgets import QToolButton
 
 from napari_cryospin.views.class_pictures import ClassPicture
@@ -18,13 +18,15 @@ QToolButton:checked {{ border-color: {colour}; }}
 
 
 class ClassButton(QToolButton):
-    """Button that brings a class to the main canvas.
+    """Button that brings a class to the main canvas; with Ctrl, or by its menu, it selects the particles of the class.
 
     Parameters
     ----------
     number
         Number of the class, from 1.
     """
+
+    selecting = Signal(int)  # number of the class, from 1
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -33,6 +35,17 @@ class ClassButton(QToolButton):
         self.setIconSize(QSize(CLASS_SIDE, CLASS_SIDE))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setStyleSheet(STYLE.format(colour=class_colour(number)))
+        self.number = number
+        self.select = QAction("Select its particles", self)
+        self.select.triggered.connect(lambda _=False: self.selecting.emit(self.number))
+        self.addAction(self.select)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        if event is not None and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.selecting.emit(self.number)
+            return
+        super().mousePressEvent(event)
 
     def show_class(self, shown: ClassPicture) -> None:
         """Show a class."""
@@ -58,5 +71,5 @@ def class_tip(shown: ClassPicture) -> str:
         f"Class {shown.number}{of_half}: {shown.count:,} particles are in it, mean probability {percent_of(shown)}\n"
         f"Resolution: {known} (while the run goes on, that of the largest class is measured)\n"
         "Picture: projection of its map along z, with the grey scale of all classes\n"
-        "Click: show its map on the canvas"
+        "Click: show its map on the canvas. Ctrl and click: select its particles, as the button's menu does too"
     )

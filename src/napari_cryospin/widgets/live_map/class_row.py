@@ -123,8 +123,15 @@ class ClassRow(QWidget):
 
     def _add_button(self) -> None:
         one = ClassButton(len(self.buttons) + 1)
+        one.selecting.connect(self._select)
         self.buttons.append(one)
         self.group.addButton(one, len(self.buttons))
+
+    def _select(self, number: int) -> None:
+        """Select the particles of a class, in all panels."""
+        shown = self.shown[number - 1]
+        half = f" of half {shown.half}" if shown.half else ""
+        self.live.session.selection.select(shown.rows, f"class {number}{half}")
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)

@@ -13,13 +13,19 @@ from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.widgets.kit.option_names import with_fields
 from napari_cryospin.widgets.kit.torch_threads import compute_alone
 from napari_cryospin.widgets.kit.worker import Worker
-from napari_cryospin.widgets.live_map.ghost_maps import GhostMap, GhostMaps
+from napari_cryospin.widgets.live_map.ghost_maps import GhostMap, GhostMaps, ghosts_beside
+from napari_cryospin.widgets.live_map.layers import live_map_of
 
 if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
     from napari_cryospin.views.known_map import FittedMap
     from napari_cryospin.views.run_view import RunView
+    from napari_cryospin.views.two_runs import TwoRuns
+    from napari_cryospin.widgets.live_map.layers import LiveMap
 
 Compared = tuple[RunFolder, GhostMap, str]
+NO_MAP = "There is no map yet to compare with."
 
 
 class Comparisons(QObject):
@@ -32,6 +38,7 @@ class Comparisons(QObject):
     """
 
     told = Signal(str)  # how well the two agree, or why they cannot be compared
+    compared = Signal(object)  # TwoRuns: the watched run and another one
 
     def __init__(self, ghosts: GhostMaps) -> None:
         super().__init__(ghosts)
@@ -44,8 +51,26 @@ class Comparisons(QObject):
         self._compare(path.name, lambda view, epoch: _fitted(view.fit_known(path, epoch)))
 
     def compare_run(self, path: Path) -> None:
-        """Fit the newest map of another run, and show it."""
-        self._compare(path.name, lambda view, epoch: _fitted(view.fit_run(_view(path), epoch)))
+        """Fit the newest map of another run, show it, and compare the two runs."""
+        session = self.session
+        folder, epoch, busy, truth = session.folder, session.shown_epoch, session.live, session.truth_of_run
+        if folder is None:
+            self.told.emit(NO_MAP)
+            return
+        self.told.emit(f"comparing with {path.name} …")
+
+        def ask() -> tuple[RunFolder, TwoRuns]:
+            compute_alone(busy)
+            return folder, _view(folder, truth).compare(_view(path), epoch)
+
+        self._worker.ask(ask, then=self._take_runs, failed=self._failed)
+
+    def _take_runs(self, answer: tuple[RunFolder, TwoRuns]) -> None:
+        folder, found = answer
+        if folder is self.session.folder:
+            self.ghosts.show(_ghost(found.fitted))
+            self.compared.emit(found)
+            self.told.emit(f"{found.fitted.words}; poses: {found.poses.words}")
 
     def compare_class(self, number: int) -> None:
         """Show another class of the run, which has the same frame."""
@@ -55,7 +80,7 @@ class Comparisons(QObject):
     def _compare(self, name: str, compute: Callable[[RunView, int | None], tuple[GhostMap, str]]) -> None:
         folder, epoch, busy = self.session.folder, self.session.shown_epoch, self.session.live
         if folder is None:
-            self.told.emit("There is no map yet to compare with.")
+            self.told.emit(NO_MAP)
             return
         self.told.emit(f"comparing with {name} …")
 
@@ -76,14 +101,18 @@ class Comparisons(QObject):
 
 
 def _fitted(found: FittedMap) -> tuple[GhostMap, str]:
-    return GhostMap(found.name, found.density, found.pixel_size), found.words
+    return _ghost(found), found.words
 
 
-def _view(folder: RunFolder | Path) -> RunView:
+def _ghost(found: FittedMap) -> GhostMap:
+    return GhostMap(found.name, found.density, found.pixel_size)
+
+
+def _view(folder: RunFolder | Path, truth: Path | None = None) -> RunView:
     """Make the view of a run; its import takes half a second, which a window that opens does not have."""
     from napari_cryospin.views.run_view import RunView
 
-    return RunView(folder)
+    return RunView(folder, truth)
 
 
 def _class(view: RunView, epoch: int | None, number: int, shown: int) -> tuple[GhostMap, str]:
@@ -91,3 +120,15 @@ def _class(view: RunView, epoch: int | None, number: int, shown: int) -> tuple[G
     correlation = float(np.corrcoef(other.density.ravel(), own.density.ravel())[0, 1])
     words = f"class {number}: correlation {correlation:.2f} with class {shown}"
     return GhostMap(f"class {number}", other.density, other.pixel_size), words
+
+
+def comparisons_beside(live: LiveMap) -> Comparisons:
+    """Return the comparisons of a live map, which the first call makes."""
+    ghosts = ghosts_beside(live)
+    found = ghosts.findChild(Comparisons)
+    return found if isinstance(found, Comparisons) else Comparisons(ghosts)
+
+
+def comparisons_of(viewer: Viewer) -> Comparisons:
+    """Return the comparisons of a viewer's live map."""
+    return comparisons_beside(live_map_of(viewer))

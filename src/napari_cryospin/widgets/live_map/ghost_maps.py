@@ -35,6 +35,7 @@ class GhostMap:
     name: str
     density: NDArray[np.float32]  # (z, y, x)
     pixel_size: float  # A
+    level: float | None = None  # contour; None: that which encloses 1 % of the voxels
 
 
 class GhostMaps(QObject):
@@ -61,9 +62,18 @@ class GhostMaps(QObject):
         self._waiting: dict[str, GhostMap] = {}
 
     def show(self, ghost: GhostMap) -> None:
-        """Show a map, in place of an earlier one of the same name, at the contour that encloses 1 % of the voxels."""
+        """Show a map, in place of an earlier one of the same name."""
         self.maps[ghost.name] = self._waiting[ghost.name] = ghost
         self._mesh_next()
+
+    def remove(self, name: str) -> None:
+        """Take one of these maps away, if it is there."""
+        self.maps.pop(name, None)
+        self._waiting.pop(name, None)
+        layer = self.layers.pop(name, None)
+        if layer is not None and layer in self.viewer.layers:
+            self.viewer.layers.remove(layer)
+        self.changed.emit()
 
     def remove_all(self) -> None:
         """Take all of these maps away, and show the live map alone."""
@@ -87,6 +97,7 @@ class GhostMaps(QObject):
         self.viewer.camera.zoom *= ZOOM_SIDE_BY_SIDE if apart else 1 / ZOOM_SIDE_BY_SIDE
         for layer in self.layers.values():
             layer.opacity = 1.0 if apart else GHOST_OPACITY
+        self.changed.emit()
 
     def _new_run(self) -> None:
         if self.live.session.folder is not self._folder:
@@ -142,7 +153,8 @@ class GhostMaps(QObject):
 def mesh_of(ghost: GhostMap, flipped: bool) -> Mesh:
     """Compute the surface of a map, in either hand."""
     density = flip_hand(ghost.density) if flipped else ghost.density
-    return isosurface(density, MapStatistics.of(density).start_level)
+    level = MapStatistics.of(density).start_level if ghost.level is None else ghost.level
+    return isosurface(density, level)
 
 
 def shaded(colour: str) -> Colormap:

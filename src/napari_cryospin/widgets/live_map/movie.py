@@ -1,27 +1,29 @@
-"""A movie of a run: its maps, epoch by epoch, with the resolution beside them."""
+"""A movie of a run: its maps, epoch by epoch, with view directions and resolution beside them."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyqtgraph.functions import ndarray_from_qimage
-from qtpy.QtCore import QObject, QPointF, QRectF, Qt, Signal
-from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
+from qtpy.QtCore import QObject, Signal
 
 from napari_cryospin.views.curves import Clock, series
-from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR, Theme, theme_of
-from napari_cryospin.widgets.kit.plots import ACCENT
+from napari_cryospin.views.orientations import direction_density
+from napari_cryospin.widgets.kit.colours import theme_of
+from napari_cryospin.widgets.live_map.camera_link import camera_rotation
+from napari_cryospin.widgets.live_map.movie_strip import StripContent, side_strip
 
 if TYPE_CHECKING:
     from napari_cryospin.views.map_pictures import MapPicture
     from napari_cryospin.widgets.live_map.layers import LiveMap
 
+log = logging.getLogger(__name__)
+
 EPOCHS_A_SECOND = 4
 LAST_FRAME_SHOWN = 6  # frames for which the last epoch stays
-SIDE_WIDTH = 240  # px, of the strip beside the map
 NO_FFMPEG = (
     "MP4 needs imageio-ffmpeg, which is not installed: pip install 'napari-cryospin[movie]'. A GIF needs nothing more."
 )
@@ -114,17 +116,34 @@ class MovieMaker(QObject):
         fitted = np.zeros((height, width, 3), np.uint8)
         rows, columns = min(height, canvas.shape[0]), min(width, canvas.shape[1])
         fitted[:rows, :columns] = canvas[:rows, :columns]
-        side = side_strip(self._curve(epoch), epoch, self._resolution(epoch), height, theme_of(self.live.viewer))
+        side = side_strip(self._content(epoch), height, theme_of(self.live.viewer))
         return np.concatenate([fitted, side], axis=1)
 
-    def _curve(self, epoch: int) -> tuple[NDArray[np.float64], NDArray[np.float64], float | None]:
-        """Return epochs and resolutions (1/A) up to an epoch, and the epoch of the switch if it was before."""
+    def _content(self, epoch: int) -> StripContent:
+        """Collect what is known of the run up to an epoch."""
         session = self.session
         clock = Clock(session.metrics, session.status)
         x, y = series(session.metrics, "resolution", "epoch", clock)
         switches = [place for place in clock.switches(session.events, "epoch") if place <= epoch]
         known = x <= epoch
-        return x[known], 1 / y[known], switches[0] if switches else None
+        return StripContent(
+            epoch=epoch,
+            resolution=self._resolution(epoch),
+            epochs=x[known],
+            frequencies=1 / y[known],
+            switch=switches[0] if switches else None,
+            density=self._density(epoch),
+            turned=camera_rotation(self.live.viewer.camera),
+        )
+
+    def _density(self, epoch: int) -> NDArray[np.float64] | None:
+        """Read from where the particles are seen, as many as an even spread has 1; None: that cannot be read."""
+        folder = self.session.folder
+        try:
+            return None if folder is None else direction_density(folder.history(epoch).particles())
+        except (OSError, ValueError):
+            log.info("the view directions of epoch %d cannot be read", epoch, exc_info=True)
+            return None
 
     def _resolution(self, epoch: int) -> float | None:
         lines = (line for line in self.session.metrics if line.get("epoch_ended") and line.get("epoch") == epoch)
@@ -151,63 +170,3 @@ def movie_writer(path: Path) -> Any:
     except ModuleNotFoundError as error:
         raise ValueError(NO_FFMPEG) from error
     return imageio.get_writer(path, fps=EPOCHS_A_SECOND, macro_block_size=2)
-
-
-def side_strip(
-    curve: tuple[NDArray[np.float64], NDArray[np.float64], float | None],
-    epoch: int,
-    resolution: float | None,
-    height: int,
-    theme: Theme,
-) -> NDArray[np.uint8]:
-    """Draw epoch, resolution and its curve so far, `(height, SIDE_WIDTH, 3)`.
-
-    Parameters
-    ----------
-    curve
-        Epochs, resolutions in 1/Angstrom, and the epoch of the switch or None.
-    epoch, resolution
-        Numbers that are written; a resolution of None is left out.
-    height
-        Pixels.
-    theme
-        Colours.
-    """
-    image = QImage(SIDE_WIDTH, height, QImage.Format.Format_RGB32)
-    image.fill(QColor(theme.background))
-    painter = QPainter(image)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(QColor(theme.text))
-    font = painter.font()
-    font.setPixelSize(20)
-    painter.setFont(font)
-    told = f"epoch {epoch}" + ("" if resolution is None else f"\n{resolution:.1f} Å")
-    painter.drawText(QRectF(16, 12, SIDE_WIDTH - 24, 60), Qt.AlignmentFlag.AlignLeft, told)
-    _paint_curve(painter, curve, QRectF(16, 96, SIDE_WIDTH - 32, max(40, min(160, height - 130))), theme)
-    painter.end()
-    return np.array(ndarray_from_qimage(image)[..., 2::-1])  # Qt has blue first.
-
-
-def _paint_curve(painter: QPainter, curve: tuple[NDArray, NDArray, float | None], box: QRectF, theme: Theme) -> None:
-    x, y, switch = curve
-    painter.setPen(QPen(QColor(theme.highlight), 1))
-    painter.drawLine(box.bottomLeft(), box.bottomRight())
-    painter.drawLine(box.bottomLeft(), box.topLeft())
-    if not len(x):
-        return
-    across, up = box.width() / max(float(x.max()), 1.0), 0.95 * box.height() / float(y.max())
-    if switch is not None:
-        painter.setPen(QPen(QColor(SWITCH_COLOUR), 1.5))
-        painter.drawLine(
-            QPointF(box.left() + switch * across, box.top()), QPointF(box.left() + switch * across, box.bottom())
-        )
-    painter.setPen(QPen(QColor(ACCENT), 2))
-    painter.drawPolyline(
-        QPolygonF([QPointF(box.left() + a * across, box.bottom() - b * up) for a, b in zip(x, y, strict=True)])
-    )
-    font = painter.font()
-    font.setPixelSize(12)
-    painter.setFont(font)
-    painter.setPen(QColor(theme.text))
-    below = QRectF(box.left(), box.bottom() + 4, box.width(), 16)
-    painter.drawText(below, Qt.AlignmentFlag.AlignCenter, "resolution (1/Å) by epoch")

@@ -6,12 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
-from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton
+from qtpy.QtCore import QEvent, QObject, QSize, QTimer, Signal
+from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QPushButton, QToolButton
 
 from napari_cryospin.runs.verdict import NOT_DETERMINED
 from napari_cryospin.widgets.kit.colours import theme_of
-from napari_cryospin.widgets.kit.parts import text_label
+from napari_cryospin.widgets.kit.line_label import LineLabel
 from napari_cryospin.widgets.kit.redraw import lay_out
 from napari_cryospin.widgets.live_map.class_row import ClassRow
 from napari_cryospin.widgets.live_map.controls import MapControls
@@ -93,9 +93,7 @@ class LiveMapPanel(Panel):
         self.now = QPushButton("Now")
         self.now.setToolTip("Follow the run")
         self.now.clicked.connect(self._follow_run)
-        self.caption = QLabel()
-        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.caption.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.caption = LineLabel()
         row = QHBoxLayout()
         row.setSpacing(4)
         for part in (self.play, self.time, self.now):
@@ -117,8 +115,7 @@ class LiveMapPanel(Panel):
         self.tools = MapToolsButton(self.live)
         self.tools.told.connect(self._tell)
         self.controls.end.addWidget(self.tools)
-        self.told = text_label()
-        self.told.setWordWrap(False)
+        self.told = LineLabel()
         self.told.hide()
         self.slices.setVisible(False)
         self.slices_button.setChecked(self.live.slices_shown)
@@ -146,7 +143,7 @@ class LiveMapPanel(Panel):
         if self.now.text() != text:
             self.now.setText(text)
             if self.live.picture is not None:
-                self._caption(picture_caption(self.session, self.live.picture))
+                self.caption.setText(picture_caption(self.session, self.live.picture))
 
     def _follow_run(self) -> None:
         self.play.setChecked(False)
@@ -178,7 +175,7 @@ class LiveMapPanel(Panel):
         if picture is None:
             return
         self.show_content()
-        self._caption(picture_caption(self.session, picture))
+        self.caption.setText(picture_caption(self.session, picture))
         self.controls.show_picture(picture)
         if self.slices.isVisible():
             self._fill_slices(picture)
@@ -186,17 +183,12 @@ class LiveMapPanel(Panel):
 
     def _show_failure(self, text: str) -> None:
         self.play.setChecked(False)
-        self._caption(text)
+        self.caption.setText(text)
 
     def _tell(self, text: str) -> None:
         """Show what a tool has found or done, beneath the controls."""
         self.told.setText(text)
-        self.told.setToolTip(text)
         self.told.setVisible(bool(text))
-
-    def _caption(self, text: str) -> None:
-        self.caption.setText(text)
-        self.caption.setToolTip(text)
 
     # Slices
 

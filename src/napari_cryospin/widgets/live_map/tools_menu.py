@@ -11,7 +11,7 @@ from qtpy.QtGui import QAction, QActionGroup
 from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton
 
 from napari_cryospin.io.atomic_model import MODEL_SUFFIXES
-from napari_cryospin.widgets.live_map.comparisons import Comparisons
+from napari_cryospin.widgets.live_map.comparisons import comparisons_beside
 from napari_cryospin.widgets.live_map.ghost_maps import ghosts_beside
 from napari_cryospin.widgets.live_map.movie import MovieMaker
 
@@ -46,7 +46,7 @@ class MapToolsButton(QToolButton):
     def __init__(self, live: LiveMap) -> None:
         super().__init__()
         self.live, self.ghosts = live, ghosts_beside(live)
-        self.comparisons, self.movie = Comparisons(self.ghosts), MovieMaker(live)
+        self.comparisons, self.movie = comparisons_beside(live), MovieMaker(live)
         for source in (self.comparisons, self.movie):
             source.told.connect(self.told)
         self.setText("☰")
@@ -72,7 +72,9 @@ class MapToolsButton(QToolButton):
         self._action("Remove the other maps", "Show the live map alone", self.ghosts.remove_all)
         menu.addSeparator()
         self.save = self._action(
-            "Save a movie…", "All epochs as MP4 or GIF, with the resolution beside the map", self.ask_movie
+            "Save a movie…",
+            "All epochs as MP4 or GIF, with view directions and resolution beside the map",
+            self.ask_movie,
         )
         menu.aboutToShow.connect(self.fill)
 

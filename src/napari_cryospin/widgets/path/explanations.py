@@ -21,6 +21,7 @@ proposes poses; in <b>auto-decoding</b> each particle's own pose is refined. The
 The first one and one of the others are enough.""",
     "Result": """<b>Verdict</b>: converged, ambiguous (mirror-like or nearly symmetric poses were not told apart) or not
 determined.<br><b>SCF*</b>: 1 for views from everywhere, 0.81 for side views only; below that expect a smeared map.<br>
+<b>E_od</b>: 1 for views from everywhere, 0 for a single view; from 0.8 on it is good, below 0.5 poor.<br>
 <b>cFAR</b>, with half sets: below 0.5 the halves agree much less in some directions.<br>
 <b>Sure of</b>: particles of which hardly more than one pose is likely.<br>
 <b>Junk</b>: images that rather show noise, something else, or two particles.""",
@@ -32,7 +33,8 @@ anything is replaced.""",
 it is known. The <b>line</b> is the way of the pose over the epochs.""",
     "Convergence": """<b>Loss</b>: 1 where only noise is left. <b>Resolution</b>: the solid line is measured, the dashed
 one is how far images are compared.<br><b>Pose change</b>: how far poses turn in an epoch, after the switch.<br>
-<b>Entropy</b>: 0 where every pose is certain. The red line is the <b>switch</b>.""",
+<b>Entropy</b>: 0 where every pose is certain. <b>Ready to switch</b>: how far each condition of the switch was;
+100 % is enough. The red line is the <b>switch</b>.""",
     "In doubt": """The posteriors of many particles, a page at a time, the most uncertain first. <b>Likely views</b>:
 how many directions of view are about equally probable. A click chooses the particle.""",
     "Selection": """One selection for all panels. <b>Sort by</b> orders the images; a <b>lasso</b> around points, a
@@ -41,7 +43,10 @@ made into a map of their own, which lies beside the live map as a ghost.""",
     "Heads": """For how many particles each head's proposal is the best of the heads, and from where they are seen.
 Heads share the sphere of views among themselves.""",
     "Orientations": """How many particles are seen from each direction. A click turns the map there, and chooses the
-nearest particle.""",
+nearest particle; a <b>lasso</b> selects the particles that are seen from there. The right button turns a globe.""",
+    "Two runs": """The run that is shown beside another one, of another method or seed. Its map is laid upon the first,
+turned, shifted and inverted where needed. <b>Poses</b>: whether both runs found the same ones. Two runs that agree
+without knowing of each other are the best evidence that a map is right.""",
     "Scales": """How strong the particle is in each image, relative to the mean of all. Thick ice and junk are weak.""",
 }
 """Title of a panel -> what its marks mean."""

@@ -93,6 +93,9 @@ class Wall(ParticleTiles):
         self.rows, self.selected = rows, selected
         self.update()
 
+    def knows(self, row: int) -> bool:
+        return row in self.known
+
     def set_globes(self, globes: bool) -> None:
         """Draw globes, or flat maps."""
         self.globes = globes

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import CancelledError
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy
+from qtpy.QtWidgets import QComboBox, QHBoxLayout
 
 from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.posterior.run_posteriors import RunPosteriors
+from napari_cryospin.widgets.kit.line_label import LineLabel
 from napari_cryospin.widgets.kit.option_names import with_fields
-from napari_cryospin.widgets.kit.parts import button, text_label
-from napari_cryospin.widgets.kit.torch_threads import compute_alone
+from napari_cryospin.widgets.kit.page_worker import PageWorker
+from napari_cryospin.widgets.kit.parts import button
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.posterior.wall import SmallPosterior, Wall
 from napari_cryospin.widgets.session.panel import Panel
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
-    from qtpy.QtGui import QHideEvent, QShowEvent
+    from qtpy.QtGui import QShowEvent
 
 WALL_EMPTY = "Start a run, or open one: with its first epoch, the particles whose pose is in doubt appear here."
 MOST_FIRST, LEAST_FIRST, BY_ROW = "Most uncertain first", "Most certain first", "In the order of the input"
 UNSORTED = "This run computes no uncertainties by which particles could be sorted."
-Answer = tuple[threading.Event, SmallPosterior]
 Listing = tuple[RunPosteriors, Moment, NDArray[np.int64], NDArray[np.float32] | None]
 
 
@@ -47,12 +47,11 @@ class WallPanel(Panel):
         self.order: NDArray[np.int64] = np.zeros(0, np.int64)
         self.first = 0
         self._moment: Moment | None = None
-        self._cancelled = threading.Event()
-        self._computing = False
         self.wall = Wall()
-        self.worker = Worker("cryospin-wall", self)
-        self._build()
+        self.worker = Worker("cryospin-wall-order", self)
         session = self.session
+        self.page = PageWorker("cryospin-wall", self.wall, lambda: session.live, self)
+        self._build()
         session.run_changed.connect(self._new_run)
         for signal in (session.epochs_changed, session.epoch_shown):
             signal.connect(self._look)
@@ -73,9 +72,7 @@ class WallPanel(Panel):
         self.kind.setToolTip("Flat maps show all directions; of a globe, the side with the best view is seen")
         self.before = button("◂", "The particles before these", lambda: self.turn(-1))
         self.after = button("▸", "The particles after these", lambda: self.turn(1))
-        self.where = text_label()
-        self.where.setWordWrap(False)
-        self.where.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.where = LineLabel()
         row = QHBoxLayout()
         for narrow in (self.before, self.after):
             narrow.setFixedWidth(30)
@@ -91,14 +88,17 @@ class WallPanel(Panel):
         self.kind.currentIndexChanged.connect(self._redraw)
         self.wall.clicked.connect(self.session.choose_particle)
         self.wall.fitted.connect(self._show_page)
+        self.page.found.connect(self._add)
+        self.page.page_done.connect(self._look)
+        self.page.failed.connect(self._tell_failure)
 
     # What there is
 
     def _new_run(self) -> None:
-        self._cancelled.set()
+        self.page.begin(None)
         folder = self.session.folder
         self.posteriors = None if folder is None else RunPosteriors(folder)
-        self._moment, self._computing, self.first = None, False, 0
+        self._moment, self.first = None, 0
         self.rows = self.order = np.zeros(0, np.int64)
         self.wall.forget()
         self.show_empty()
@@ -113,10 +113,10 @@ class WallPanel(Panel):
             return
         if self._moment is not None and self._moment.epoch == kept[-1]:
             return
-        if self._computing and shown is None and self.session.live:
+        if self.page.working and shown is None and self.session.live:
             return  # The page is finished first; its end looks again.
         moment = self._moment = Moment(kept[-1])
-        self._cancelled.set()
+        self.page.begin(None)
         self.worker.ask(
             lambda: (posteriors, moment, *posteriors.entropies(moment)), then=self._list, failed=self._show_failure
         )
@@ -130,7 +130,7 @@ class WallPanel(Panel):
         self.sorting.setEnabled(known)
         self.sorting.setToolTip(self.sorting.toolTip() if known else UNSORTED)
         self.wall.forget()
-        self._computing = False
+        self.page.begin(partial(small_posterior, posteriors, moment))
         self.show_content()
         self._sort()
 
@@ -172,52 +172,28 @@ class WallPanel(Panel):
         self.where.setText(text + epoch)
         self.before.setEnabled(self.first > 0)
         self.after.setEnabled(end < len(self.order))
-        self._compute()
+        self.page.fill()
 
-    # Posteriors
-
-    def _compute(self) -> None:
-        """Compute the next posterior of the page that is missing; one at a time, so that each is seen at once."""
-        posteriors, moment = self.posteriors, self._moment
-        missing = [int(row) for row in self.wall.rows if int(row) not in self.wall.known]
-        if self._computing or not missing or posteriors is None or moment is None or not self.isVisible():
-            return
-        self._computing = True
-        self._cancelled = cancelled = threading.Event()
-        row, busy = missing[0], self.session.live
-
-        def compute() -> Answer:
-            compute_alone(busy)
-            return cancelled, SmallPosterior.of(row, posteriors.directions_of(row, moment, cancelled).log_posterior)
-
-        self.worker.ask(compute, then=self._take, failed=self._show_failure)
-
-    def _take(self, answer: Answer) -> None:
-        cancelled, found = answer
-        if cancelled is not self._cancelled or cancelled.is_set():
-            return
-        self._computing = False
+    def _add(self, _row: int, found: SmallPosterior) -> None:
         self.wall.add(found)
-        self._compute()
-        if not self._computing:
-            self._look()
 
     def _show_failure(self, error: Exception) -> None:
-        if not isinstance(error, CancelledError):
-            self._computing = True  # The next page would fail in the same way.
-            self.show_content()
-            self.where.setText(with_fields(error))
+        self._tell_failure(with_fields(error))
+
+    def _tell_failure(self, text: str) -> None:
+        self.show_content()
+        self.where.setText(text)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
         self._look()
         self._show_page()
 
-    def hideEvent(self, event: QHideEvent | None) -> None:
-        super().hideEvent(event)
-        self._cancelled.set()
-        self._computing = False
-
     def _end(self) -> None:
-        self._cancelled.set()
+        self.page.end()
         self.worker.end()
+
+
+def small_posterior(posteriors: RunPosteriors, moment: Moment, row: int, cancelled: threading.Event) -> SmallPosterior:
+    """Compute the posterior of a particle as the wall shows it."""
+    return SmallPosterior.of(row, posteriors.directions_of(row, moment, cancelled).log_posterior)

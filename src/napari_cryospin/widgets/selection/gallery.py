@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import CancelledError
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.posterior.run_posteriors import RunPosteriors
-from napari_cryospin.widgets.kit.option_names import with_fields
-from napari_cryospin.widgets.kit.parts import button, text_label
-from napari_cryospin.widgets.kit.torch_threads import compute_alone
-from napari_cryospin.widgets.kit.worker import Worker
+from napari_cryospin.widgets.kit.line_label import LineLabel
+from napari_cryospin.widgets.kit.page_worker import PageWorker
+from napari_cryospin.widgets.kit.parts import button
 from napari_cryospin.widgets.selection.figures import FIGURE_TIPS, POSE_ERROR, ParticleFigures
 from napari_cryospin.widgets.selection.triples import Triples
 from napari_cryospin.widgets.session.session import Session
-
-Pair = tuple[threading.Event, int, NDArray[np.float32]]
 
 
 def figure_combo(tip: str, start: str) -> QComboBox:
@@ -49,14 +46,10 @@ class ParticleGallery(QWidget):
         super().__init__()
         self.session = session
         self.figures: ParticleFigures | None = None
-        self.posteriors: RunPosteriors | None = None
         self.order: NDArray[np.int64] = np.zeros(0, np.int64)
         self.first = 0
-        self._moment: Moment | None = None
-        self._cancelled = threading.Event()
-        self._computing = False
-        self.worker = Worker("cryospin-gallery", self)
         self.triples = Triples()
+        self.page = PageWorker("cryospin-gallery", self.triples, lambda: session.live, self)
         self.sorting = figure_combo("The figure by which particles are sorted; it stands beneath each", "error")
         self.down = QToolButton()
         self.down.setText("▼")
@@ -65,9 +58,7 @@ class ParticleGallery(QWidget):
         self.down.setToolTip("Highest first, or lowest first")
         self.before = button("◂", "The particles before these", lambda: self.turn(-1))
         self.after = button("▸", "The particles after these", lambda: self.turn(1))
-        self.where = text_label()
-        self.where.setWordWrap(False)
-        self.where.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.where = LineLabel()
         row = QHBoxLayout()
         for narrow in (self.before, self.after):
             narrow.setFixedWidth(30)
@@ -83,22 +74,23 @@ class ParticleGallery(QWidget):
         self.down.toggled.connect(self._turn_round)
         self.triples.clicked.connect(session.choose_particle)
         self.triples.fitted.connect(self.show_page)
+        self.page.found.connect(self.triples.add)
+        self.page.failed.connect(self.where.setText)
         session.selection.changed.connect(self.sort)
         session.particle_chosen.connect(self._mark)
-        session.closing.connect(self._end)
+        session.closing.connect(self.page.end)
 
     def show_figures(self, figures: ParticleFigures, posteriors: RunPosteriors, moment: Moment) -> None:
         """Show the particles of a run with the projections of its map at one moment."""
-        self._cancelled.set()
-        self.figures, self.posteriors, self._moment = figures, posteriors, moment
-        self._computing = False
+        self.figures = figures
+        self.page.begin(partial(image_and_projection, posteriors, moment))
         self.triples.forget()
         self.sort()
 
     def forget(self) -> None:
         """Show nothing, because another run is watched."""
-        self._cancelled.set()
-        self.figures = self.posteriors = self._moment = None
+        self.page.begin(None)
+        self.figures = None
         self.order = np.zeros(0, np.int64)
         self.triples.forget()
         self.show_page()
@@ -132,7 +124,7 @@ class ParticleGallery(QWidget):
         self.where.setText(f"{self.first + 1:,} to {end:,} of {len(self.order):,}" if len(page) else "")
         self.before.setEnabled(self.first > 0)
         self.after.setEnabled(end < len(self.order))
-        self.compute()
+        self.page.fill()
 
     def _captions(self, page: NDArray[np.int64]) -> tuple[str, ...]:
         if self.figures is None:
@@ -146,41 +138,9 @@ class ParticleGallery(QWidget):
         self.triples.chosen = row
         self.triples.update()
 
-    # Pictures
 
-    def compute(self) -> None:
-        """Compute the next particle of the page that is missing; one at a time, so that each is seen at once."""
-        posteriors, moment = self.posteriors, self._moment
-        missing = [int(row) for row in self.triples.rows if int(row) not in self.triples.pictures]
-        if self._computing or not missing or posteriors is None or moment is None or not self.isVisible():
-            return
-        self._computing = True
-        self._cancelled = cancelled = threading.Event()
-        row, busy = missing[0], self.session.live
-
-        def compute() -> Pair:
-            compute_alone(busy)
-            return cancelled, row, posteriors.beside_projection(row, moment, cancelled)
-
-        self.worker.ask(compute, then=self._take, failed=self._show_failure)
-
-    def _take(self, answer: Pair) -> None:
-        cancelled, row, pair = answer
-        if cancelled is self._cancelled and not cancelled.is_set():
-            self._computing = False
-            self.triples.add(row, pair)
-            self.compute()
-
-    def _show_failure(self, error: Exception) -> None:
-        if not isinstance(error, CancelledError):
-            self._computing = True  # The next particle would fail in the same way.
-            self.where.setText(with_fields(error))
-
-    def pause(self) -> None:
-        """Stop computing, because nobody looks."""
-        self._cancelled.set()
-        self._computing = False
-
-    def _end(self) -> None:
-        self._cancelled.set()
-        self.worker.end()
+def image_and_projection(
+    posteriors: RunPosteriors, moment: Moment, row: int, cancelled: threading.Event
+) -> NDArray[np.float32]:
+    """Compute the `(2, n, n)` pictures of a particle."""
+    return posteriors.beside_projection(row, moment, cancelled)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QSizePolicy, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from napari_cryospin.exporters.selection import Selection
 from napari_cryospin.views.moment import Moment
@@ -18,10 +17,12 @@ from napari_cryospin.views.run_map import RunMap
 from napari_cryospin.views.run_view import RunView
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.lasso import inside
+from napari_cryospin.widgets.kit.line_label import LineLabel
 from napari_cryospin.widgets.kit.option_names import with_fields
-from napari_cryospin.widgets.kit.parts import ERROR, WARNING, button, text_label, tint
+from napari_cryospin.widgets.kit.parts import ERROR, WARNING, button, tint
 from napari_cryospin.widgets.kit.selection_plot import SelectionPlot
 from napari_cryospin.widgets.kit.torch_threads import compute_alone
+from napari_cryospin.widgets.kit.two_parts import TwoParts
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.live_map.ghost_maps import GhostMap, ghosts_of
 from napari_cryospin.widgets.selection.figures import FIGURE_TIPS, ParticleFigures, figure_label, read_figures
@@ -31,12 +32,12 @@ from napari_cryospin.widgets.session.panel import Panel
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
-    from qtpy.QtGui import QHideEvent, QShowEvent
+    from qtpy.QtGui import QShowEvent
 
 SELECTION_EMPTY = "Start a run, or open one: with its first epoch, its particles can be sorted and selected here."
 SELECTED_MAP = "cryoSPIN selected particles"
 PARTS_OF_RUN = "Half, class"
-WIDTHS_OF_PARTS = (320, 640)  # px: plot, images; the ratio counts
+TIPS_OF_PARTS = ("Figures of the particles, among which a lasso selects", "Images of the particles, sorted by a figure")
 
 
 class SelectionPanel(Panel):
@@ -88,9 +89,7 @@ class SelectionPanel(Panel):
             self.make_map,
         )
         self.export = button("Export…", "Write the selected particles for another program", self._export)
-        self.message = text_label()
-        self.message.setWordWrap(False)
-        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.message = LineLabel()
 
     def _make_plot(self) -> None:
         self.axes = {
@@ -120,16 +119,11 @@ class SelectionPanel(Panel):
         column.setSpacing(2)
         column.addLayout(axes)
         column.addWidget(self.plot, 1)
-        self.split = QSplitter(Qt.Orientation.Horizontal)
-        self.split.setChildrenCollapsible(False)
-        for number, part in enumerate((left, self.gallery)):
-            self.split.addWidget(part)
-            self.split.setStretchFactor(number, number)
-        self.split.setSizes(list(WIDTHS_OF_PARTS))
+        self.parts = TwoParts((left, self.gallery), ("Plot", "Images"), TIPS_OF_PARTS, widths=(1, 2))
         self.content.setContentsMargins(4, 2, 4, 2)
         self.content.setSpacing(2)
         self.content.addLayout(top)
-        self.content.addWidget(self.split, 1)
+        self.content.addWidget(self.parts, 1)
 
     # What is known of the run
 
@@ -241,7 +235,6 @@ class SelectionPanel(Panel):
 
     def _say(self, text: str, colour: str = "") -> None:
         self.message.setText(text)
-        self.message.setToolTip(text)
         tint(self.message, colour)
 
     # What is done with them
@@ -287,11 +280,6 @@ class SelectionPanel(Panel):
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
         self._load()
-        self.gallery.show_page()
-
-    def hideEvent(self, event: QHideEvent | None) -> None:
-        super().hideEvent(event)
-        self.gallery.pause()
 
     def _end(self) -> None:
         self._cancelled.set()

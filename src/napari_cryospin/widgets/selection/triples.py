@@ -39,6 +39,9 @@ class Triples(ParticleTiles):
         """Number of columns that fit."""
         return max(1, int((self.width() - TRIPLE_NAMES) / (self.side + TRIPLE_GAP)))
 
+    def knows(self, row: int) -> bool:
+        return row in self.pictures
+
     def show_rows(self, rows: NDArray[np.int64], captions: tuple[str, ...], selected: NDArray[np.bool_]) -> None:
         """Show the particles at `(k,)` rows of the input with captions; their pictures may follow."""
         self.rows, self.captions, self.selected = rows, captions, selected

@@ -1,4 +1,4 @@
-"""Flat maps (Mollweide) of values over the sphere of view directions, with a common colour scale."""
+"""Maps of values over the sphere of view directions, flat or as globes, with a common colour scale."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, Signal
 
-from napari_cryospin.geometry.mollweide import flat_graticule, mollweide, mollweide_direction, mollweide_pixels
 from napari_cryospin.geometry.sphere_cells import healpix_cells, pixel_of, rot_tilt_of
+from napari_cryospin.geometry.sphere_projection import FlatProjection, GlobeProjection, SphereProjection
 from napari_cryospin.views.sphere_pictures import SPHERE_MAP_ROWS
 from napari_cryospin.widgets.kit.colours import POSE_COLOUR, Theme
 from napari_cryospin.widgets.kit.lasso import Lasso
 from napari_cryospin.widgets.kit.plots import SECOND, Plot, font
+from napari_cryospin.widgets.sphere.map_places import arrange, joined_lines, rims_of
+from napari_cryospin.widgets.sphere.turner import Turner
 
-MAP_GAP = 8.0  # pixels between two maps
-MAP_TITLE_HEIGHT = 13.0  # pixels above a map for its title
 COLOUR_SCALE_WIDTH = 50.0  # pixels on the right for the colour scale
 MAP_COLOURMAP = "viridis"  # of pyqtgraph
 MOST_DOTS = 2000  # dots of selected particles that are drawn in a map
 
 
 class SphereMaps(Plot):
-    """Maps of the sphere as seen from outside: rot 0, tilt 90 in the middle, rot grows to the right.
+    """Maps of the sphere as seen from outside; rot grows to the right. A globe is turned with the right mouse button.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class SphereMaps(Plot):
     """
 
     direction_clicked = Signal(object)  # (3,) unit view direction
-    lassoed = Signal(int, object)  # position of a map, and an outline (p, 2) in the coordinates of `mollweide`
+    lassoed = Signal(int, object)  # position of a map, and an outline (p, 2) in the coordinates of its projection
 
     def __init__(self, title: str, describe: Callable[[float], str] = lambda value: f"{value:.3g}") -> None:
         super().__init__(title)
@@ -44,6 +44,7 @@ class SphereMaps(Plot):
         self.values: NDArray = np.zeros((0, 12))
         self.levels = (0.0, 1.0)
         self.log = False
+        self.projection: SphereProjection = FlatProjection()
         self.marker: NDArray | None = None
         self.selected: NDArray = np.zeros((0, 3))
         for side in ("left", "bottom"):
@@ -68,6 +69,8 @@ class SphereMaps(Plot):
         self.lasso = Lasso(self)
         self.lasso.clicked.connect(self._clicked)
         self.lasso.drawn.connect(self._lassoed)
+        self.turner = Turner(self)
+        self.turner.dragged.connect(self._turn)
 
     # Content
 
@@ -99,6 +102,18 @@ class SphereMaps(Plot):
         self._paint()
         self._place()
 
+    def set_projection(self, projection: SphereProjection) -> None:
+        """Draw the maps in another way."""
+        self.projection = projection
+        self._paint()
+        self._place()
+
+    def _turn(self, step: QPointF) -> None:
+        """Turn the globes by a drag of the mouse, px."""
+        if isinstance(self.projection, GlobeProjection) and self._places:
+            radius = self._places[0].height() / 2
+            self.set_projection(self.projection.turned(step.x() / radius, -step.y() / radius))
+
     def set_marker(self, direction: NDArray | None) -> None:
         """Mark a `(3,)` view direction in the first map with a ring; None: no ring."""
         self.marker = direction
@@ -110,7 +125,7 @@ class SphereMaps(Plot):
         self._place_dots()
 
     def _place_dots(self) -> None:
-        places = [np.stack(self._spot(self.selected, place), -1) for place in self._places if len(self.selected)]
+        places = [self._spots(self.selected, place) for place in self._places]
         self._dots.setData(pos=np.concatenate(places) if places else np.zeros((0, 2)))
 
     def set_theme(self, theme: Theme) -> None:
@@ -152,7 +167,7 @@ class SphereMaps(Plot):
                 title.setText(self.names[index])
         if not self.names:
             return
-        pixels = mollweide_pixels(int(np.sqrt(self.values.shape[1] / 12)), SPHERE_MAP_ROWS)
+        pixels = self.projection.pixels(int(np.sqrt(self.values.shape[1] / 12)), SPHERE_MAP_ROWS)
         for image, shades in zip(self._images, self._shades(), strict=False):
             picture = np.append(shades, np.uint8(0))[pixels]  # The last entry is that of the outside, pixel -1.
             image.setImage(picture, autoLevels=False, levels=(0, 255), lut=colours)
@@ -165,13 +180,14 @@ class SphereMaps(Plot):
         if width < 60 or height < 30:
             return
         self.setRange(xRange=(0, width), yRange=(0, height), padding=0)
-        self._places = arrange(len(self.names), width - COLOUR_SCALE_WIDTH, height)
+        half_width = self.projection.half_width
+        self._places = arrange(len(self.names), width - COLOUR_SCALE_WIDTH, height, aspect=half_width)
         for place, image, title in zip(self._places, self._images, self._titles, strict=False):
             image.setRect(place)
             title.setPos(place.center().x(), place.bottom() - 1)
-        rim, lines = graticule_of(self._places)
-        self._rims.setData(*rim, connect="finite")
-        self._lines.setData(*lines, connect="finite")
+        lines = self.projection.lines() if len(self._places) == 1 else []
+        self._rims.setData(*rims_of(self._places), connect="finite")
+        self._lines.setData(*joined_lines(lines, self._places, half_width), connect="finite")
         self._place_bar(width, height)
         self._place_marker()
         self._place_dots()
@@ -188,21 +204,25 @@ class SphereMaps(Plot):
             text.setVisible(bool(self.names))
 
     def _place_marker(self) -> None:
-        places = [] if self.marker is None or not self._places else [self._spot(self.marker, self._places[0])]
+        directions = np.zeros((0, 3)) if self.marker is None else self.marker[None]
         for item in (self._shade, self._ring):
-            item.setData(pos=np.array(places).reshape(-1, 2))
+            item.setData(pos=self._spots(directions, self._places[0]) if self._places else np.zeros((0, 2)))
 
-    def _spot(self, directions: NDArray, place: QRectF) -> tuple[NDArray, NDArray]:
-        x, y = np.moveaxis(mollweide(directions), -1, 0)
-        return place.center().x() + x * place.width() / 4, place.center().y() + y * place.height() / 2
+    def _spots(self, directions: NDArray, place: QRectF) -> NDArray[np.float64]:
+        """Return the points `(k, 2)` of those of the `(n, 3)` directions that are seen in a map."""
+        spots = self.projection.place(directions) * self._half_axes(place) + (place.center().x(), place.center().y())
+        return spots[np.isfinite(spots).all(-1)]
+
+    def _half_axes(self, place: QRectF) -> tuple[float, float]:
+        """Return how many pixels one unit of the projection is in a map, in x and y."""
+        return place.width() / 2 / self.projection.half_width, place.height() / 2
 
     # Mouse
 
     def at(self, x: float, y: float) -> tuple[int, NDArray] | None:
         """Return map and view direction at a point of the view; None: there is none."""
         for index, place in enumerate(self._places):
-            offset = (x - place.center().x()) * 4 / place.width(), (y - place.center().y()) * 2 / place.height()
-            direction = mollweide_direction(offset)
+            direction = self.projection.direction(self._offset(np.array([x, y]), place))
             if np.isfinite(direction).all():
                 return index, direction
         return None
@@ -228,9 +248,12 @@ class SphereMaps(Plot):
         middle = QPointF(*outline.mean(0))
         distances = [(place.center() - middle).manhattanLength() for place in self._places]
         index = int(np.argmin(distances))
-        place = self._places[index]
-        centre, half = (place.center().x(), place.center().y()), (place.width() / 4, place.height() / 2)
-        self.lassoed.emit(index, (outline - centre) / half)
+        self.lassoed.emit(index, self._offset(outline, self._places[index]))
+
+    def _offset(self, points: NDArray, place: QRectF) -> NDArray[np.float64]:
+        """Return `(..., 2)` points of the view in the coordinates of the projection of a map."""
+        offset: NDArray[np.float64] = (points - (place.center().x(), place.center().y())) / self._half_axes(place)
+        return offset
 
     def table(self) -> dict[str, NDArray]:
         nside = int(np.sqrt(self.values.shape[1] / 12))
@@ -249,43 +272,3 @@ def round_up(top: float) -> float:
         return 1.0
     decade = 10.0 ** np.floor(np.log10(top))
     return float(next(step for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 5, 6, 8, 10) if step * decade >= top) * decade)
-
-
-def arrange(count: int, width: float, height: float) -> list[QRectF]:
-    """Arrange rectangles that are twice as wide as high, as large as possible, in rows from the top (y upwards)."""
-    if not count:
-        return []
-    title = MAP_TITLE_HEIGHT if count > 1 else 0.0
-    best = max(range(1, count + 1), key=lambda columns: _map_height(columns, count, width, height, title))
-    tall = max(4.0, _map_height(best, count, width, height, title))
-    rows = -(-count // best)
-    left = (width - best * (2 * tall + MAP_GAP)) / 2 + MAP_GAP / 2
-    top = height - (height - rows * (tall + title + MAP_GAP)) / 2
-    places = []
-    for index in range(count):
-        row, column = divmod(index, best)
-        bottom = top - (row + 1) * (tall + title + MAP_GAP) + MAP_GAP / 2
-        places.append(QRectF(left + column * (2 * tall + MAP_GAP), bottom, 2 * tall, tall))
-    return places
-
-
-def _map_height(columns: int, count: int, width: float, height: float, title: float) -> float:
-    rows = -(-count // columns)
-    return min((width / columns - MAP_GAP) / 2, height / rows - title - MAP_GAP)
-
-
-def graticule_of(places: Sequence[QRectF]) -> tuple[tuple[NDArray, NDArray], tuple[NDArray, NDArray]]:
-    """Return rims of the maps, and meridians and parallels of a single map: x and y, nan between two lines."""
-    turn = np.linspace(0, 2 * np.pi, 121)
-    rim = [np.stack([2 * np.cos(turn), np.sin(turn)], axis=-1)]
-    return _joined(rim, places), _joined(flat_graticule() if len(places) == 1 else [], places)
-
-
-def _joined(lines: list[NDArray], places: Sequence[QRectF]) -> tuple[NDArray, NDArray]:
-    gap = np.full((1, 2), np.nan)
-    parts = [gap]
-    for place in places:
-        centre, half = (place.center().x(), place.center().y()), (place.width() / 4, place.height() / 2)
-        parts += [part for line in lines for part in (np.array(centre) + line * np.array(half), gap)]
-    joined = np.concatenate(parts)
-    return joined[:, 0], joined[:, 1]
