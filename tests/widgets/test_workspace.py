@@ -1,6 +1,7 @@
 """The workspace docks everything once, on large screens and small ones, at once and without torch."""
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 import time
@@ -251,3 +252,28 @@ def test_opening_does_not_block(make_napari_viewer):
     viewer.window.add_plugin_dock_widget("napari-cryospin", "Particles")
     assert time.process_time() - before < own
     assert isinstance(reveal(viewer, "Particles"), ParticlesPanel)
+
+
+def test_every_panel_bears_that_the_folder_of_its_run_is_deleted(
+    make_napari_viewer, qtbot, screen, finished_run, tmp_path
+):
+    screen(True)
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1600, 1000)
+    copy = tmp_path / "copy"
+    shutil.copytree(finished_run.path, copy)
+    column, session = open_workspace(viewer), session_of(viewer)
+    column.watch(copy)
+    qtbot.waitUntil(lambda: session.snapshot is not None and len(session.epochs) > 1, timeout=60_000)
+    shutil.rmtree(copy)
+    qtbot.waitUntil(lambda: column.path.situation.standing == "lost", timeout=60_000)
+    for tabs in (column, column.window().findChild(BottomRow).tabs):  # Most are made only now.
+        for index in range(tabs.count()):
+            tabs.setCurrentIndex(index)
+            qtbot.wait(200)
+    session.step_epoch(-1)
+    session.step_particle(1)
+    qtbot.wait(300)
+    assert not copy.exists()
+    assert column.foot.button.text() == "Wait for the folder"
+    session.close()

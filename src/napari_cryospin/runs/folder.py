@@ -166,6 +166,8 @@ class RunFolder:
 
     def is_driven(self) -> bool:
         """Return whether a process drives the run now."""
+        if not self.path.is_dir():  # Asking for the lock would make the folder.
+            return False
         try:
             with FileLock(self.path / ".lock", timeout=0):
                 return False

@@ -24,7 +24,7 @@ from napari_cryospin.widgets.kit.parts import (
 )
 
 Standing = Literal[
-    "none", "queued", "starting", "running", "paused", "gone", "waiting", "finished", "stopped", "failed"
+    "none", "queued", "starting", "running", "paused", "gone", "lost", "waiting", "finished", "stopped", "failed"
 ]
 STANDINGS: dict[Standing, str] = {
     "none": "No run yet",
@@ -33,11 +33,13 @@ STANDINGS: dict[Standing, str] = {
     "running": "Running",
     "paused": "Paused",
     "gone": "Its process is gone",
+    "lost": "Its folder is not there any more",
     "waiting": "Waiting for your switch: the planned epochs are over",
     "finished": "Finished",
     "stopped": "Stopped; it can be continued",
     "failed": "Failed",
 }
+STANDING_COLOURS: dict[Standing, str] = {"failed": ERROR, "lost": ERROR, "gone": WARNING, "waiting": WARNING}
 STATE_ROWS = ("stage", "epoch", "step", "loss", "resolution", "time", "device")
 LOG_TAIL = 200_000  # characters at the end of a log that are shown
 
@@ -80,7 +82,11 @@ class RunState(QWidget):
         self.folder = folder
         self.setVisible(folder is not None)
         self.title.setText(STANDINGS[standing])
-        tint(self.title, {"failed": ERROR, "gone": WARNING, "waiting": WARNING}.get(standing, ""), bold=True)
+        tint(
+            self.title,
+            {"failed": ERROR, "gone": WARNING, "lost": ERROR, "waiting": WARNING}.get(standing, ""),
+            bold=True,
+        )
         self.where.setText("" if folder is None else str(folder))
         if status is None:
             return

@@ -57,6 +57,8 @@ class Session(QObject):
         Folder of the watched run; None: none yet.
     status, snapshot, events, metrics, epochs
         Newest state of that run; `epochs` are those with a history.
+    lost
+        Whether the folder of the watched run is not there any more, when it was read last.
     particle
         Chosen particle: row of the input.
     selection
@@ -78,6 +80,7 @@ class Session(QObject):
     metrics_arrived = Signal(object)  # tuple of dict
     snapshot_arrived = Signal(object)  # Snapshot
     epochs_changed = Signal(object)  # tuple of int
+    folder_lost = Signal(bool)  # whether the folder of the run is not there; it may come back
     particle_chosen = Signal(int)
     direction_chosen = Signal(object)  # (3,) unit vector: view direction in the map's frame
     epoch_shown = Signal(object)  # int, or None: the newest
@@ -220,7 +223,11 @@ class Session(QObject):
         """File with true poses of the watched run's particles; None where others are open, or no truth is known."""
         if self.folder is None or self.source is None:
             return None
-        same = self.folder.source.particles.resolve() == self.source.particles.resolve()
+        try:
+            same = self.folder.source.particles.resolve() == self.source.particles.resolve()
+        except (OSError, ValueError) as error:  # The folder was deleted or damaged since it is watched.
+            log.warning("%s", error)
+            return None
         return self.truth if same else None
 
     def watch(self, folder: RunFolder) -> None:
@@ -259,6 +266,7 @@ class Session(QObject):
         self.metrics: list[dict[str, Any]] = []
         self.epochs: tuple[int, ...] = ()
         self.shown_epoch = None
+        self.lost = False
         self._watch = FolderWatch(folder) if folder is not None else None
 
     def _read_folder(self) -> None:
@@ -278,7 +286,10 @@ class Session(QObject):
 
     def _take_news(self, answer: tuple[FolderWatch, News]) -> None:
         watch, news = answer
-        if watch is not self._watch or not news:
+        if watch is not self._watch:
+            return
+        self._note_lost(False)
+        if not news:
             return
         if news.restarted:
             self._forget(self.folder)
@@ -305,6 +316,12 @@ class Session(QObject):
         # A folder on a network disk may be unavailable for a moment, so it is read again, less often.
         log.warning("the run's folder cannot be read: %s", error)
         self._timer.setInterval(WATCH_EVERY_IDLE)
+        self._note_lost(self.folder is not None and not self.folder.path.is_dir())
+
+    def _note_lost(self, lost: bool) -> None:
+        if lost != self.lost:
+            self.lost = lost
+            self.folder_lost.emit(lost)
 
 
 _sessions: WeakKeyDictionary[Viewer, Session] = WeakKeyDictionary()
