@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QMessageBox, Q
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.focus_ring import FocusMark
 from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME
+from napari_cryospin.widgets.kit.text_size import USUAL_POINTS, apply_text_size, text_scale
 from napari_cryospin.widgets.panel_tabs import BOTTOM_PANELS, PANELS, RIGHT_PANELS, PanelTabs
 from napari_cryospin.widgets.path.bar import PathBar, PathMarks
 from napari_cryospin.widgets.path.explanations import explain, question_button
@@ -85,6 +86,11 @@ class BottomRow(QWidget):
         self.tabs.tabBarClicked.connect(lambda _: self.fold.setChecked(False))
         self.live_map.extended.connect(self.set_height)  # type: ignore[attr-defined]
         self._fold(False)
+        self._take_text_size()
+        session_of(viewer).theme_changed.connect(self._take_text_size)
+
+    def _take_text_size(self) -> None:
+        apply_text_size(self)
 
     def _fold(self, folded: bool) -> None:
         self.fold.setText("▴" if folded else "▾")
@@ -119,6 +125,7 @@ class Workspace(PanelTabs):
         super().__init__(napari_viewer, RIGHT_PANELS, self.bar)
         self.bar.setExpanding(True)  # In document mode, a tab widget turns that off.
         self.arranged = False
+        self.points = USUAL_POINTS  # of texts, pt
         self.heights: ColumnHeights | None = None
         session = session_of(napari_viewer)
         self.path = path_of(session)
@@ -237,7 +244,21 @@ class Workspace(PanelTabs):
         return self.panel(title)
 
     def _retheme(self) -> None:
-        self.bar.set_theme(theme_of(self.viewer))
+        theme = theme_of(self.viewer)
+        apply_text_size(self)
+        self.bar.set_theme(theme)
+        if self.arranged and theme.points != self.points:
+            self._set_width()
+        self.points = theme.points
+
+    def _set_width(self) -> None:
+        """Give the column the width that its texts need, up to half of the window."""
+        dock = dock_of(self)
+        window = None if dock is None else dock.parent()
+        if dock is not None and isinstance(window, QMainWindow):
+            usual = RIGHT_WIDTH if is_large(self) else RIGHT_WIDTH_SMALL
+            width = max(usual, min(round(usual * text_scale(self.font())), window.width() // 2))
+            window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
 
     # The docks
 
@@ -305,10 +326,8 @@ class Workspace(PanelTabs):
             self.add("Posterior")
         elif self.index_of("Posterior") < 0:
             self._dock_posterior(window, dock)
-        if not first:  # A width that the user chose stays.
-            return
-        width = RIGHT_WIDTH if large else RIGHT_WIDTH_SMALL
-        window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
+        if first:  # Later, a width that the user chose stays.
+            self._set_width()
 
     def _dock_posterior(self, window: QMainWindow, column: QDockWidget) -> None:
         known = [one.objectName() for one in window.findChildren(QDockWidget)]

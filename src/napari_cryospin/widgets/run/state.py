@@ -82,11 +82,7 @@ class RunState(QWidget):
         self.folder = folder
         self.setVisible(folder is not None)
         self.title.setText(STANDINGS[standing])
-        tint(
-            self.title,
-            {"failed": ERROR, "gone": WARNING, "lost": ERROR, "waiting": WARNING}.get(standing, ""),
-            bold=True,
-        )
+        tint(self.title, STANDING_COLOURS.get(standing, ""), bold=True)
         self.where.setText("" if folder is None else str(folder))
         if status is None:
             return

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from napari.settings import get_settings
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_cryospin.geometry.hand import HAND_FLIP
@@ -87,7 +88,7 @@ class Session(QObject):
     hand_changed = Signal(bool)
     turn_requested = Signal(object)  # (3, 3) rotation to which the map is to be turned
     view_turned = Signal(object)  # (3, 3) rotation to which the map was turned
-    theme_changed = Signal()  # napari has other colours now: `colours.theme_of(viewer)`
+    theme_changed = Signal()  # napari has other colours now, or texts of another size: `colours.theme_of(viewer)`
     closing = Signal()  # The window closes: threads must end.
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -335,4 +336,5 @@ def session_of(viewer: Viewer) -> Session:
     if viewer not in _sessions:
         _sessions[viewer] = Session()
         viewer.events.theme.connect(_sessions[viewer].announce_theme)
+        get_settings().appearance.events.font_size.connect(_sessions[viewer].announce_theme)
     return _sessions[viewer]
