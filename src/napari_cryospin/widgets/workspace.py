@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QMessageBox, Q
 
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.focus_ring import FocusMark
-from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME
+from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME, forget_choices, recall_settings
 from napari_cryospin.widgets.kit.text_size import USUAL_POINTS, apply_text_size, text_scale
 from napari_cryospin.widgets.panel_tabs import BOTTOM_PANELS, PANELS, RIGHT_PANELS, PanelTabs
 from napari_cryospin.widgets.path.bar import PathBar, PathMarks
@@ -24,6 +24,7 @@ from napari_cryospin.widgets.path.run_signs import show_run_signs
 from napari_cryospin.widgets.path.shortcuts import USE_ARROWS, USE_SPACE, KeyCommand, Shortcuts
 from napari_cryospin.widgets.path.start_page import StartPage
 from napari_cryospin.widgets.path.steps import NextStep, done_steps, next_step, present_step
+from napari_cryospin.widgets.path.window_keys import WindowKeys
 from napari_cryospin.widgets.run.panel import RunPanel
 from napari_cryospin.widgets.session.column_heights import ColumnHeights
 from napari_cryospin.widgets.session.docks import WORKSPACE, dock_of
@@ -47,6 +48,10 @@ EARLY = (
     "and its pose is refined from there on. There is no way back."
 )
 DUE = "Switch to auto-decoding?\n\n{reason}\n\nThere is no way back."
+RESET = (
+    "Set all settings of the next run back to the preset that the window begins with, and forget what it remembers: "
+    "folders, recent runs, the place of ChimeraX?\n\nRuns and their files stay as they are."
+)
 BOTTOM_HEIGHT, BOTTOM_HEIGHT_SMALL = 330, 280  # pixels
 
 
@@ -139,7 +144,8 @@ class Workspace(PanelTabs):
         session.theme_changed.connect(self._retheme)
         session.run_changed.connect(self._take_run)
         self.signs = show_run_signs(napari_viewer, self.path)
-        self.shortcuts = Shortcuts(key_commands(self), self)
+        self.shortcuts = Shortcuts(commands_of(self), self)
+        self.window_keys = WindowKeys(napari_viewer, self.shortcuts)
         self._make_corner()
         self._retheme()
         self._show_path()
@@ -217,6 +223,31 @@ class Workspace(PanelTabs):
             show_info("There is no run that could switch to auto-decoding now.")
         elif self._asked(DUE if waits or now.ready else EARLY):
             self.make_switch()
+
+    def start_run(self) -> None:
+        """Start a run of the opened particles, or say why none can be started."""
+        panel: Any = self.show_panel("Run")
+        if panel.obstacle or self.path.control.alive:
+            show_info(panel.obstacle or "A run goes on; stop it before another one is started.")
+        else:
+            panel.start.click()
+
+    def stop_run(self) -> None:
+        """Stop the run that goes on."""
+        if self.path.control.alive:
+            self.path.control.request("stop")
+        else:
+            show_info("There is no run that goes on.")
+
+    def ask_reset(self) -> None:
+        """Forget, after a question, the settings of the next run and all that the window remembers."""
+        if QMessageBox.question(self, "Reset settings", RESET) == QMessageBox.StandardButton.Yes:
+            forget_choices()
+            session_of(self.viewer).set_settings(recall_settings())
+
+    def bring(self, title: str) -> None:
+        """Bring a panel to the front."""
+        self.show_panel(title)
 
     def make_switch(self) -> None:
         """Switch to auto-decoding; a run that waits for that goes on with it, where the Run panel says."""
@@ -342,8 +373,8 @@ class Workspace(PanelTabs):
             QTimer.singleShot(0, self._share_height)  # The window lays out the new dock first.
 
 
-def key_commands(column: Workspace) -> list[KeyCommand]:
-    """Return the commands of the workspace that have a key."""
+def commands_of(column: Workspace) -> list[KeyCommand]:
+    """Return the commands of the workspace: those of its menu, and of napari's command palette."""
     session, run = session_of(column.viewer), column.path.control
 
     def step_epoch(by: int) -> Callable[[], None]:
@@ -353,13 +384,19 @@ def key_commands(column: Workspace) -> list[KeyCommand]:
         return lambda: session.step_particle(by)
 
     return [
-        KeyCommand("Pause or resume the run", "Space", run.pause_or_resume, USE_SPACE),
-        KeyCommand("Switch to auto-decoding...", "S", column.ask_switch),
-        KeyCommand("Map of the epoch before", "Left", step_epoch(-1), USE_ARROWS),
-        KeyCommand("Map of the next epoch", "Right", step_epoch(1), USE_ARROWS),
-        KeyCommand("Particle before", "Up", step_particle(-1), USE_ARROWS),
-        KeyCommand("Next particle", "Down", step_particle(1), USE_ARROWS),
-        KeyCommand("What the marks of this panel mean", "F1", column.explain_shown),
+        KeyCommand("particles", "Choose particles...", column.choose_particles),
+        KeyCommand("watch", "Watch a run...", column.ask_run),
+        KeyCommand("start", "Start a run of the opened particles", column.start_run),
+        KeyCommand("pause", "Pause or resume the run", run.pause_or_resume, "Space", USE_SPACE, "layer"),
+        KeyCommand("stop", "Stop the run", column.stop_run),
+        KeyCommand("switch", "Switch to auto-decoding...", column.ask_switch, "S"),
+        KeyCommand("epoch before", "Map of the epoch before", step_epoch(-1), "Left", USE_ARROWS, "sliders"),
+        KeyCommand("next epoch", "Map of the next epoch", step_epoch(1), "Right", USE_ARROWS, "sliders"),
+        KeyCommand("particle before", "Particle before", step_particle(-1), "Up", USE_ARROWS),
+        KeyCommand("next particle", "Next particle", step_particle(1), "Down", USE_ARROWS),
+        KeyCommand("export", "Export...", lambda: column.bring("Export")),
+        KeyCommand("reset", "Reset settings...", column.ask_reset),
+        KeyCommand("explain", "What the marks of this panel mean", column.explain_shown, "F1"),
     ]
 
 
