@@ -35,7 +35,7 @@ class WindowKeys:
         self.viewer: Viewer = weakref.proxy(viewer)  # The workspace must not keep its viewer alive.
         self.session = session_of(viewer)
         self.commands = tuple(command for command in shortcuts.commands if command.key)
-        self._acts = {command.key: _act_of(shortcuts, command) for command in self.commands}
+        self._acts = {command.key: _act_of(shortcuts, command.name) for command in self.commands}
         viewer.layers.selection.events.active.connect(self.refresh)
         viewer.dims.events.ndisplay.connect(self.refresh)
         viewer.dims.events.ndim.connect(self.refresh)
@@ -68,13 +68,13 @@ class WindowKeys:
         return active is None or (live is not None and active is live.layer.layer)
 
 
-def _act_of(shortcuts: Shortcuts, command: KeyCommand) -> Act:
+def _act_of(shortcuts: Shortcuts, name: str) -> Act:
     """Make the function that napari calls for a key; it refers weakly to the commands, because the viewer keeps it."""
     known = weakref.ref(shortcuts)
 
     def act(_: Any) -> None:
         alive = known()
         if alive is not None:
-            alive.act(command.name)
+            alive.act(name)
 
     return act
