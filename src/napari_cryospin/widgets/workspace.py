@@ -20,6 +20,7 @@ from napari_cryospin.widgets.path.explanations import explain, question_button
 from napari_cryospin.widgets.path.foot import NextStepFoot
 from napari_cryospin.widgets.path.model import path_of
 from napari_cryospin.widgets.path.recent import remember_run
+from napari_cryospin.widgets.path.recent_menu import RecentRunsMenu
 from napari_cryospin.widgets.path.run_signs import show_run_signs
 from napari_cryospin.widgets.path.shortcuts import USE_ARROWS, USE_SPACE, KeyCommand, Shortcuts
 from napari_cryospin.widgets.path.start_page import StartPage
@@ -155,6 +156,9 @@ class Workspace(PanelTabs):
         self.explain = question_button()
         self.explain.clicked.connect(self.explain_shown)
         self.menu = self.shortcuts.menu_button()
+        self.recent = RecentRunsMenu(self)
+        self.recent.chosen.connect(self.watch)
+        self.shortcuts.add_menu(self.recent)
         corner = QWidget()
         row = QHBoxLayout(corner)
         row.setContentsMargins(0, 0, 0, 0)

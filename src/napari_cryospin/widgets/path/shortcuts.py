@@ -100,7 +100,13 @@ class Shortcuts(QObject):
             assert action is not None
             action.triggered.connect(lambda _=False, act=command.act: act())
         made.setMenu(menu)
+        self.menu = menu
         return made
+
+    def add_menu(self, menu: QMenu) -> None:
+        """Add a menu of its own beneath the commands."""
+        self.menu.addSeparator()
+        self.menu.addMenu(menu)
 
     def _follow(self, _: QWidget | None, now: QWidget | None) -> None:
         for command, shortcut in self.made:

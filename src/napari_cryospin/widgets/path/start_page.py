@@ -142,9 +142,11 @@ class StartPage(QWidget):
         if one.picture is not None:
             made.setIcon(QIcon(QPixmap.fromImage(image_of_picture(one.picture))))
         made.setIconSize(QSize(GLANCE, GLANCE))
-        name = made.fontMetrics().elidedText(one.path.name, Qt.TextElideMode.ElideMiddle, GLANCE + 20)
-        made.setText(f"{name}\n{one.state}")
-        made.setToolTip(f"Watch the run in {one.path}")
+        metrics = made.fontMetrics()
+        name = metrics.elidedText(one.path.name, Qt.TextElideMode.ElideMiddle, GLANCE + 20)
+        note = metrics.elidedText(one.note, Qt.TextElideMode.ElideRight, GLANCE + 20)
+        made.setText("\n".join(filter(None, (name, one.state, note))))
+        made.setToolTip(f"Watch the run in {one.path}" + (f"\n{one.note}" if one.note else ""))
         made.clicked.connect(lambda _=False, path=one.path: self.run_chosen.emit(path))
         return made
 

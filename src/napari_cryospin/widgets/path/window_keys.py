@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari_cryospin.widgets.live_map.layers import find_live_map
-from napari_cryospin.widgets.path.shortcuts import KeyCommand, Shortcuts
+from napari_cryospin.widgets.path.shortcuts import Shortcuts
 from napari_cryospin.widgets.session.session import session_of
 
 if TYPE_CHECKING:

@@ -7,8 +7,18 @@ from typing import Literal
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices, QFontDatabase
-from qtpy.QtWidgets import QDialog, QFormLayout, QHBoxLayout, QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QVBoxLayout,
+    QWidget,
+)
 
+from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.verdict import DOUBTFUL, NOT_DETERMINED
 from napari_cryospin.widgets.kit.parts import (
@@ -65,6 +75,10 @@ class RunState(QWidget):
         self.log = button("Show log", "What the run wrote to its log, and why it failed", self.show_log)
         self.open_folder = button("Open folder", "Show the run's folder", self._open_folder)
         self.where = text_label(colour=QUIET_TEXT)
+        self.note = QLineEdit()
+        self.note.setPlaceholderText("A note on this run")
+        self.note.setToolTip("What you tried, or found: kept in the run's folder, and shown among the recent runs")
+        self.note.editingFinished.connect(self._write_note)
         buttons = QHBoxLayout()
         buttons.addWidget(self.log)
         buttons.addWidget(self.open_folder)
@@ -75,11 +89,14 @@ class RunState(QWidget):
             layout.addWidget(widget)
         layout.addLayout(form)
         layout.addWidget(self.where)
+        layout.addWidget(self.note)
         layout.addLayout(buttons)
 
     def show_status(self, standing: Standing, status: Status | None, folder: Path | None) -> None:
         """Show how a run stands; `status` is None where none was read yet."""
-        self.folder = folder
+        if folder != self.folder:
+            self.folder = folder
+            self.note.setText("" if folder is None else read_note(folder))
         self.setVisible(folder is not None)
         self.title.setText(STANDINGS[standing])
         tint(self.title, STANDING_COLOURS.get(standing, ""), bold=True)
@@ -115,9 +132,26 @@ class RunState(QWidget):
             dialog.setWindowTitle(f"Log of {self.folder.name}")
             dialog.show()
 
+    def _write_note(self) -> None:
+        """Keep what the user noted, unless it is what was read."""
+        if self.folder is None or self.note.text().strip() == read_note(self.folder):
+            return
+        try:
+            RunFolder(self.folder).write_note(self.note.text())
+        except OSError as error:
+            self.show_message(f"The note could not be kept: {error}", ERROR)
+
     def _open_folder(self) -> None:
         if self.folder is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.folder)))
+
+
+def read_note(folder: Path) -> str:
+    """Read what the user noted of the run in a folder; empty: nothing, or it cannot be read."""
+    try:
+        return RunFolder(folder).note
+    except OSError:
+        return ""
 
 
 class LogDialog(QDialog):
