@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPen, QTransform
 from qtpy.QtWidgets import QSizePolicy, QWidget
-from scipy import ndimage
 
 from napari_cryospin.geometry.sphere_cells import credible_cells, rot_tilt_of
 from napari_cryospin.widgets.kit.text_size import text_scale
@@ -96,6 +95,8 @@ class ZoomView(DirectionView):
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "computing the fine grid …")
             return
         if self._picture is None:
+            from scipy import ndimage  # A window that opens need not wait for it.
+
             values = ndimage.zoom(self.zoom.log_posterior, ZOOM_FINENESS, order=1)
             self._picture = image_of(
                 scene.colours_of(values, credible_levels(self.zoom.log_posterior))[::-1]
