@@ -256,14 +256,30 @@ def test_every_panel_explains_its_marks(column, qtbot):
 def test_title_and_activity_bar_follow_the_run(column, qtbot, running):
     viewer, plain = column.viewer, column.signs.plain_title
     assert viewer.title == f"new, epoch 2 of 9 - {plain}"
+    qtbot.waitUntil(lambda: len(progress._all_instances) == 1, timeout=PATIENCE)
     (bar,) = progress._all_instances
     assert (bar.n, bar.total) == (300, 1000)
     assert "new: auto-encoding" in bar.desc
     running.write_status(replace(RUNNING, step=9, epoch=4, progress=0.5))
     qtbot.waitUntil(lambda: "epoch 4" in viewer.title, timeout=PATIENCE)
-    assert bar.n == 500
+    qtbot.waitUntil(lambda: bar.n == 500, timeout=PATIENCE)
     running.write_status(replace(RUNNING, state="finished", epoch=9, progress=1.0))
     qtbot.waitUntil(lambda: not progress._all_instances, timeout=PATIENCE)
+
+
+def test_news_that_come_while_the_bar_moves_do_not_move_it_from_within(column, qtbot, running, monkeypatch):
+    session, depth = session_of(column.viewer), []
+
+    def move(self, by):  # as napari's, which handles events meanwhile, and with them the next news
+        depth.append(len(depth) - depth.count(0))
+        if len(depth) < 50:
+            session.status_changed.emit(replace(RUNNING, progress=0.01 * len(depth)))
+            column.signs.move_bar()
+        depth.append(0)
+
+    monkeypatch.setattr(progress, "update", move)
+    column.signs.move_bar()
+    assert len(depth) == 2
 
 
 def test_a_workspace_that_is_opened_again_shows_no_second_bar(column, qtbot, running):
@@ -272,4 +288,4 @@ def test_a_workspace_that_is_opened_again_shows_no_second_bar(column, qtbot, run
         viewer.window.remove_dock_widget(column)
         column.deleteLater()
     assert open_workspace(viewer).signs is not None
-    assert len(progress._all_instances) == 1
+    qtbot.waitUntil(lambda: len(progress._all_instances) == 1, timeout=PATIENCE)

@@ -26,7 +26,7 @@ QUIET = "#8A8F98"
 PAPER = Theme(background="#FFFFFF", foreground="#D0D0D0", text="#202020", highlight="#B0B0B0", dark=False)
 """Colours of saved pictures, which go into papers and slides."""
 SMALLER = 1  # pt by which the text in plots is smaller than napari's; that along axes by as much again
-HEAD_HEIGHT, FOOT_HEIGHT = 18, 30
+HEAD_HEIGHT, FOOT_HEIGHT = 18, 26
 """Pixels above a plot for its title and its menu, and beneath it for numbers and label, at the usual size of texts."""
 PAINT_WAIT = 5  # ms from a change until a plot is painted; data change ranges, and ranges change places of items
 PICTURE_SCALE = 3  # pixels of a saved picture for each pixel of the screen
@@ -52,7 +52,7 @@ class Plot(pg.PlotWidget):
         self.setFrameShape(self.Shape.NoFrame)
         self.setMenuEnabled(False)
         self.setMinimumSize(120, 90)
-        self.plotItem.setContentsMargins(0, 2, 4, 0)
+        self.plotItem.setContentsMargins(0, 2, 4, 4)  # pyqtgraph puts labels 5 px too low.
         self._note = pg.TextItem(anchor=(0.5, 0.5))
         self._note.setParentItem(self.plotItem.vb)
         self.plotItem.vb.sigResized.connect(self._centre_note)
