@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -58,10 +59,12 @@ class Tour:
         Pixels of the window.
     theme
         napari's.
+    scale
+        Pixels of the screen for each pixel of the window, along a side.
     """
 
-    def __init__(self, out: Path, work: Path, size: tuple[int, int], theme: str) -> None:
-        self.out, self.work, self.size = out, work, size
+    def __init__(self, out: Path, work: Path, size: tuple[int, int], theme: str, scale: int = 1) -> None:
+        self.out, self.work, self.size = out, work, (scale * size[0], scale * size[1])
         self.viewer = napari.Viewer()
         self.viewer.theme = theme
         self.viewer.window.set_geometry(0, 0, *size)
@@ -360,6 +363,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"), help="folder of the pictures")
     parser.add_argument("--size", default="1600x1000", help="pixels of the window")
+    parser.add_argument("--scale", type=int, default=1, help="pixels of the screen for each of the window")
     parser.add_argument("--theme", default="dark", choices=("dark", "light"))
     parser.add_argument(
         "--run", type=Path, help="run that is over: take the pictures of its verdict, scales and junk only"
@@ -372,7 +376,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         # What is chosen on the tour is not remembered.
         QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, work)
-        tour = Tour(arguments.out, Path(work), (width, height), arguments.theme)
+        os.environ["QT_SCALE_FACTOR"] = str(arguments.scale)
+        tour = Tour(arguments.out, Path(work), (width, height), arguments.theme, arguments.scale)
         if arguments.run is not None:
             tour.judged(arguments.run)
             tour.in_doubt()

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,18 @@ def test_disk_full_leaves_the_old_file(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_of_a_full_disk_the_room_that_was_left_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(9, 9, 2**19))
+    told = "needs more than the 3.5 MiB that were left"
+    with pytest.raises(OSError, match=told) as caught, atomic_write(tmp_path / "map.mrc") as part:  # noqa: PT012
+        part.write_bytes(bytes(3 * 2**20))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.errno == errno.ENOSPC
+    assert str(caught.value.filename) == str(tmp_path / "map.mrc")
+    with pytest.raises(OSError, match=r"^.Errno 5. [^:]*: '"), atomic_write(tmp_path / "map.mrc"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))  # Only a full disk has to do with its room.
 
 
 def test_disk_full_while_flushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
 """What holds of every widget of the workspace, whichever panel it stands in."""
 
 import numpy as np
+import pyqtgraph as pg
 import pytest
+from napari.settings import get_settings
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QImage, QWheelEvent
 from qtpy.QtWidgets import (
@@ -19,8 +21,16 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cryospin.widgets import workspace as workspace_module
+from napari_cryospin.widgets.kit.gallery import Mosaic
+from napari_cryospin.widgets.kit.particle_tiles import ParticleTiles
 from napari_cryospin.widgets.kit.parts import Fold
+from napari_cryospin.widgets.kit.picture_label import PictureLabel
+from napari_cryospin.widgets.kit.plots import Plot
+from napari_cryospin.widgets.posterior.candidate_strip import CandidateStrip
+from napari_cryospin.widgets.posterior.legend import PosteriorLegend
+from napari_cryospin.widgets.posterior.panel import PosteriorPanel
 from napari_cryospin.widgets.session.session import session_of
+from napari_cryospin.widgets.sphere.view import DirectionView
 from napari_cryospin.widgets.workspace import BottomRow, PanelTabs, Workspace, open_workspace
 
 PATIENCE = 60_000
@@ -174,3 +184,51 @@ def test_every_control_has_a_tooltip(filled):
         if isinstance(widget, kinds) and not inner and not widget.toolTip():
             bare.append(f"{type(widget).__name__} {getattr(widget, 'text', str)()!r} in {type(parent).__name__}")
     assert not bare, "\n".join(bare)
+
+
+@pytest.fixture
+def font_size():
+    """Sets the size of texts in napari's Preferences, which is as before afterwards."""
+    appearance = get_settings().appearance
+    before = appearance.font_size
+    yield lambda points: setattr(appearance, "font_size", points)
+    appearance.font_size = before
+
+
+def test_texts_have_the_size_that_is_set_in_preferences(filled, qtbot, font_size):
+    kinds = (QLabel, QAbstractButton, QComboBox, QAbstractSpinBox, QLineEdit, QPlainTextEdit, QTabBar, PictureLabel)
+    painted = (DirectionView, PosteriorLegend, CandidateStrip, ParticleTiles, Mosaic)
+    widgets = [widget for widget in own_widgets(filled) if isinstance(widget, kinds + painted)]
+    plots = [widget for widget in own_widgets(filled) if isinstance(widget, Plot)]
+    legend = next(widget for widget in widgets if isinstance(widget, PosteriorLegend))
+    usual, low = legend.height(), []
+    assert len(widgets) > 150
+    assert len(plots) > 8
+    for points in (14, 9):
+        font_size(points)
+        qtbot.wait(300)
+        low += [f"{points}: {type(one).__name__} {one.toolTip()[:50]}" for one in widgets if off(one.font(), points)]
+        for plot in plots:
+            assert plot.getAxis("bottom").style["tickFont"].pointSizeF() == points - 2
+            assert plot.plotItem.titleLabel.opts["size"] == f"{points - 1}pt"
+            texts = [item for item in plot.scene().items() if isinstance(item, pg.TextItem)]
+            assert {item.textItem.font().pointSizeF() for item in texts} <= {points - 2, points - 1}
+        assert legend.height() == round(usual * points / 9)
+    assert not low, "\n".join(low)
+
+
+def test_a_panel_that_is_made_later_has_that_size_too(make_napari_viewer, qtbot, font_size):
+    font_size(15)
+    viewer = make_napari_viewer(show=True)
+    panel = PosteriorPanel(viewer)
+    viewer.window.add_dock_widget(panel)
+    panel.show_content()
+    qtbot.wait(50)
+    for part in (panel.strip, panel.strip.particle, panel.legend, panel.views.sphere):
+        assert part.font().pointSizeF() == 15
+    assert panel.strip.particle.width() > 80
+
+
+def off(font, points):
+    """Whether a font is not of a size in Preferences; napari makes some texts larger or smaller by one."""
+    return not points - 1 <= font.pointSizeF() <= points + 1

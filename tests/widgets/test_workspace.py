@@ -1,6 +1,7 @@
 """The workspace docks everything once, on large screens and small ones, at once and without torch."""
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 import time
@@ -238,12 +239,13 @@ import sys
 import napari
 from qtpy.QtCore import QSettings
 from qtpy.QtTest import QTest
+QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, sys.argv[1])  # no recent runs to draw
 viewer = napari.Viewer()
 QTest.qWait(200)
 before = set(sys.modules)
 from napari_cryospin.widgets.workspace import PANELS, open_workspace
 column = open_workspace(viewer)
-print("opened:", *(set(sys.argv[1:]) & (set(sys.modules) - before)))
+print("opened:", *(set(sys.argv[2:]) & (set(sys.modules) - before)))
 for title in ("Run", "Export"):
     column.setCurrentIndex(column.index_of(title))
 for title in PANELS:
@@ -251,12 +253,13 @@ for title in PANELS:
 print("torch" in sys.modules)
 viewer.close()
 """
-SLOW_TO_IMPORT = ("torch", "pandas", "scipy.optimize", "healpy", "imageio", "gemmi")
-"""Modules that take from a quarter of a second to several seconds, of 2.5 s that napari itself takes to open."""
+SLOW_TO_IMPORT = ("torch", "pandas", "scipy.ndimage", "scipy.optimize", "skimage", "healpy", "imageio", "gemmi")
+"""Modules that take from a quarter of a second to several seconds, of 2.5 s that napari itself takes to open.
+napari's own camera imports scipy.spatial."""
 
 
-def test_opening_imports_nothing_slow_and_no_panel_imports_torch():
-    command = [sys.executable, "-c", CODE, *SLOW_TO_IMPORT]
+def test_opening_imports_nothing_slow_and_no_panel_imports_torch(tmp_path):
+    command = [sys.executable, "-c", CODE, tmp_path, *SLOW_TO_IMPORT]
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     opened, torch = result.stdout.splitlines()[-2:]
     assert opened.strip() == "opened:"
@@ -272,3 +275,28 @@ def test_opening_does_not_block(make_napari_viewer):
     viewer.window.add_plugin_dock_widget("napari-cryospin", "Particles")
     assert time.process_time() - before < own
     assert isinstance(reveal(viewer, "Particles"), ParticlesPanel)
+
+
+def test_every_panel_bears_that_the_folder_of_its_run_is_deleted(
+    make_napari_viewer, qtbot, screen, finished_run, tmp_path
+):
+    screen(True)
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1600, 1000)
+    copy = tmp_path / "copy"
+    shutil.copytree(finished_run.path, copy)
+    column, session = open_workspace(viewer), session_of(viewer)
+    column.watch(copy)
+    qtbot.waitUntil(lambda: session.snapshot is not None and len(session.epochs) > 1, timeout=60_000)
+    shutil.rmtree(copy)
+    qtbot.waitUntil(lambda: column.path.situation.standing == "lost", timeout=60_000)
+    for tabs in (column, column.window().findChild(BottomRow).tabs):  # Most are made only now.
+        for index in range(tabs.count()):
+            tabs.setCurrentIndex(index)
+            qtbot.wait(200)
+    session.step_epoch(-1)
+    session.step_particle(1)
+    qtbot.wait(300)
+    assert not copy.exists()
+    assert column.foot.button.text() == "Wait for the folder"
+    session.close()

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation
 
 ROTATIONS_AT_A_TIME = 10_000
 """Number of rotations in one call of scipy, which holds the interpreter's lock: a window would freeze meanwhile."""
@@ -40,12 +39,16 @@ def rotation_from_euler(angles: ArrayLike) -> NDArray[np.float64]:
 
 def rotation_from_rotvec(vectors: NDArray[Any]) -> NDArray[np.float64]:
     """Compute `(n, 3, 3)` rotations, map's frame to image's frame, from cryoSPARC's rotation vectors `(n, 3)`."""
+    from scipy.spatial.transform import Rotation  # A window that opens need not wait for it.
+
     parts = np.split(vectors, range(ROTATIONS_AT_A_TIME, len(vectors), ROTATIONS_AT_A_TIME))
     return np.concatenate([Rotation.from_rotvec(part).as_matrix() for part in parts]).swapaxes(-1, -2)
 
 
 def rotvec_from_rotation(rotations: NDArray[Any]) -> NDArray[np.float64]:
     """Compute cryoSPARC's rotation vectors `(n, 3)` of `(n, 3, 3)` rotations, map's frame to image's frame."""
+    from scipy.spatial.transform import Rotation
+
     parts = np.split(rotations.swapaxes(-1, -2), range(ROTATIONS_AT_A_TIME, len(rotations), ROTATIONS_AT_A_TIME))
     return np.concatenate([Rotation.from_matrix(part).as_rotvec() for part in parts])
 

@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from napari_cryospin.symmetry_names import canonical_name
 
@@ -70,6 +69,8 @@ def _closure(generators: Sequence[tuple[int, _Axis]]) -> NDArray[np.float64]:
 
 
 def _turn(fold: int, axis: _Axis) -> NDArray[np.float64]:
+    from scipy.spatial.transform import Rotation  # A window that opens need not wait for it.
+
     direction = np.asarray(axis) / np.linalg.norm(axis)
     matrix = Rotation.from_rotvec(direction * (2 * np.pi / fold)).as_matrix()
     return _clean(matrix)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -63,7 +65,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         The `.part` file, to write to.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
+    part = partial_name(path)
     try:
         with naming(path):
             yield part
@@ -72,6 +74,11 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def partial_name(path: Path) -> Path:
+    """Return the name that a file has until it is complete."""
+    return path.with_name(path.name + ".part")
 
 
 def write_lines(path: Path, lines: Sequence[str]) -> None:
@@ -91,8 +98,18 @@ def naming(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError) as error:
         cause = error if isinstance(error, OSError) else error.__context__
         if isinstance(cause, OSError) and cause.errno is not None and cause.filename is None:
-            raise OSError(cause.errno, cause.strerror, str(path)) from error
+            raise OSError(cause.errno, _reason(cause, path), str(path)) from error
         raise
+
+
+def _reason(error: OSError, path: Path) -> str:
+    """Return why a file could not be written; of a full disk, with the room that was left for the file."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return str(error.strerror)
+    part = partial_name(path)
+    written = part.stat().st_size if part.exists() else 0
+    room = (written + shutil.disk_usage(path.parent).free) / 2**20
+    return f"{error.strerror}: the file needs more than the {room:,.1f} MiB that were left"
 
 
 def check_is_file(path: Path | str) -> Path:

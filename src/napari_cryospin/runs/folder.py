@@ -2,7 +2,7 @@
 
 ::
 
-    settings.json  input.json  particles.json  left_out.csv  status.json  events.jsonl  metrics.jsonl  log.txt
+    settings.json  input.json  particles.json  left_out.csv  status.json  events.jsonl  metrics.jsonl  log.txt  note.txt
     reference.json  reference.mrc (where the run started from a map)
     snapshots/000001230.npz (newest few)    checkpoints/000001200.pt    history/epoch_0007.npz
     commands/<time>-<id>-switch.json (then commands/done/)              results/
@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from napari_cryospin.io.files import atomic_write
+from napari_cryospin.io.files import atomic_write, write_lines
 from napari_cryospin.runs.epoch_record import EpochFile, EpochRecord
 from napari_cryospin.runs.json_lines import append_line, cut_torn_line, read_lines
 from napari_cryospin.runs.messages import Command, Event, Status
@@ -44,6 +44,8 @@ PARTICLES_MARK = "particles.json"
 """Name of the file by which a run recognises its particles: their number, and a hash of the images in their order."""
 LEFT_OUT_FILE = "left_out.csv"
 """Particles of the input that the run left out, since their images cannot be used; absent where there are none."""
+NOTE_FILE = "note.txt"
+"""What the user noted of the run, in words; absent where nothing was."""
 KEPT_SNAPSHOTS = 3
 """Number of newest snapshots that are kept. Chosen by hand."""
 KEPT_CHECKPOINTS = 2
@@ -166,6 +168,8 @@ class RunFolder:
 
     def is_driven(self) -> bool:
         """Return whether a process drives the run now."""
+        if not self.path.is_dir():  # Asking for the lock would make the folder.
+            return False
         try:
             with FileLock(self.path / ".lock", timeout=0):
                 return False
@@ -187,6 +191,22 @@ class RunFolder:
             package.removeHandler(handler)
             package.setLevel(before)
             handler.close()
+
+    # What the user notes.
+
+    @property
+    def note(self) -> str:
+        """What the user noted of the run; empty: nothing."""
+        path = self.path / NOTE_FILE
+        return path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else ""
+
+    def write_note(self, text: str) -> None:
+        """Replace what the user noted of the run; an empty text removes it."""
+        path = self.path / NOTE_FILE
+        if text.strip():
+            write_lines(path, [text.strip()])
+        else:
+            path.unlink(missing_ok=True)
 
     # Status, events and metrics.
 

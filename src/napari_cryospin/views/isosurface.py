@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, label, map_coordinates
 
 CONTOUR_ENCLOSES = 0.01
 """Share of the voxels that the first contour encloses (ChimeraX's rule)."""
@@ -95,8 +94,10 @@ def without_dust(density: NDArray[Any], level: float) -> NDArray[np.float32]:
 
     Pieces are small if they have at most `DUST_SHARE` of the volume of the largest.
     """
+    from scipy import ndimage  # A window that opens need not wait for it.
+
     inside = density > level
-    pieces, _ = label(inside)
+    pieces, _ = ndimage.label(inside)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     dust = sizes <= DUST_SHARE * sizes.max(initial=0)
@@ -114,11 +115,13 @@ def open_sky(inside: NDArray[Any], vertices: NDArray[Any]) -> NDArray[np.float32
     vertices
         `(n, 3)` positions in voxels, `(z, y, x)`.
     """
+    from scipy import ndimage
+
     step = 1 + inside.shape[0] // 80  # A coarse grid is enough, since it is blurred below.
     coarse = inside[::step, ::step, ::step].astype(np.float32)
     where = vertices.T / step
     shade = np.zeros(len(vertices), np.float32)
     for share in (_NEAR, _FAR):
-        blurred = gaussian_filter(coarse, share * len(coarse), truncate=2.5)
-        shade += 0.5 * map_coordinates(blurred, where, order=1, mode="nearest")
+        blurred = ndimage.gaussian_filter(coarse, share * len(coarse), truncate=2.5)
+        shade += 0.5 * ndimage.map_coordinates(blurred, where, order=1, mode="nearest")
     return np.clip((0.9 - shade) / 0.75, 0, 1)

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
 
 ColouredBy = Literal["plain", "halves", "epochs"]
 """What a surface is coloured by: nothing, the difference of the half maps, or the change over the last epochs."""
@@ -27,6 +26,8 @@ def local_uncertainty(maps: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     maps
         Two or more `(n, n, n)` maps of one frame and one scale.
     """
+    from scipy.ndimage import gaussian_filter  # A window that opens need not wait for it.
+
     stack = np.stack([np.asarray(one, np.float32) for one in maps])
     spread = gaussian_filter(stack.var(0), NEIGHBOURHOOD)
     shown = gaussian_filter(np.square(stack.mean(0)), NEIGHBOURHOOD)
@@ -35,4 +36,6 @@ def local_uncertainty(maps: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
 
 def at_vertices(values: NDArray[Any], vertices: NDArray[Any]) -> NDArray[np.float32]:
     """Read a `(z, y, x)` map at `(n, 3)` positions in voxels, by linear interpolation."""
+    from scipy.ndimage import map_coordinates
+
     return np.asarray(map_coordinates(values, vertices.T, order=1, mode="nearest"), np.float32)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
 
 from napari_cryospin.views.isosurface import MapStatistics
 
@@ -37,6 +36,8 @@ def map_thumbnail(density: NDArray[Any], size: int) -> NDArray[np.uint8]:
     ndarray
         `(size, size, 4)` red, green, blue and opacity, the first row on top; transparent where there is no surface.
     """
+    from scipy.ndimage import gaussian_filter, zoom  # A window that opens need not wait for it.
+
     level = MapStatistics.of(density).start_level
     inside = density > level
     if not inside.any():
@@ -70,6 +71,8 @@ def _slopes(fine: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.
 
 def _shaded(fine: NDArray[np.float32], level: float) -> NDArray[np.uint8]:
     """Shade what is seen of a surface from the end of the first axis."""
+    from scipy.ndimage import gaussian_filter
+
     seen = fine[::-1] > level
     hit, depth = seen.any(axis=0), seen.argmax(axis=0)
     at = len(fine) - 1 - depth

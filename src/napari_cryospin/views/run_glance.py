@@ -25,12 +25,15 @@ class RunGlance:
         Folder of the run.
     state : str
         How it stands, in a few words.
+    note : str
+        What the user noted of it.
     picture : ndarray, optional
         `(size, size, 4)` picture of its map; None: it has none.
     """
 
     path: Path
     state: str
+    note: str
     picture: NDArray[np.uint8] | None
 
 
@@ -46,12 +49,13 @@ def run_glance(path: Path, size: int) -> RunGlance | None:
     """
     try:
         folder = RunFolder(path)
-        return RunGlance(path, _state(folder.read_status()), _picture(folder, size))
+        return RunGlance(path, state_in_words(folder.read_status()), folder.note, _picture(folder, size))
     except (OSError, ValueError):
         return None
 
 
-def _state(status: Status) -> str:
+def state_in_words(status: Status) -> str:
+    """Write how a run stands, in a few words."""
     if status.state != "finished":
         return f"{status.state}, epoch {status.epoch}"
     if status.verdict in DOUBTFUL:

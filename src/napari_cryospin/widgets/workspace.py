@@ -12,17 +12,20 @@ from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QMessageBox, Q
 
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.focus_ring import FocusMark
-from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME
+from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME, forget_choices, recall_settings
+from napari_cryospin.widgets.kit.text_size import USUAL_POINTS, apply_text_size, text_scale
 from napari_cryospin.widgets.panel_tabs import BOTTOM_PANELS, PANELS, RIGHT_PANELS, PanelTabs
 from napari_cryospin.widgets.path.bar import PathBar, PathMarks
 from napari_cryospin.widgets.path.explanations import explain, question_button
 from napari_cryospin.widgets.path.foot import NextStepFoot
 from napari_cryospin.widgets.path.model import path_of
 from napari_cryospin.widgets.path.recent import remember_run
+from napari_cryospin.widgets.path.recent_menu import RecentRunsMenu
 from napari_cryospin.widgets.path.run_signs import show_run_signs
 from napari_cryospin.widgets.path.shortcuts import USE_ARROWS, USE_SPACE, KeyCommand, Shortcuts
 from napari_cryospin.widgets.path.start_page import StartPage
 from napari_cryospin.widgets.path.steps import NextStep, done_steps, next_step, present_step
+from napari_cryospin.widgets.path.window_keys import WindowKeys
 from napari_cryospin.widgets.run.panel import RunPanel
 from napari_cryospin.widgets.session.column_heights import ColumnHeights
 from napari_cryospin.widgets.session.docks import WORKSPACE, dock_of
@@ -46,6 +49,10 @@ EARLY = (
     "and its pose is refined from there on. There is no way back."
 )
 DUE = "Switch to auto-decoding?\n\n{reason}\n\nThere is no way back."
+RESET = (
+    "Set all settings of the next run back to the preset that the window begins with, and forget what it remembers: "
+    "folders, recent runs, the place of ChimeraX?\n\nRuns and their files stay as they are."
+)
 BOTTOM_HEIGHT, BOTTOM_HEIGHT_SMALL = 330, 280  # pixels
 
 
@@ -85,6 +92,11 @@ class BottomRow(QWidget):
         self.tabs.tabBarClicked.connect(lambda _: self.fold.setChecked(False))
         self.live_map.extended.connect(self.set_height)  # type: ignore[attr-defined]
         self._fold(False)
+        self._take_text_size()
+        session_of(viewer).theme_changed.connect(self._take_text_size)
+
+    def _take_text_size(self) -> None:
+        apply_text_size(self)
 
     def _fold(self, folded: bool) -> None:
         self.fold.setText("▴" if folded else "▾")
@@ -119,6 +131,7 @@ class Workspace(PanelTabs):
         super().__init__(napari_viewer, RIGHT_PANELS, self.bar)
         self.bar.setExpanding(True)  # In document mode, a tab widget turns that off.
         self.arranged = False
+        self.points = USUAL_POINTS  # of texts, pt
         self.heights: ColumnHeights | None = None
         session = session_of(napari_viewer)
         self.path = path_of(session)
@@ -132,7 +145,8 @@ class Workspace(PanelTabs):
         session.theme_changed.connect(self._retheme)
         session.run_changed.connect(self._take_run)
         self.signs = show_run_signs(napari_viewer, self.path)
-        self.shortcuts = Shortcuts(key_commands(self), self)
+        self.shortcuts = Shortcuts(commands_of(self), self)
+        self.window_keys = WindowKeys(napari_viewer, self.shortcuts)
         self._make_corner()
         self._retheme()
         self._show_path()
@@ -142,6 +156,9 @@ class Workspace(PanelTabs):
         self.explain = question_button()
         self.explain.clicked.connect(self.explain_shown)
         self.menu = self.shortcuts.menu_button()
+        self.recent = RecentRunsMenu(self)
+        self.recent.chosen.connect(self.watch)
+        self.shortcuts.add_menu(self.recent)
         corner = QWidget()
         row = QHBoxLayout(corner)
         row.setContentsMargins(0, 0, 0, 0)
@@ -211,6 +228,31 @@ class Workspace(PanelTabs):
         elif self._asked(DUE if waits or now.ready else EARLY):
             self.make_switch()
 
+    def start_run(self) -> None:
+        """Start a run of the opened particles, or say why none can be started."""
+        panel: Any = self.show_panel("Run")
+        if panel.obstacle or self.path.control.alive:
+            show_info(panel.obstacle or "A run goes on; stop it before another one is started.")
+        else:
+            panel.start.click()
+
+    def stop_run(self) -> None:
+        """Stop the run that goes on."""
+        if self.path.control.alive:
+            self.path.control.request("stop")
+        else:
+            show_info("There is no run that goes on.")
+
+    def ask_reset(self) -> None:
+        """Forget, after a question, the settings of the next run and all that the window remembers."""
+        if QMessageBox.question(self, "Reset settings", RESET) == QMessageBox.StandardButton.Yes:
+            forget_choices()
+            session_of(self.viewer).set_settings(recall_settings())
+
+    def bring(self, title: str) -> None:
+        """Bring a panel to the front."""
+        self.show_panel(title)
+
     def make_switch(self) -> None:
         """Switch to auto-decoding; a run that waits for that goes on with it, where the Run panel says."""
         run: Any = self.panel("Run")
@@ -237,7 +279,21 @@ class Workspace(PanelTabs):
         return self.panel(title)
 
     def _retheme(self) -> None:
-        self.bar.set_theme(theme_of(self.viewer))
+        theme = theme_of(self.viewer)
+        apply_text_size(self)
+        self.bar.set_theme(theme)
+        if self.arranged and theme.points != self.points:
+            self._set_width()
+        self.points = theme.points
+
+    def _set_width(self) -> None:
+        """Give the column the width that its texts need, up to half of the window."""
+        dock = dock_of(self)
+        window = None if dock is None else dock.parent()
+        if dock is not None and isinstance(window, QMainWindow):
+            usual = RIGHT_WIDTH if is_large(self) else RIGHT_WIDTH_SMALL
+            width = max(usual, min(round(usual * text_scale(self.font())), window.width() // 2))
+            window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
 
     # The docks
 
@@ -305,10 +361,8 @@ class Workspace(PanelTabs):
             self.add("Posterior")
         elif self.index_of("Posterior") < 0:
             self._dock_posterior(window, dock)
-        if not first:  # A width that the user chose stays.
-            return
-        width = RIGHT_WIDTH if large else RIGHT_WIDTH_SMALL
-        window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
+        if first:  # Later, a width that the user chose stays.
+            self._set_width()
 
     def _dock_posterior(self, window: QMainWindow, column: QDockWidget) -> None:
         known = [one.objectName() for one in window.findChildren(QDockWidget)]
@@ -323,8 +377,8 @@ class Workspace(PanelTabs):
             QTimer.singleShot(0, self._share_height)  # The window lays out the new dock first.
 
 
-def key_commands(column: Workspace) -> list[KeyCommand]:
-    """Return the commands of the workspace that have a key."""
+def commands_of(column: Workspace) -> list[KeyCommand]:
+    """Return the commands of the workspace: those of its menu, and of napari's command palette."""
     session, run = session_of(column.viewer), column.path.control
 
     def step_epoch(by: int) -> Callable[[], None]:
@@ -334,13 +388,19 @@ def key_commands(column: Workspace) -> list[KeyCommand]:
         return lambda: session.step_particle(by)
 
     return [
-        KeyCommand("Pause or resume the run", "Space", run.pause_or_resume, USE_SPACE),
-        KeyCommand("Switch to auto-decoding...", "S", column.ask_switch),
-        KeyCommand("Map of the epoch before", "Left", step_epoch(-1), USE_ARROWS),
-        KeyCommand("Map of the next epoch", "Right", step_epoch(1), USE_ARROWS),
-        KeyCommand("Particle before", "Up", step_particle(-1), USE_ARROWS),
-        KeyCommand("Next particle", "Down", step_particle(1), USE_ARROWS),
-        KeyCommand("What the marks of this panel mean", "F1", column.explain_shown),
+        KeyCommand("particles", "Choose particles...", column.choose_particles),
+        KeyCommand("watch", "Watch a run...", column.ask_run),
+        KeyCommand("start", "Start a run of the opened particles", column.start_run),
+        KeyCommand("pause", "Pause or resume the run", run.pause_or_resume, "Space", USE_SPACE, "layer"),
+        KeyCommand("stop", "Stop the run", column.stop_run),
+        KeyCommand("switch", "Switch to auto-decoding...", column.ask_switch, "S"),
+        KeyCommand("epoch before", "Map of the epoch before", step_epoch(-1), "Left", USE_ARROWS, "sliders"),
+        KeyCommand("next epoch", "Map of the next epoch", step_epoch(1), "Right", USE_ARROWS, "sliders"),
+        KeyCommand("particle before", "Particle before", step_particle(-1), "Up", USE_ARROWS),
+        KeyCommand("next particle", "Next particle", step_particle(1), "Down", USE_ARROWS),
+        KeyCommand("export", "Export...", lambda: column.bring("Export")),
+        KeyCommand("reset", "Reset settings...", column.ask_reset),
+        KeyCommand("explain", "What the marks of this panel mean", column.explain_shown, "F1"),
     ]
 
 

@@ -4,12 +4,18 @@ from dataclasses import replace
 
 import pytest
 from napari.utils import progress
+from npe2 import PluginManifest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QMessageBox
+from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMessageBox
 
 from napari_cryospin.runs.messages import Status
+from napari_cryospin.settings import DEFAULT_PRESET
+from napari_cryospin.widgets.contributions import commands
+from napari_cryospin.widgets.kit.preferences import recall_choice, recall_settings, remember_choice
+from napari_cryospin.widgets.kit.settings_form import window_preset
 from napari_cryospin.widgets.panel_tabs import PANELS
 from napari_cryospin.widgets.path.explanations import EXPLANATIONS
+from napari_cryospin.widgets.path.shortcuts import Shortcuts
 from napari_cryospin.widgets.session.session import session_of
 from napari_cryospin.widgets.workspace import BottomRow, open_workspace
 
@@ -95,12 +101,137 @@ def test_arrows_go_through_epochs_and_particles(column, qtbot, told_run):
     assert press(Qt.Key.Key_Up)[1] == 1000  # There is none before.
 
 
+def canvas_of(viewer):
+    return viewer.window._qt_viewer.canvas.native
+
+
+def test_keys_act_on_the_canvas_too(column, qtbot, running, monkeypatch):
+    viewer = column.viewer.__wrapped__
+    asked = []
+    monkeypatch.setattr(QMessageBox, "question", lambda _, title, text: asked.append(title))
+    for place in (canvas_of(viewer), viewer.window._qt_window):
+        place.setFocus()
+        qtbot.keyClick(place, Qt.Key.Key_Space)
+        assert kinds(running) == ["pause"]
+        column.path.control.requests.unanswered.clear()
+        qtbot.keyClick(place, Qt.Key.Key_S)
+        assert asked.pop() == "Switch to auto-decoding"
+    qtbot.keyClick(canvas_of(viewer), Qt.Key.Key_F1)
+    (box,) = column.findChildren(QMessageBox)
+    box.close()
+
+
+def test_arrows_on_the_canvas_belong_to_the_run_in_3d_and_to_napari_in_2d(column, qtbot, told_run):
+    viewer, session = column.viewer.__wrapped__, session_of(column.viewer)
+    column.watch(told_run.path)
+    qtbot.waitUntil(lambda: len(session.epochs) == 6 and len(viewer.layers) == 1, timeout=PATIENCE)
+    canvas = canvas_of(viewer)
+    qtbot.keyClick(canvas, Qt.Key.Key_Left)
+    assert session.shown_epoch == 6
+    session.choose_particle(1003)
+    qtbot.keyClick(canvas, Qt.Key.Key_Down)
+    assert session.particle == 1004
+    viewer.dims.ndisplay = 2
+    qtbot.waitUntil(lambda: viewer.dims.nsteps[0] > 3, timeout=PATIENCE)
+    before = viewer.dims.current_step[0]
+    qtbot.keyClick(canvas, Qt.Key.Key_Left)
+    assert viewer.dims.current_step[0] == before - 1
+    assert session.shown_epoch == 6
+
+
+def test_layers_of_the_user_keep_their_keys(column, qtbot, running, monkeypatch):
+    viewer, asked = column.viewer.__wrapped__, []
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: asked.append(1))
+    points = viewer.add_points([[1, 2]])
+    points.mode = "add"
+    canvas = canvas_of(viewer)
+    qtbot.keyPress(canvas, Qt.Key.Key_Space)
+    assert points.mode == "pan_zoom"  # as long as the key is held
+    qtbot.keyRelease(canvas, Qt.Key.Key_Space)
+    assert points.mode == "add"
+    qtbot.keyClick(canvas, Qt.Key.Key_S)
+    assert points.mode == "select"
+    assert (kinds(running), asked) == ([], [])
+    viewer.layers.remove(points)
+    qtbot.keyClick(canvas, Qt.Key.Key_Space)
+    assert kinds(running) == ["pause"]
+
+
+def test_text_fields_anywhere_keep_their_keys(column, qtbot, running):
+    field = QLineEdit()
+    column.viewer.window.add_dock_widget(field)
+    field.setFocus()
+    qtbot.keyClicks(field, "s s")
+    assert field.text() == "s s"
+    assert kinds(running) == []
+
+
+def test_a_workspace_that_is_gone_leaves_all_keys_to_napari(column, qtbot, running):
+    viewer = column.viewer.__wrapped__
+    assert len(viewer.keymap) == 7
+    with qtbot.waitSignal(column.destroyed):
+        viewer.window.remove_dock_widget(column)
+        column.deleteLater()
+    assert not viewer.keymap
+
+
 def test_the_menu_lists_every_key_and_does_what_it_says(column, running):
     actions = column.menu.menu().actions()
     keys = [action.text().partition("\t")[2] for action in actions]
-    assert keys == ["Space", "S", "Left", "Right", "Up", "Down", "F1"]
-    actions[0].trigger()
+    assert [key for key in keys if key] == ["Space", "S", "Left", "Right", "Up", "Down", "F1"]
+    next(action for action in actions if action.text().endswith("Space")).trigger()
     assert kinds(running) == ["pause"]
+
+
+def in_palette(viewer, qtbot, words):
+    """Find a command in napari's palette by some words, and press Enter."""
+    viewer.window._toggle_command_palette()
+    palette = viewer.window._qt_window._command_palette
+    qtbot.keyClicks(palette._line, words)
+    qtbot.keyClick(palette._line, Qt.Key.Key_Return)
+
+
+def test_commands_are_found_in_naparis_palette(column, qtbot, running, monkeypatch, said):
+    viewer = column.viewer.__wrapped__
+    in_palette(viewer, qtbot, "pause or resume the reconstruction")
+    assert kinds(running) == ["pause"]
+    in_palette(viewer, qtbot, "stop the reconstruction")
+    assert kinds(running) == ["stop"]
+    in_palette(viewer, qtbot, "start a reconstruction")
+    assert "A run goes on" in said[-1]
+    in_palette(viewer, qtbot, "export the reconstruction")
+    assert column.shown == "Export"
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
+    in_palette(viewer, qtbot, "watch a reconstruction")
+    assert column.shown == "Run"
+
+
+def test_every_command_of_the_manifest_is_one_of_the_workspace(column, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Shortcuts, "act", lambda _, name: asked.append(name))
+    functions = [value for value in vars(commands).values() if callable(value) and not value.__name__.startswith("_")]
+    for function in functions:
+        function()
+    assert len(asked) == len(set(asked)) == 8
+    assert {*asked} <= {command.name for command in column.shortcuts.commands}
+    manifest = PluginManifest.from_distribution("napari-cryospin")
+    named = {one.python_name for one in manifest.contributions.commands}
+    assert {f"{commands.__name__}:{function.__name__}" for function in functions} <= named
+
+
+def test_settings_are_reset_after_a_question(column, qtbot, monkeypatch):
+    session = session_of(column.viewer)
+    session.set_settings(replace(session.settings, encoder=replace(session.settings.encoder, heads=3)))
+    remember_choice("place", "process")
+    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: answers.pop(0))
+    reset = next(action for action in column.menu.menu().actions() if action.text().startswith("Reset"))
+    reset.trigger()
+    assert session.settings.encoder.heads == 3
+    reset.trigger()
+    assert session.settings == window_preset(DEFAULT_PRESET)
+    assert recall_choice("place") == ""
+    assert recall_settings() == session.settings
 
 
 def test_every_panel_explains_its_marks(column, qtbot):
@@ -125,14 +256,30 @@ def test_every_panel_explains_its_marks(column, qtbot):
 def test_title_and_activity_bar_follow_the_run(column, qtbot, running):
     viewer, plain = column.viewer, column.signs.plain_title
     assert viewer.title == f"new, epoch 2 of 9 - {plain}"
+    qtbot.waitUntil(lambda: len(progress._all_instances) == 1, timeout=PATIENCE)
     (bar,) = progress._all_instances
     assert (bar.n, bar.total) == (300, 1000)
     assert "new: auto-encoding" in bar.desc
     running.write_status(replace(RUNNING, step=9, epoch=4, progress=0.5))
     qtbot.waitUntil(lambda: "epoch 4" in viewer.title, timeout=PATIENCE)
-    assert bar.n == 500
+    qtbot.waitUntil(lambda: bar.n == 500, timeout=PATIENCE)
     running.write_status(replace(RUNNING, state="finished", epoch=9, progress=1.0))
     qtbot.waitUntil(lambda: not progress._all_instances, timeout=PATIENCE)
+
+
+def test_news_that_come_while_the_bar_moves_do_not_move_it_from_within(column, qtbot, running, monkeypatch):
+    session, depth = session_of(column.viewer), []
+
+    def move(self, by):  # as napari's, which handles events meanwhile, and with them the next news
+        depth.append(len(depth) - depth.count(0))
+        if len(depth) < 50:
+            session.status_changed.emit(replace(RUNNING, progress=0.01 * len(depth)))
+            column.signs.move_bar()
+        depth.append(0)
+
+    monkeypatch.setattr(progress, "update", move)
+    column.signs.move_bar()
+    assert len(depth) == 2
 
 
 def test_a_workspace_that_is_opened_again_shows_no_second_bar(column, qtbot, running):
@@ -141,4 +288,4 @@ def test_a_workspace_that_is_opened_again_shows_no_second_bar(column, qtbot, run
         viewer.window.remove_dock_widget(column)
         column.deleteLater()
     assert open_workspace(viewer).signs is not None
-    assert len(progress._all_instances) == 1
+    qtbot.waitUntil(lambda: len(progress._all_instances) == 1, timeout=PATIENCE)

@@ -94,6 +94,35 @@ def test_the_last_runs_are_pictures_that_open_them(opened, qtbot, finished_run, 
     session.close()
 
 
+def test_a_note_is_kept_in_the_folder_and_shown_among_the_recent_runs(opened, qtbot, told_run, tmp_path):
+    remember_run(tmp_path / "gone")
+    column, _ = opened()
+    session = session_of(column.viewer)
+    column.watch(told_run.path)
+    qtbot.waitUntil(lambda: session.snapshot is not None, timeout=PATIENCE)
+    state = column.panel("Run").state
+    state.note.setFocus()
+    qtbot.keyClicks(state.note, "seed 3, larger mask")
+    qtbot.keyClick(state.note, Qt.Key.Key_Return)
+    assert told_run.note == "seed 3, larger mask"
+    assert run_glance(told_run.path, 40).note == "seed 3, larger mask"
+    column.recent.aboutToShow.emit()
+    (action,) = column.recent.actions()
+    assert action.text() == "told: running, epoch 6, seed 3, larger mask"
+    other = RunFolder.create(tmp_path / "other", told_run.source, Settings())
+    column.watch(other.path)
+    assert state.note.text() == ""
+    column.recent.aboutToShow.emit()
+    assert [one.data() for one in column.recent.actions()] == [other.path, told_run.path]
+    column.recent.actions()[1].trigger()
+    assert session.folder.path == told_run.path
+    assert state.note.text() == "seed 3, larger mask"
+    state.note.clear()
+    qtbot.keyClick(state.note, Qt.Key.Key_Return)
+    assert not (told_run.path / "note.txt").exists()
+    session.close()
+
+
 def test_layers_of_the_user_are_never_covered(opened, qtbot):
     column, page = opened()
     layer = column.viewer.add_points([[1, 2]])

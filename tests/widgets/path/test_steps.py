@@ -41,6 +41,7 @@ CASES = {
     "stopped": (STOPPED, "Run", "Particles", "Continue this run", "continue"),
     "failed": (replace(STOPPED, standing="failed"), "Run", "Particles", "Continue this run", "continue"),
     "gone": (replace(STOPPED, standing="gone"), "Run", "Particles", "Continue this run", "continue"),
+    "lost": (replace(STOPPED, standing="lost"), "Run", "Particles", "Wait for the folder", "wait"),
     "starting": (replace(ENCODING, standing="starting"), "Run", "Particles", "Starting...", "wait"),
 }
 

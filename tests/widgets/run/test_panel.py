@@ -323,6 +323,25 @@ def test_a_run_whose_process_is_gone_is_told(panel, qtbot, new_run):
     assert panel.pause.isHidden()
 
 
+def test_a_folder_that_is_deleted_is_named_and_may_come_back(panel, qtbot, new_run, tmp_path, said):
+    new_run.write_status(Status(state="stopped", step=5, epoch=1, epochs=4))
+    panel.control.attach(new_run.path)
+    wait_for(qtbot, panel, "stopped")
+    assert not panel.continue_run.isHidden()
+    away = new_run.path.rename(tmp_path / "away")
+    wait_for(qtbot, panel, "lost")
+    assert str(new_run.path) in panel.state.message.text()
+    assert panel.continue_run.isHidden()
+    panel.control._check()
+    qtbot.wait(100)
+    assert not new_run.path.exists()  # Whoever asks for its driver does not make it again.
+    away.rename(new_run.path)
+    wait_for(qtbot, panel, "stopped")
+    assert panel.state.message.text() == ""
+    assert not panel.continue_run.isHidden()
+    assert said == []
+
+
 def test_a_verdict_is_a_visible_line_and_hides_the_resolution(panel, new_run):
     text = "not determined: the images leave most poses open. Try next: more particles"
     older = Status(state="finished", step=5, epoch=4, epochs=4, resolution=6.2)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 
 from napari_cryospin.geometry.sphere_cells import credible_cells, healpix_cells
 from napari_cryospin.views.posterior.answers import ZOOM_FIELD, ZOOM_POINTS, Zoom
@@ -55,6 +54,8 @@ def certainty_of(log_posterior: NDArray[np.floating], zoom: Zoom | None = None) 
     zoom
         The posterior about the best view on a finer grid, which tells more where there is a single, narrow view.
     """
+    from scipy.sparse.csgraph import connected_components  # A window that opens need not wait for it.
+
     region = np.flatnonzero(credible_cells(log_posterior, CERTAIN_SHARE))
     centres = healpix_cells(round((len(log_posterior) / 12) ** 0.5)).centres[region]
     views = int(connected_components(centres @ centres.T > np.cos(np.radians(ONE_VIEW)))[0])

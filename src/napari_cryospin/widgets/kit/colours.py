@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_cryospin.widgets.kit.text_size import USUAL_POINTS, text_points
+
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
@@ -38,17 +40,18 @@ def class_colour(number: int) -> str:
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of napari's theme as #rrggbb."""
+    """Colours of napari's theme as #rrggbb, and the size of its texts in pt."""
 
     background: str
     foreground: str
     text: str
     highlight: str
     dark: bool
+    points: float = USUAL_POINTS
 
 
 def theme_of(viewer: Viewer) -> Theme:
-    """Return the colours of napari's present theme, which changes with `viewer.events.theme`."""
+    """Return napari's present theme; the session tells when it changes."""
     from napari.utils.theme import get_theme
 
     theme = get_theme(viewer.theme)
@@ -59,4 +62,5 @@ def theme_of(viewer: Viewer) -> Theme:
         text=theme.text.as_hex(),
         highlight=theme.highlight.as_hex(),
         dark=0.299 * red + 0.587 * green + 0.114 * blue < 128,
+        points=text_points(),
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 
 from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR, Theme
-from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, SECOND, Plot, font
+from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, SECOND, SMALLER, Plot
 
 AXIS_RESOLUTIONS = np.array([
     1000, 500, 300, 200, 150, 100, 70, 50, 40, 30, 25, 20, 17, 15, 12, 10, 9, 8, 7, 6, 5.5, 5, 4.5, 4, 3.5, 3.2, 3,
@@ -141,13 +141,14 @@ class CurvePlot(Plot):
             mark.place, angle=0 if horizontal else 90, pen=pen, label=mark.text or None, labelOpts=words
         )
         if mark.text:
-            line.label.setFont(font(7))
+            line.label.setFont(self.small_font)
         self.addItem(line, ignoreBounds=True)
         return line
 
     def set_theme(self, theme: Theme) -> None:
         super().set_theme(theme)
         if self._legend is not None:
+            self._legend.setLabelTextSize(f"{theme.points - 2 * SMALLER:g}pt")
             self._legend.setLabelTextColor(theme.text)
             self._legend.setBrush(pg.mkBrush((*pg.mkColor(theme.background).getRgb()[:3], 190)))
             for _, label in self._legend.items:
@@ -216,7 +217,7 @@ class BarPlot(Plot):
         self.getAxis("bottom").setTicks([list(zip(places, names, strict=True))])
         while len(self._numbers) < len(names):
             self._numbers.append(number := pg.TextItem(anchor=(0.5, 1.0), color=self.theme.text))
-            number.setFont(font(7))
+            number.setFont(self.small_font)
             self.addItem(number, ignoreBounds=True)
         for index, number in enumerate(self._numbers):
             number.setVisible(index < len(names))

@@ -24,6 +24,7 @@ IMAGE_KINDS: dict[ImageKind, tuple[str, str]] = {
     "low_passed": ("Low-passed", "Low-passed to 20 Å"),
     "phase_flipped": ("Phase-flipped", "Low-passed to 20 Å, with the phases of the CTF flipped"),
 }
+CAPTION_SHARE = 7.5 / 9  # of the size of texts, for the number in a picture; chosen by hand
 
 
 def pages_of(particles: Any, rows: NDArray[np.int64]) -> dict[ImageKind, NDArray[np.float32]]:
@@ -107,8 +108,8 @@ class Mosaic(QWidget):
             self._caption(painter, place, self.caption(row))
 
     def _caption(self, painter: QPainter, place: QRectF, caption: str) -> None:
-        font = painter.font()
-        font.setPointSizeF(7.5)
+        font = self.font()
+        font.setPointSizeF(CAPTION_SHARE * font.pointSizeF())
         painter.setFont(font)
         text = f" {caption} "
         box = QRectF(painter.fontMetrics().boundingRect(text))

@@ -57,6 +57,11 @@ class ParticleTiles(QWidget):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         self.fitted.emit()
 
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.FontChange:
+            self.fitted.emit()
+
     def event(self, event: QEvent | None) -> bool:
         if isinstance(event, QHelpEvent):
             number = self.number_at(event.pos())

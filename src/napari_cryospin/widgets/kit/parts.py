@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtGui import QFont
 from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_cryospin.widgets.kit.wheel import guard_wheel
@@ -100,7 +101,10 @@ class Fold(QWidget):
         self.title.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.title.setAutoRaise(True)
         self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.title.setStyleSheet("QToolButton { border: none; background: transparent; font-weight: bold; }")
+        self.title.setStyleSheet("QToolButton { border: none; background: transparent; }")
+        bold = QFont()  # A style sheet with a weight would keep the size of before when that of texts changes.
+        bold.setBold(True)
+        self.title.setFont(bold)
         self.title.clicked.connect(self._turn)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

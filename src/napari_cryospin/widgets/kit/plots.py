@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from qtpy.QtSvg import QSvgGenerator
 from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton, QToolTip
 
 from napari_cryospin.widgets.kit.colours import Theme
+from napari_cryospin.widgets.kit.text_size import USUAL_POINTS
 
 ACCENT = "#3A97D8"
 """Colour of a plot's main curve, legible on light and on dark, #rrggbb."""
@@ -23,8 +25,9 @@ QUIET = "#8A8F98"
 """Colour of what is drawn for comparison, #rrggbb."""
 PAPER = Theme(background="#FFFFFF", foreground="#D0D0D0", text="#202020", highlight="#B0B0B0", dark=False)
 """Colours of saved pictures, which go into papers and slides."""
-TEXT_POINTS = 8  # size of text in plots, pt
-HEAD_HEIGHT = 18  # pixels above a plot for its title and its menu
+SMALLER = 1  # pt by which the text in plots is smaller than napari's; that along axes by as much again
+HEAD_HEIGHT, FOOT_HEIGHT = 18, 26
+"""Pixels above a plot for its title and its menu, and beneath it for numbers and label, at the usual size of texts."""
 PAINT_WAIT = 5  # ms from a change until a plot is painted; data change ranges, and ranges change places of items
 PICTURE_SCALE = 3  # pixels of a saved picture for each pixel of the screen
 
@@ -49,10 +52,9 @@ class Plot(pg.PlotWidget):
         self.setFrameShape(self.Shape.NoFrame)
         self.setMenuEnabled(False)
         self.setMinimumSize(120, 90)
-        self.plotItem.setContentsMargins(0, 2, 4, 0)
+        self.plotItem.setContentsMargins(0, 2, 4, 4)  # pyqtgraph puts labels 5 px too low.
         self._note = pg.TextItem(anchor=(0.5, 0.5))
         self._note.setParentItem(self.plotItem.vb)
-        self._note.setFont(font())
         self.plotItem.vb.sigResized.connect(self._centre_note)
         self.scene().sigMouseMoved.connect(self._hover)
         # A scene paints its view at once, and each time the whole window is painted (see `redraw`): five times for five
@@ -72,9 +74,10 @@ class Plot(pg.PlotWidget):
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu_button.setMenu(self._make_menu())
         for side in ("left", "bottom"):
-            self.getAxis(side).setStyle(tickFont=font(7), tickLength=-4)
+            self.getAxis(side).setStyle(tickLength=-4)
             self.getAxis(side).enableAutoSIPrefix(False)
-        self.getAxis("bottom").setHeight(30)
+        self._labels: dict[str, str] = {}  # side -> label of its axis
+        self._set_fonts()
         self.by_hand = False  # whether the user chose the range, which then stays
         self.plotItem.vb.sigRangeChangedManually.connect(self._hold)
         self.hideButtons()
@@ -101,18 +104,40 @@ class Plot(pg.PlotWidget):
             axis.setTextPen(theme.text)
         self.set_title(self.title)
         self._note.setColor(theme.text)
+        self._set_fonts()
+
+    def _set_fonts(self) -> None:
+        """Write everything in the size that goes with napari's."""
+        for side in ("left", "bottom"):
+            self.getAxis(side).setStyle(tickFont=self.small_font)
+        self.getAxis("bottom").setHeight(round(FOOT_HEIGHT * self.theme.points / USUAL_POINTS))
+        for item in self.scene().items():
+            if isinstance(item, pg.TextItem):
+                item.setFont(self.small_font)
+        self._note.setFont(font(self.theme.points - SMALLER))
+        for side, text in self._labels.items():
+            self.set_label(text, side)
+
+    @property
+    def small_font(self) -> QFont:
+        """Font of numbers and labels in the plot."""
+        return font(self.theme.points - 2 * SMALLER)
 
     def set_title(self, title: str) -> None:
         """Set the name of the quantity shown, with unit."""
         self.title = title
-        self.plotItem.setTitle(title, color=self.theme.text, size=f"{TEXT_POINTS}pt", justify="left")
-        self.plotItem.titleLabel.setMaximumHeight(HEAD_HEIGHT)  # pyqtgraph would take 30 pixels.
-        self.plotItem.layout.setRowFixedHeight(0, HEAD_HEIGHT)
+        points = self.theme.points - SMALLER
+        self.plotItem.setTitle(title, color=self.theme.text, size=f"{points:g}pt", justify="left")
+        height = round(HEAD_HEIGHT * self.theme.points / USUAL_POINTS)
+        self.plotItem.titleLabel.setMaximumHeight(height)  # pyqtgraph would take 30 pixels.
+        self.plotItem.layout.setRowFixedHeight(0, height)
 
-    def set_label(self, name: str) -> None:
-        """Set the label along x, with unit."""
-        self.setLabel("bottom", name, **{"font-size": "7pt", "color": self.theme.text})
-        self.getAxis("bottom").resizeEvent()  # This centres the label, for which pyqtgraph would wait for a new size.
+    def set_label(self, name: str, side: str = "bottom") -> None:
+        """Set the label along an axis, with unit."""
+        self._labels[side] = name
+        size = f"{self.theme.points - 2 * SMALLER:g}pt"
+        self.setLabel(side, name, **{"font-size": size, "color": self.theme.text})
+        self.getAxis(side).resizeEvent()  # This centres the label, for which pyqtgraph would wait for a new size.
 
     def set_range(self, x: tuple[float, float] | None = None, y: tuple[float, float] | None = None) -> None:
         """Show a range, unless the user chose another one."""
@@ -198,7 +223,7 @@ class Plot(pg.PlotWidget):
             write_table(path, self.table())
             return path
         theme = self.theme
-        self.set_theme(PAPER)
+        self.set_theme(replace(PAPER, points=theme.points))
         try:
             (self._save_svg if path.suffix == ".svg" else self._save_png)(path)
         finally:
@@ -228,10 +253,10 @@ class Plot(pg.PlotWidget):
         painter.end()
 
 
-def font(points: int = TEXT_POINTS) -> QFont:
+def font(points: float) -> QFont:
     """Make the font of text in plots."""
     chosen = QFont()
-    chosen.setPointSize(points)
+    chosen.setPointSizeF(points)
     return chosen
 
 

@@ -60,6 +60,11 @@ def recall_choice(name: str, default: str = "") -> str:
     return str(_store().value(name, default))
 
 
+def forget_choices() -> None:
+    """Forget all that was stored."""
+    _store().clear()
+
+
 def remember_settings(settings: Settings) -> None:
     """Store the preset and what was changed in it, except what belongs to one set of particles."""
     own = ("preparation.", "start.", "volume.symmetry")  # of these particles; others have another molecule

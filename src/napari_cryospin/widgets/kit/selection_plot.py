@@ -54,7 +54,7 @@ class SelectionPlot(Plot):
         self.x, self.y, self.names = np.asarray(x, float), np.asarray(y, float), names
         self.chosen = np.ones(len(self.x), dtype=bool)
         self.set_label(labels[0])
-        self.setLabel("left", labels[1], **{"font-size": "7pt", "color": self.theme.text})
+        self.set_label(labels[1], "left")
         self.set_note("" if self._known.any() else "not known of this run's particles")
         self._draw()
         self.plotItem.enableAutoRange()

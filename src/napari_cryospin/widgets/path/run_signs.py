@@ -7,13 +7,16 @@ import weakref
 from typing import TYPE_CHECKING
 
 from napari.utils import progress
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 
+from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.messages import Status
 from napari_cryospin.widgets.path.model import PathModel
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+BAR_EVERY = 500  # ms between two movements of the bar
 BAR_PARTS = 1000
 """Parts into which the bar divides a run."""
 
@@ -35,13 +38,20 @@ class RunSigns(QObject):
         self.path = path
         self.plain_title = viewer.title
         self.bar: progress | None = None
+        self._moving = False
+        # napari's bar handles events while it moves: moved from within an event of the run, which brings the next one,
+        # it would go ever deeper where the window is slower than the news.
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(BAR_EVERY)
+        self._soon.timeout.connect(self.move_bar)
         path.session.status_changed.connect(self.refresh)
         path.session.run_changed.connect(self.refresh)
         path.session.closing.connect(self._close)
         self.refresh()
 
     def refresh(self, _: object = None) -> None:
-        """Show how far the run is."""
+        """Show how far the run is; the bar follows in a moment."""
         session = self.path.session
         status, folder = session.status, session.folder
         title = self.plain_title
@@ -51,7 +61,21 @@ class RunSigns(QObject):
             self.viewer.title = title
         if status is None or folder is None or not self.path.control.alive:
             self._close()
+        elif not self._soon.isActive():
+            self._soon.start()
+
+    def move_bar(self) -> None:
+        """Move the bar to where the run is, unless that is going on already."""
+        status, folder = self.path.session.status, self.path.session.folder
+        if self._moving or status is None or folder is None or not self.path.control.alive:
             return
+        self._moving = True
+        try:
+            self._move_to(folder, status)
+        finally:
+            self._moving = False
+
+    def _move_to(self, folder: RunFolder, status: Status) -> None:
         if self.bar is None:
             # Without a file of its own, the bar would be printed where there is no activity dock.
             self.bar = progress(total=BAR_PARTS, desc=folder.path.name, file=io.StringIO())
@@ -61,6 +85,7 @@ class RunSigns(QObject):
             bar.update(round(BAR_PARTS * status.progress) - bar.n)
 
     def _close(self) -> None:
+        self._soon.stop()
         if self.bar is not None:
             self.bar.close()
             self.bar = None

@@ -1,10 +1,10 @@
-"""Keys of the workspace, which act while the focus is in one of its docks, and the menu that lists them."""
+"""Commands of the workspace, the menu that lists them, and their keys while the focus is in one of its docks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 from qtpy.QtCore import QObject, Qt
 from qtpy.QtGui import QKeySequence
@@ -29,28 +29,34 @@ USE_SPACE = (QAbstractButton, QComboBox, QAbstractItemView)
 
 @dataclass(frozen=True)
 class KeyCommand:
-    """A command with a key.
+    """A command, which may have a key.
 
     Attributes
     ----------
+    name : str
+        Name by which napari's command palette asks for it.
     title : str
         Words in the menu.
-    key : str
-        Key, as Qt names it.
     act : callable
         What it does.
+    key : str
+        Key, as Qt and napari name it; empty: none.
     leave_to : tuple of type
         Widgets to which the key is left while they have the focus.
+    shared : str
+        For what napari has a use of its own for the key: the active layer, or sliders; empty: it has none.
     """
 
+    name: str
     title: str
-    key: str
     act: Callable[[], None]
+    key: str = ""
     leave_to: tuple[type[QWidget], ...] = ()
+    shared: Literal["", "layer", "sliders"] = ""
 
 
 class Shortcuts(QObject):
-    """Keys of several docks.
+    """Commands, and their keys in several docks.
 
     Parameters
     ----------
@@ -68,29 +74,39 @@ class Shortcuts(QObject):
 
     def serve(self, widget: QWidget) -> None:
         """Let the keys act while the focus is within a widget."""
-        for command in self.commands:
+        for command in (one for one in self.commands if one.key):
             shortcut = QShortcut(QKeySequence(command.key), widget)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(command.act)
             shortcut.destroyed.connect(self._forget)
             self.made.append((command, shortcut))
 
+    def act(self, name: str) -> None:
+        """Do what a command does."""
+        next(command for command in self.commands if command.name == name).act()
+
     def menu_button(self) -> QToolButton:
         """Make a button with the menu that lists the commands and their keys."""
         made = QToolButton()
         made.setText("☰")
-        made.setToolTip("Commands and their keys, which act while the focus is in these panels")
+        made.setToolTip("Commands and their keys")
         made.setAutoRaise(True)
         made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         made.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         menu = QMenu(made)
         for command in self.commands:
             key = QKeySequence(command.key).toString(QKeySequence.SequenceFormat.NativeText)
-            action = menu.addAction(f"{command.title}\t{key}")
+            action = menu.addAction(f"{command.title}\t{key}" if key else command.title)
             assert action is not None
             action.triggered.connect(lambda _=False, act=command.act: act())
         made.setMenu(menu)
+        self.menu = menu
         return made
+
+    def add_menu(self, menu: QMenu) -> None:
+        """Add a menu of its own beneath the commands."""
+        self.menu.addSeparator()
+        self.menu.addMenu(menu)
 
     def _follow(self, _: QWidget | None, now: QWidget | None) -> None:
         for command, shortcut in self.made:

@@ -15,6 +15,7 @@ from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.focus_ring import FocusMark
 from napari_cryospin.widgets.kit.parts import button, text_label
 from napari_cryospin.widgets.kit.picture_label import image_of_picture
+from napari_cryospin.widgets.kit.text_size import apply_text_size
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.particles.samples import SAMPLES
 from napari_cryospin.widgets.path.recent import recent_runs
@@ -89,8 +90,6 @@ class StartPage(QWidget):
         column = QVBoxLayout(inner)
         column.setSpacing(12)
         self.title = QLabel(TITLE)
-        # napari's own style sheet sets the size of fonts, which a font of the label would not override.
-        self.title.setStyleSheet(f"font-size: {TITLE_SIZE * self.font().pointSizeF():.0f}pt;")
         self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.title.setWordWrap(True)
         self.message = text_label()
@@ -143,9 +142,11 @@ class StartPage(QWidget):
         if one.picture is not None:
             made.setIcon(QIcon(QPixmap.fromImage(image_of_picture(one.picture))))
         made.setIconSize(QSize(GLANCE, GLANCE))
-        name = made.fontMetrics().elidedText(one.path.name, Qt.TextElideMode.ElideMiddle, GLANCE + 20)
-        made.setText(f"{name}\n{one.state}")
-        made.setToolTip(f"Watch the run in {one.path}")
+        metrics = made.fontMetrics()
+        name = metrics.elidedText(one.path.name, Qt.TextElideMode.ElideMiddle, GLANCE + 20)
+        note = metrics.elidedText(one.note, Qt.TextElideMode.ElideRight, GLANCE + 20)
+        made.setText("\n".join(filter(None, (name, one.state, note))))
+        made.setToolTip(f"Watch the run in {one.path}" + (f"\n{one.note}" if one.note else ""))
         made.clicked.connect(lambda _=False, path=one.path: self.run_chosen.emit(path))
         return made
 
@@ -193,6 +194,9 @@ class StartPage(QWidget):
 
     def _retheme(self) -> None:
         theme = theme_of(self.viewer)
+        apply_text_size(self)
+        # napari's own style sheet sets the size of fonts, which a font of the label would not override.
+        self.title.setStyleSheet(f"font-size: {TITLE_SIZE * theme.points:.0f}pt;")
         self.setStyleSheet(f"#{START_PAGE} {{ background-color: {theme.background}; }}")
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:

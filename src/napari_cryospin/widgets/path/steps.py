@@ -147,6 +147,8 @@ GOING: dict[Action, str] = {
 def _next(now: Situation) -> NextStep:
     if now.standing == "none":
         return _before_a_run(now)
+    if now.standing == "lost":
+        return NextStep("Wait for the folder", "wait", "Run", now.progress)
     if now.standing in ("starting", "queued"):
         return NextStep("Starting...", "wait", "Run", now.progress)
     if now.asked:

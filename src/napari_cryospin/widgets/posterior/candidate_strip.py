@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QRectF, Qt, Signal
+from qtpy.QtCore import QEvent, QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_cryospin.views.posterior.shown_pose import ShownPose
 from napari_cryospin.widgets.kit.colours import POSE_COLOUR, SAMPLE_COLOUR, TRUTH_COLOUR, head_colour
 from napari_cryospin.widgets.kit.greys import grey_picture
+from napari_cryospin.widgets.kit.text_size import text_scale
 
 if TYPE_CHECKING:
     from napari_cryospin.views.posterior.answers import ProjectionComparison
@@ -58,9 +59,10 @@ class Card(QWidget):
         self.fit(self.side, self.rows)
 
     def fit(self, side: int, rows: int) -> None:
-        """Set the side of the picture, px, and the number of lines beneath it."""
+        """Set the side of the picture, px at the usual size of texts, and the number of lines beneath it."""
         self.side, self.rows = side, rows
-        self.setFixedSize(side + 2 * PAD, card_height(side, rows))
+        scale = text_scale(self.font())
+        self.setFixedSize(round(scale * (side + 2 * PAD)), round(scale * card_height(side, rows)))
         self.update()
 
     def show_card(self, title: str, colour: str, image: QImage | None, lines: tuple[str, ...], winner: bool) -> None:
@@ -74,6 +76,7 @@ class Card(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.scale(text_scale(self.font()), text_scale(self.font()))
         text = self.palette().windowText().color()
         font = QFont(self.font())
         font.setPixelSize(11 if self.side > LEAST_SIDE else 10)
@@ -96,7 +99,7 @@ class Card(QWidget):
         painter.setPen(text)
         where = Qt.AlignmentFlag.AlignRight if self.names else Qt.AlignmentFlag.AlignHCenter
         for number, line in enumerate(self.lines[: self.rows]):
-            box = QRectF(0, PAD + BAR + self.side + 4 + number * LINE, self.width() - PAD * self.names, LINE)
+            box = QRectF(0, PAD + BAR + self.side + 4 + number * LINE, self.side + PAD * (2 - self.names), LINE)
             painter.drawText(box, where | Qt.AlignmentFlag.AlignVCenter, line)
         painter.end()
 
@@ -155,16 +158,22 @@ class CandidateStrip(QWidget):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         self._arrange()
 
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.FontChange:
+            self._arrange()
+
     def _arrange(self) -> None:
         """Lay the cards out in the fewest rows, at most `MOST_ROWS` unless the width is very small."""
         cards = [self.particle, *(card for card in self.cards[: len(self.shown)])]
         self._room = max(len(cards), self._room)  # The strip keeps its height while the next particle is computed.
-        side, columns, rows = layout_of(self._room, self.width())
+        scale = text_scale(self.font())
+        side, columns, rows = layout_of(self._room, int(self.width() / scale))
         for number, card in enumerate(cards):
             card.fit(side, rows)
             row, column = divmod(number, columns)
             card.move(column * (card.width() + 2), row * card.height())
-        self.setFixedHeight(-(-self._room // columns) * card_height(side, rows))
+        self.setFixedHeight(-(-self._room // columns) * round(scale * card_height(side, rows)))
 
     def picture(self) -> QImage:
         """Draw the particle and all candidates as they are laid out."""

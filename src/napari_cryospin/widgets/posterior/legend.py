@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from qtpy.QtCore import QPointF, QRectF, Qt
+from qtpy.QtCore import QEvent, QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR
+from napari_cryospin.widgets.kit.text_size import text_scale, usual_font
 from napari_cryospin.widgets.sphere.scene import (
     LOG_DECADES,
     REGION_COLOURS,
@@ -71,12 +72,13 @@ class PosteriorLegend(QWidget):
         return [name for name in NAMES if name in shown]
 
     def places(self) -> list[tuple[str, QRectF]]:
-        """Return the names of the symbols with the rectangles in which symbol and name are painted."""
-        metrics, result = QFontMetricsF(small_font(self.font())), []
+        """Return the names of the symbols with the rectangles in which symbol and name are painted, before scaling."""
+        metrics, result = QFontMetricsF(small_font(usual_font(self.font()))), []
+        room = self.width() / text_scale(self.font())
         x, y = BAR_WIDTH + 2 * GAP + 8.0, 0.0
         for name in self.items:
             width = 30 + metrics.horizontalAdvance(NAMES[name])
-            if x + width > self.width():
+            if x + width > room:
                 # The second row begins beneath the first symbol, because the bar is as tall as two rows.
                 y += ROW
                 x = BAR_WIDTH + 2 * GAP + 8.0 if y < 2 * ROW else 4.0
@@ -86,22 +88,29 @@ class PosteriorLegend(QWidget):
 
     def _fit_height(self) -> None:
         places = self.places()
-        self.setFixedHeight(int(max([2 * ROW, *(box.bottom() for _, box in places)])))
+        self.setFixedHeight(round(text_scale(self.font()) * max([2 * ROW, *(box.bottom() for _, box in places)])))
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         self._fit_height()
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.FontChange:
+            self._fit_height()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         if self.scene is None:
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setFont(small_font(self.font()))
+        scale, font = text_scale(self.font()), small_font(usual_font(self.font()))
+        painter.scale(scale, scale)
+        painter.setFont(font)
         text = self.palette().windowText().color()
         (self._paint_scale if self.scene.log_colours else self._paint_regions)(painter, text)
         for name, box in self.places():
             self._paint_symbol(painter, name, QPointF(box.left() + 12, box.center().y()), text)
-            painter.setFont(small_font(self.font()))
+            painter.setFont(font)
             painter.setPen(text)
             painter.drawText(box.adjusted(26, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, NAMES[name])
         painter.end()

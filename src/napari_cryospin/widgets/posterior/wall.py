@@ -16,6 +16,7 @@ from napari_cryospin.views.posterior.certainty import Certainty, certainty_of
 from napari_cryospin.views.sphere_pictures import CELLS_NSIDE
 from napari_cryospin.widgets.kit.particle_tiles import ParticleTiles
 from napari_cryospin.widgets.kit.plots import SECOND
+from napari_cryospin.widgets.kit.text_size import text_scale
 from napari_cryospin.widgets.sphere.scene import colours_of, credible_levels, image_of
 from napari_cryospin.widgets.sphere.view import small_font
 
@@ -77,7 +78,7 @@ class Wall(ParticleTiles):
 
     @property
     def tile(self) -> QSize:
-        return GLOBE_TILE if self.globes else FLAT_TILE
+        return (GLOBE_TILE if self.globes else FLAT_TILE) * text_scale(self.font())
 
     @property
     def columns(self) -> int:
@@ -139,7 +140,7 @@ class Wall(ParticleTiles):
     def _paint_tile(self, painter: QPainter, place: QRectF, row: int, selected: bool) -> None:
         text = self.palette().windowText().color()
         inner = place.adjusted(TILE_MARGIN, TILE_MARGIN, -TILE_MARGIN, -TILE_MARGIN)
-        found, box = self.known.get(row), inner.adjusted(0, 0, 0, -TILE_CAPTION)
+        found, box = self.known.get(row), inner.adjusted(0, 0, 0, -TILE_CAPTION * text_scale(self.font()))
         painter.setPen(text)
         caption = f"{row + 1} {BUSY}" if found is None else found.caption
         painter.drawText(inner, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom, caption)

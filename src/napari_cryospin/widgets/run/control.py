@@ -55,6 +55,7 @@ class RunControl(QObject):
         self.worker = Worker("cryospin-run-control", self)
         session.run_changed.connect(self._forget)
         session.status_changed.connect(self._take_status)
+        session.folder_lost.connect(self.changed)
         self.timer = QTimer(self)
         self.timer.timeout.connect(self._check)
         self.timer.start(CHECK_EVERY)
@@ -69,6 +70,8 @@ class RunControl(QObject):
         status = self.session.status
         if self.session.folder is None:
             return "none"
+        if self.session.lost:
+            return "lost"
         if status is None:
             return "starting"
         if status.state == "starting" and self.job is not None and self.gone:
@@ -210,7 +213,7 @@ class RunControl(QObject):
     def _check(self) -> None:
         """Check in the thread whether a run has a driver, if its status is live and its heartbeat is old."""
         session, status = self.session, self.session.status
-        if status is None or status.state not in LIVE_STATES or session.driven_here:
+        if session.lost or status is None or status.state not in LIVE_STATES or session.driven_here:
             self.gone = False
             return
         started_here = session.process is not None and session.process.poll() is None

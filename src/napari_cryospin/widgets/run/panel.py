@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 PROGRESS_EVERY = 900  # ms between two drawings of a run's progress
+LOST = (
+    "{folder} was deleted, moved or renamed, or its disk is away. What is shown was read before. If it comes back, the "
+    "window goes on with it; a folder that was moved is opened by Open run..."
+)
 
 
 class RunPanel(Panel):
@@ -212,7 +216,7 @@ class RunPanel(Panel):
 
     def _note_change(self, standing: Standing) -> None:
         """Notify the user once of a change, and fold the set-up away while a run goes on."""
-        before, self._standing = self._standing, standing
+        folder, before, self._standing = self.session.folder, self._standing, standing
         watched, self._watched = self._watched, self.session.status is not None
         if standing == before:
             return
@@ -234,3 +238,7 @@ class RunPanel(Panel):
             self.state.show_message(
                 "Nobody drives this run any more. Continue lets it go on from its newest checkpoint.", ERROR
             )
+        elif standing == "lost" and folder is not None:
+            self.state.show_message(LOST.format(folder=folder.path), ERROR)
+        elif before == "lost":
+            self.state.show_message("")

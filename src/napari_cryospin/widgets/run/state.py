@@ -7,8 +7,18 @@ from typing import Literal
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices, QFontDatabase
-from qtpy.QtWidgets import QDialog, QFormLayout, QHBoxLayout, QPlainTextEdit, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QVBoxLayout,
+    QWidget,
+)
 
+from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.verdict import DOUBTFUL, NOT_DETERMINED
 from napari_cryospin.widgets.kit.parts import (
@@ -24,7 +34,7 @@ from napari_cryospin.widgets.kit.parts import (
 )
 
 Standing = Literal[
-    "none", "queued", "starting", "running", "paused", "gone", "waiting", "finished", "stopped", "failed"
+    "none", "queued", "starting", "running", "paused", "gone", "lost", "waiting", "finished", "stopped", "failed"
 ]
 STANDINGS: dict[Standing, str] = {
     "none": "No run yet",
@@ -33,11 +43,13 @@ STANDINGS: dict[Standing, str] = {
     "running": "Running",
     "paused": "Paused",
     "gone": "Its process is gone",
+    "lost": "Its folder is not there any more",
     "waiting": "Waiting for your switch: the planned epochs are over",
     "finished": "Finished",
     "stopped": "Stopped; it can be continued",
     "failed": "Failed",
 }
+STANDING_COLOURS: dict[Standing, str] = {"failed": ERROR, "lost": ERROR, "gone": WARNING, "waiting": WARNING}
 STATE_ROWS = ("stage", "epoch", "step", "loss", "resolution", "time", "device")
 LOG_TAIL = 200_000  # characters at the end of a log that are shown
 
@@ -63,6 +75,10 @@ class RunState(QWidget):
         self.log = button("Show log", "What the run wrote to its log, and why it failed", self.show_log)
         self.open_folder = button("Open folder", "Show the run's folder", self._open_folder)
         self.where = text_label(colour=QUIET_TEXT)
+        self.note = QLineEdit()
+        self.note.setPlaceholderText("A note on this run")
+        self.note.setToolTip("What you tried, or found: kept in the run's folder, and shown among the recent runs")
+        self.note.editingFinished.connect(self._write_note)
         buttons = QHBoxLayout()
         buttons.addWidget(self.log)
         buttons.addWidget(self.open_folder)
@@ -73,14 +89,17 @@ class RunState(QWidget):
             layout.addWidget(widget)
         layout.addLayout(form)
         layout.addWidget(self.where)
+        layout.addWidget(self.note)
         layout.addLayout(buttons)
 
     def show_status(self, standing: Standing, status: Status | None, folder: Path | None) -> None:
         """Show how a run stands; `status` is None where none was read yet."""
-        self.folder = folder
+        if folder != self.folder:
+            self.folder = folder
+            self.note.setText("" if folder is None else read_note(folder))
         self.setVisible(folder is not None)
         self.title.setText(STANDINGS[standing])
-        tint(self.title, {"failed": ERROR, "gone": WARNING, "waiting": WARNING}.get(standing, ""), bold=True)
+        tint(self.title, STANDING_COLOURS.get(standing, ""), bold=True)
         self.where.setText("" if folder is None else str(folder))
         if status is None:
             return
@@ -113,9 +132,26 @@ class RunState(QWidget):
             dialog.setWindowTitle(f"Log of {self.folder.name}")
             dialog.show()
 
+    def _write_note(self) -> None:
+        """Keep what the user noted, unless it is what was read."""
+        if self.folder is None or self.note.text().strip() == read_note(self.folder):
+            return
+        try:
+            RunFolder(self.folder).write_note(self.note.text())
+        except OSError as error:
+            self.show_message(f"The note could not be kept: {error}", ERROR)
+
     def _open_folder(self) -> None:
         if self.folder is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.folder)))
+
+
+def read_note(folder: Path) -> str:
+    """Read what the user noted of the run in a folder; empty: nothing, or it cannot be read."""
+    try:
+        return RunFolder(folder).note
+    except OSError:
+        return ""
 
 
 class LogDialog(QDialog):

@@ -10,6 +10,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
 from napari_cryospin.widgets.kit.greys import grey_picture
 from napari_cryospin.widgets.kit.particle_tiles import ParticleTiles
 from napari_cryospin.widgets.kit.plots import SECOND
+from napari_cryospin.widgets.kit.text_size import text_scale
 from napari_cryospin.widgets.sphere.view import small_font
 
 KINDS = ("particle", "projection", "difference")
@@ -32,12 +33,22 @@ class Triples(ParticleTiles):
     @property
     def side(self) -> float:
         """Side of a picture, px."""
-        return max(LEAST_SIDE_OF_TRIPLE, (self.height() - TRIPLE_CAPTION) / 3 - TRIPLE_GAP)
+        return max(LEAST_SIDE_OF_TRIPLE, (self.height() - self.caption_height) / 3 - TRIPLE_GAP)
+
+    @property
+    def caption_height(self) -> float:
+        """Height of the line beneath a column, px."""
+        return TRIPLE_CAPTION * text_scale(self.font())
+
+    @property
+    def names_width(self) -> float:
+        """Width of the names left of all columns, px."""
+        return TRIPLE_NAMES * text_scale(self.font())
 
     @property
     def fits(self) -> int:
         """Number of columns that fit."""
-        return max(1, int((self.width() - TRIPLE_NAMES) / (self.side + TRIPLE_GAP)))
+        return max(1, int((self.width() - self.names_width) / (self.side + TRIPLE_GAP)))
 
     def knows(self, row: int) -> bool:
         return row in self.pictures
@@ -61,8 +72,8 @@ class Triples(ParticleTiles):
 
     def column(self, number: int) -> QRectF:
         """Return the rectangle of a column."""
-        left = TRIPLE_NAMES + number * (self.side + TRIPLE_GAP)
-        return QRectF(left, 0, self.side, 3 * (self.side + TRIPLE_GAP) + TRIPLE_CAPTION)
+        left = self.names_width + number * (self.side + TRIPLE_GAP)
+        return QRectF(left, 0, self.side, 3 * (self.side + TRIPLE_GAP) + self.caption_height)
 
     def number_at(self, point: QPoint) -> int | None:
         """Return the number of the column at a point; None: there is none."""
@@ -77,14 +88,14 @@ class Triples(ParticleTiles):
         painter.setPen(text)
         middle = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
         for place, kind in enumerate(KINDS if len(self.rows) else ()):
-            painter.drawText(QRectF(0, place * step, TRIPLE_NAMES - 6, self.side), middle, kind)
+            painter.drawText(QRectF(0, place * step, self.names_width - 6, self.side), middle, kind)
         for number, row in enumerate(self.rows[: self.fits]):
             box = self.column(number)
             for place, picture in enumerate(self.pictures.get(int(row), ())):
                 painter.drawImage(QRectF(box.left(), place * step, self.side, self.side), picture)
             self._paint_number(painter, box, int(row))
             painter.setPen(text)
-            below = QRectF(box.left() - 4, 3 * step - 1, self.side + 8, TRIPLE_CAPTION)
+            below = QRectF(box.left() - 4, 3 * step - 1, self.side + 8, self.caption_height)
             painter.drawText(below, Qt.AlignmentFlag.AlignCenter, self.captions[number])
             if self.selected[number] or row == self.chosen:
                 painter.setPen(QPen(text if row == self.chosen else QColor(SECOND), 2))

@@ -8,6 +8,7 @@ from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_cryospin.widgets.kit.focus_ring import FocusMark
+from napari_cryospin.widgets.kit.text_size import apply_text_size
 from napari_cryospin.widgets.kit.wheel import guard_wheel
 from napari_cryospin.widgets.session.guard import guard
 from napari_cryospin.widgets.session.session import session_of
@@ -68,8 +69,13 @@ class Panel(QWidget):
         # Otherwise napari adds a stretch below, which takes half of the dock.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         FocusMark(self, self)
+        self._shown = False
+        self.session.theme_changed.connect(self._take_text_size)
         if empty:
             self.show_empty()
+
+    def _take_text_size(self) -> None:
+        apply_text_size(self)
 
     def show_empty(self, text: str | None = None) -> None:
         """Show only the text that says what to do next."""
@@ -109,3 +115,6 @@ class Panel(QWidget):
         # A widget knows its window, on which the guard is installed, only once it is in a dock.
         guard(self.window(), self.session)
         guard_wheel(self)
+        if not self._shown:  # What a panel was filled with has not been given its font before.
+            self._shown = True
+            self._take_text_size()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from napari.settings import get_settings
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_cryospin.geometry.hand import HAND_FLIP
@@ -57,6 +58,8 @@ class Session(QObject):
         Folder of the watched run; None: none yet.
     status, snapshot, events, metrics, epochs
         Newest state of that run; `epochs` are those with a history.
+    lost
+        Whether the folder of the watched run is not there any more, when it was read last.
     particle
         Chosen particle: row of the input.
     selection
@@ -78,13 +81,14 @@ class Session(QObject):
     metrics_arrived = Signal(object)  # tuple of dict
     snapshot_arrived = Signal(object)  # Snapshot
     epochs_changed = Signal(object)  # tuple of int
+    folder_lost = Signal(bool)  # whether the folder of the run is not there; it may come back
     particle_chosen = Signal(int)
     direction_chosen = Signal(object)  # (3,) unit vector: view direction in the map's frame
     epoch_shown = Signal(object)  # int, or None: the newest
     hand_changed = Signal(bool)
     turn_requested = Signal(object)  # (3, 3) rotation to which the map is to be turned
     view_turned = Signal(object)  # (3, 3) rotation to which the map was turned
-    theme_changed = Signal()  # napari has other colours now: `colours.theme_of(viewer)`
+    theme_changed = Signal()  # napari has other colours now, or texts of another size: `colours.theme_of(viewer)`
     closing = Signal()  # The window closes: threads must end.
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -220,7 +224,11 @@ class Session(QObject):
         """File with true poses of the watched run's particles; None where others are open, or no truth is known."""
         if self.folder is None or self.source is None:
             return None
-        same = self.folder.source.particles.resolve() == self.source.particles.resolve()
+        try:
+            same = self.folder.source.particles.resolve() == self.source.particles.resolve()
+        except (OSError, ValueError) as error:  # The folder was deleted or damaged since it is watched.
+            log.warning("%s", error)
+            return None
         return self.truth if same else None
 
     def watch(self, folder: RunFolder) -> None:
@@ -259,6 +267,7 @@ class Session(QObject):
         self.metrics: list[dict[str, Any]] = []
         self.epochs: tuple[int, ...] = ()
         self.shown_epoch = None
+        self.lost = False
         self._watch = FolderWatch(folder) if folder is not None else None
 
     def _read_folder(self) -> None:
@@ -278,7 +287,10 @@ class Session(QObject):
 
     def _take_news(self, answer: tuple[FolderWatch, News]) -> None:
         watch, news = answer
-        if watch is not self._watch or not news:
+        if watch is not self._watch:
+            return
+        self._note_lost(False)
+        if not news:
             return
         if news.restarted:
             self._forget(self.folder)
@@ -305,6 +317,12 @@ class Session(QObject):
         # A folder on a network disk may be unavailable for a moment, so it is read again, less often.
         log.warning("the run's folder cannot be read: %s", error)
         self._timer.setInterval(WATCH_EVERY_IDLE)
+        self._note_lost(self.folder is not None and not self.folder.path.is_dir())
+
+    def _note_lost(self, lost: bool) -> None:
+        if lost != self.lost:
+            self.lost = lost
+            self.folder_lost.emit(lost)
 
 
 _sessions: WeakKeyDictionary[Viewer, Session] = WeakKeyDictionary()
@@ -318,4 +336,5 @@ def session_of(viewer: Viewer) -> Session:
     if viewer not in _sessions:
         _sessions[viewer] = Session()
         viewer.events.theme.connect(_sessions[viewer].announce_theme)
+        get_settings().appearance.events.font_size.connect(_sessions[viewer].announce_theme)
     return _sessions[viewer]

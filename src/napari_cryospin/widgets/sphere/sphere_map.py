@@ -14,7 +14,7 @@ from napari_cryospin.geometry.sphere_projection import FlatProjection, GlobeProj
 from napari_cryospin.views.sphere_pictures import SPHERE_MAP_ROWS
 from napari_cryospin.widgets.kit.colours import POSE_COLOUR, Theme
 from napari_cryospin.widgets.kit.lasso import Lasso
-from napari_cryospin.widgets.kit.plots import SECOND, Plot, font
+from napari_cryospin.widgets.kit.plots import SECOND, Plot
 from napari_cryospin.widgets.sphere.map_places import arrange, joined_lines, rims_of
 from napari_cryospin.widgets.sphere.turner import Turner
 
@@ -63,7 +63,7 @@ class SphereMaps(Plot):
             self.addItem(item, ignoreBounds=True)
             item.setZValue(5)
         for text in self._bar_texts:
-            text.setFont(font(7))
+            text.setFont(self.small_font)
         self._places: list[QRectF] = []
         self.plotItem.vb.sigResized.connect(self._place)
         self.lasso = Lasso(self)
@@ -96,7 +96,7 @@ class SphereMaps(Plot):
         while len(self._images) < len(names):
             self._images.append(pg.ImageItem(axisOrder="row-major"))
             self._titles.append(pg.TextItem(anchor=(0.5, 1.0), color=self.theme.text))
-            self._titles[-1].setFont(font(7))
+            self._titles[-1].setFont(self.small_font)
             self.addItem(self._images[-1], ignoreBounds=True)
             self.addItem(self._titles[-1], ignoreBounds=True)
         self._paint()

@@ -14,6 +14,7 @@ from napari_cryospin.widgets.sphere.scene import DirectionScene, Marker
 
 MARKER_REACH = 11.0  # px between the mouse and a marker that count as on it
 CLICK_SLACK = 4.0  # px that the mouse may move in a click
+SMALL_SHARE = 7.5 / 9  # of the size of texts, in which labels inside a picture are written; chosen by hand
 FAR_SIDE_OPACITY = 0.28  # opacity of markers and lines on the far side
 RIM_COLOUR = QColor(0, 0, 0, 190)  # of markers, so that they stand out from every colour beneath
 AXIS_DIRECTIONS = {
@@ -77,7 +78,7 @@ class DirectionView(QWidget):
             places, facing = self.project(np.array([axis], dtype=float))
             if facing[0]:
                 place = QPointF(*places[0])
-                box = QRectF(place.x() - 16, place.y() - 8, 32, 16)
+                box = QRectF(place.x() - 32, place.y() - 16, 64, 32)
                 for shade, colour in ((1.0, QColor(0, 0, 0, 150)), (0.0, QColor(255, 255, 255, 190))):
                     painter.setPen(colour)
                     painter.drawText(box.translated(shade, shade), Qt.AlignmentFlag.AlignCenter, name)
@@ -219,9 +220,9 @@ def great_arcs(directions: NDArray, pieces: int = 8) -> NDArray[np.float64]:
 
 
 def small_font(font: QFont) -> QFont:
-    """Make the font for labels inside a picture."""
+    """Make the font for labels inside a picture: a little smaller than that of the texts beside it."""
     small = QFont(font)
-    small.setPixelSize(10)
+    small.setPointSizeF(SMALL_SHARE * font.pointSizeF())
     return small
 
 
@@ -244,7 +245,8 @@ def _paint_head(painter: QPainter, place: QPointF, marker: Marker, font: QFont, 
     painter.setBrush(QBrush(colour))
     painter.drawEllipse(place, radius, radius)
     if not small:
-        bold = small_font(font)
+        bold = QFont(font)
+        bold.setPixelSize(10)  # The circle has this room, whatever the size of texts is.
         bold.setBold(True)
         painter.setFont(bold)
         light = colour.lightnessF() > 0.42

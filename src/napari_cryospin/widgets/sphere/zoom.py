@@ -9,16 +9,17 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPen, QTransform
 from qtpy.QtWidgets import QSizePolicy, QWidget
-from scipy import ndimage
 
 from napari_cryospin.geometry.sphere_cells import credible_cells, rot_tilt_of
+from napari_cryospin.widgets.kit.text_size import text_scale
 from napari_cryospin.widgets.sphere.scene import REGION_SHARE, DirectionScene, credible_levels, image_of
 from napari_cryospin.widgets.sphere.view import RIM_COLOUR, DirectionView, small_font
 
 if TYPE_CHECKING:
     from napari_cryospin.views.posterior.answers import Zoom
 
-LEFT_MARGIN, TOP_MARGIN, RIGHT_MARGIN, BOTTOM_MARGIN = 30, 22, 8, 20  # px around the map, for its scale
+MARGINS = (30, 22, 8, 20)
+"""Pixels left of the map, above, right of it and beneath, for its scale, at the usual size of texts."""
 LINES_REACH = 4  # distance from the centre up to which lines are drawn, over the reach of the map
 ZOOM_FINENESS = 8  # points of the picture for each point of the grid
 
@@ -51,9 +52,10 @@ class ZoomView(DirectionView):
     @property
     def frame(self) -> QRectF:
         """Square of the map, px."""
-        side = max(1.0, min(self.width() - LEFT_MARGIN - RIGHT_MARGIN, self.height() - TOP_MARGIN - BOTTOM_MARGIN))
-        x = LEFT_MARGIN + (self.width() - LEFT_MARGIN - RIGHT_MARGIN - side) / 2
-        return QRectF(x, TOP_MARGIN + (self.height() - TOP_MARGIN - BOTTOM_MARGIN - side) / 2, side, side)
+        left, top, right, bottom = (text_scale(self.font()) * margin for margin in MARGINS)
+        side = max(1.0, min(self.width() - left - right, self.height() - top - bottom))
+        x = left + (self.width() - left - right - side) / 2
+        return QRectF(x, top + (self.height() - top - bottom - side) / 2, side, side)
 
     @property
     def reach(self) -> float:
@@ -93,6 +95,8 @@ class ZoomView(DirectionView):
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "computing the fine grid …")
             return
         if self._picture is None:
+            from scipy import ndimage  # A window that opens need not wait for it.
+
             values = ndimage.zoom(self.zoom.log_posterior, ZOOM_FINENESS, order=1)
             self._picture = image_of(
                 scene.colours_of(values, credible_levels(self.zoom.log_posterior))[::-1]
@@ -115,16 +119,17 @@ class ZoomView(DirectionView):
         painter.drawRect(frame)
         painter.setFont(small_font(self.font()))
         painter.setPen(self.palette().windowText().color())
+        line = 14 * text_scale(self.font())
         for degrees in (-10, -5, 0, 5, 10):
             x, y = self._points(np.array([degrees, degrees], dtype=float))
-            painter.drawText(QRectF(x - 20, frame.bottom() + 3, 40, 14), Qt.AlignmentFlag.AlignCenter, f"{degrees}°")
+            painter.drawText(QRectF(x - 20, frame.bottom() + 3, 40, line), Qt.AlignmentFlag.AlignCenter, f"{degrees}°")
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             if abs(degrees) < self.reach:
-                painter.drawText(QRectF(frame.left() - 34, y - 7, 30, 14), right, f"{degrees}°")
+                painter.drawText(QRectF(frame.left() - 54, y - line / 2, 50, line), right, f"{degrees}°")
         rot, tilt = rot_tilt_of(self.zoom.centre)
         step = float(self.zoom.u[1] - self.zoom.u[0])
         text = f"around rot {rot:.1f}°, tilt {tilt:.1f}° · grid {step:.2g}°"
-        box = QRectF(0, frame.top() - TOP_MARGIN, self.width(), TOP_MARGIN - 3)
+        box = QRectF(0, frame.top() - line - 6, self.width(), line + 3)
         painter.drawText(box, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom, text)
 
     def paint_region(self, painter: QPainter, scene: DirectionScene) -> None:
