@@ -4,6 +4,10 @@ Where each class starts from its own map, the first stage has one map all the sa
 encoder, one set of poses, one switch. At the switch every particle is compared with the map of each class as it was
 given, at the pose that it has, and at the best one of a search of the whole grid under that map. So a class may be
 another molecule, of which the mean shows little.
+
+Junk differs from particles by more than the particles of two states differ from each other. Dealt out with them it
+would make a class of its own, and the states would stay together. So it is told from particles before classes are made,
+in the map of all, and counts for little in the maps of the classes from the start.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.engine.batch import Batch
+from napari_cryospin.engine.belonging import BELONGING_BAND, slice_power
 from napari_cryospin.engine.classes import remake_classes, split
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.losses import take
@@ -22,10 +27,13 @@ from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.reference import reference_band
 from napari_cryospin.engine.sampling import PoseSearch
 from napari_cryospin.models.wiener_volume import WienerVolume
+from napari_cryospin.physics.fourier import band_size
 
 
 def begin_classes(fit: Fit[WienerVolume], count: int) -> None:
     """Make so many classes of the particles, and say so among the news of the fit."""
+    if fit.settings.posterior.junk:
+        tell_junk(fit)
     if fit.class_starts:
         split_by_maps(fit)
         how = f"sorted into {count} classes by the map that each starts from, and go on being sorted"
@@ -37,6 +45,20 @@ def begin_classes(fit: Fit[WienerVolume], count: int) -> None:
 
 def _split_news(classes: int, reason: str) -> dict[str, Any]:
     return {"change": "split", "classes": classes, "reason": reason}
+
+
+@torch.no_grad()
+def tell_junk(fit: Fit[WienerVolume]) -> None:
+    """Estimate with what probability each image shows the particle of the present map, at its present pose."""
+    fit.update_scales(particles_differ=True)
+    points = band_size(fit.images.points, min(fit.band.now, BELONGING_BAND))
+    volume, shell = fit.volume, fit.noise.shell[:points]
+    power = slice_power(volume.hartley(), volume.padding, fit.projector.points[:points], shell)
+    for batch in fit.batches():
+        model = fit.project(batch, *fit.poses(batch))
+        fit.record_errors(batch, model)
+        fit.record_odds(batch.inner(points), model[:, :points], power)
+    fit.update_belonging()
 
 
 @torch.no_grad()

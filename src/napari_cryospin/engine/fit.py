@@ -271,9 +271,11 @@ class Fit(Generic[AnyVolume]):
 
     def update_belonging(self) -> None:
         """Estimate anew for all particles with what probability their images show the particle."""
-        known = (~self.particles.odds[:, 0].isnan()).nonzero()[:, 0]
+        particles = self.particles
+        known = (~particles.odds[:, 0].isnan()).nonzero()[:, 0]
+        scales = () if self.settings.volume.scales == "none" else (particles.overlap[known], particles.power[known])
         if len(known):
-            self.particles.record_belonging(known, belonging(self.particles.odds[known]))
+            particles.record_belonging(known, belonging(particles.odds[known], *scales))
 
     def mean_error(self, rows: Tensor) -> float:
         """Return the mean error of the particles `rows`: the loss of a step, in units of the error of noise."""
