@@ -24,22 +24,34 @@ SYMMETRY = {"spike": "C3"}
 ITERATIONS = 300
 
 
-def our_run(star: Path, out: Path, threads: int) -> float:
-    """The quick preset, from the command's start to the results written: seconds."""
+def our_run(star: Path, out: Path, threads: int, *flags: str) -> float:
+    """The quick preset with more flags, from the command's start to the results written: seconds."""
     began = time.perf_counter()
-    command = ["napari-cryospin", "run", star, "-o", out, "--threads", str(threads)]
+    command = ["napari-cryospin", "run", star, "-o", out, "--threads", str(threads), *flags]
     subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - began
 
 
-def initial_model(star: Path, out: Path, diameter: float, threads: int, patience: float) -> tuple[float, int]:
+def initial_model(
+    star: Path, out: Path, diameter: float, threads: int, patience: float, symmetry: str = "C1"
+) -> tuple[float, int]:
     """RELION's InitialModel as its window runs it: seconds, and how many of its 300 iterations were done by then."""
-    out.mkdir(parents=True, exist_ok=True)
-    flags = ["--i", star, "--o", out / "run", "--sgd", "--denovo_3dref", "--ctf", "--K", 1, "--sym", "C1"]
+    flags = ["--sgd", "--denovo_3dref", "--K", 1, "--sym", symmetry]
     flags += ["--sgd_ini_iter", 50, "--sgd_inbetween_iter", 200, "--sgd_fin_iter", 50, "--sgd_write_iter", 50]
     flags += ["--sgd_ini_resol", 35, "--sgd_fin_resol", 15, "--sgd_ini_subset", 100, "--sgd_fin_subset", 500]
-    flags += ["--flatten_solvent", "--zero_mask", "--particle_diameter", diameter, "--oversampling", 1]
-    flags += ["--healpix_order", 1, "--offset_range", 6, "--offset_step", 2, "--pad", 1, "--pool", 3, "--j", threads]
+    flags += ["--healpix_order", 1, "--offset_range", 6, "--offset_step", 2, "--pad", 1]
+    seconds, text = refined(star, out, flags, diameter, threads, patience)
+    begun = text.count("Stochastic Gradient Descent iteration")
+    return seconds, begun if (out / f"run_it{ITERATIONS:03d}_data.star").exists() else begun - 1
+
+
+def refined(
+    star: Path, out: Path, flags: list[object], diameter: float, threads: int, patience: float
+) -> tuple[float, str]:
+    """`relion_refine` with these flags and those that all its jobs share: seconds, and what it said."""
+    out.mkdir(parents=True, exist_ok=True)
+    flags = ["--i", star, "--o", out / "run", "--ctf", *flags, "--flatten_solvent", "--zero_mask"]
+    flags += ["--particle_diameter", diameter, "--oversampling", 1, "--pool", 3, "--j", threads]
     flags += ["--dont_check_norm", "--dont_combine_weights_via_disc", "--random_seed", 1]
     log, began = out / "log.txt", time.perf_counter()
     with log.open("w") as file:
@@ -57,8 +69,7 @@ def initial_model(star: Path, out: Path, diameter: float, threads: int, patience
     seconds, text = time.perf_counter() - began, log.read_text()
     if failed:
         raise SystemExit(f"relion_refine failed: see {log}")
-    begun = text.count("Stochastic Gradient Descent iteration")
-    return seconds, begun if (out / f"run_it{ITERATIONS:03d}_data.star").exists() else begun - 1
+    return seconds, text
 
 
 def judged(density: Path, poses: Path, truth: Path, reference: Path, symmetry: str) -> dict[str, float]:

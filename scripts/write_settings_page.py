@@ -39,7 +39,8 @@ These do not go together, and are refused before a run begins:
 * `first_band` with `first_resolution`, or `encoding_band` with `encoding_resolution`. A preset's number of shells gives
   way by itself;
 * `reference` without `posterior_sample`: heads that have learned nothing yet would spoil the map; or with
-  `volume_update` implicit, which can hold no map.
+  `volume_update` implicit, which can hold no map;
+* several maps as `reference`, but not as many as `classes`.
 
 Resolutions are converted to shells of the working box, rounded so that nothing finer than asked is looked at. They lie
 between Nyquist and two shells of the box; the check before a run says what that is for the particles at hand.

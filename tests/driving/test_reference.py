@@ -17,7 +17,7 @@ from napari_cryospin.driving.run import drive_run, load_checkpoint, prepare
 from napari_cryospin.io.mrc import read_map, write_map
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
-from napari_cryospin.runs.reference import REFERENCE_MAP, REFERENCE_RECORD, reference_of
+from napari_cryospin.runs.reference import REFERENCE_MAP, REFERENCE_RECORD, references_of
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings, settings_from
 from napari_cryospin.simulation.files import write_simulation
@@ -128,8 +128,7 @@ def test_a_run_keeps_its_reference_and_goes_on_without_the_file(stack, reference
     folder = RunFolder.create(tmp_path / "run", RunInput(particles=stack), from_map(reference))
     _, first, _ = prepare(folder)
     reference.unlink()
-    record = reference_of(folder.path)
-    assert record is not None
+    (record,) = references_of(folder.path)
     assert (record.file, record.box, record.sha256) == (str(reference), BOX, digest)
     copy, pixel_size = read_map(folder.path / REFERENCE_MAP)
     assert pixel_size == pytest.approx(PIXEL_SIZE)
@@ -160,4 +159,4 @@ def test_a_stopped_run_goes_on_as_if_never_stopped(stack, reference, tmp_path):
 def test_a_damaged_record_is_named(tmp_path):
     (tmp_path / REFERENCE_RECORD).write_text(json.dumps({"file": "map.mrc"}))
     with pytest.raises(ValueError, match=r"reference.json: not written by a run, or damaged"):
-        reference_of(tmp_path)
+        references_of(tmp_path)

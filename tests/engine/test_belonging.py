@@ -54,6 +54,34 @@ def test_all_particles_belong_where_there_is_no_junk(make_phantom):
     assert float(belonging(odds).min()) > 0.9
 
 
+def compared(images: torch.Tensor, model: torch.Tensor, power: torch.Tensor):
+    """Odds, overlap and power of images `(n, p)` with their models at the scale that fits best."""
+    overlap, of = (images * model.conj()).real.sum(-1), model.abs().square().sum(-1)
+    ones = torch.ones(images.shape)
+    return hypothesis_odds(images, (overlap / of)[:, None] * model, ones, ones, power, 1.0), overlap, of
+
+
+def test_what_is_like_a_particle_by_chance_is_told_by_its_scale(make_phantom):
+    """As the best of many poses explains a part of a lump; among particles of one scale it is none."""
+    model, _, noise, power = images_of(make_phantom)
+    weak = torch.arange(len(noise)) % 4 == 0
+    images = torch.where(weak, 0.3, 1.0)[:, None] * model + noise
+    odds, overlap, of = compared(images, model, power)
+    by_scale = belonging(odds, overlap, of)
+    assert float((belonging(odds)[weak] > 0.5).float().mean()) > 0.4  # By what is explained alone.
+    assert float((by_scale[weak] < 0.5).float().mean()) > 0.95
+    assert float((by_scale[~weak] > 0.5).float().mean()) > 0.99
+
+
+def test_particles_of_very_different_scales_belong_all_the_same(make_phantom):
+    model, _, noise, power = images_of(make_phantom)
+    scale = (0.5 * torch.randn(len(noise), 1, generator=torch.Generator().manual_seed(1))).exp()
+    odds, overlap, of = compared(scale * model + noise, model, power)
+    strong = overlap.square() / of > 40  # Enough to be told from noise.
+    assert strong.float().mean() > 0.7
+    assert float((belonging(odds, overlap, of)[strong] > 0.9).float().mean()) > 0.98
+
+
 def test_a_map_that_fits_few_images_still_learns_from_all():
     particles = ParticleState.of(torch.eye(3).repeat(100, 1, 1), torch.zeros(100), 1)
     particles.record_belonging(torch.arange(100), torch.linspace(0, 1, 100))

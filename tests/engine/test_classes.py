@@ -193,7 +193,7 @@ def test_maps_of_one_thing_look_alike_and_those_of_two_do_not(make_phantom):
 
 def run(mixture: Mixture, settings: Settings) -> Reconstruction:
     """Run to the end from the molecule without its arm, with which a few epochs suffice."""
-    reconstruction = Reconstruction(mixture.particles, settings, reference=mixture.body)
+    reconstruction = Reconstruction(mixture.particles, settings, references=[mixture.body])
     while not reconstruction.finished:
         reconstruction.advance()
     return reconstruction
@@ -224,7 +224,7 @@ def test_a_run_tells_each_class(finished, mixture):
 
 @pytest.mark.parametrize("steps", [10, 25])
 def test_a_resumed_run_is_the_uninterrupted_one(finished, mixture, steps):
-    reconstruction = Reconstruction(mixture.particles, tiny(), reference=mixture.body)
+    reconstruction = Reconstruction(mixture.particles, tiny(), references=[mixture.body])
     for _ in range(steps):
         reconstruction.advance()
     state = copy.deepcopy(reconstruction.state_dict())
@@ -248,7 +248,7 @@ def test_with_a_symmetry_too(mixture):
 
 
 def advanced(mixture: Mixture, steps: int, **changed) -> Reconstruction:
-    reconstruction = Reconstruction(mixture.particles, tiny(**changed), reference=mixture.body)
+    reconstruction = Reconstruction(mixture.particles, tiny(**changed), references=[mixture.body])
     for _ in range(steps):
         reconstruction.advance()
     return reconstruction
@@ -307,7 +307,7 @@ def test_the_paper_has_one_class(preset):
 
 def of_half_sets(mixture: Mixture, swap: bool) -> Reconstruction:
     """Half sets after their switch, sorted as they are in truth; the second half may number its classes otherwise."""
-    reconstruction = Reconstruction(mixture.particles, tiny(half_sets=True), reference=mixture.body)
+    reconstruction = Reconstruction(mixture.particles, tiny(half_sets=True), references=[mixture.body])
     while reconstruction.epoch < 2:
         reconstruction.advance()
     reconstruction.switch_to_auto_decoding("by a test")

@@ -48,7 +48,7 @@ def in_box(density, particles, settings: Settings, pixel_size: float = EXTENT / 
 
 def started(simulated: Simulated, settings: Settings) -> Reconstruction:
     reference = in_box(simulated.density, simulated.particles, settings)
-    return Reconstruction(simulated.particles, settings, reference=reference)
+    return Reconstruction(simulated.particles, settings, references=[reference])
 
 
 def run(reconstruction: Reconstruction, epochs: int) -> None:
@@ -92,7 +92,7 @@ def test_a_reference_has_no_more_than_its_resolution(simulated):
 def test_poses_are_right_in_the_frame_and_hand_of_the_reference(simulated, make_phantom):
     settings = from_map()
     reference = in_box(padded(make_phantom(40), 64), simulated.particles, settings, EXTENT / 40)
-    reconstruction = Reconstruction(simulated.particles, settings, reference=reference)
+    reconstruction = Reconstruction(simulated.particles, settings, references=[reference])
     run(reconstruction, 1)
     assert np.median(turns(reconstruction, simulated)) < 20  # drawn from a grid of 30 degrees
     run(reconstruction, 8)
@@ -136,7 +136,7 @@ def test_the_negative_of_a_map_is_refused(dark, simulated):
     settings = from_map(preparation={"invert_contrast": dark == "images"})
     reference = in_box(simulated.density * (-1 if dark == "map" else 1), simulated.particles, settings)
     with pytest.raises(ValueError, match=r"map.mrc: its negative explains the images better, .* multiply the map by"):
-        Reconstruction(simulated.particles, settings, reference=reference)
+        Reconstruction(simulated.particles, settings, references=[reference])
 
 
 def test_images_that_show_no_reference_are_said(simulated):
@@ -144,7 +144,7 @@ def test_images_that_show_no_reference_are_said(simulated):
     settings = from_map()
     particles = in_memory(noise, EXTENT / BOX)
     reference = in_box(simulated.density, particles, settings)
-    notes = Reconstruction(particles, settings, reference=reference).preparation_notes
+    notes = Reconstruction(particles, settings, references=[reference]).preparation_notes
     assert any("no better than its negative" in note for note in notes)
     assert not any("negative" in note for note in started(simulated, settings).preparation_notes)
 

@@ -198,7 +198,7 @@ def test_a_resumed_run_goes_on_as_if_never_stopped(phantom, band):
 def test_a_map_to_start_from_gives_way_to_that_of_all_images(make_phantom, phantom):
     settings = quick(schedule={"epochs": 3})
     settings = dataclasses.replace(settings, start=dataclasses.replace(settings.start, reference="body.mrc"))
-    reconstruction = Reconstruction(phantom.particles, settings, reference=make_phantom(BOX))
+    reconstruction = Reconstruction(phantom.particles, settings, references=[make_phantom(BOX)])
     start = reconstruction.fits[0].volume.density.clone()
     while reconstruction.epoch < 1:
         assert torch.equal(reconstruction.fits[0].volume.density, start)
@@ -246,7 +246,7 @@ def test_the_poses_that_are_told_are_finer_than_the_grid(make_phantom, phantom):
     for steps in (1, 3):  # One evaluation of the model is none after the first.
         schedule = dataclasses.replace(settings.schedule, pose_steps=steps)
         run = Reconstruction(
-            phantom.particles, dataclasses.replace(settings, schedule=schedule), reference=make_phantom(BOX)
+            phantom.particles, dataclasses.replace(settings, schedule=schedule), references=[make_phantom(BOX)]
         )
         while not run.finished:
             run.advance()

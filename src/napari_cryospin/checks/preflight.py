@@ -14,7 +14,7 @@ from napari_cryospin.checks.mask_room import tight_mask_notes
 from napari_cryospin.engine.bad_images import bad_images_message, left_out_note
 from napari_cryospin.engine.defaults import working_box
 from napari_cryospin.engine.memory import data_memory, run_memory
-from napari_cryospin.engine.reference_file import read_reference
+from napari_cryospin.engine.reference_file import read_references
 from napari_cryospin.engine.related_particles import repeated_images, separated_groups
 from napari_cryospin.engine.resolutions import BandLimits, resolution_problems
 from napari_cryospin.io.pose_fields import lacking_poses
@@ -212,13 +212,12 @@ def _radii(settings: Settings, side: float) -> list[str]:
 
 
 def _reference(particles: Particles, settings: Settings) -> tuple[str, list[str]]:
-    """Describe the map that a run starts from ("": none), and list what is wrong with it."""
-    if settings.start.reference is None:
-        return "", []
+    """Describe the maps that a run starts from ("": none), and list what is wrong with them."""
     try:
-        return str(read_reference(particles, settings)[1]), []
+        return "; ".join(str(record) for _, record in read_references(particles, settings)), []
     except (ValueError, FileNotFoundError) as error:
-        return settings.start.reference, [error.args[0] if isinstance(error, ValueError) else str(error)]
+        names = "; ".join(map(str, settings.start.reference_paths))
+        return names, [error.args[0] if isinstance(error, ValueError) else str(error)]
 
 
 def _size(gib: float) -> str:

@@ -63,11 +63,11 @@ def _flag_type(field: SettingsField) -> Any:
     return Annotated[
         object,
         PrimitiveConstructorSpec(
-            nargs=1,
+            nargs="*" if field.several else 1,
             metavar="|".join([*metavars, *("PATH" if field.is_path else METAVARS[kind] for kind in field.kinds)]),
-            instance_from_str=lambda texts: read_value(field, texts[0]),
+            instance_from_str=lambda texts: read_value(field, texts[0]) if len(texts) == 1 else tuple(texts),
             is_instance=lambda instance: True,
-            str_from_instance=lambda instance: [str(instance)],
+            str_from_instance=lambda instance: [*map(str, instance if isinstance(instance, tuple) else [instance])],
         ),
     ]
 

@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg
 from napari_cryospin.cli.console import print_line, progress_text
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import LIVE_STATES, Command, CommandKind, Event
-from napari_cryospin.runs.reference import reference_of
+from napari_cryospin.runs.reference import references_of
 from napari_cryospin.symmetry_names import canonical_name
 
 
@@ -91,7 +91,7 @@ def status_command(run: Annotated[Positional[Path], arg(metavar="RUN")], json: b
     print_line(f"{now.state}: {now.stage}, epoch {now.epoch}/{now.epochs}, step {now.step}, {100 * now.progress:.0f} %")
     if known := progress_text(now):
         print_line(known)
-    if (reference := reference_of(folder.path)) is not None:
+    for reference in references_of(folder.path):
         print_line(f"started from {reference}")
     if now.state in LIVE_STATES and not folder.is_driven():
         where = "begins anew" if folder.newest_checkpoint() is None else "goes on from the last checkpoint"

@@ -18,7 +18,7 @@ import torch._dynamo
 
 from napari_cryospin.driving.folder_channel import FolderChannel
 from napari_cryospin.driving.loop import drive, report_failure
-from napari_cryospin.driving.reference import run_reference
+from napari_cryospin.driving.reference import run_references
 from napari_cryospin.engine.bad_images import BadImagesError
 from napari_cryospin.engine.devices import choose_devices
 from napari_cryospin.engine.images import Interrupted
@@ -137,8 +137,8 @@ def prepare(
     for note in particles.notes:
         logger.info("%s", note)
     checkpoint = load_checkpoint(folder)
-    reference = None if checkpoint else run_reference(folder, particles)
-    reconstruction = Reconstruction(particles, folder.settings, hurry, reference)
+    references = [] if checkpoint else run_references(folder, particles)
+    reconstruction = Reconstruction(particles, folder.settings, hurry, references)
     write_left_out(folder, particles, reconstruction.left_out)
     for note in reconstruction.preparation_notes:
         logger.warning("%s", note)

@@ -13,6 +13,14 @@ for a power `P`, the logarithms of the odds against noise alone are, summed over
 
 where `pose` is the price of choosing the best of all distinguishable poses. The shares of the hypotheses among all
 images are estimated together with the probabilities (expectation maximisation).
+
+The model is as strong as fits the image best. Where no particle is, that is what the best of many poses explains of
+noise or of a lump: a fraction of a particle's scale. The scales of particles are much alike, so that the hypotheses
+with a particle also have the probability of the measured scale `o / p` (`engine.signal_scales`), whose error has the
+variance `v = 1 / 2p`, among the scales of all particles: normal, with a mean and a variance `t` that are estimated as
+the shares are. Against the scale that fits best, that is
+
+    -(o / p - mean)^2 / (2 (t + v)) - log((t + v) / v) / 2
 """
 
 from __future__ import annotations
@@ -39,6 +47,8 @@ and a map of the few images that fit it would never become another one. Chosen b
 
 HYPOTHESES = 2 + 2 * len(POWERS)
 """Number of hypotheses that compete."""
+WITH_PARTICLE = (0, *range(2 + len(POWERS), HYPOTHESES))
+"""Those that have the particle in the image."""
 POWER_VIEWS = 50
 """Number of random views over which the power of the map's slices is averaged; chosen by hand."""
 
@@ -92,10 +102,44 @@ def hypothesis_odds(images: Tensor, models: Tensor, ctf: Tensor, weights: Tensor
     return torch.stack(found, dim=-1)
 
 
-def belonging(odds: Tensor) -> Tensor:
-    """Compute the probability `(n,)` of the first hypothesis from logarithms of odds `(n, h)`, shares estimated."""
-    share = torch.full_like(odds[0], 1 / odds.shape[1]).log()
+def belonging(odds: Tensor, overlap: Tensor | None = None, power: Tensor | None = None) -> Tensor:
+    """Compute the probability `(n,)` of the first hypothesis; shares, and the scales of particles, are estimated.
+
+    Parameters
+    ----------
+    odds : Tensor
+        `(n, h)` logarithms of odds.
+    overlap, power : Tensor, optional
+        `(n,)` of each image with its model of scale 1, and of that model. Default: scales tell nothing.
+    """
+    found = odds.softmax(-1)
     for _ in range(SHARE_ROUNDS):
-        mean = (odds + share).softmax(-1).mean(0)
-        share = mean.clamp(min=1e-6).log()
-    return (odds + share).softmax(-1)[:, 0]
+        share = found.mean(0).clamp(min=1e-6).log()
+        evidence = odds + share
+        if overlap is not None and power is not None:
+            evidence[:, WITH_PARTICLE] += scale_evidence(overlap, power, found[:, 0])[:, None]
+        found = evidence.softmax(-1)
+    return found[:, 0]
+
+
+def scale_evidence(overlap: Tensor, power: Tensor, belongs: Tensor) -> Tensor:
+    """Compare the scale of each image with those of the particles, against the scale that fits the image best.
+
+    Parameters
+    ----------
+    overlap, power : Tensor
+        As of `belonging`.
+    belongs : Tensor
+        `(n,)` probability of belonging.
+
+    Returns
+    -------
+    Tensor
+        `(n,)` nats, at most 0.
+    """
+    power = power.clamp(min=1e-12)
+    scale, error = overlap / power, 0.5 / power
+    weight = belongs / belongs.sum().clamp(min=1e-12)
+    mean = (weight * scale).sum()
+    spread = (weight * ((scale - mean).square() - error)).sum().clamp(min=0)
+    return -(scale - mean).square() / (2 * (spread + error)) - (1 + spread / error).log() / 2

@@ -10,7 +10,6 @@ each come out in another frame, and often in another hand.
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,12 +57,6 @@ def split(fit: Fit[WienerVolume], count: int) -> None:
     everyone = torch.randperm(len(fit), generator=fit.generator)
     fit.particles.record_classes(everyone.to(fit.device), (torch.arange(len(fit)) % count).to(fit.device))
     remake_classes(fit)
-
-
-def split_news(particles: int, classes: int) -> dict[str, Any]:
-    """Return what an event tells of the split of particles into classes."""
-    reason = f"{particles:,} particles were dealt to {classes} classes at random, and are sorted from now on"
-    return {"change": "split", "classes": classes, "reason": reason}
 
 
 @torch.no_grad()

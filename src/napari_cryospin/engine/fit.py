@@ -68,6 +68,8 @@ class Fit(Generic[AnyVolume]):
         (`engine.classes`). The fit's own volume is that of the first class.
     number : int, optional
         Class that this fit is a view of, from 0; None: it is no view.
+    class_starts : list of Tensor
+        `(n, n, n)` map from which each class starts at the switch, on the CPU; empty where they start from one map.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Fit(Generic[AnyVolume]):
         self.views: list[Fit] = []
         self.news: list[dict[str, Any]] = []  # What happened to classes, until it is told; shared with the views.
         self.number: int | None = None
+        self.class_starts: list[Tensor] = []
         if settings.volume.scales != "none":
             self.particles.scale = first_scales(images, self.scale_levels).to(self.device)
 
@@ -268,9 +271,11 @@ class Fit(Generic[AnyVolume]):
 
     def update_belonging(self) -> None:
         """Estimate anew for all particles with what probability their images show the particle."""
-        known = (~self.particles.odds[:, 0].isnan()).nonzero()[:, 0]
+        particles = self.particles
+        known = (~particles.odds[:, 0].isnan()).nonzero()[:, 0]
+        scales = () if self.settings.volume.scales == "none" else (particles.overlap[known], particles.power[known])
         if len(known):
-            self.particles.record_belonging(known, belonging(self.particles.odds[known]))
+            particles.record_belonging(known, belonging(particles.odds[known], *scales))
 
     def mean_error(self, rows: Tensor) -> float:
         """Return the mean error of the particles `rows`: the loss of a step, in units of the error of noise."""
@@ -279,7 +284,8 @@ class Fit(Generic[AnyVolume]):
     def state_dict(self) -> dict[str, Any]:
         """Return the states of all parts that are learned."""
         state = {name: part.state_dict() for name, part in self._parts().items()}
-        return state | {"classes": [view.volume.state_dict() for view in self.views[1:]]}
+        classes = [view.volume.state_dict() for view in self.views[1:]]
+        return state | {"classes": classes, "class_starts": self.class_starts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Load the state of a fit of the same images with the same settings.
@@ -290,8 +296,10 @@ class Fit(Generic[AnyVolume]):
             The state is of other images, other settings or another version.
         """
         parts = self._parts()
-        if {*parts, "classes"} != set(state):
-            raise KeyError(f"state of a fit: found {', '.join(state)}; expected {', '.join(parts)}, classes")
+        expected = [*parts, "classes", "class_starts"]
+        if set(expected) != set(state):
+            raise KeyError(f"state of a fit: found {', '.join(state)}; expected {', '.join(expected)}")
+        self.class_starts = [each.cpu() for each in state["class_starts"]]
         self.set_classes([self.volume, *(copy.deepcopy(self.volume) for _ in state["classes"])])
         self.particles.set_class_count(len(self.classes))
         for view, volume in zip(self.views[1:], state["classes"], strict=True):

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.engine.choice_at_switch import choose_poses
-from napari_cryospin.engine.classes import class_shares, remake_classes, split, split_news
+from napari_cryospin.engine.class_starts import begin_classes
+from napari_cryospin.engine.classes import class_shares, remake_classes
 from napari_cryospin.engine.devices import choose_devices
 from napari_cryospin.engine.evidence import present_evidence
 from napari_cryospin.engine.fit import Fit
@@ -55,14 +56,14 @@ class Reconstruction:
     settings : Settings
     hurry : Event, optional
         Setting it makes long computations raise `Interrupted`.
-    reference : Tensor, optional
-        `(n, n, n)` low-passed map in the working box to start from, if the settings name one. A reconstruction that
-        goes on from a checkpoint needs none.
+    references : sequence of Tensor
+        `(n, n, n)` low-passed maps in the working box to start from, as many as the settings name. A reconstruction
+        that goes on from a checkpoint needs none.
 
     Raises
     ------
     ValueError
-        The images show the negative of the reference.
+        The images show the negative of a reference.
 
     Attributes
     ----------
@@ -87,7 +88,7 @@ class Reconstruction:
         particles: Particles,
         settings: Settings,
         hurry: threading.Event | None = None,
-        reference: Tensor | None = None,
+        references: Sequence[Tensor] = (),
     ) -> None:
         self.settings, self.hurry, self.method = settings, hurry, METHODS[settings.method]
         self.generator = torch.Generator().manual_seed(settings.machine.seed)
@@ -103,8 +104,8 @@ class Reconstruction:
             self.half_sets = np.repeat(np.array([1, 2], np.int8), [len(rows) for rows in halves])
         self.box_size, self.pixel_size = images[0].box_size, images[0].pixel_size
         self.first_stages: list[FirstStage] = [self.method.first_stage(fit) for fit in self.fits]
-        if reference is not None:
-            notes = [note for fit in self.fits if (note := start_from(fit, reference))]
+        if references:
+            notes = [note for fit in self.fits for note in start_from(fit, references)]
             self.preparation_notes = (*self.preparation_notes, *dict.fromkeys(notes))
         self.stages: list[Stage] = [*self.first_stages]
         self.advisors = [SwitchAdvisor(fit) for fit in self.fits]
@@ -323,8 +324,7 @@ class Reconstruction:
             for fit, stage in zip(self.fits, self.first_stages, strict=True):
                 choose_poses(fit, stage.learners, stage.volume_step)
                 if self.settings.volume.classes > 1:
-                    split(fit, self.settings.volume.classes)
-                    fit.news.append(split_news(len(fit), len(fit.classes)))
+                    begin_classes(fit, self.settings.volume.classes)
         self.progress_made.switched_at = self.epoch
         self.stages = [self.method.second_stage(fit) for fit in self.fits]
 

@@ -1,12 +1,14 @@
 """A reconstruction that starts from a map: its volume, its band, and the scale of the map in the images.
 
-The volume stays the reference until every particle was looked at once; see `Fit.holds_reference`.
+The volume stays the reference until every particle was looked at once; see `Fit.holds_reference`. Where each class
+starts from a map of its own, the volume of the first stage starts from their mean (`engine.class_starts`).
 """
 
 from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,31 +47,43 @@ class SignLead:
 
 
 @torch.no_grad()
-def start_from(fit: Fit[Volume], density: Tensor) -> str:
-    """Make a map `(n, n, n)` in the fit's box the volume from which it starts.
+def start_from(fit: Fit[Volume], densities: Sequence[Tensor]) -> list[str]:
+    """Make a map `(n, n, n)` in the fit's box, or the mean of the maps of all classes, the volume from which it starts.
 
     Returns
     -------
-    str
-        What the user should know; empty: nothing.
+    list of str
+        What the user should know.
 
     Raises
     ------
     ValueError
-        The images show the negative of the map.
+        The images show the negative of a map.
     """
-    settings = fit.settings.start
-    supported = int(fit.images.extent / settings.reference_resolution)
-    fit.band.now = min(max(fit.band.now, supported), fit.band.encoding)
+    fit.band.now = reference_band(fit)
     fit.volume.set_band(fit.band.now)
-    density = density.to(fit.device)
+    names = fit.settings.start.reference_paths
+    notes, scaled = [], [_scaled(fit, each.to(fit.device)) for each in densities]
+    for name, density in zip(names, scaled, strict=True):
+        lead = sign_lead(fit, density)
+        log.info("%s: %d shells; ahead of its negative by %.1f nats an image", name, fit.band.now, lead.mean)
+        notes.append(_judged(lead, f"{name}"))
+    fit.volume.take_map(torch.stack(scaled).mean(0))
+    fit.class_starts = [each.cpu() for each in scaled] if len(scaled) > 1 else []
+    return [note for note in notes if note]
+
+
+def reference_band(fit: Fit[Volume]) -> int:
+    """Return the band, shells, in which images are compared with a reference."""
+    supported = int(fit.images.extent / fit.settings.start.reference_resolution)
+    return min(max(fit.band.now, supported), fit.band.encoding)
+
+
+def _scaled(fit: Fit[Volume], density: Tensor) -> Tensor:
+    """Return a map `(n, n, n)` as strong as the signal in the images. The volume is then the map."""
     density = density / density.abs().max()
     fit.volume.take_map(density)
-    density = density * signal_scale(fit)
-    lead = sign_lead(fit, density)
-    log.info("reference: %d shells; ahead of its negative by %.1f nats an image", fit.band.now, lead.mean)
-    fit.volume.take_map(density)
-    return _judged(lead, f"{settings.reference}")
+    return density * signal_scale(fit)
 
 
 def _judged(lead: SignLead, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The map that a run starts from, as a file: whether it can be used. No torch, as for the check before a run."""
+"""The maps that a run starts from, as files: whether they can be used. No torch, as for the check before a run."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from napari_cryospin.particles import Particles
 from napari_cryospin.runs.reference import ReferenceRecord
 from napari_cryospin.settings import Settings
 
+Reference = tuple[NDArray[np.float32], ReferenceRecord]
+"""`(n, n, n)` map as it is in its file, and what a run's folder keeps of it."""
 
-def read_reference(particles: Particles, settings: Settings) -> tuple[NDArray[np.float32], ReferenceRecord]:
-    """Read the map that a run of these particles is to start from.
 
-    Returns
-    -------
-    density, record
-        `(n, n, n)` map as it is in the file, and what the run's folder keeps of it.
+def read_references(particles: Particles, settings: Settings) -> list[Reference]:
+    """Read the maps that a run of these particles is to start from: none, one, or one a class.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        There is no such file, or the map cannot be used.
+        There is no such file, or a map cannot be used.
     """
-    path = settings.start.reference_path
-    assert path is not None
+    return [_read(path, particles, settings) for path in settings.start.reference_paths]
+
+
+def _read(path: Path, particles: Particles, settings: Settings) -> Reference:
     density, pixel_size = read_map(path)
     _check(path, density, pixel_size, particles, settings)
     with path.open("rb") as file:

@@ -29,7 +29,7 @@ from napari_cryospin.io.files import atomic_write, write_lines
 from napari_cryospin.runs.epoch_record import EpochFile, EpochRecord
 from napari_cryospin.runs.json_lines import append_line, cut_torn_line, read_lines
 from napari_cryospin.runs.messages import Command, Event, Status
-from napari_cryospin.runs.reference import REFERENCE_MAP, REFERENCE_RECORD
+from napari_cryospin.runs.reference import forget_references
 from napari_cryospin.runs.results import PARTICLES_FILE, ResultsRecord, class_count, class_folder, epoch_of_results
 from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.runs.source import RunInput
@@ -106,11 +106,12 @@ class RunFolder:
             )
         for name in ("snapshots", "checkpoints", "history", "commands/done", "results"):
             (path / name).mkdir(parents=True, exist_ok=True)
-        for name in (PARTICLES_MARK, LEFT_OUT_FILE, REFERENCE_MAP, REFERENCE_RECORD):
+        for name in (PARTICLES_MARK, LEFT_OUT_FILE):
             (path / name).unlink(missing_ok=True)
+        forget_references(path)
         for name in ("events.jsonl", "metrics.jsonl", "log.txt"):
             (path / name).write_text("")
-        start = dataclasses.replace(settings.start, reference=_text_of(settings.start.reference_path))
+        start = dataclasses.replace(settings.start, reference=_paths_text(settings.start.reference_paths))
         _write_text(path / "settings.json", dataclasses.replace(settings, start=start).to_json())
         _write_text(path / "status.json", Status(state="starting", epochs=settings.schedule.epochs).to_json())
         _write_text(path / "input.json", source.to_json())  # A folder counts as a run from this file on, so it is last.
@@ -377,8 +378,9 @@ def _refuse_another_run(run: RunFolder) -> None:
         )
 
 
-def _text_of(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+def _paths_text(paths: tuple[Path, ...]) -> str | tuple[str, ...] | None:
+    texts = tuple(map(str, paths))
+    return texts if len(texts) > 1 else next(iter(texts), None)
 
 
 def _write_text(path: Path, text: str) -> None:

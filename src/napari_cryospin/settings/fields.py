@@ -94,6 +94,8 @@ class SettingsField:
     """What the text is, in words; empty where any text is admitted."""
     is_path: bool
     """Its text is the path of a file."""
+    several: bool
+    """It may be several texts as well, as a tuple."""
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -130,6 +132,7 @@ class SettingsField:
     def _in_words(self, kind: type) -> str:
         words = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
         word = self.spelling or ("an even number" if self.even else "a path" if self.is_path else words[kind])
+        word = f"{word} or several" if self.several else word
         return f"{word}, {self.limits}" if self.limits else word
 
 
@@ -159,6 +162,7 @@ def fields_of(group: type) -> dict[str, SettingsField]:
             even=any(isinstance(mark, MultipleOf) for mark in marks),
             spelling=next((mark.expected for mark in marks if isinstance(mark, Spelling)), ""),
             is_path=any(isinstance(mark, FilePath) for mark in marks),
+            several=any(typing.get_origin(part) is tuple for part in parts),
         )
     return found
 

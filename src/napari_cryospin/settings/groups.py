@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
-from annotated_types import Interval, MultipleOf
+from annotated_types import Interval, MinLen, MultipleOf
 from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
 from napari_cryospin.methods import DESCRIPTIONS
@@ -63,15 +63,17 @@ class PreparationSettings:
 class StartSettings:
     """What the volume starts from: random values, or a map from elsewhere."""
 
-    reference: Annotated[StrictStr, FilePath()] | None = None
-    """Map (.mrc) to start from, of any box and pixel size. Default: none, the start is random (ab initio)."""
+    reference: Annotated[StrictStr | Annotated[tuple[StrictStr, ...], MinLen(1)], FilePath()] | None = None
+    """Map (.mrc) to start from, of any box and pixel size, or one map a class. Default: none, the start is random (ab
+    initio)."""
     reference_resolution: Annotated[StrictFloat, Interval(ge=1, le=1000), Unit("A")] = 30.0
     """Resolution to which the reference is low-passed (RELION: --ini_high)."""
 
     @property
-    def reference_path(self) -> Path | None:
-        """Absolute path of the reference; None: there is none."""
-        return None if self.reference is None else Path(self.reference).expanduser().absolute()
+    def reference_paths(self) -> tuple[Path, ...]:
+        """Absolute paths of the references: of none, of one, or of one a class."""
+        names = (self.reference,) if isinstance(self.reference, str) else self.reference or ()
+        return tuple(Path(name).expanduser().absolute() for name in names)
 
 
 @settings_class
@@ -262,6 +264,9 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield "start.reference is given; expected posterior.posterior_sample with it, which draws poses under that map"
     if settings.start.reference is not None and volume == "implicit":
         yield "start.reference is given with volume_update implicit; expected an explicit volume, which can hold a map"
+    maps, classes = len(settings.start.reference_paths), settings.volume.classes
+    if maps > 1 and maps != classes:
+        yield f"start.reference names {maps} maps, volume.classes is {classes}; expected one map, or one a class"
     if not settings.volume.exponent and volume != "adam":
         yield f"volume.exponent is false with volume_update {volume}; expected adam, whose lattice can be plain"
     if (complaint := method.complaint(settings)) is not None:

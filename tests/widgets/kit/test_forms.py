@@ -221,6 +221,13 @@ def test_a_map_to_start_from_is_chosen_in_the_form(session, qtbot):
     field.value = "/maps/reference.mrc"
     assert session.settings.start.reference == "/maps/reference.mrc"
     assert not setup.reset.isVisibleTo(setup)  # A reset to the preset would not change it.
+    field.value = ("/maps/one.mrc", "/maps/other.mrc")
+    assert "names 2 maps, volume.classes is 1; expected one map, or one a class" in setup.problem
+    setup.forms["volume advanced"].knobs["classes"].value = 2
+    assert session.settings.start.reference == ("/maps/one.mrc", "/maps/other.mrc")
+    assert setup.problem == ""
+    setup.forms["volume advanced"].knobs["classes"].value = 1
+    field.value = "/maps/reference.mrc"
     place = setup.preset.findData("paper-cpu")
     setup.preset.setCurrentIndex(place)
     setup.preset.activated.emit(place)

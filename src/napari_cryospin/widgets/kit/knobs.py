@@ -75,7 +75,9 @@ class Knob(Container):
             return self.choice.value
         number = self.number
         if isinstance(number, FileEdit):
-            return None if number.value is None else str(number.value)
+            chosen = number.value if isinstance(number.value, tuple) else ()
+            paths = tuple(map(str, chosen))
+            return paths if len(paths) > 1 else next(iter(paths), None)
         if not isinstance(number, FloatSpinBox):
             return None if number is None else number.value
         if self.field.optional and number.value <= number.min:
@@ -107,7 +109,7 @@ def _editor(field: SettingsField) -> ValueWidget | FileEdit:
     if bool in field.kinds:
         return CheckBox(text="")
     if field.is_path:
-        path = FileEdit(mode=FileDialogMode.EXISTING_FILE, filter=MAP_FILES, nullable=True)
+        path = FileEdit(mode=FileDialogMode.EXISTING_FILES, filter=MAP_FILES, nullable=True)
         path.line_edit.native.setPlaceholderText(DEFAULT_TEXT)
         for part in (path.line_edit, path.choose_btn):
             part.tooltip = tip_of(field)
