@@ -19,7 +19,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -60,10 +60,11 @@ class Simulation:
     simulator: Path
     count: int
     seed: int
+    box: int = BOX
 
     def __call__(self, folder: Path, molecule: str, *options: object) -> None:
         """Call the simulator."""
-        command = [sys.executable, self.simulator, SAMPLE_MAPS[molecule], folder, "--box", BOX, "--n", self.count]
+        command = [sys.executable, self.simulator, SAMPLE_MAPS[molecule], folder, "--box", self.box, "--n", self.count]
         command += ["--seed", self.seed, *options]
         subprocess.run([str(each) for each in command], check=True, capture_output=True)
 
@@ -126,7 +127,7 @@ def hot_pixels(simulation: Simulation, folder: Path) -> None:
     rng = np.random.default_rng(simulation.seed)
     images = changed_images(folder)
     hot = rng.choice(len(images), round(HOT_SHARE * len(images)), replace=False)
-    y, x = rng.integers(0, BOX, (2, len(hot)))
+    y, x = rng.integers(0, simulation.box, (2, len(hot)))
     images[hot, y, x] += HOT_HEIGHT * images[hot].std((1, 2))
     rewrite_images(folder, images)
 
@@ -216,13 +217,13 @@ def make_stack(name: str, simulation: Simulation, out: Path) -> Path:
     return folder
 
 
-def reconstruct(stack: Path, out: Path, seed: int, threads: int) -> Path:
+def reconstruct(stack: Path, out: Path, seed: int, options: Sequence[object]) -> Path:
     """Reconstruct a stack, or find that it is done; return the run's folder."""
     run = out / "runs" / stack.name
     if not (run / "results" / "postprocess.json").exists():
         shutil.rmtree(run, ignore_errors=True)  # Of a call that was interrupted.
         command = [sys.executable, "-m", "napari_cryospin", "run", stack / TRUTH_FILES[0], "-o", run]
-        command += ["--preset", "quick", "--seed", seed, "--threads", threads]
+        command += ["--preset", "quick", "--seed", seed, *options]
         subprocess.run([str(each) for each in command], check=True, capture_output=True)
     return run
 
@@ -256,10 +257,10 @@ def errors_of(stack: Path, run: Path, symmetry: str) -> dict[str, Any]:
     return found | ({} if record.belongs is None else told_apart(record.belongs, good))
 
 
-def measure(name: str, simulation: Simulation, out: Path, threads: int) -> dict[str, Any]:
+def measure(name: str, simulation: Simulation, out: Path, options: Sequence[object]) -> dict[str, Any]:
     """Make a row of the tables."""
     stack = make_stack(name, simulation, out)
-    run = reconstruct(stack, out, simulation.seed, threads)
+    run = reconstruct(stack, out, simulation.seed, options)
     told = json.loads((run / "results" / "postprocess.json").read_text())
     row = {"case": name, "count": simulation.count, "seed": simulation.seed, "seconds": seconds_of(run)}
     row |= {"verdict": told["verdict"]["kind"], "reasons": told["verdict"]["reasons"]}
@@ -315,18 +316,23 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--count", type=int, default=5000, help="particles of a stack")
+    parser.add_argument("--box", type=int, default=BOX, help="px; takes a folder of its own")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--half-sets", action="store_true", help="reconstruct two halves apart; takes a folder of its own"
+    )
     parser.add_argument("--times", action="store_true", help="a column with the seconds of each run")
     options = parser.parse_args()
     if options.simulator is None or not options.simulator.is_file():
         parser.error(f"--simulator: {options.simulator}; expected the path of the simulator described above")
     rows_folder = options.out / "rows"
     rows_folder.mkdir(parents=True, exist_ok=True)
+    run_options = ["--threads", options.threads, *(["--half-sets"] if options.half_sets else [])]
     for seed, name in product(options.seeds, options.cases):
         path = rows_folder / f"{name}_{options.count}_{seed}.json"
         if not path.exists():
-            simulation = Simulation(options.simulator, options.count, seed)
-            path.write_text(json.dumps(measure(name, simulation, options.out, options.threads), indent=1))
+            simulation = Simulation(options.simulator, options.count, seed, options.box)
+            path.write_text(json.dumps(measure(name, simulation, options.out, run_options), indent=1))
     rows = [json.loads(path.read_text()) for path in sorted(rows_folder.glob("*.json"))]
     tables = [markdown(rows, cases, times=options.times) for cases in (SOLVABLE, UNSOLVABLE)]
     text = "\n".join(table for table in tables if table)
