@@ -349,6 +349,11 @@ def test_a_verdict_is_a_visible_line_and_hides_the_resolution(panel, new_run):
     assert panel.state.verdict.text() == f"Verdict: {text}"
     assert not panel.state.verdict.isHidden()
     assert panel.state.rows["resolution"].text() == "not told, as the poses are not determined"
+    for standing, heading in (("running", "Verdict so far"), ("waiting", "Verdict before the switch")):
+        early = replace(older, state="running", verdict="not determined", verdict_text=text)
+        panel.state.show_status(standing, early, new_run.path)
+        assert panel.state.verdict.text() == f"{heading}: {text}"
+        assert panel.state.verdict.colour == ""  # Most runs begin so; it is no reason to stop.
     panel.state.show_status("finished", older, new_run.path)  # of a version without verdicts
     assert panel.state.verdict.isHidden()
     assert panel.state.rows["resolution"].text() == "6.2 Å"

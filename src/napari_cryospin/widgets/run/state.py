@@ -50,6 +50,9 @@ STANDINGS: dict[Standing, str] = {
     "failed": "Failed",
 }
 STANDING_COLOURS: dict[Standing, str] = {"failed": ERROR, "lost": ERROR, "gone": WARNING, "waiting": WARNING}
+EARLY_VERDICTS: dict[Standing, str] = dict.fromkeys(("running", "paused"), "Verdict so far")
+EARLY_VERDICTS["waiting"] = "Verdict before the switch"
+"""Standing -> words before a verdict that may still change, which is no warning yet."""
 STATE_ROWS = ("stage", "epoch", "step", "loss", "resolution", "time", "device")
 LOG_TAIL = 200_000  # characters at the end of a log that are shown
 
@@ -107,14 +110,15 @@ class RunState(QWidget):
         self.bar.setValue(round(1000 * status.progress))
         self.bar.setFormat(f"{100 * status.progress:.0f} %")
         self.bar.setUpdatesEnabled(True)
-        self._show_verdict(status, early=standing == "waiting")
+        self._show_verdict(status, standing)
         for name, text in status_texts(status, standing).items():
             self.rows[name].setText(text)
         if standing == "failed":
             self.show_message(status.message, ERROR)
 
-    def _show_verdict(self, status: Status, early: bool) -> None:
-        heading = "Verdict before the switch" if early else "Verdict"
+    def _show_verdict(self, status: Status, standing: Standing) -> None:
+        early = standing in EARLY_VERDICTS
+        heading = EARLY_VERDICTS.get(standing, "Verdict")
         self.verdict.setText(f"{heading}: {status.verdict_text}" if status.verdict_text else "")
         self.verdict.setVisible(bool(status.verdict_text))
         tint(self.verdict, WARNING if status.verdict in DOUBTFUL and not early else "")

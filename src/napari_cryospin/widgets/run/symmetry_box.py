@@ -35,7 +35,7 @@ class SymmetryBox(QWidget):
         super().__init__(parent)
         self.text = text_label()
         self.group = QLineEdit()
-        self.group.setPlaceholderText("C3")
+        self.group.setPlaceholderText("group")
         self.group.setToolTip(f"Expected {GROUP_NAMES}")
         self.group.setFixedWidth(self.group.fontMetrics().horizontalAdvance("D12000"))
         self.group.textEdited.connect(self._edited)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QRect, Qt
+from qtpy.QtCore import QRect, Qt, QTimer
 from qtpy.QtGui import QColor, QImage, QPainter, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QTabBar, QWidget
 
@@ -41,6 +41,11 @@ class DirectionViews(QWidget):
         self.tabs.currentChanged.connect(self._arrange)
         self.sphere, self.flat, self.close_up = Sphere(self), MollweideView(self), ZoomView(self)
         self.views: tuple[QWidget, ...] = (self.sphere, self.flat, self.close_up)
+        # An OpenGL canvas that is shown while Qt goes through its layouts may end the program.
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)
+        self._soon.timeout.connect(self._arrange)
         self.setMinimumHeight(LEAST_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
@@ -77,21 +82,26 @@ class DirectionViews(QWidget):
         return image
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        self._arrange()
+        self._place()
+        self._soon.start()
 
     def _arrange(self, _: int = 0) -> None:
+        """Place the views, and show those that are to be seen."""
+        self._place()
         self.tabs.setVisible(not self.wide)
+        for number, view in enumerate(self.views):
+            view.setVisible(self.wide or number == self.tabs.currentIndex())
+
+    def _place(self) -> None:
         if self.wide:
             x = 0
             for view, share in zip(self.views, WIDTH_SHARES, strict=True):
                 width = self.width() * share // sum(WIDTH_SHARES)
                 view.setGeometry(x, 0, width, self.height())
-                view.show()
                 x += width
             return
         bar = self.tabs.sizeHint().height()
         self.tabs.setGeometry(0, 0, self.width(), bar)
-        for number, view in enumerate(self.views):
+        for view in self.views:
             view.setGeometry(QRect(0, bar, self.width(), self.height() - bar))
-            view.setVisible(number == self.tabs.currentIndex())
         self.tabs.setCursor(Qt.CursorShape.ArrowCursor)
