@@ -318,9 +318,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5000, help="particles of a stack")
     parser.add_argument("--box", type=int, default=BOX, help="px; takes a folder of its own")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--half-sets", action="store_true", help="reconstruct two halves apart; takes a folder of its own"
-    )
+    parser.add_argument("--half-sets", action="store_true", help="two halves apart; takes a folder of its own")
     parser.add_argument("--times", action="store_true", help="a column with the seconds of each run")
     options = parser.parse_args()
     if options.simulator is None or not options.simulator.is_file():
