@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from napari.layers import Image, Surface
+from qtpy.QtGui import QOpenGLContext
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
@@ -173,6 +174,18 @@ def test_one_layer_in_angstrom_is_updated_in_place(live, folder, qtbot):
     assert list(viewer.layers) == [layer, other]
     np.testing.assert_allclose(viewer.camera.angles, angles, atol=1e-6)
     assert viewer.camera.zoom == pytest.approx(zoom)
+
+
+def test_layers_are_removed_in_the_canvas_s_own_opengl_context(live):
+    """napari carries out OpenGL commands then; in another context they would end the process at the next picture."""
+    viewer = live.test_viewer
+    canvas, contexts = viewer.window._qt_viewer.canvas.native, []
+    viewer.layers.events.removing.connect(lambda: contexts.append(QOpenGLContext.currentContext()), position="last")
+    others = viewer.add_points(np.zeros((2, 3)))
+    for layer in (others, viewer.layers[0]):
+        canvas.doneCurrent()
+        viewer.layers.remove(layer)
+    assert contexts == [canvas.context()] * 2
 
 
 def test_the_map_has_no_units_while_layers_beside_it_have_none(live, qtbot):

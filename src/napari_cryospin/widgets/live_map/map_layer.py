@@ -11,6 +11,7 @@ from napari.layers import Image, Surface
 from napari.utils import Colormap
 from napari.utils.notifications import show_info
 
+from napari_cryospin.widgets.kit.opengl import make_canvas_current
 from napari_cryospin.widgets.kit.preferences import preferences
 from napari_cryospin.widgets.live_map.camera_link import CHIMERAX_AXES
 
@@ -62,6 +63,7 @@ class MapLayer:
         self._framed = False
         for change in (viewer.layers.events.inserted, viewer.layers.events.removed):
             change.connect(self._agree_on_units)
+        viewer.layers.events.removing.connect(self._before_removal)
 
     def show(self, picture: MapPicture) -> None:
         """Draw a picture in the present layer, or in a new one."""
@@ -130,6 +132,10 @@ class MapLayer:
         layer, unit = self.layer, self._unit
         if layer is not None and layer in self.viewer.layers and str(layer.units[0]) != unit:
             layer.units = (unit,) * 3
+
+    def _before_removal(self, _: object = None) -> None:
+        """Keep OpenGL in order while a layer is removed, whether ours or the user's."""
+        make_canvas_current(self.viewer)
 
     def _make(self, picture: MapPicture, kind: type[Surface | Image]) -> Surface | Image:
         place = {
