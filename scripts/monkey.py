@@ -7,9 +7,7 @@ other sizes, panels and themes are drawn at random; dialogs and menus that open 
 are closed. The end is an error if there was an exception, in whatever thread, or a message of Qt; a window that
 answers no event for two minutes is ended with the stacks of its threads. The same seed draws the same numbers, though
 what they hit depends on how far the run is.
-
-With Mesa's software OpenGL, napari 0.9.2 dies now and then (in glDrawArrays of its SurfaceVisual) when the canvas goes
-between 2D and 3D while maps come; `--without dimensions` leaves that out, to look for other faults.
+`--without KIND` leaves a kind of action out, to look for other faults.
 """
 
 from __future__ import annotations
