@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -27,7 +28,7 @@ ITERATIONS = 300
 def our_run(star: Path, out: Path, threads: int, *flags: str) -> float:
     """The quick preset with more flags, from the command's start to the results written: seconds."""
     began = time.perf_counter()
-    command = ["napari-cryospin", "run", star, "-o", out, "--threads", str(threads), *flags]
+    command = [sys.executable, "-m", "napari_cryospin", "run", star, "-o", out, "--threads", str(threads), *flags]
     subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - began
 
