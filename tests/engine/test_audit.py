@@ -116,6 +116,14 @@ def test_poses_at_random_are_not_found_again_however_many_copies_count_as_one(fi
     assert summed_up(made, dataclasses.replace(looked, found=torch.eye(3).expand(300, 3, 3)))["found_again"] == 1
 
 
+def test_a_few_poses_at_random_are_not_found_again_either(fit):
+    """Of a hundred turns at random, one in five has another one within 20 degrees."""
+    looked = audit(fit)
+    few = {name: getattr(looked, name)[:100] for name in ("gain", "entropy", "mate_lead", "mate_difference")}
+    turns = random_rotations(100, torch.Generator().manual_seed(0))
+    assert summed_up(fit, dataclasses.replace(looked, found=turns, **few))["found_again"] < 0.05
+
+
 def test_the_opposite_sign_of_the_defocus_fits_worse_than_the_right_one(fit):
     with fit.images.opposite_defocus():
         given = fit.images.ctf(torch.arange(3))

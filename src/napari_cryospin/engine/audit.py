@@ -82,7 +82,7 @@ class Look:
 COARSE_LOOK = Look(band=11, nside=4, in_plane=24, particles=300)
 """A share is known to 3 %; the grid of 15 degrees is that of the search."""
 FINE_LOOK = Look(band=22, nside=8, in_plane=48, particles=100)
-"""A share is known to 5 %; the grid of 7.5 degrees costs eight times as much."""
+"""A share is known to 5 %; the grid of 7.5 degrees has eight times as many poses."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,9 @@ an image is found at its mate by chance of how the grid lies: Hsp90 has 0.2 to 0
 SHARED_TURN, MOST_SHARED_TURN = 0.02, 0.5
 """Share of a sample that has to have one turn in common for it to be no chance: of turns at random 0.2 % have. Of a
 symmetric map, whose copies count as one pose, the share is as many times larger as it has copies, up to one half."""
+LEAST_SHARING = 5
+"""Particles that have to have one turn in common, however small the sample: of a hundred turns at random, one in five
+has another one beside it."""
 HIGHEST_IS_WORST = ("held_out_entropy", "mate_better", "symmetry_broken")
 """Findings of an audit of which a high value speaks against the poses."""
 MAP_SPHERE = 0.4
@@ -67,7 +70,8 @@ def _entropy(fit: Fit) -> float:
 def summed_up(fit: Fit, found: Audit) -> dict[str, float]:
     """Sum up the audit of one fit: the findings by their names in `Evidence`."""
     own, at_mate = (rotation_distance(found.found, turn) < FOUND_AGAIN for turn in (torch.eye(3), found.mate))
-    together = (rotation_distance(found.found[:, None], found.found[None]) < FOUND_AGAIN).float().mean(1)
+    together = (rotation_distance(found.found[:, None], found.found[None]) < FOUND_AGAIN).sum(1)
+    needed = max(LEAST_SHARING, min(SHARED_TURN * fit.symmetry.order, MOST_SHARED_TURN) * len(together))
     turned = bool((rotation_distance(found.mate, torch.eye(3)) > FOUND_AGAIN).item())
     has_mates = turned and float(at_mate.float().mean()) >= LEAST_AT_MATE
     near = (own | at_mate) & has_mates
@@ -76,7 +80,7 @@ def summed_up(fit: Fit, found: Audit) -> dict[str, float]:
         "held_out_entropy": _median(found.entropy),
         "gain": _median(found.gain),
         "told_apart": told_apart(found.gain),
-        "found_again": float((together >= min(SHARED_TURN * fit.symmetry.order, MOST_SHARED_TURN)).float().mean()),
+        "found_again": float((together >= needed).float().mean()),
         "mate_lead": _median(lead.abs()),
         "mate_better": float((lead < 0).float().mean()) if len(lead) else math.nan,
         "mate_confirmed": float(lead.sum() / found.mate_difference[near].sum()) if len(lead) else math.nan,

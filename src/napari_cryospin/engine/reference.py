@@ -67,7 +67,7 @@ def start_from(fit: Fit[Volume], densities: Sequence[Tensor]) -> list[str]:
     for name, density in zip(names, scaled, strict=True):
         lead = sign_lead(fit, density)
         log.info("%s: %d shells; ahead of its negative by %.1f nats an image", name, fit.band.now, lead.mean)
-        notes.append(_judged(lead, f"{name}"))
+        notes.append(_judged(lead, str(name)))
     fit.volume.take_map(torch.stack(scaled).mean(0))
     fit.class_starts = [each.cpu() for each in scaled] if len(scaled) > 1 else []
     return [note for note in notes if note]
