@@ -53,8 +53,9 @@ from napari_cryospin.settings import PRESETS, Settings
 from napari_cryospin.simulation.files import write_simulation
 from napari_cryospin.simulation.images import SimulationSettings
 from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
+from napari_cryospin.widgets.bottom_row import BottomRow
 from napari_cryospin.widgets.session.session import session_of
-from napari_cryospin.widgets.workspace import BottomRow, Workspace, open_workspace
+from napari_cryospin.widgets.workspace import Workspace, open_workspace
 
 QTest: Any = QtTest.QTest  # PyQt declares its functions as methods.
 log = logging.getLogger("monkey")

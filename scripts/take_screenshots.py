@@ -23,6 +23,7 @@ from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Stage
 from napari_cryospin.settings import PRESETS, Settings
 from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
+from napari_cryospin.widgets.bottom_row import BottomRow
 from napari_cryospin.widgets.charts.orientations import OrientationsPanel
 from napari_cryospin.widgets.charts.two_runs import TwoRunsPanel
 from napari_cryospin.widgets.export.panel import ExportPanel
@@ -36,7 +37,7 @@ from napari_cryospin.widgets.run.panel import RunPanel
 from napari_cryospin.widgets.selection.panel import SELECTED_MAP, SelectionPanel
 from napari_cryospin.widgets.session.session import session_of
 from napari_cryospin.widgets.sphere.views import VIEW_TIPS
-from napari_cryospin.widgets.workspace import BottomRow, open_workspace
+from napari_cryospin.widgets.workspace import open_workspace
 
 log = logging.getLogger("screenshots")
 

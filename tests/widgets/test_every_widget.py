@@ -20,7 +20,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cryospin.widgets import bottom_row
 from napari_cryospin.widgets import workspace as workspace_module
+from napari_cryospin.widgets.bottom_row import BottomRow
 from napari_cryospin.widgets.kit.gallery import Mosaic
 from napari_cryospin.widgets.kit.particle_tiles import ParticleTiles
 from napari_cryospin.widgets.kit.parts import Fold
@@ -31,7 +33,7 @@ from napari_cryospin.widgets.posterior.legend import PosteriorLegend
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
 from napari_cryospin.widgets.session.session import session_of
 from napari_cryospin.widgets.sphere.view import DirectionView
-from napari_cryospin.widgets.workspace import BottomRow, PanelTabs, Workspace, open_workspace
+from napari_cryospin.widgets.workspace import PanelTabs, Workspace, open_workspace
 
 PATIENCE = 60_000
 
@@ -44,7 +46,8 @@ def own_widgets(viewer):
 @pytest.fixture
 def filled(make_napari_viewer, qtbot, finished_run, tiny_particles, monkeypatch):
     """A viewer with every panel made and filled: particles are open, a run is shown, everything is unfolded."""
-    monkeypatch.setattr(workspace_module, "is_large", lambda widget: True)
+    for module in (workspace_module, bottom_row):
+        monkeypatch.setattr(module, "is_large", lambda widget: True)
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1600, 1000)
     column = open_workspace(viewer)

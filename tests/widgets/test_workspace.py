@@ -12,12 +12,14 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QDockWidget
 
 from napari_cryospin.runs.particle_record import ParticleRecord
-from napari_cryospin.widgets import workspace
+from napari_cryospin.widgets import bottom_row, workspace
+from napari_cryospin.widgets.bottom_row import BottomRow
+from napari_cryospin.widgets.panel_tabs import PANELS
 from napari_cryospin.widgets.particles.panel import ParticlesPanel
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
 from napari_cryospin.widgets.session.docks import dock_of, reveal
 from napari_cryospin.widgets.session.session import session_of
-from napari_cryospin.widgets.workspace import PANELS, BottomRow, Workspace, open_workspace
+from napari_cryospin.widgets.workspace import Workspace, open_workspace
 
 
 def docks(viewer):
@@ -27,7 +29,12 @@ def docks(viewer):
 @pytest.fixture
 def screen(monkeypatch):
     """Says which screen there is: `screen(large)`."""
-    return lambda large: monkeypatch.setattr(workspace, "is_large", lambda widget: large)
+
+    def set_size(large):
+        for module in (workspace, bottom_row):
+            monkeypatch.setattr(module, "is_large", lambda widget: large)
+
+    return set_size
 
 
 def test_everything_is_docked_once(make_napari_viewer, qtbot, screen):
@@ -242,7 +249,8 @@ QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, sys.arg
 viewer = napari.Viewer()
 QTest.qWait(200)
 before = set(sys.modules)
-from napari_cryospin.widgets.workspace import PANELS, open_workspace
+from napari_cryospin.widgets.panel_tabs import PANELS
+from napari_cryospin.widgets.workspace import open_workspace
 column = open_workspace(viewer)
 print("opened:", *(set(sys.argv[2:]) & (set(sys.modules) - before)))
 for title in ("Run", "Export"):

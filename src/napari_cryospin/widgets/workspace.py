@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QMessageBox, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QMessageBox, QWidget
 
+from napari_cryospin.widgets.bottom_row import BottomRow, is_large
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.focus_ring import FocusMark
 from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME, forget_choices, recall_settings
 from napari_cryospin.widgets.kit.text_size import USUAL_POINTS, apply_text_size, text_scale
-from napari_cryospin.widgets.panel_tabs import BOTTOM_PANELS, PANELS, RIGHT_PANELS, PanelTabs
+from napari_cryospin.widgets.panel_tabs import RIGHT_PANELS, PanelTabs
 from napari_cryospin.widgets.path.bar import PathBar, PathMarks
 from napari_cryospin.widgets.path.explanations import explain, question_button
 from napari_cryospin.widgets.path.foot import NextStepFoot
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
     from qtpy.QtGui import QShowEvent
 
-LARGE_SCREEN = (1500, 850)
-"""Width and height, pixels, from which a screen has room for all panels side by side."""
 RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 450, 470  # pixels, on a large and on a small screen
 UPPER_SHARES = {"Run": 0.44, "Switch": 0.6}
 """Title of a panel -> share of the right column's height that it has while a run has a map, beside the posterior of a
@@ -53,68 +52,6 @@ RESET = (
     "Set all settings of the next run back to the preset that the window begins with, and forget what it remembers: "
     "folders, recent runs, the place of ChimeraX?\n\nRuns and their files stay as they are."
 )
-BOTTOM_HEIGHT, BOTTOM_HEIGHT_SMALL = 330, 280  # pixels
-
-
-class BottomRow(QWidget):
-    """The strip of the live map, and beneath it the plots of the run, which can be folded away.
-
-    Parameters
-    ----------
-    viewer
-        Viewer of napari.
-    """
-
-    def __init__(self, viewer: Viewer) -> None:
-        super().__init__()
-        self.tabs = PanelTabs(viewer, BOTTOM_PANELS)
-        self.fold = QToolButton()
-        self.fold.setCheckable(True)
-        self.fold.setAutoRaise(True)
-        self.fold.setToolTip("Fold or unfold the plots")
-        self.fold.toggled.connect(self._fold)
-        self.explain = question_button()
-        self.explain.clicked.connect(lambda _=False: explain(self.tabs.tabText(self.tabs.currentIndex()), self))
-        corner = QWidget()
-        row = QHBoxLayout(corner)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
-        for part in (self.explain, self.fold):
-            row.addWidget(part)
-        self.tabs.setCornerWidget(corner, Qt.Corner.TopRightCorner)
-        FocusMark(corner, self)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        self.live_map = PANELS["Live map"].make(viewer)
-        layout.addWidget(self.live_map)
-        layout.addWidget(self.tabs, 1)
-        self.tabs.tabBarClicked.connect(lambda _: self.fold.setChecked(False))
-        self.live_map.extended.connect(self.set_height)  # type: ignore[attr-defined]
-        self._fold(False)
-        self._take_text_size()
-        session_of(viewer).theme_changed.connect(self._take_text_size)
-
-    def _take_text_size(self) -> None:
-        apply_text_size(self)
-
-    def _fold(self, folded: bool) -> None:
-        self.fold.setText("▴" if folded else "▾")
-        # Only the row of tabs remains; a click on a tab unfolds the plots.
-        bar = self.tabs.tabBar()
-        assert bar is not None
-        self.tabs.setMaximumHeight(bar.sizeHint().height() if folded else 16777215)
-        self.set_height()
-
-    def set_height(self) -> None:
-        """Resize the dock around it to its present content."""
-        dock = dock_of(self)
-        window = None if dock is None else dock.parent()
-        if dock is not None and isinstance(window, QMainWindow):
-            unfolded = BOTTOM_HEIGHT if is_large(self) else BOTTOM_HEIGHT_SMALL
-            extension: int = self.live_map.extension  # type: ignore[attr-defined]
-            wanted = 1 if self.fold.isChecked() else unfolded + extension
-            window.resizeDocks([dock], [wanted], Qt.Orientation.Vertical)
 
 
 class Workspace(PanelTabs):
@@ -402,13 +339,6 @@ def commands_of(column: Workspace) -> list[KeyCommand]:
         KeyCommand("reset", "Reset settings...", column.ask_reset),
         KeyCommand("explain", "What the marks of this panel mean", column.explain_shown, "F1"),
     ]
-
-
-def is_large(widget: QWidget) -> bool:
-    """Return whether the screen of a widget has room for all panels side by side."""
-    screen = widget.screen()
-    size = screen.availableGeometry() if screen is not None else widget.window().rect()  # type: ignore[union-attr]
-    return bool(size.width() >= LARGE_SCREEN[0] and size.height() >= LARGE_SCREEN[1])
 
 
 def open_workspace(viewer: Viewer) -> Workspace:

@@ -5,7 +5,7 @@ from qtpy.QtWidgets import QAbstractButton, QComboBox, QLabel
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.widgets.kit.option_names import PLACES_OF_OPTIONS, with_fields
-from napari_cryospin.widgets.workspace import PANELS
+from napari_cryospin.widgets.panel_tabs import PANELS
 from support.advised import advised
 
 

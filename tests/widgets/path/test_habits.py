@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QMessageBox
 
 from napari_cryospin.runs.messages import Status
 from napari_cryospin.settings import DEFAULT_PRESET
+from napari_cryospin.widgets.bottom_row import BottomRow
 from napari_cryospin.widgets.contributions import commands
 from napari_cryospin.widgets.kit.preferences import recall_choice, recall_settings, remember_choice
 from napari_cryospin.widgets.kit.settings_form import window_preset
@@ -17,7 +18,7 @@ from napari_cryospin.widgets.panel_tabs import PANELS
 from napari_cryospin.widgets.path.explanations import EXPLANATIONS
 from napari_cryospin.widgets.path.shortcuts import Shortcuts
 from napari_cryospin.widgets.session.session import session_of
-from napari_cryospin.widgets.workspace import BottomRow, open_workspace
+from napari_cryospin.widgets.workspace import open_workspace
 
 PATIENCE = 60_000  # ms
 RUNNING = Status(state="running", step=5, epoch=2, epochs=9, progress=0.3, switch_reason="not yet: heads still learn")

@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_cryospin.runs.messages import Status
+from napari_cryospin.widgets import bottom_row
 from napari_cryospin.widgets import workspace as workspace_module
 from napari_cryospin.widgets.session.session import session_of
 from napari_cryospin.widgets.workspace import open_workspace
@@ -16,7 +17,8 @@ PATIENCE = 60_000  # ms
 
 @pytest.fixture
 def column(viewer, monkeypatch):
-    monkeypatch.setattr(workspace_module, "is_large", lambda widget: False)
+    for module in (workspace_module, bottom_row):
+        monkeypatch.setattr(module, "is_large", lambda widget: False)
     column = open_workspace(viewer)
     yield column
     session_of(viewer).close()
