@@ -8,6 +8,8 @@ GROUP_NAMES = "a point group: Cn, Dn, T, O, I, I1, I2, I3 or I4, such as C1, C3,
 """The names of point groups, in words; n goes up to 99."""
 LOOKS_SYMMETRIC = "looks like"
 """Words for a map that has a symmetry as far as can be told; others have it nearly, or not."""
+IS_SOUGHT = "is looked for"
+"""Words for a symmetry that a run was given, and whose map does not show it yet."""
 _NAME = re.compile(r"[CD][1-9]\d?|T|O|I[1-4]")
 
 

@@ -27,10 +27,11 @@ def particles(tmp_path_factory):
     return folder / "d3.star"
 
 
-def folder_of(path, particles) -> RunFolder:
+def folder_of(path, particles, symmetry: str = "C1") -> RunFolder:
     quick = PRESETS["quick"]
     settings = dataclasses.replace(
         quick,
+        volume=dataclasses.replace(quick.volume, symmetry=symmetry),
         schedule=dataclasses.replace(quick.schedule, epochs=16, decoding_epochs=3, switch=9),
         machine=dataclasses.replace(quick.machine, device="cpu", threads=1, checkpoint_every=0.0, snapshot_every=0.0),
     )
@@ -107,6 +108,25 @@ def test_a_run_without_symmetry_is_advised_what_it_looks_like(particles, tmp_pat
     assert any(note.startswith("symmetry: the map looks like D3 (") for note in results.notes)
     looks_like = spin.view(folder.path).status.looks_like
     assert results.looks_like.startswith(f"the map {looks_like};")
+
+
+def test_a_symmetry_that_was_given_is_told_when_it_is_taken(particles, tmp_path, capsys):
+    folder, stop, told = folder_of(tmp_path / "given", particles, "D3"), threading.Event(), []
+
+    def hear(event):
+        told.append(event.detail.get("looks_like", ""))
+        if event.kind == "symmetry":
+            stop.set()
+
+    drive_run(folder, stop=stop, on_event=hear)
+    assert any(text.startswith("D3 is looked for (") for text in told)
+    (event,) = (event for event in folder.read_events() if event.kind == "symmetry")
+    assert (event.detail["before"], event.detail["symmetry"]) == ("C1", "D3")
+    assert event.detail["reason"].startswith("D3 imposed (the map had it with a score of ")
+    assert spin.view(folder.path).status.symmetry == "D3"
+    _, resumed, _ = prepare(folder)
+    assert resumed.symmetry.name == "D3"
+    assert not resumed.progress_made.sought.group
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from napari_cryospin.engine.particle_state import ParticleState
 from napari_cryospin.engine.phases import DecodingStanding, Phase
 from napari_cryospin.engine.pose_steps import PoseMoments
 from napari_cryospin.engine.run_progress import RunProgress
+from napari_cryospin.engine.sought_symmetry import SoughtSymmetry
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor
 from napari_cryospin.engine.symmetry_watch import SymmetryWatch
 from napari_cryospin.geometry.symmetry import NO_SYMMETRY
@@ -48,6 +49,7 @@ def moments(seed: int) -> PoseMoments:
 def progress(seed: int) -> RunProgress:
     made = RunProgress(step=seed, epoch=2, switched_at=1, resolution=float("nan"), advice=SwitchAdvice(True, "ready"))
     made.symmetry = SymmetryWatch(2, "looks like D7 (1.00)")
+    made.sought = SoughtSymmetry("C3", 1, 2, free_errors=torch.ones(3))
     made.queue = [(0, torch.arange(3)), (1, torch.arange(2))]
     made.count({"loss": 2.0})
     return made
@@ -71,6 +73,12 @@ STATES = {
     "ClassMaps": (ClassMaps(torch.rand(4, 3, 3, 3), torch.rand(2, 2, 2)), ClassMaps()),
     "SwitchAdvisor": (SwitchAdvisor(None, [0.3, 0.6]), SwitchAdvisor(None)),
     "SymmetryWatch": (SymmetryWatch(4, "looks like C3 (0.98)"), SymmetryWatch()),
+    "SoughtSymmetry": (
+        SoughtSymmetry(
+            "O", 2, 1, "start 2", band=11, free_errors=torch.rand(4), best_errors=torch.rand(4), best={"a": 1}
+        ),
+        SoughtSymmetry("O"),
+    ),
     "RunProgress": (progress(9), RunProgress()),
 }
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from napari_cryospin.driving.publisher import Publisher
 from napari_cryospin.engine.commands import Commands
 from napari_cryospin.engine.images import Interrupted
+from napari_cryospin.engine.symmetry_change import SymmetryChange
 from napari_cryospin.runs.channel import Channel
 from napari_cryospin.runs.messages import Command, Event, RefusedError, Status
 from napari_cryospin.runs.waiting import WAITS_FOR_SWITCH
@@ -161,8 +162,10 @@ class _Loop:
             raise FloatingPointError(f"the loss is {metrics['loss']} at step {self.reconstruction.step}")
         if self.reconstruction.epoch_ended:
             self.publisher.epoch_done()
-            # The reconstruction would switch by itself at its next step. Switching now stores its last candidates
-            # first, and no checkpoint falls between the end of an epoch and the switch that belongs to it.
+            # The reconstruction would do both by itself at its next step. Doing them now stores what was before first,
+            # and no checkpoint falls between the end of an epoch and what belongs to it.
+            if self.reconstruction.symmetry_due:
+                self.take_symmetry()
             if (reason := self.reconstruction.switch_due) is not None:
                 self.obey(Command(kind="switch", reason=reason))
         self.publisher.step_done(metrics)
@@ -211,11 +214,19 @@ class _Loop:
     def symmetry(self, command: Command) -> None:
         """Impose a symmetry on the map, or relax it, and write a checkpoint and a snapshot."""
         self.publisher.history()  # The last epoch's map lies as it lay then.
-        change = Commands(self.reconstruction).change_symmetry(_group_name(command))
+        self._say_symmetry(command.id, Commands(self.reconstruction).change_symmetry(_group_name(command)))
+
+    def take_symmetry(self) -> None:
+        """Give the map the symmetry that was looked for, and write a checkpoint and a snapshot."""
+        self.publisher.history()
+        if (change := self.reconstruction.take_symmetry()) is not None:
+            self._say_symmetry("", change)
+
+    def _say_symmetry(self, command: str, change: SymmetryChange) -> None:
         self.publisher.checkpoint()
         detail = {"symmetry": change.after, "before": change.before, "score": change.score, "gain": change.gain}
-        self.publisher.say("symmetry", id=command.id, epoch=self.reconstruction.epoch, **detail, reason=change.text)
-        self.publisher.snapshot()
+        self.publisher.say("symmetry", id=command, epoch=self.reconstruction.epoch, **detail, reason=change.text)
+        self.publisher.snapshot(anew=True)
 
     def save(self, command: Command) -> None:
         """Write a checkpoint."""

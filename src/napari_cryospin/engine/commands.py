@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from napari_cryospin.engine.auto_decoding import ClosedFormDecoding
-from napari_cryospin.engine.half_sets import HalfSetMonitor
 from napari_cryospin.engine.reconstruction import Reconstruction
-from napari_cryospin.engine.symmetry_change import (
-    SymmetryChange,
-    check_turnable,
-    held_out_gain,
-    impose,
-    placed_symmetry,
-    relax,
-)
-from napari_cryospin.geometry.symmetry import PointGroup, point_group
+from napari_cryospin.engine.symmetry_change import SymmetryChange
+from napari_cryospin.engine.symmetry_steps import change_symmetry
 from napari_cryospin.runs.messages import RefusedError
 
 
@@ -35,7 +27,8 @@ class Commands:
 
         Map and poses are turned so that the group's axes lie where the convention wants them, and the map is made anew
         from all particles. A new epoch begins; in the second stage, the stage begins anew with it. With several classes
-        all of their maps are turned, and have the symmetry or are relaxed together.
+        all of their maps are turned, and have the symmetry or are relaxed together. A symmetry that was looked for is
+        not looked for any more.
 
         Raises
         ------
@@ -43,32 +36,7 @@ class Commands:
             The map has no such symmetry, not even nearly, or one of the classes has not; it has this one already; there
             is no such group; no epoch has ended yet; or the volume cannot take over a map that was turned.
         """
-        run, group = self.run, _known_group(name)
-        if group.name == run.symmetry.name:
-            raise RefusedError(f"the map has the symmetry {group.name} already")
-        if run.epoch == 0:
-            raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
-        check_turnable(run.fits[0])
-        with run.interruptible():
-            change = self._look_at_symmetry(group)  # Nothing is changed by it.
-        with run.new_epoch():
-            for index, fit in enumerate(run.fits):
-                if change.found:
-                    impose(fit, change.found[index], group)
-                else:
-                    relax(fit)
-                run.begin_stage_anew(index)
-        run.progress_made.symmetry.forget()
-        run.monitor = HalfSetMonitor()  # Half maps that are turned lie differently on each other.
-        return change
-
-    def _look_at_symmetry(self, group: PointGroup) -> SymmetryChange:
-        fits, before = self.run.fits, self.run.symmetry
-        if group.trivial:
-            return SymmetryChange(before.name, group.name)
-        found = tuple(placed_symmetry(fit, group.name) for fit in fits)
-        gain = min(held_out_gain(fit, each) for fit, each in zip(fits, found, strict=True))
-        return SymmetryChange(before.name, group.name, found, gain)
+        return change_symmetry(self.run, name)
 
     def drop_class(self, number: int) -> str:
         """Take a class, from 1, out: its particles go to the most probable of the others. Return what was done.
@@ -113,10 +81,3 @@ class Commands:
             if not 1 <= number <= count:
                 raise RefusedError(f"there is no class {number}; expected 1 to {count}")
         return stage
-
-
-def _known_group(name: str) -> PointGroup:
-    try:
-        return point_group(name)
-    except ValueError as error:
-        raise RefusedError(str(error)) from error

@@ -48,6 +48,8 @@ class Fit(Generic[AnyVolume]):
         Source of all random numbers, shared by the fits of a run.
     uses_encoder : bool
         Whether poses are proposed by the heads of an encoder.
+    symmetry : PointGroup, optional
+        Point group of the map. Default: that of the settings.
 
     Attributes
     ----------
@@ -73,7 +75,13 @@ class Fit(Generic[AnyVolume]):
     """
 
     def __init__(
-        self, images: PreparedImages, settings: Settings, generator: torch.Generator, *, uses_encoder: bool = True
+        self,
+        images: PreparedImages,
+        settings: Settings,
+        generator: torch.Generator,
+        *,
+        uses_encoder: bool = True,
+        symmetry: PointGroup | None = None,
     ) -> None:
         self.images, self.settings, self.generator = images, settings, generator
         self.device = images.device
@@ -83,8 +91,10 @@ class Fit(Generic[AnyVolume]):
         padding = settings.volume.padding
         self.projector = Projector(points=images.points, extent=images.extent, padding=padding).to(self.device)
         # All of these draw from one generator, so that their order decides the random numbers of each.
-        make_volume = VOLUMES[settings.volume.volume_update]
-        self.volume = cast(AnyVolume, make_volume(images, settings.volume, self.band.now, generator))
+        make_volume, wanted = VOLUMES[settings.volume.volume_update], settings.volume
+        if symmetry is not None:
+            wanted = dataclasses.replace(wanted, symmetry=symmetry.name)
+        self.volume = cast(AnyVolume, make_volume(images, wanted, self.band.now, generator))
         self.encoder_box = min(settings.encoder.encoder_box, images.box_size)
         self.encoder_points = fourier.half_plane(self.encoder_box).to(self.device)
         self.encoder = self._new_encoder() if uses_encoder else None

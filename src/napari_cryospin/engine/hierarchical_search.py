@@ -19,6 +19,7 @@ from napari_cryospin.engine.proposers import Proposal, Proposer
 from napari_cryospin.engine.sampling import COARSE_GRID_BAND, PoseSearch, grid_size, shift_step
 from napari_cryospin.engine.subdivision import own_log_likelihoods
 from napari_cryospin.geometry.subdivided_grid import CHILDREN, subdivided
+from napari_cryospin.geometry.symmetry import NO_SYMMETRY, PointGroup
 from napari_cryospin.models.volume import Volume
 from napari_cryospin.physics.fourier import band_size
 
@@ -48,7 +49,7 @@ class HierarchicalSearch(Proposer):
         """Search the best pose of each particle."""
         found = PoseSearch(self.fit, band=min(self.fit.band.now, COARSE_GRID_BAND)).best_cells(batch, KEPT_CELLS)
         rotations, shifts = found.rotations, found.shifts
-        for level in levels(self.fit.band.now):
+        for level in levels(self.fit.band.now, self.fit.symmetry):
             rotations, shifts = self._divide(level, batch, rotations, shifts)
         return Proposal.single(rotations[:, 0], shifts[:, 0])
 
@@ -84,9 +85,9 @@ def _with_their_parents(values: Tensor, cells: int) -> Tensor:
     return parts.diagonal(dim1=1, dim2=3).movedim(-1, 2).flatten(2)
 
 
-def levels(band: int) -> Iterator[Level]:
-    """List the levels at which cells are divided, for a band in shells."""
-    nside, in_plane = grid_size(COARSE_GRID_BAND)
+def levels(band: int, group: PointGroup = NO_SYMMETRY) -> Iterator[Level]:
+    """List the levels at which cells are divided, for a band in shells and a point group."""
+    nside, in_plane = grid_size(COARSE_GRID_BAND, group)
     resolved, further = COARSE_GRID_BAND, FINER_LEVELS
     while resolved < band or further:
         further -= resolved >= band

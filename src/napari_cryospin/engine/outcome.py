@@ -45,8 +45,9 @@ class Standing(Protocol):
     indices: np.ndarray
     half_sets: np.ndarray | None
     pixel_size: float
-    preparation_notes: tuple[str, ...]
 
+    @property
+    def notes(self) -> tuple[str, ...]: ...
     @property
     def step(self) -> int: ...
     @property
@@ -232,7 +233,7 @@ def _results(reconstruction: Standing, fits: Sequence[Fit], record: ParticleReco
     if error > TELLING_ERROR_OVER_NOISE:
         found["notes"] = (_unexplained(error), *found.get("notes", ()))
         log.warning("%s", found["notes"][0])
-    found["notes"] = (*found.get("notes", ()), *reconstruction.preparation_notes)
+    found["notes"] = (*found.get("notes", ()), *reconstruction.notes)
     density = found.pop("map", maps[0])
     # A particle without an error was in no step yet, and still has the random pose that it started with.
     seen = np.isfinite(_joined(reconstruction.fits, "error").numpy())

@@ -60,7 +60,7 @@ def _statistics(fit: Fit) -> dict[str, Tensor]:
     for batch in fit.batches(STATISTICS_BATCH, band):
         rows = batch.rows
         if templates is None:
-            rotations = pose_grid(*grid_size(band)).to(fit.device)
+            rotations = pose_grid(*grid_size(band, fit.symmetry)).to(fit.device)
             rotations = rotations[fit.symmetry.in_unit(rotations)]
             lattice, padding = fit.volume.hartley(band), fit.projector.padding
             templates = make_templates(lattice, rotations, batch.points, padding, band=band)

@@ -19,17 +19,21 @@ from napari_cryospin.engine.classes import class_shares, remake_classes
 from napari_cryospin.engine.devices import choose_devices
 from napari_cryospin.engine.evidence import present_evidence
 from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.fit_metrics import fit_metrics
 from napari_cryospin.engine.fold_resolution import fold_resolution
 from napari_cryospin.engine.half_sets import HalfSetMonitor
 from napari_cryospin.engine.methods import METHODS
-from napari_cryospin.engine.outcome import make_head_share, make_history, make_results, make_snapshot
+from napari_cryospin.engine.outcome import make_history, make_results, make_snapshot
 from napari_cryospin.engine.reference import start_from
 from napari_cryospin.engine.run_progress import RunProgress
+from napari_cryospin.engine.sought_symmetry import SoughtSymmetry, sought_group
 from napari_cryospin.engine.stage import FirstStage, Stage
 from napari_cryospin.engine.switching import SwitchAdvice, SwitchAdvisor, advise_all, by_hand, take_measured
+from napari_cryospin.engine.symmetry_change import SymmetryChange
+from napari_cryospin.engine.symmetry_steps import take_sought
 from napari_cryospin.engine.used_images import prepare_used_images
 from napari_cryospin.evaluation.verdict import Evidence, judge_run
-from napari_cryospin.geometry.symmetry import PointGroup
+from napari_cryospin.geometry.symmetry import NO_SYMMETRY, PointGroup, point_group
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.messages import RefusedError
@@ -96,24 +100,32 @@ class Reconstruction:
         used = prepare_used_images(particles, settings, devices, self.generator, hurry)
         images, self.left_out, self.preparation_notes = used.parts, used.left_out, used.notes
         halves = [part.rows for part in images]
-        uses_encoder = self.method.description.uses_encoder
-        self.fits: list[Fit] = [Fit(part, settings, self.generator, uses_encoder=uses_encoder) for part in images]
         self.indices = torch.cat(halves).numpy()
         self.half_sets = None
         if settings.preparation.half_sets:
             self.half_sets = np.repeat(np.array([1, 2], np.int8), [len(rows) for rows in halves])
         self.box_size, self.pixel_size = images[0].box_size, images[0].pixel_size
-        self.first_stages: list[FirstStage] = [self.method.first_stage(fit) for fit in self.fits]
+        self.policy = None if self.method.switch is None else self.method.switch(settings.schedule)
+        self.progress_made = RunProgress(sought=SoughtSymmetry(sought_group(settings)))
+        self.images = images
+        self.start(NO_SYMMETRY if self.progress_made.sought.group else point_group(settings.volume.symmetry))
         if references:
             notes = [note for fit in self.fits for note in start_from(fit, references)]
             self.preparation_notes = (*self.preparation_notes, *dict.fromkeys(notes))
-        self.stages: list[Stage] = [*self.first_stages]
-        self.advisors = [SwitchAdvisor(fit) for fit in self.fits]
-        self.policy = None if self.method.switch is None else self.method.switch(settings.schedule)
-        self.progress_made = RunProgress()
         self.epoch_ended = False
         self.monitor = HalfSetMonitor()
         self.whole_state: dict[str, Any] | None = None
+
+    def start(self, symmetry: PointGroup) -> None:
+        """Begin, or begin anew, from a random map with a symmetry and random poses."""
+        uses_encoder = self.method.description.uses_encoder
+        self.fits: list[Fit] = [
+            Fit(part, self.settings, self.generator, uses_encoder=uses_encoder, symmetry=symmetry)
+            for part in self.images
+        ]
+        self.first_stages: list[FirstStage] = [self.method.first_stage(fit) for fit in self.fits]
+        self.stages: list[Stage] = [*self.first_stages]
+        self.advisors = [SwitchAdvisor(fit) for fit in self.fits]
 
     @property
     def step(self) -> int:
@@ -144,8 +156,9 @@ class Reconstruction:
     @property
     def epochs(self) -> int:
         """Number of planned epochs, as far as is known now."""
-        schedule = self.settings.schedule
-        return schedule.epochs if self.switched_at is None else schedule.epochs_in_all(self.switched_at)
+        schedule, begun_at = self.settings.schedule, self.progress_made.begun_at
+        own = schedule.epochs if self.switched_at is None else schedule.epochs_in_all(self.switched_at - begun_at)
+        return begun_at + own
 
     @property
     def progress(self) -> float:
@@ -157,8 +170,8 @@ class Reconstruction:
 
     @property
     def finished(self) -> bool:
-        settled = all(stage.settled for stage in self.stages)
-        return self.epoch >= self.epochs or (settled and not self.progress_made.queue)
+        settled = all(stage.settled for stage in self.stages) and not self.progress_made.queue
+        return (self.epoch >= self.epochs or settled) and not self.symmetry_due
 
     @property
     def waits_for_switch(self) -> bool:
@@ -174,10 +187,28 @@ class Reconstruction:
         between_epochs = self.epoch > 0 and not self.progress_made.queue
         if self.policy is None or self.switched_at is not None or self.finished or not between_epochs:
             return None
-        return self.policy(self.epoch, self.progress_made.advice)
+        return None if self.progress_made.sought.group else self._reason_to_switch()
+
+    def _reason_to_switch(self) -> str | None:
+        made = self.progress_made
+        return None if self.policy is None else self.policy(made.epoch - made.begun_at, made.advice)
+
+    @property
+    def symmetry_due(self) -> bool:
+        """Whether the map is to get the symmetry that was looked for now.
+
+        The next `advance` begins with it, unless it was made by then.
+        """
+        return self.progress_made.sought.due
+
+    def take_symmetry(self) -> SymmetryChange | None:
+        """Give the map the symmetry that was looked for, which is due; see `symmetry_steps.take_sought`."""
+        return take_sought(self)
 
     def advance(self) -> dict[str, float]:
-        """Make the switch if it is due, then one step on one half. Return metrics of the step."""
+        """Give the map its symmetry or make the switch if these are due, then one step on one half. Return metrics."""
+        if self.symmetry_due:
+            self.take_symmetry()
         if (reason := self.switch_due) is not None:
             self.switch_to_auto_decoding(reason)
         made = self.progress_made
@@ -254,8 +285,11 @@ class Reconstruction:
         made.resolution = self._measure_resolution()
         made.turn = made.means.get("pose_change", float("nan"))
         if self.switched_at is None and self.policy is not None:
-            made.advice = advise_all(self.advisors, self.epoch, self.settings.schedule)
-        made.symmetry.end_epoch(self.fits, switched=self.switched_at is not None)
+            made.advice = advise_all(self.advisors, self.epoch - made.begun_at, self.settings.schedule)
+        last = self.epoch >= self.epochs or self._reason_to_switch() is not None
+        made.sought.end_epoch(self.fits, last=last)
+        if not made.sought.group:
+            made.symmetry.end_epoch(self.fits, switched=self.switched_at is not None)
 
     def _measure_resolution(self) -> float:
         """Return the resolution between the two folds of the particles, Angstrom; with classes, that of the largest.
@@ -285,24 +319,8 @@ class Reconstruction:
 
     def epoch_metrics(self) -> dict[str, float]:
         """Return means over the epoch that was just closed, and the shares of the heads."""
-        metrics = self.progress_made.means
-        metrics["resolution"] = self.resolution
-        metrics |= take_measured(self.advisors)
-        if len(self.fits[0].classes) > 1:
-            metrics |= self._class_metrics()
-        entropies = torch.cat([fit.particles.entropy for fit in self.fits])
-        if bool((~entropies.isnan()).any()):
-            metrics["entropy"] = float(entropies.nanmean())
-        share = make_head_share(self.fits)
-        metrics |= {f"head_share_{head}": float(value) for head, value in enumerate(share[:-1])}
-        metrics["sample_share"] = float(share[-1])
-        return metrics
-
-    def _class_metrics(self) -> dict[str, float]:
-        """Return the share of each class among the particles, of half sets the mean of both."""
-        counts = max(len(fit.classes) for fit in self.fits)
-        shares = [class_shares(fit).tolist() + [0.0] * (counts - len(fit.classes)) for fit in self.fits]
-        return {f"class_share_{k + 1}": sum(one[k] for one in shares) / len(shares) for k in range(counts)}
+        known = take_measured(self.advisors) | fit_metrics(self.fits)
+        return self.progress_made.means | {"resolution": self.resolution} | known
 
     def switch_to_auto_decoding(self, reason: str) -> None:
         """Switch to the second stage: the best candidate of every particle becomes its pose, which is then refined.
@@ -319,6 +337,8 @@ class Reconstruction:
             raise RefusedError(f"the method {description.name} has no second stage: {description.help}")
         if self.epoch == 0:
             raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
+        if self.progress_made.sought.group:
+            raise RefusedError(f"the map has no symmetry yet: {self.progress_made.sought.text}")
         log.info("switch to auto-decoding: %s", reason)
         with self.new_epoch():
             for fit, stage in zip(self.fits, self.first_stages, strict=True):
@@ -330,13 +350,16 @@ class Reconstruction:
 
     @property
     def symmetry(self) -> PointGroup:
-        """Point group that the map has now; the settings have the one that the run began with."""
+        """Point group that the map has now; the settings have the one that was asked for when the run began."""
         return self.fits[0].symmetry
 
     @property
     def looks_like(self) -> str:
-        """What a map without symmetry looked like when it was last looked at: "looks like C3 (0.98)", or nothing."""
-        return self.progress_made.symmetry.looks_like
+        """What a map without symmetry looked like when it was last looked at: "looks like C3 (0.98)", or nothing.
+
+        While a symmetry is looked for, how well the map shows it.
+        """
+        return self.progress_made.sought.text or self.progress_made.symmetry.looks_like
 
     def take_news(self) -> list[dict[str, Any]]:
         """Return what happened to classes since the last call, each with a reason; of half sets with the half."""
@@ -367,6 +390,11 @@ class Reconstruction:
         """Judge the run as it stands. The verdict on a run that is over is that of its results."""
         return judge_run(self.evidence())
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the images, and of the run as it stands."""
+        return (*self.preparation_notes, *self.progress_made.sought.notes)
+
     def snapshot(self) -> Snapshot:
         """Return a snapshot of the reconstruction as it stands."""
         return make_snapshot(self, self.switch_advice())
@@ -388,6 +416,12 @@ class Reconstruction:
         return {
             "progress": self.progress_made.state_dict(),
             "generator": self.generator.get_state(),
+            **self.learned_state(),
+        }
+
+    def learned_state(self) -> dict[str, Any]:
+        """Return the part of the state that is learned from the images."""
+        return {
             "fits": [fit.state_dict() for fit in self.fits],
             "stages": [stage.state_dict() for stage in self.stages],
             "advisors": [advisor.state_dict() for advisor in self.advisors],
@@ -403,6 +437,10 @@ class Reconstruction:
         """
         self.progress_made.load_state_dict(state["progress"])
         self.generator.set_state(state["generator"].cpu())  # The fits share this generator.
+        self.load_learned(state)
+
+    def load_learned(self, state: dict[str, Any]) -> None:
+        """Take over what `learned_state` returned, in the present stage."""
         _load_all(self.fits, state["fits"])
         if self.switched_at is not None:
             self.stages = [self.method.second_stage(fit) for fit in self.fits]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from napari_cryospin.engine.kept_state import KeptState
+from napari_cryospin.engine.sought_symmetry import SoughtSymmetry
 from napari_cryospin.engine.switching import SwitchAdvice
 from napari_cryospin.engine.symmetry_watch import SymmetryWatch
 
@@ -22,6 +23,8 @@ class RunProgress(KeptState):
     ----------
     step, epoch : int
         Number of steps that were made, and of epochs that were closed.
+    begun_at : int
+        Epoch after which the run began anew, with another symmetry; 0: it did not.
     switched_at : int, optional
         Epoch after which the second stage began.
     queue : list
@@ -36,10 +39,13 @@ class RunProgress(KeptState):
         Advice on the switch at the end of the last epoch.
     symmetry : SymmetryWatch
         What is known of the map's symmetry.
+    sought : SoughtSymmetry
+        The symmetry that is looked for, if there is one.
     """
 
     step: int = 0
     epoch: int = 0
+    begun_at: int = 0
     switched_at: int | None = None
     queue: list[tuple[int, Tensor]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
@@ -48,6 +54,7 @@ class RunProgress(KeptState):
     turn: float = float("nan")
     advice: SwitchAdvice = NO_EPOCH_YET
     symmetry: SymmetryWatch = field(default_factory=SymmetryWatch)
+    sought: SoughtSymmetry = field(default_factory=SoughtSymmetry)
 
     def count(self, metrics: dict[str, float]) -> None:
         """Add the metrics of a step, or of the end of an epoch, to those of this epoch."""

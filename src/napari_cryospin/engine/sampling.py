@@ -32,7 +32,7 @@ from napari_cryospin.engine.pose_posterior import Templates, entropy, log_likeli
 from napari_cryospin.engine.subdivision import DIVIDED_BAND, UNDIVIDED_BAND, DividedCells, likely_cells
 from napari_cryospin.geometry.so3_grid import grid_rotations
 from napari_cryospin.geometry.subdivided_grid import CHILDREN, subdivided
-from napari_cryospin.geometry.symmetry import PointGroup
+from napari_cryospin.geometry.symmetry import NO_SYMMETRY, PointGroup
 from napari_cryospin.models.volume import Volume
 from napari_cryospin.physics.fourier import band_size
 from napari_cryospin.physics.slicing import crop_lattice
@@ -66,13 +66,17 @@ def divided_pose_grid(nside: int, in_plane: int) -> Tensor:
 
 def unit_size(band: int, group: PointGroup) -> float:
     """Return the number of poses of the grid for a band that lie in one asymmetric unit."""
-    nside, in_plane = grid_size(band)
+    nside, in_plane = grid_size(band, group)
     return 12 * nside**2 * in_plane / group.order
 
 
-def grid_size(band: int) -> tuple[int, int]:
-    """Return the HEALPix nside and the number of in-plane angles of the grid for a band."""
-    return (2, 12) if band <= COARSE_GRID_BAND else (4, 24)
+def grid_size(band: int, group: PointGroup = NO_SYMMETRY) -> tuple[int, int]:
+    """Return the HEALPix nside and the number of in-plane angles of the grid for a band.
+
+    The grid of a map without symmetry holds poses near all copies of a pose under whatever group the map will have. Of
+    a symmetric map, one copy alone is looked at, so that the coarse grid is too coarse for it (docs/symmetry.md).
+    """
+    return (2, 12) if band <= COARSE_GRID_BAND and group.trivial else (4, 24)
 
 
 def shift_step(fit: Fit, band: int) -> float:
@@ -110,7 +114,7 @@ class PoseSearch:
         self.coarse = self._templates(COARSE_GRID_BAND, turn) if two_stages else None
 
     def _grid(self, band: int, turn: Tensor | None) -> Tensor:
-        rotations = pose_grid(*grid_size(band))
+        rotations = pose_grid(*grid_size(band, self.fit.symmetry))
         return (rotations if turn is None else rotations @ turn).to(self.fit.device)
 
     def _templates(self, band: int, turn: Tensor | None) -> Templates:
@@ -122,7 +126,7 @@ class PoseSearch:
 
     def _divided(self, turn: Tensor | None) -> DividedCells:
         fit = self.fit
-        rotations = divided_pose_grid(*grid_size(self.band))
+        rotations = divided_pose_grid(*grid_size(self.band, fit.symmetry))
         rotations = (rotations if turn is None else rotations @ turn).to(fit.device)
         if not fit.symmetry.trivial:
             rotations = rotations[fit.symmetry.in_unit(self._grid(self.band, turn))]

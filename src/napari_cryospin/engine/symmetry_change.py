@@ -72,12 +72,15 @@ class SymmetryChange:
     gain : float
         By how much the symmetric map explains held-out images better than the plain one, nats an image, in the half for
         which it is less; nan where a symmetry was relaxed.
+    note : str
+        What was done, in words, where neither was the map as it stands symmetrised nor a symmetry relaxed.
     """
 
     before: str
     after: str
     found: tuple[FoundSymmetry, ...] = ()
     gain: float = math.nan
+    note: str = ""
 
     @property
     def score(self) -> float:
@@ -87,6 +90,8 @@ class SymmetryChange:
     @property
     def text(self) -> str:
         """What was done, in words."""
+        if self.note:
+            return self.note
         if not self.found:
             return f"{self.before} relaxed"
         return f"{self.after} imposed (the map had it with a score of {self.score:.2f}; {gain_text(self.gain)})"

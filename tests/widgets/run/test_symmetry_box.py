@@ -65,6 +65,21 @@ def test_what_a_map_looks_like_is_offered(qtbot, answers):
     assert chosen == ["C3", "C1"]
 
 
+def test_a_symmetry_that_is_looked_for_can_be_forgotten(qtbot, answers):
+    box, chosen = SymmetryBox(), []
+    qtbot.addWidget(box)
+    box.show()
+    box.chosen.connect(chosen.append)
+    box.show_state(status(looks_like="O is looked for (0.41 of 0.7)"), possible=True, requested=False)
+    assert box.text.text() == "Symmetry C1: O is looked for (0.41 of 0.7)"
+    assert not box.group.text()
+    qtbot.mouseClick(box.relax, Qt.MouseButton.LeftButton)
+    assert answers[0][-1].startswith("Go on without O?")
+    assert chosen == ["C1"]
+    box.show_state(status(), possible=True, requested=False)
+    assert not box.relax.isVisible()
+
+
 def test_another_group_is_typed_and_stays(qtbot):
     box = SymmetryBox()
     qtbot.addWidget(box)

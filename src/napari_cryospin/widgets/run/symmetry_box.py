@@ -6,11 +6,11 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QMessageBox, QWidget
 
 from napari_cryospin.runs.messages import Status
-from napari_cryospin.symmetry_names import GROUP_NAMES, LOOKS_SYMMETRIC, canonical_name
+from napari_cryospin.symmetry_names import GROUP_NAMES, IS_SOUGHT, LOOKS_SYMMETRIC, canonical_name
 from napari_cryospin.widgets.kit.parts import GOOD, button, text_label, tint
 
 IMPOSE_TIP = "Turn map and poses to RELION's axes of this point group, and average the map over it from now on"
-RELAX_TIP = "Let the map be without symmetry again; it stays where it is"
+RELAX_TIP = "Let the map be without symmetry, also where one is still looked for; it stays where it is"
 IMPOSE_QUESTION = (
     "Impose {group} on this run? {told}\n\nMap and poses are turned to RELION's axes, the map is averaged over the "
     "group, and an epoch begins anew. The run refuses a group that the map does not nearly have."
@@ -18,6 +18,7 @@ IMPOSE_QUESTION = (
 RELAX_QUESTION = (
     "Relax {group}?\n\nThe map is no longer averaged, and each particle takes one of its equivalent poses by chance."
 )
+FORGET_QUESTION = "Go on without {group}?\n\nThe run does not look for it in its map any more, and imposes nothing."
 
 
 class SymmetryBox(QWidget):
@@ -47,6 +48,7 @@ class SymmetryBox(QWidget):
         for part in (self.group, self.impose, self.relax):
             row.addWidget(part)
         self.current, self.told, self.possible, self.by_hand = "C1", "", False, False
+        self.sought = ""  # Group that the run looks for.
 
     def show_state(self, status: Status | None, *, possible: bool, requested: bool) -> None:
         """Show the symmetry of the map, and what may be done; nothing where it is not known.
@@ -64,14 +66,15 @@ class SymmetryBox(QWidget):
         if status is None:
             return
         self.current, looks_like = status.symmetry, status.looks_like
-        self.told = f"Its map {looks_like}." if looks_like else ""
+        self.sought = looks_like.partition(f" {IS_SOUGHT}")[0] if IS_SOUGHT in looks_like else ""
+        self.told = f"Its map {looks_like}." if looks_like.startswith("looks ") else ""
         self.possible = possible and not requested
         waiting = "change requested..." if requested else looks_like
         self.text.setText(f"Symmetry {self.current}" + (f": {waiting}" if waiting else ""))
         tint(self.text, GOOD if looks_like.startswith(LOOKS_SYMMETRIC) and not requested else "")
         for part in (self.group, self.impose):
             part.setVisible(possible)
-        self.relax.setVisible(possible and self.current != "C1")
+        self.relax.setVisible(possible and (self.current != "C1" or bool(self.sought)))
         if not self.by_hand:
             self.group.setText(advised_group(looks_like))
         self._show_possible()
@@ -95,7 +98,8 @@ class SymmetryBox(QWidget):
         self._ask(IMPOSE_QUESTION, self._named(), self._named(), self.told)
 
     def _relax(self) -> None:
-        self._ask(RELAX_QUESTION, self.current, "C1")
+        question, group = (FORGET_QUESTION, self.sought) if self.sought else (RELAX_QUESTION, self.current)
+        self._ask(question, group, "C1")
 
     def _ask(self, question: str, about: str, wanted: str, told: str = "") -> None:
         answer = QMessageBox.question(self, "Symmetry", question.format(group=about, told=told))
