@@ -65,6 +65,7 @@ def test_the_symmetry_is_taken_when_the_map_shows_it(stack):
         assert run.switched_at is None
     assert run.looks_like.startswith("D3 is looked for (0.")
     assert run.switch_due is None
+    assert run.switch_advice().reason == f"not yet: {run.looks_like}"
     change = run.take_symmetry()
     assert (change.before, change.after, run.symmetry.name) == ("C1", "D3", "D3")
     assert change.score >= 0.7

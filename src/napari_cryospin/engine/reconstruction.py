@@ -288,7 +288,9 @@ class Reconstruction:
             made.advice = advise_all(self.advisors, self.epoch - made.begun_at, self.settings.schedule)
         last = self.epoch >= self.epochs or self._reason_to_switch() is not None
         made.sought.end_epoch(self.fits, last=last)
-        if not made.sought.group:
+        if made.sought.group:
+            made.advice = SwitchAdvice(False, f"not yet: {made.sought.text}")
+        else:
             made.symmetry.end_epoch(self.fits, switched=self.switched_at is not None)
 
     def _measure_resolution(self) -> float:
