@@ -1,0 +1,91 @@
+"""Fig. 5 and 8: candidates of cryoAI and of four heads on the posterior, their projections, and shares of the heads."""
+
+from __future__ import annotations
+
+from benchmarks.paper.drawing import COLOURS, Comparison, Section, svg
+from benchmarks.paper.rows import TrueRun
+from benchmarks.paper.tables import Run, Table
+from benchmarks.paper.time_figures import against_time
+from matplotlib.figure import Figure
+
+from napari_cryospin.geometry.angles import euler_from_rotation
+from napari_cryospin.views.posterior.particle_posterior import ParticlePosterior
+
+PAIR = ("cryoai", "cryospin-4-heads")
+PARTICLES = (0, 1, 2)
+"""Rows of the particles that are drawn: the first ones, so that none is picked."""
+
+
+def encoding_epoch(run: Run) -> int | None:
+    """Return the last kept epoch in which heads proposed candidates; None: there is none."""
+    return max((row["epoch"] for row in run["rows"] if row["stage"] == "auto-encoding"), default=None)
+
+
+def projections_of(posterior: ParticlePosterior, title: str) -> Figure:
+    """Draw a particle's image beside the map's projections at its candidates, at the best pose and at the true one."""
+    assert posterior.detail is not None
+    shown, compared = posterior.detail.shown, posterior.detail.comparison
+    pictures = {"image": compared.particle}
+    pictures |= {one.title: picture for one, picture in zip(shown, compared.projections, strict=True)}
+    figure = Figure(figsize=(1.2 * len(pictures), 1.75), layout="constrained")
+    for axes, (name, picture) in zip(figure.subplots(1, len(pictures)), pictures.items(), strict=True):
+        axes.imshow(picture, cmap="gray", origin="lower")
+        axes.set_title(name, fontsize=8)
+        axes.set_axis_off()
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def shares_figure(run: TrueRun, epoch: int, method: str) -> tuple[Figure, Table]:
+    """Draw the per cent of the particles that each head won in an epoch."""
+    shares = (
+        100 * run.view.head_shares(epoch)[:-1]
+    )  # The last one is that of a posterior sample, of which there is none.
+    figure = Figure(figsize=(3.4, 2.6), layout="constrained")
+    axes = figure.subplots()
+    axes.bar([str(head + 1) for head in range(len(shares))], shares, color=COLOURS[method])
+    axes.set(title=f"{method}, epoch {epoch}", xlabel="head", ylabel="share of the images (%)")
+    return figure, [[method, head + 1, float(share)] for head, share in enumerate(shares)]
+
+
+def candidates_of(posterior: ParticlePosterior, method: str) -> Table:
+    """List method, particle, pose, rot, tilt, psi in degrees, and the log-likelihood against the best of them."""
+    assert posterior.detail is not None
+    compared, rows = posterior.detail.comparison, []
+    for number, one in enumerate(posterior.detail.shown):
+        angles = map(float, euler_from_rotation(one.rotation))
+        rows.append([method, posterior.particle + 1, one.title, *angles, float(compared.log_likelihood[number])])
+    return rows
+
+
+def figure_5(comparison: Comparison) -> Section:
+    """Draw the first molecule of the scale."""
+    title, molecule = "Fig. 5 and 8: candidates of cryoAI and of four heads", comparison.molecules[0]
+    candidates: Table = [["method", "particle", "pose", "rot", "tilt", "psi", "log-likelihood below the best (nats)"]]
+    shares: Table = [["method", "head", "share (%)"]]
+    drawings = []
+    for method in PAIR:
+        run = comparison.first(method, molecule)
+        if run is None or (epoch := encoding_epoch(run)) is None:
+            continue
+        true = comparison.with_truth(run)
+        for particle in PARTICLES:
+            posterior = true.view.posterior(particle, epoch)
+            sphere = posterior.plot()
+            sphere.suptitle(method, fontsize=10)
+            sphere.set_size_inches(6.4, 3.8)
+            drawings += [svg(sphere), svg(projections_of(posterior, f"{method}, particle {particle + 1}"))]
+            candidates += candidates_of(posterior, method)
+        bars, rows = shares_figure(true, epoch, method)
+        drawings.append(svg(bars))
+        shares += rows
+    if not drawings:
+        return Section(title, f"Not drawn: no run of {' or '.join(PAIR)} on {molecule} has ended an epoch.")
+    drawings.append(against_time(comparison, molecule, "resolution", PAIR))
+    text = (
+        f"{molecule}, first seed, at the end of the first stage or of the time given: the log posterior of the view "
+        "direction under each run's own map, with the numbered candidates (the winner ringed in red), the run's pose "
+        "(star) and, where enough poses agree with it, the truth (cross). cryoAI's two candidates are those of the "
+        "image and of its half-turned copy. Projections are filtered by the CTF and low-passed like the image."
+    )
+    return Section(title, text, drawings, {"fig_5_candidates": candidates, "fig_5_shares": shares})
