@@ -109,6 +109,7 @@ def test_table_1_has_the_run_of_the_median_error_and_counts_failures():
     assert (found["method"], found["mean"], found["median"]) == ("quick", 6.0, 3.0)
     assert (found["came to 5 degrees"], found["came to 2 degrees"]) == ("2 of 4", "1 of 4")
     assert (found["time to 5 degrees (s)"], found["time to 2 degrees (s)"]) == (6.0, 6.0)
+    assert found["peak memory (GiB)"] == 1.5
     assert found["outcome"] == "2 finished, 1 reached in the time given, 1 failed"
     assert ["hsp", "cryoAI, published", 45.83, 61.86] in [row[:4] for row in rows]
     assert not any(row[0] == "spike" for row in rows)

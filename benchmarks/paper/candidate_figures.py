@@ -21,18 +21,26 @@ def encoding_epoch(run: Run) -> int | None:
     return max((row["epoch"] for row in run["rows"] if row["stage"] == "auto-encoding"), default=None)
 
 
-def projections_of(posterior: ParticlePosterior, title: str) -> Figure:
+def sphere_of(posterior: ParticlePosterior, method: str) -> Figure:
+    """Draw a particle's posterior over the sphere with its candidates."""
+    figure = posterior.plot()
+    figure.axes[0].set_title(f"{method}, particle {posterior.particle + 1}", fontsize=10)
+    figure.set_size_inches(5.4, 2.6)
+    return figure
+
+
+def projections_of(posterior: ParticlePosterior, method: str) -> Figure:
     """Draw a particle's image beside the map's projections at its candidates, at the best pose and at the true one."""
     assert posterior.detail is not None
     shown, compared = posterior.detail.shown, posterior.detail.comparison
     pictures = {"image": compared.particle}
     pictures |= {one.title: picture for one, picture in zip(shown, compared.projections, strict=True)}
-    figure = Figure(figsize=(1.2 * len(pictures), 1.75), layout="constrained")
+    figure = Figure(figsize=(0.95 * len(pictures), 1.55), layout="constrained")
     for axes, (name, picture) in zip(figure.subplots(1, len(pictures)), pictures.items(), strict=True):
         axes.imshow(picture, cmap="gray", origin="lower")
-        axes.set_title(name, fontsize=8)
+        axes.set_title(name, fontsize=7)
         axes.set_axis_off()
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(f"{method}, particle {posterior.particle + 1}", fontsize=9)
     return figure
 
 
@@ -63,24 +71,21 @@ def figure_5(comparison: Comparison) -> Section:
     title, molecule = "Fig. 5 and 8: candidates of cryoAI and of four heads", comparison.molecules[0]
     candidates: Table = [["method", "particle", "pose", "rot", "tilt", "psi", "log-likelihood below the best (nats)"]]
     shares: Table = [["method", "head", "share (%)"]]
+    epochs = {method: encoding_epoch(run) for method in PAIR if (run := comparison.first(method, molecule))}
+    known = {method: epoch for method, epoch in epochs.items() if epoch is not None}
+    if not known:
+        return Section(title, f"Not drawn: no run of {' or '.join(PAIR)} on {molecule} has ended an epoch.")
+    runs = {method: comparison.with_truth(comparison.first(method, molecule)) for method in known}
     drawings = []
-    for method in PAIR:
-        run = comparison.first(method, molecule)
-        if run is None or (epoch := encoding_epoch(run)) is None:
-            continue
-        true = comparison.with_truth(run)
-        for particle in PARTICLES:
-            posterior = true.view.posterior(particle, epoch)
-            sphere = posterior.plot()
-            sphere.suptitle(method, fontsize=10)
-            sphere.set_size_inches(6.4, 3.8)
-            drawings += [svg(sphere), svg(projections_of(posterior, f"{method}, particle {particle + 1}"))]
-            candidates += candidates_of(posterior, method)
-        bars, rows = shares_figure(true, epoch, method)
+    for particle in PARTICLES:
+        posteriors = {method: run.view.posterior(particle, known[method]) for method, run in runs.items()}
+        drawings += [svg(sphere_of(posterior, method)) for method, posterior in posteriors.items()]
+        drawings += [svg(projections_of(posterior, method)) for method, posterior in posteriors.items()]
+        candidates += [line for method, posterior in posteriors.items() for line in candidates_of(posterior, method)]
+    for method, run in runs.items():
+        bars, rows = shares_figure(run, known[method], method)
         drawings.append(svg(bars))
         shares += rows
-    if not drawings:
-        return Section(title, f"Not drawn: no run of {' or '.join(PAIR)} on {molecule} has ended an epoch.")
     drawings.append(against_time(comparison, molecule, "resolution", PAIR))
     text = (
         f"{molecule}, first seed, at the end of the first stage or of the time given: the log posterior of the view "

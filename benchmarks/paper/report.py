@@ -21,7 +21,8 @@ FIGURES: list[Callable[[Comparison], Section]] = [figure_2, figure_3, figure_4, 
 """What is drawn at the end; while runs are made, only Fig. 3, whose numbers are measured already."""
 STYLE = (
     "body{font:15px sans-serif;max-width:75em;margin:2em auto;padding:0 1em}table{font-size:13px;border-collapse:"
-    "collapse}td{padding:.2em .6em;border-bottom:1px solid #ddd}.head{font-weight:bold}svg{max-width:100%;height:auto}"
+    "collapse}td{padding:.2em .6em;border-bottom:1px solid #ddd}.head{font-weight:bold}.drawing{display:inline-block;"
+    "max-width:100%;vertical-align:top}svg{max-width:100%;height:auto}"
 )
 
 
@@ -73,7 +74,7 @@ def write_report(comparison: Comparison, missing: int, *, figures: bool) -> Path
     ]
     for one in sections:
         parts.append(f"<h2>{html.escape(one.title)}</h2><p>{html.escape(one.text)}</p>")
-        parts += [f"<div>{drawing}</div>" for drawing in one.drawings]
+        parts += [f"<div class=drawing>{drawing}</div>" for drawing in one.drawings]
     page = out / "report.html"
     page.write_text("\n".join(parts))
     return page

@@ -73,10 +73,11 @@ def table_1(runs: Sequence[Run]) -> Table:
     A run that failed counts as one that came nowhere.
     """
     came = [f"came to {limit:g} degrees" for limit in RIGHT]
-    rows: Table = [["molecule", "method", "mean", "median", "within 10", "resolution (A)", *came, *TIMES, "outcome"]]
+    head = ["molecule", "method", "mean", "median", "within 10", "resolution (A)", *came, *TIMES]
+    rows: Table = [[*head, "peak memory (GiB)", "outcome"]]
     for molecule in dict.fromkeys(run["molecule"] for run in runs):
         rows += [
-            [molecule, f"{method}, published", mean, median, *[""] * 7]
+            [molecule, f"{method}, published", mean, median, *[""] * 8]
             for (method, name), (mean, median) in PUBLISHED.items()
             if name == molecule
         ]
@@ -99,7 +100,8 @@ def _of_method(runs: list[Run]) -> list[Any]:
     ends = [outcome(run).partition(":")[0] for run in runs]
     ended = ", ".join(f"{ends.count(end)} {end}" for end in dict.fromkeys(ends))
     start = [runs[0]["molecule"], runs[0]["method"]]
-    return [*start, *(last[name] for name in names), *came, *map(median_of, times), ended]
+    peak = median_of(run.get("peak_gib") for run in runs)
+    return [*start, *(last[name] for name in names), *came, *map(median_of, times), peak, ended]
 
 
 def table_2(runs: Sequence[Run]) -> Table:
