@@ -72,6 +72,9 @@ def test_runs_are_chosen_by_method_molecule_and_seed():
     scale = cases.SCALES["cpu"]
     assert len(cases.cases(scale, ["quick", "cryoai"])) == 2 * 3 * 3
     assert len(cases.cases(scale, list(cases.CONTENDERS))) == 10 * 3 * 3 + 3  # Four heads: the first molecule only.
+    assert [case.name for case in cases.cases(cases.SCALES["full"])] == [
+        f"{molecule}_quick_0" for molecule in ("hsp", "spike", "spliceosome")
+    ]
     few = cases.cases(scale, ["em"], ["spike"], [4, 5])
     assert [case.name for case in few] == ["spike_em_4", "spike_em_5"]
     assert scale.folder != dataclasses.replace(scale, count=7).folder
@@ -253,6 +256,11 @@ def test_what_is_there_already_is_not_made_again(stem, tmp_path, monkeypatch, ca
     command.main()
     assert len(made) == 2
     assert "1 runs are not made yet" in (tmp_path / "report.html").read_text()
+    monkeypatch.setattr(sys, "argv", arguments(tmp_path, "--seeds", "0", "--report"))
+    command.main()
+    assert "2 runs are not made yet" in (tmp_path / "report.html").read_text()
+    table = list(csv.reader((tmp_path / "table_1_runs.csv").open()))
+    assert [row[:3] for row in table[1:]] == [["spliceosome", "quick", "1"]]  # What lies there is told, wanted or not.
     monkeypatch.setattr(sys, "argv", arguments(tmp_path, "--seeds", "1"))
     command.main()
     assert made[2:] == [("spliceosome_search_1", COUNT)]

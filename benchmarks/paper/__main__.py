@@ -5,13 +5,13 @@
 
 Scales: `look` (200 images of 16 px; that everything runs), `cpu` (2,000 of 32 px, every method, three molecules, three
 seeds, the same limit of time for every run: 85 minutes on two cores), `full` (50,000 of 128 px, SNR 0.1: the paper's
-sizes; each run to its end, so choose: `--methods quick --molecules hsp --seeds 0 1 2`).
+sizes; quick alone, seed 0, unless others are named; each run to its end).
 
 Each run is a process of its own, a run folder in FOLDER/runs/SCALE_COUNT, and a file of what was measured beside it. A
 run that was measured is not made again, one that failed stands as failed, and one that was interrupted goes on from its
 last checkpoint: to make a run anew, remove its folder and its file. After every run report.html, table_1.csv and others
-are written anew; all figures are drawn at the end, or by `--report` alone, which makes no run. Use an otherwise idle
-machine.
+are written anew, of all runs that lie there; all figures are drawn at the end, or by `--report` alone, which makes no
+run. Use an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from benchmarks.paper.cases import CONTENDERS, SCALES, Case, Scale, cases
+from benchmarks.paper.cases import CONTENDERS, SCALES, Case, Scale, cases, in_order
 from benchmarks.paper.drawing import Comparison
 from benchmarks.paper.report import write_report
 
@@ -88,10 +88,11 @@ def runs_folder(scale: Scale, options: argparse.Namespace) -> Path:
 
 
 def report(wanted: Sequence[Case], scale: Scale, options: argparse.Namespace, *, figures: bool) -> Path:
-    """Write the report of those of the wanted runs that were measured."""
-    files = [runs_folder(scale, options) / f"{case.name}.json" for case in wanted]
-    made = [json.loads(file.read_text()) for file in files if file.exists()]
-    return write_report(Comparison(made, scale, options.out), len(files) - len(made), figures=figures)
+    """Write the report of all runs of the scale that were measured, with how many of the wanted ones are missing."""
+    folder = runs_folder(scale, options)
+    made = in_order([json.loads(file.read_text()) for file in folder.glob("*.json")])
+    missing = sum(not (folder / f"{case.name}.json").exists() for case in wanted)
+    return write_report(Comparison(made, scale, options.out), missing, figures=figures)
 
 
 def parsed() -> argparse.Namespace:
@@ -103,7 +104,7 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of particles, runs and report")
     parser.add_argument("--scale", choices=SCALES, default="cpu")
-    parser.add_argument("--methods", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="default: all")
+    parser.add_argument("--methods", nargs="+", choices=CONTENDERS, default=None, help="default: all; of full, quick")
     molecules = SCALES["full"].molecules
     parser.add_argument("--molecules", nargs="+", choices=molecules, default=None, help="default: those of the scale")
     parser.add_argument("--seeds", nargs="+", type=int, default=None, help="default: as many as the scale has, from 0")

@@ -25,6 +25,7 @@ def sphere_of(posterior: ParticlePosterior, method: str) -> Figure:
     """Draw a particle's posterior over the sphere with its candidates."""
     figure = posterior.plot()
     figure.axes[0].set_title(f"{method}, particle {posterior.particle + 1}", fontsize=10)
+    figure.axes[1].set_ylabel("nats below the maximum", fontsize=8)
     figure.set_size_inches(5.4, 2.6)
     return figure
 

@@ -26,6 +26,8 @@ class Scale:
     small: bool
     """Encoders and epochs for a CPU, instead of those of the papers."""
     molecules: tuple[str, ...] = ("hsp", "spike", "spliceosome")
+    methods: tuple[str, ...] = ()
+    """Methods that are run where none is named; empty: all."""
     limit: float | None = None
     """Seconds after which a run is ended, and stands with what it reached; None: it goes to its end."""
     jobs: int = 1
@@ -48,7 +50,7 @@ SCALES = {
     for scale in (
         Scale("look", 16, 200, 2.0, 1, small=True, molecules=("spliceosome",), limit=12, threads=1),
         Scale("cpu", 32, 2000, 1.6, 3, small=True, limit=CPU_LIMIT, jobs=2, threads=1),
-        Scale("full", 128, 50000, 0.1, 3, small=False),
+        Scale("full", 128, 50000, 0.1, 1, small=False, methods=("quick",)),
     )
 }
 SYMMETRIES = {"spike": "C3"}
@@ -130,9 +132,13 @@ class Case:
 
 
 def cases(
-    scale: Scale, methods: list[str], molecules: list[str] | None = None, seeds: list[int] | None = None
+    scale: Scale,
+    methods: list[str] | None = None,
+    molecules: list[str] | None = None,
+    seeds: list[int] | None = None,
 ) -> list[Case]:
     """List the runs, seed by seed, so that an unfinished comparison has a run of every method."""
+    methods = methods or [*(scale.methods or CONTENDERS)]
     chosen = [name for name in scale.molecules if molecules is None or name in molecules]
     wanted = product(range(scale.seeds) if seeds is None else seeds, chosen, methods)
     return [
@@ -140,6 +146,12 @@ def cases(
         for seed, molecule, method in wanted
         if molecule == scale.molecules[0] or not CONTENDERS[method].one_molecule
     ]
+
+
+def in_order(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what was measured by molecule, method and seed."""
+    molecules, methods = (list(names) for names in (SCALES["full"].molecules, CONTENDERS))
+    return sorted(runs, key=lambda run: (molecules.index(run["molecule"]), methods.index(run["method"]), run["seed"]))
 
 
 def overrides(case: Case, scale: Scale) -> tuple[str, dict[str, Any]]:

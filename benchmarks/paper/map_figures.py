@@ -17,7 +17,7 @@ from napari_cryospin.evaluation.against_truth import TRUTH_THRESHOLD, MapCompari
 from napari_cryospin.views.figures import fsc_figure
 
 COLUMNS = 6
-"""Pictures in a row."""
+"""Most pictures in a row."""
 
 
 def compared_maps(comparison: Comparison, molecule: str) -> dict[str, MapComparison]:
@@ -32,9 +32,10 @@ def compared_maps(comparison: Comparison, molecule: str) -> dict[str, MapCompari
 
 def projections_figure(maps: Mapping[str, NDArray[np.float32]], title: str) -> Figure:
     """Draw each `(z, y, x)` map summed along z, with grey levels of its own."""
-    rows = -(-len(maps) // COLUMNS)
-    figure = Figure(figsize=(1.7 * COLUMNS, 1.95 * rows + 0.3), layout="constrained")
-    panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+    columns = min(COLUMNS, len(maps))
+    rows = -(-len(maps) // columns)
+    figure = Figure(figsize=(1.7 * columns, 1.95 * rows + 0.3), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels:
         axes.set_axis_off()
     for axes, (name, density) in zip(panels, maps.items(), strict=False):

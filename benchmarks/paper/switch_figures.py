@@ -58,6 +58,8 @@ def paths(comparison: Comparison, molecule: str) -> tuple[Figure, Table] | str:
     runs = [comparison.first(method, molecule) for method in BRANCHES]
     if runs[0] is None or runs[1] is None or (switch := switch_epoch(runs[0])) is None:
         return "no run of both methods came beyond the switch"
+    if runs[1]["rows"][-1]["epoch"] <= switch:
+        return f"{runs[1]['method']} did not come beyond epoch {switch} in its time"
     own, branches = comparison.with_truth(runs[0]), [comparison.with_truth(run) for run in runs if run is not None]
     last = runs[0]["rows"][-1]["epoch"]
     tracks = {
