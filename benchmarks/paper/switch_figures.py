@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from benchmarks.paper.cases import SYMMETRIES
 from benchmarks.paper.drawing import Comparison, Section, svg
 from benchmarks.paper.rows import TrueRun
 from benchmarks.paper.tables import Run, Table, runs_of
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from napari_cryospin.geometry.point_groups import group_matrices
+from napari_cryospin.runs.epoch_record import EpochRecord
 
 BRANCHES = {"cryospin": "tab:blue", "fully-amortized": "tab:red"}
 """Method -> colour of its line; the two are one run until the switch of the first."""
@@ -69,32 +73,45 @@ def paths(comparison: Comparison, molecule: str) -> tuple[Figure, Table] | str:
     chosen = examples(tracks["cryospin"][switch], tracks["cryospin"][last])
     if not len(chosen):
         return "no particle moved by a distance that would show"
-    figure = Figure(figsize=(3 * EXAMPLES, 3.3), layout="constrained")
+    figure = Figure(figsize=(3 * len(chosen), 3.3), layout="constrained")
     numbers: Table = []
-    for axes, place in zip(figure.subplots(1, EXAMPLES), chosen, strict=False):
+    record = own.view.record(last)
+    for axes, place in zip(figure.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
         tracked = {method: {epoch: track[epoch][place] for epoch in track} for method, track in tracks.items()}
-        numbers += [[molecule, *line] for line in draw_paths(axes, own, last, int(place), tracked)]
+        true = true_direction(own, record, int(place))
+        numbers += [[molecule, *line] for line in draw_paths(axes, own, record, int(place), tracked, true)]
     figure.suptitle(molecule, fontsize=10)
     return figure, numbers
 
 
+def true_direction(run: TrueRun, record: EpochRecord, place: int) -> NDArray[np.float64]:
+    """Return the true view direction `(3,)` of a particle in a record's frame: the copy nearest to its pose."""
+    rotations = run.truth.rotations
+    assert rotations is not None
+    known = rotations[record.particles.rows[place], 2]
+    copies = known @ group_matrices(SYMMETRIES.get(run.molecule, "C1")) @ run.poses(record.epoch)[0].alignment
+    return copies[(copies @ record.particles.rotations[place, 2]).argmax()]
+
+
 def draw_paths(
-    axes: Axes, run: TrueRun, epoch: int, place: int, tracks: dict[str, dict[int, NDArray[np.float64]]]
+    axes: Axes,
+    run: TrueRun,
+    record: EpochRecord,
+    place: int,
+    tracks: dict[str, dict[int, NDArray[np.float64]]],
+    true: NDArray[np.float64],
 ) -> Table:
-    """Draw one particle's posterior about its mode with its paths; return particle, method, epoch, u, v in degrees."""
-    particle = int(run.view.folder.history(epoch).particles().rows[place])
-    detail = run.view.posterior(particle, epoch).detail
-    assert detail is not None
-    zoom, numbers = detail.zoom, []
-    extent = (zoom.u[0], zoom.u[-1], zoom.v[0], zoom.v[-1])
+    """Draw one particle's posterior about its pose with its paths; return particle, method, epoch, u, v in degrees."""
+    particle = int(record.particles.rows[place])
+    zoom = run.view.posteriors.view.zoom(particle, record, record.particles.rotations[place, 2].copy())
+    extent, numbers = (zoom.u[0], zoom.u[-1], zoom.v[0], zoom.v[-1]), []
     axes.imshow(zoom.log_posterior, extent=extent, origin="lower", cmap="Greys", vmin=zoom.log_posterior.max() - 30)
     for method, track in tracks.items():
         points = zoom.project(np.stack(list(track.values())))
         axes.plot(*points.T, color=BRANCHES[method], marker=".", ms=4, lw=1, label=method)
         numbers += [[particle + 1, method, at, *map(float, uv)] for at, uv in zip(track, points, strict=True)]
     axes.plot(*zoom.project(next(iter(tracks["cryospin"].values()))), "kx", ms=8, label="at the switch")
-    if detail.truth is not None:
-        axes.plot(*zoom.project(detail.truth[2]), "+", color="tab:green", ms=10, mew=2, label="truth")
+    axes.plot(*zoom.project(true), "+", color="tab:green", ms=10, mew=2, label="truth")
     axes.set(xlim=extent[:2], ylim=extent[2:], title=f"particle {particle + 1}", xlabel="degrees")
     axes.legend(fontsize=6, loc="lower right")
     return numbers
@@ -117,6 +134,7 @@ def figure_4(comparison: Comparison) -> Section:
     text = (
         "fully-amortized is the same run without the switch. Paths are those of the first particles whose view "
         f"direction moved by {MOVED[0]:g} to {MOVED[1]:g} degrees after the switch, over the log posterior of the view "
-        "direction under the last map (gnomonic, black: most probable, white: 30 nats below). " + " ".join(missing)
+        "direction about the last pose under the last map (gnomonic, black: most probable, white: 30 nats below). "
+        + " ".join(missing)
     )
     return Section("Fig. 4 and 7: with and without the switch", text, drawings, {"fig_4_paths": numbers})
