@@ -60,7 +60,7 @@ def measure(case: Case, scale: Scale, options: argparse.Namespace, out: Path) ->
         name = signal.Signals(-code).name
         out.write_text(json.dumps(dataclasses.asdict(case) | {"rows": [], "failed": f"killed by {name}: no memory?"}))
     elif code:
-        raise KeyboardInterrupt(f"{case.name} did not end (exit code {code}); the next call goes on with it")
+        raise KeyboardInterrupt(f"{case.name} did not end (exit code {code})")
 
 
 def make(wanted: Sequence[Case], scale: Scale, options: argparse.Namespace) -> None:
@@ -124,8 +124,11 @@ def main() -> None:
     given = {name: value for name, value in changes.items() if value is not None}
     scale = dataclasses.replace(SCALES[options.scale], **given)
     wanted = cases(scale, options.methods, options.molecules, options.seeds)
-    if not options.report:
-        make(wanted, scale, options)
+    try:
+        if not options.report:
+            make(wanted, scale, options)
+    except KeyboardInterrupt as stopped:
+        sys.exit(f"{stopped or 'stopped'}; the same command goes on")
     print(report(wanted, scale, options, figures=True))
 
 

@@ -58,7 +58,7 @@ SYMMETRIES = {"spike": "C3"}
 
 FOR_CPU = {"trunk": "small", "encoder_box": 24, "encoder_learning_rate": 1e-3, "first_band": 4, "growth_steps": 700}
 """Encoder and band for one core: an epoch of 2,000 images of 32 px takes 2.5 s with 15 heads. With an encoder of 16 px
-the first stage of cryospin stood still at 50 degrees (one run), with one of 32 px it is half as fast."""
+the first stage of cryospin stood still at 50 degrees (one run), with one of 32 px an epoch takes half as long again."""
 TO_THE_LIMIT = FOR_CPU | {"epochs": 1000}
 """One stage that goes on until the limit of time."""
 TWO_STAGES = FOR_CPU | {"epochs": 36, "switch": 28}

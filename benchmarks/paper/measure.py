@@ -89,8 +89,9 @@ def measured(case: Case, scale: str, stem: Path, folder: Path, threads: int) -> 
     if not run.finished:
         drive_until(run, SCALES[scale].limit)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    found = {"finished": run.finished, "verdict": run.read_status().verdict, "peak_gib": peak, "threads": threads}
-    found["parameters"] = parameters(case, scale, stem)
+    status = run.read_status()
+    found = {"finished": run.finished, "verdict": status.verdict, "elapsed": status.elapsed, "peak_gib": peak}
+    found |= {"threads": threads, "parameters": parameters(case, scale, stem)}
     return found | {"rows": rows_of(TrueRun(folder, stem, case.molecule))}
 
 
@@ -108,7 +109,7 @@ def main() -> None:
     found: dict[str, Any] = dataclasses.asdict(case)
     try:
         found |= measured(case, options.scale, options.stem, options.out.with_suffix(""), options.threads)
-    except FileExistsError as error:  # Another process makes this run, which is no failure of the method.
+    except (FileExistsError, KeyboardInterrupt) as error:  # Another process makes this run, or a signal stopped it.
         sys.exit(str(error))
     except Exception as error:  # noqa: BLE001 - a failure is an outcome, and stands in the table
         found |= {"failed": f"{type(error).__name__}: {error}", "rows": []}

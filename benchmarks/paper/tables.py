@@ -54,15 +54,15 @@ TIMES = [f"time to {limit:g} degrees (s)" for limit in RIGHT]
 def all_runs(runs: Sequence[Run]) -> Table:
     """List poses, resolution, times and memory of every run."""
     head = ["molecule", "method", "seed", "mean", "median", "within 10", "resolution (A)", *TIMES]
-    rows: Table = [[*head, "time in all (s)", "peak memory (GiB)", "verdict", "outcome"]]
+    rows: Table = [[*head, "last epoch (s)", "with results (s)", "peak memory (GiB)", "verdict", "outcome"]]
     for run in runs:
         start = [run["molecule"], run["method"], run["seed"]]
         if not run["rows"]:  # It failed, or no epoch ended in the time given.
-            rows.append([*start, *[""] * 9, outcome(run)])
+            rows.append([*start, *[""] * 10, outcome(run)])
             continue
         last = run["rows"][-1]
         numbers = [last["mean"], last["median"], last["within_10"], last["resolution"]]
-        numbers += [*(time_to(run, limit) for limit in RIGHT), last["seconds"], run["peak_gib"]]
+        numbers += [*(time_to(run, limit) for limit in RIGHT), last["seconds"], run["elapsed"], run["peak_gib"]]
         rows.append([*start, *numbers, run["verdict"], outcome(run)])
     return rows
 
