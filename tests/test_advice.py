@@ -43,12 +43,18 @@ def test_advised_options_exist():
     """In Python: each is a parameter of `open_particles`, or a field of one of the classes of options."""
     from napari_cryospin.exporters.options import ExportOptions
     from napari_cryospin.runs.source import InputOptions
-    from napari_cryospin.settings import EncoderSettings, PreparationSettings, StartSettings, VolumeSettings
+    from napari_cryospin.settings import (
+        EncoderSettings,
+        PosteriorSettings,
+        PreparationSettings,
+        StartSettings,
+        VolumeSettings,
+    )
     from napari_cryospin.simulation.images import SimulationSettings
 
     groups = (ExportOptions, InputOptions, PreparationSettings, StartSettings, EncoderSettings, VolumeSettings)
-    groups += (SimulationSettings,)
-    assert len(advised()) == 18
+    groups += (PosteriorSettings, SimulationSettings)
+    assert len(advised()) == 19
     assert advised() <= {field.name for group in groups for field in dataclasses.fields(group)}
 
 

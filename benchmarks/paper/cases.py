@@ -6,11 +6,18 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+CPU_BUDGET = 85 * 60.0
+"""Seconds for all runs of the scale `cpu` together: 90 minutes on two cores, less 5 for the figures."""
+CPU_LIMIT = 120.0
+"""Seconds of a run of the scale `cpu`, the same for all methods: `CPU_BUDGET` for two runs at a time, shared by 93 runs
+of which some end by themselves, less what comes with a run (start of the process, images, comparison with truth)."""
+
 
 @dataclass(frozen=True)
 class Scale:
     """Sizes of a comparison."""
 
+    name: str
     box: int
     count: int
     snr: float
@@ -19,17 +26,43 @@ class Scale:
     small: bool
     """Encoders and epochs for a CPU, instead of those of the papers."""
     molecules: tuple[str, ...] = ("hsp", "spike", "spliceosome")
+    methods: tuple[str, ...] = ()
+    """Methods that are run where none is named; empty: all."""
+    limit: float | None = None
+    """Seconds after which a run is ended, and stands with what it reached; None: it goes to its end."""
+    jobs: int = 1
+    """Runs at a time."""
+    threads: int = 2
+    """Threads of each."""
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder of its runs, which no other number of particles shares."""
+        return f"{self.name}_{self.count}"
+
+    def stem(self, molecule: str) -> str:
+        """Return how the names of a molecule's particle files begin."""
+        return f"{molecule}_{self.box}px_{self.count}"
 
 
 SCALES = {
-    "look": Scale(16, 200, 2.0, 1, small=True, molecules=("spliceosome",)),
-    "cpu": Scale(32, 4000, 0.5, 3, small=True),
-    "full": Scale(128, 50000, 0.1, 3, small=False),
+    scale.name: scale
+    for scale in (
+        Scale("look", 16, 200, 2.0, 1, small=True, molecules=("spliceosome",), limit=12, threads=1),
+        Scale("cpu", 32, 2000, 1.6, 3, small=True, limit=CPU_LIMIT, jobs=2, threads=1),
+        Scale("full", 128, 50000, 0.1, 1, small=False, methods=("quick",)),
+    )
 }
 SYMMETRIES = {"spike": "C3"}
 """Symmetry modulo which errors are measured; the others have none."""
 
-ONE_HEAD = {"trunk": "small", "encoder_box": 32, "encoder_learning_rate": 1e-3, "first_band": 4, "growth_steps": 2000}
+FOR_CPU = {"trunk": "small", "encoder_box": 24, "encoder_learning_rate": 1e-3, "first_band": 4, "growth_steps": 700}
+"""Encoder and band for one core: an epoch of 2,000 images of 32 px takes 2.5 s with 15 heads. With an encoder of 16 px
+the first stage of cryospin stood still at 50 degrees (one run), with one of 32 px an epoch takes half as long again."""
+TO_THE_LIMIT = FOR_CPU | {"epochs": 1000}
+"""One stage that goes on until the limit of time."""
+TWO_STAGES = FOR_CPU | {"epochs": 36, "switch": 28}
+"""Two stages that end before the limit of time, even if an epoch takes a tenth longer."""
 
 
 @dataclass(frozen=True)
@@ -40,20 +73,28 @@ class Contender:
     changes: dict[str, Any] = field(default_factory=dict)
     small: dict[str, Any] = field(default_factory=dict)
     small_preset: str = ""
+    one_molecule: bool = False
+    """It is run on the first molecule of the scale only."""
 
 
 CONTENDERS = {
     "quick": Contender("quick"),
-    "cryospin": Contender("paper-synthetic", small_preset="paper-cpu"),
-    "fully-amortized": Contender("paper-synthetic", {"method": "fully-amortized"}, small_preset="paper-cpu"),
+    "cryospin": Contender("paper-synthetic", small=TWO_STAGES, small_preset="paper-cpu"),
+    "fully-amortized": Contender(
+        "paper-synthetic", {"method": "fully-amortized"}, small=TO_THE_LIMIT, small_preset="paper-cpu"
+    ),
     "search": Contender("quick", {"method": "search"}),
     "em": Contender("quick", {"method": "em"}),
-    "cryoposenet": Contender("cryoposenet", small=ONE_HEAD | {"epochs": 80}),
-    "cryoai": Contender("cryoai", small=ONE_HEAD | {"epochs": 80}),
-    "cryoai-explicit": Contender("cryoai-explicit", small=ONE_HEAD | {"epochs": 80}),
-    "hierarchical": Contender("hierarchical"),
+    "cryoposenet": Contender("cryoposenet", small=TO_THE_LIMIT),
+    "cryoai": Contender("cryoai", small=TO_THE_LIMIT),
+    "cryoai-explicit": Contender("cryoai-explicit", small=TO_THE_LIMIT),
+    "hierarchical": Contender("hierarchical", small={"growth_steps": 700}),
     "known-poses": Contender("known-poses"),
+    "cryospin-4-heads": Contender(
+        "paper-synthetic", {"heads": 4}, small=TWO_STAGES, small_preset="paper-cpu", one_molecule=True
+    ),
 }
+"""Every method, and cryospin with the four heads of Fig. 5, 6 and 8."""
 
 PUBLISHED = {
     ("cryoSPARC", "hsp"): (6.23, 1.05),
@@ -90,9 +131,27 @@ class Case:
         return f"{self.molecule}_{self.method}_{self.seed}"
 
 
-def cases(scale: Scale, methods: list[str], seeds: int) -> list[Case]:
+def cases(
+    scale: Scale,
+    methods: list[str] | None = None,
+    molecules: list[str] | None = None,
+    seeds: list[int] | None = None,
+) -> list[Case]:
     """List the runs, seed by seed, so that an unfinished comparison has a run of every method."""
-    return [Case(method, molecule, seed) for seed, molecule, method in product(range(seeds), scale.molecules, methods)]
+    methods = methods or [*(scale.methods or CONTENDERS)]
+    chosen = [name for name in scale.molecules if molecules is None or name in molecules]
+    wanted = product(range(scale.seeds) if seeds is None else seeds, chosen, methods)
+    return [
+        Case(method, molecule, seed)
+        for seed, molecule, method in wanted
+        if molecule == scale.molecules[0] or not CONTENDERS[method].one_molecule
+    ]
+
+
+def in_order(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what was measured by molecule, method and seed."""
+    molecules, methods = (list(names) for names in (SCALES["full"].molecules, CONTENDERS))
+    return sorted(runs, key=lambda run: (molecules.index(run["molecule"]), methods.index(run["method"]), run["seed"]))
 
 
 def overrides(case: Case, scale: Scale) -> tuple[str, dict[str, Any]]:

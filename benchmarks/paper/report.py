@@ -1,134 +1,80 @@
-"""The report: Table 1, Table 2 and Fig. 3 of what was measured, as CSV and as one HTML page with SVG figures."""
+"""The report: one HTML page that stands alone, with tables and SVG figures, and their numbers as CSV beside it."""
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import platform
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 import torch
-from benchmarks.paper.cases import CONTENDERS, PUBLISHED, PUBLISHED_COST
+from benchmarks.paper.candidate_figures import figure_5
+from benchmarks.paper.drawing import Comparison, Section
+from benchmarks.paper.head_figures import figure_6
+from benchmarks.paper.map_figures import figure_2
+from benchmarks.paper.switch_figures import figure_4
+from benchmarks.paper.tables import all_runs, as_html, table_1, table_2, write_csv
+from benchmarks.paper.time_figures import figure_3
 
-mpl.use("svg")
-from matplotlib import pyplot as plt
-
-Run = dict[str, Any]
-RIGHT = (5.0, 2.0)
-"""Median errors, degrees, to which times are told."""
-
-
-def time_to(run: Run, degrees: float) -> float | None:
-    """Return the seconds after which the median error stays below so many degrees; None: it never does."""
-    reached = None
-    for row in run["rows"]:
-        below = row["median"] <= degrees
-        reached = (row["seconds"] if reached is None else reached) if below else None
-    return reached
+FIGURES: list[Callable[[Comparison], Section]] = [figure_2, figure_3, figure_4, figure_5, figure_6]
+"""What is drawn at the end; while runs are made, only Fig. 3, whose numbers are measured already."""
+STYLE = (
+    "body{font:15px sans-serif;max-width:75em;margin:2em auto;padding:0 1em}table{font-size:13px;border-collapse:"
+    "collapse}td{padding:.2em .6em;border-bottom:1px solid #ddd}.head{font-weight:bold}.drawing{display:inline-block;"
+    "max-width:100%;vertical-align:top}svg{max-width:100%;height:auto}"
+)
 
 
-def seconds_an_epoch(run: Run, stage: str) -> float | None:
-    """Return the median time of an epoch of a stage."""
-    ends = [0.0, *(row["seconds"] for row in run["rows"])]
-    spent = [end - begin for begin, end, row in zip(ends, ends[1:], run["rows"], strict=False) if row["stage"] == stage]
-    return statistics.median(spent) if spent else None
+def drawn(figure: Callable[[Comparison], Section], comparison: Comparison) -> Section:
+    """Draw a figure; a run whose folder cannot be read must not cost the rest of the report."""
+    try:
+        return figure(comparison)
+    except (OSError, ValueError) as error:
+        return Section(figure.__name__.replace("_", " ").capitalize().replace("Figure", "Fig."), f"Not drawn: {error}")
 
 
-def table_1(runs: Sequence[Run]) -> list[list[Any]]:
-    """List poses, resolution and times of every run, and the published errors."""
-    rows: list[list[Any]] = [
-        ["molecule", "method", "seed", "mean", "median", "within 10", "resolution (A)"]
-        + [f"time to {limit:g} degrees (s)" for limit in RIGHT]
-        + ["time in all (s)", "verdict"]
-    ]
-    for (method, molecule), (mean, median) in PUBLISHED.items():
-        rows.append([molecule, f"{method}, published", "", mean, median, *[""] * 6])
-    for run in runs:
-        start = [run["molecule"], run["method"], run["seed"]]
-        if "failed" in run:
-            rows.append([*start, *[""] * 7, f"failed: {run['failed']}"])
-            continue
-        last = run["rows"][-1]
-        numbers = [last["mean"], last["median"], last["within_10"], last["resolution"]]
-        rows.append([*start, *numbers, *(time_to(run, limit) for limit in RIGHT), last["seconds"], run["verdict"]])
-    return rows
-
-
-def table_2(runs: Sequence[Run]) -> list[list[Any]]:
-    """List time an epoch, memory and parameters of every method: medians of its runs."""
-    rows: list[list[Any]] = [["method", "s an epoch", "after the switch", "peak memory (GiB)", "parameters (million)"]]
-    for name, (seconds, memory, parameters) in PUBLISHED_COST.items():
-        rows.append([f"{name}, published (A40)", seconds, "", memory, parameters])
-    for method in CONTENDERS:
-        own = [run for run in runs if run["method"] == method and run["rows"]]
-        if own:
-            columns = [[seconds_an_epoch(run, stage) for run in own] for stage in ("auto-encoding", "auto-decoding")]
-            columns += [[run["peak_gib"] for run in own], [run["parameters"] / 1e6 for run in own]]
-            rows.append([method, *(_median(column) for column in columns)])
-    return rows
-
-
-def _median(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None
-
-
-def figure_3(runs: Sequence[Run], molecule: str, value: str, label: str) -> str:
-    """Draw resolution or median error against time, both as logarithms: SVG."""
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    for number, method in enumerate(CONTENDERS):
-        own = [run for run in runs if (run["method"], run["molecule"]) == (method, molecule) and run["rows"]]
-        for run in own:
-            part = [row for row in run["rows"] if value in row]
-            name = method if run is own[0] else None
-            axes.loglog([row["seconds"] for row in part], [row[value] for row in part], color=f"C{number}", label=name)
-    axes.set(title=molecule, xlabel="time (s)", ylabel=label)
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(frameon=False, fontsize=8)
-    text = io.StringIO()
-    figure.savefig(text, format="svg")
-    plt.close(figure)
-    return text.getvalue()[text.getvalue().index("<svg") :]
-
-
-def write_csv(rows: list[list[Any]], path: Path) -> None:
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-
-
-def as_html(rows: list[list[Any]]) -> str:
-    def cell(value: Any) -> str:
-        return "" if value is None else f"{value:.3g}" if isinstance(value, float) else html.escape(str(value))
-
-    head, *body = ("".join(f"<td>{cell(value)}</td>" for value in row) for row in rows)
-    return f"<table><tr class=head>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in body)}</table>"
-
-
-def write_report(runs: Sequence[Run], scale: str, missing: int, out: Path) -> Path:
-    """Write `report.html`, `table_1.csv`, `table_2.csv`; return the page."""
-    tables = {"table_1": table_1(runs), "table_2": table_2(runs)}
-    for name, rows in tables.items():
-        write_csv(rows, out / f"{name}.csv")
-    machine = f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {date.today()}"
+def about(comparison: Comparison, missing: int) -> str:
+    """Say what was measured, where and when."""
+    scale = comparison.scale
+    parts = [f"{scale.count:,} images of {scale.box} px, SNR {scale.snr:g}, no shifts"]
+    parts.append(f"{scale.jobs} at a time, threads of each: {scale.threads}")
+    parts.append(f"at most {scale.limit:g} s a run" if scale.limit else "each run to its end")
+    parts.append(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {date.today()}")
     unfinished = f" {missing} runs are not made yet." if missing else ""
+    published = "Published numbers are those of 50,000 images of 128 px; what failed stands as failed."
+    return f"{'; '.join(parts)}.{unfinished} {published}"
+
+
+def write_report(comparison: Comparison, missing: int, *, figures: bool) -> Path:
+    """Write `report.html` and the CSV files; return the page.
+
+    Parameters
+    ----------
+    comparison
+        What was measured.
+    missing
+        Number of runs that are still to be made.
+    figures
+        Whether to draw what takes a minute: all figures, instead of Fig. 3 alone.
+    """
+    runs, out = comparison.runs, comparison.out
+    tables = {"table_1": table_1(runs), "table_1_runs": all_runs(runs), "table_2": table_2(runs)}
+    sections = [drawn(figure, comparison) for figure in (FIGURES if figures else [figure_3])]
+    for name, rows in (tables | {name: rows for one in sections for name, rows in one.numbers.items()}).items():
+        write_csv(rows, out / f"{name}.csv")
+    size = comparison.scale.name
     parts = [
-        "<!doctype html><meta charset=utf-8><title>The paper's tables and figures</title><style>"
-        "body{font:15px sans-serif;max-width:70em;margin:2em auto;padding:0 1em}td{padding:.2em .8em;"
-        "border-bottom:1px solid #ddd}.head{font-weight:bold}</style>",
-        f"<h1>The paper's tables and figures, scale {scale}</h1><p>{html.escape(machine)}.{unfinished} Published "
-        "numbers are those of 50,000 images of 128 px; what failed stands as failed.</p>",
-        f"<h2>Table 1: pose errors (degrees) and resolution</h2>{as_html(tables['table_1'])}",
-        f"<h2>Table 2: cost</h2>{as_html(tables['table_2'])}<h2>Fig. 3: against time</h2>",
+        f"<!doctype html><meta charset=utf-8><title>The paper's tables and figures</title><style>{STYLE}</style>",
+        f"<h1>The paper's tables and figures, scale {size}</h1><p>{html.escape(about(comparison, missing))}",
+        "<h2>Table 1: pose errors (degrees) and resolution</h2><p>Of several seeds, the one with the median error; "
+        f"times are medians of the runs that came there.{as_html(tables['table_1'])}",
+        f"<details><summary>Every run</summary>{as_html(tables['table_1_runs'])}</details>",
+        f"<h2>Table 2: cost</h2><p>Memory is that of the whole process.{as_html(tables['table_2'])}",
     ]
-    for molecule in dict.fromkeys(run["molecule"] for run in runs):
-        parts.append(figure_3(runs, molecule, "resolution", "resolution (A, FSC 0.5 with the truth)"))
-        parts.append(figure_3(runs, molecule, "median", "median rotation error (degrees)"))
+    for one in sections:
+        parts.append(f"<h2>{html.escape(one.title)}</h2><p>{html.escape(one.text)}</p>")
+        parts += [f"<div class=drawing>{drawing}</div>" for drawing in one.drawings]
     page = out / "report.html"
     page.write_text("\n".join(parts))
     return page

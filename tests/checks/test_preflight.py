@@ -202,3 +202,23 @@ def test_mixed_boxes(
     assert card.working_box == 16
     assert card.optics_groups == 2
     assert f"boxes or pixel sizes differ: all images are brought to the working box{done}" in card.notes
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "noted"),
+    [
+        ("paper-cpu", {"teaching": 0.3}, True),
+        ("quick", {"posterior_sample": False}, True),
+        ("paper-cpu", {"teaching": 0.3, "posterior_sample": True}, False),
+        ("paper-cpu", {}, False),
+        ("hierarchical", {"teaching": 0.3}, False),  # It has no heads, so that teaching is not what its user asks for.
+    ],
+)
+def test_teaching_without_a_teacher_is_noted(tmp_path, preset, changes, noted):
+    write_stack(tmp_path / "a.mrcs", blobs(1), 2.0)
+    particles = open_particles(tmp_path / "a.mrcs", pixel_size=2.0)
+    card = preflight(particles, settings_from(preset, **changes))
+    found = "teaching 0.3 has no effect: no pose is drawn from the posterior, which the heads could learn from"
+    assert (f"{found} (--posterior-sample)" in card.text(with_flags)) == noted
+    assert (found in card.notes) == noted
+    assert card.problems == ()

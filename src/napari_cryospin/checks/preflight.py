@@ -186,6 +186,7 @@ def preflight(particles: Particles, settings: Settings, survey: ImageSurvey | No
             ),
             *([left_out_note(particles, faults)] if faults and settings.preparation.leave_out_bad else ()),
             *(survey.notes if survey is not None else ()),
+            *_teaching_notes(settings),
         ),
     )
 
@@ -218,6 +219,15 @@ def _reference(particles: Particles, settings: Settings) -> tuple[str, list[str]
     except (ValueError, FileNotFoundError) as error:
         names = "; ".join(map(str, settings.start.reference_paths))
         return names, [error.args[0] if isinstance(error, ValueError) else str(error)]
+
+
+def _teaching_notes(settings: Settings) -> list[str]:
+    """Note that heads are to be taught, where no pose is drawn that they could learn from."""
+    posterior, learns = settings.posterior, DESCRIPTIONS[settings.method].uses_encoder
+    if not (learns and posterior.teaching) or posterior.posterior_sample:
+        return []
+    found = f"teaching {posterior.teaching:g} has no effect: no pose is drawn from the posterior"
+    return [Advice(f"{found}, which the heads could learn from", "posterior_sample")]
 
 
 def _size(gib: float) -> str:
