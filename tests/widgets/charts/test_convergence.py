@@ -45,7 +45,8 @@ def test_empty_then_the_curves_of_a_run_with_its_switch(panel, qtbot, told_run):
     assert_allclose(drawn(qtbot, panel.pose_change)["pose change (°)"].x, [5, 6])
     for plot in (panel.loss, panel.resolution, panel.pose_change, panel.entropy):
         assert [(mark.place, mark.text) for mark in plot.marks] == [(4.0, "switch")]
-    assert "half sets" in panel.fsc.note
+    assert panel.fsc in panel.multiples.left_out  # Without half sets it would stay empty.
+    assert "half sets: they are chosen in the step Particles" in panel.caption.toolTip()
     assert panel.caption.text() == "6.7 Å at FSC 0.143 (two folds, a guide only)"
 
 

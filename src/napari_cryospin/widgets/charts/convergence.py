@@ -46,7 +46,7 @@ FSC_CURVES = {
 CONDITION_COLOURS = (ACCENT, SECOND, QUIET)
 """Colours of the conditions of the switch: sharpness, agreement, gain."""
 ALL_SHARES = 105.0  # per cent, with a margin: end of the axis of shares
-NO_HALVES = "only with half sets, which are chosen in the tab Particles"
+NO_HALVES = "A resolution that is no guide only, and its curve, need half sets: they are chosen in the step Particles."
 
 
 class ConvergencePanel(ChartPanel):
@@ -83,7 +83,10 @@ class ConvergencePanel(ChartPanel):
         self.on_news()
 
     def _set_tooltips(self) -> None:
-        self.loss.setToolTip("Error of the images in units of that of noise alone: near 1 where all else is explained.")
+        self.loss.setToolTip(
+            "Error of the images in units of that of noise alone: near 1 where all else is explained. "
+            "The largest values of the first steps lie above the plot."
+        )
         self.resolution.setToolTip(
             "FSC 0.143: of half sets where they run (gold standard), else between two folds of the particles that "
             "share a reference, a guide only. Dashed: the finest shell of the images that is compared."
@@ -165,8 +168,12 @@ class ConvergencePanel(ChartPanel):
     def _without_content(self) -> list[CurvePlot]:
         """Return the plots of what this run does not have."""
         metrics = self.session.metrics
-        without = [] if class_share_names(metrics) else [self.classes]
-        return without if readiness_of(metrics).measured else [*without, self.readiness]
+        has_content = {
+            self.classes: bool(class_share_names(metrics)),
+            self.readiness: bool(readiness_of(metrics).measured),
+            self.fsc: self.session.snapshot is None or self._has_halves() or bool(self._fsc().curves),
+        }
+        return [plot for plot, has in has_content.items() if not has]
 
     def _range_of(self, plot: CurvePlot, curves: list[Curve]) -> tuple[float, float] | None:
         """Return the range of a plot's y axis; None: that of its curves."""
@@ -240,7 +247,7 @@ class ConvergencePanel(ChartPanel):
         frequency = table.get("frequency")
         if frequency is None:
             self.fsc.set_curves([])
-            self.fsc.set_note("after the first epoch" if self._has_halves() else NO_HALVES)
+            self.fsc.set_note("after the first epoch")
             return
         self.fsc.set_note("")
         self.fsc.set_curves([make(frequency, table[name]) for name, make in FSC_CURVES.items() if name in table])
@@ -269,6 +276,7 @@ class ConvergencePanel(ChartPanel):
         if resolution is None and compared.notes:
             parts.append(f"epoch {compared.epoch}: the half maps do not agree yet")
             notes += compared.notes
+        notes += [NO_HALVES] if self.fsc in self.multiples.left_out else []
         return "   ".join(parts), "\n".join([*parts, *notes])
 
 

@@ -17,6 +17,7 @@ from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.posterior.particle_posterior import ParticlePosterior
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.option_names import with_fields
+from napari_cryospin.widgets.kit.parts import WARNING, text_label
 from napari_cryospin.widgets.kit.redraw import lay_out
 from napari_cryospin.widgets.kit.torch_threads import compute_alone
 from napari_cryospin.widgets.kit.worker import Worker
@@ -26,7 +27,7 @@ from napari_cryospin.widgets.posterior.legend import PosteriorLegend
 from napari_cryospin.widgets.posterior.map_link import MapLink
 from napari_cryospin.widgets.posterior.particle_picker import ParticlePicker
 from napari_cryospin.widgets.posterior.saving import SaveButton, grab, save_picture, stacked
-from napari_cryospin.widgets.posterior.words import EMPTY, figures_of, note_of, scene_of, title_of, waiting_for
+from napari_cryospin.widgets.posterior.words import EMPTY, figures_of, lag_of, note_of, scene_of, title_of, waiting_for
 from napari_cryospin.widgets.session.panel import Panel
 from napari_cryospin.widgets.sphere.views import DirectionViews
 
@@ -76,6 +77,8 @@ class PosteriorPanel(Panel):
         for label in (self.title, self.note):
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.lag = text_label(colour=WARNING)
+        self.lag.hide()
         self.classes = ClassBar()
         self.log = QCheckBox("Log")
         self.log.setToolTip("Logarithmic colours, by powers of ten, which show what is unlikely as well")
@@ -91,6 +94,7 @@ class PosteriorPanel(Panel):
         self.content.setSpacing(5)
         self.content.addWidget(self.picker)
         self.content.addWidget(self.title)
+        self.content.addWidget(self.lag)
         self.content.addWidget(self.classes)
         self.content.addWidget(self.strip)
         self.content.addWidget(self.views, 1)
@@ -146,6 +150,7 @@ class PosteriorPanel(Panel):
         if self.is_empty:
             self.show_empty(waiting_for(self.session))
         self._stale = True
+        self._mark_lag()
         if self.isVisible() and not self._timer.isActive() and self.session.shown_epoch is None:
             pause = min(max(FOLLOW_EVERY, self._cost / FOLLOWING_SHARE), FOLLOW_AT_LEAST)
             wait = pause - (time.monotonic() - self._answered_at)
@@ -160,6 +165,7 @@ class PosteriorPanel(Panel):
 
     def _epoch_shown(self, _: object) -> None:
         self._moment = None
+        self._mark_lag()
         self.ask()
 
     def _particle_chosen(self, particle: int) -> None:
@@ -278,6 +284,14 @@ class PosteriorPanel(Panel):
     def _entitle(self, posterior: ParticlePosterior) -> None:
         self.title.setText(title_of(posterior))
         self.title.setToolTip(figures_of(posterior))
+        self._mark_lag()
+
+    def _mark_lag(self) -> None:
+        """Say so where the map has gone on since the posterior was computed."""
+        text = "" if self.posterior is None else lag_of(self.posterior, self.session)
+        if text != self.lag.text():
+            self.lag.setText(text)
+            self.lag.setVisible(bool(text))
 
     def _show_detail(self, posterior: ParticlePosterior) -> None:
         detail = posterior.detail

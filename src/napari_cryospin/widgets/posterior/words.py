@@ -75,6 +75,14 @@ def title_of(posterior: ParticlePosterior) -> str:
     )
 
 
+def lag_of(posterior: ParticlePosterior, session: Session) -> str:
+    """Say that the map is of a later epoch than the posterior; empty: it is not."""
+    newest = session.snapshot
+    if newest is None or session.shown_epoch is not None or newest.epoch <= posterior.epoch:
+        return ""
+    return f"The map is at epoch {newest.epoch}; its posterior follows."
+
+
 def figures_of(posterior: ParticlePosterior) -> str:
     """Write the figures behind the title, for its tooltip."""
     log_posterior = posterior.directions.log_posterior
