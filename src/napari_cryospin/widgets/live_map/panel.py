@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QEvent, QObject, QSize, QTimer, Signal
-from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QPushButton, QToolButton
+from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QPushButton, QToolButton, QWidget
 
 from napari_cryospin.runs.verdict import NOT_DETERMINED
 from napari_cryospin.widgets.kit.colours import theme_of
@@ -44,6 +44,7 @@ class LiveMapPanel(Panel):
     """
 
     extended = Signal()  # the row of classes is seen for the first time
+    grown = Signal(int)  # by how many pixels it needs more height than before, or less, to show a part or to hide it
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty=LIVE_MAP_EMPTY_TEXT)
@@ -188,13 +189,20 @@ class LiveMapPanel(Panel):
     def _tell(self, text: str) -> None:
         """Show what a tool has found or done, beneath the controls."""
         self.told.setText(text)
-        self.told.setVisible(bool(text))
+        self._set_shown(self.told, bool(text))
+
+    def _set_shown(self, part: QWidget, shown: bool) -> None:
+        """Show or hide a part of the panel, and ask for the height that it needs, or give it back."""
+        if shown == part.isHidden():
+            part.setVisible(shown)
+            height = part.sizeHint().height() + self.content.spacing()
+            self.grown.emit(height if shown else -height)
 
     # Slices
 
     def _fold_slices(self, shown: bool) -> None:
         self.live.slices_shown = shown
-        self.slices.setVisible(shown)
+        self._set_shown(self.slices, shown)
         if shown and self.live.picture is not None:
             self._fill_slices(self.live.picture)
         self.updateGeometry()
