@@ -53,6 +53,7 @@ def test_from_nothing_to_the_result_by_the_button_at_the_foot(
     assert column.foot.button.text() == "Continue to the run ▸"
     press(qtbot, column)
     assert (column.shown, column.foot.button.text()) == ("Run", "Start")
+    assert column.foot.detail.text() == f"Start takes the particles of {tiny_particles.particles.name}."
     run = column.panel("Run")
     assert run.start.isHidden()  # There is one such button.
     assert run.switch.isHidden()

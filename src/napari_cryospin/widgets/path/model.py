@@ -79,6 +79,7 @@ class PathModel(QObject):
         asked = control.beginning or control.requested("switch") or control.requested("stop")
         common = Situation(
             has_particles=session.particles is not None,
+            taken="" if session.source is None else session.source.particles.name,
             standing=standing,
             asked=asked,
             can_start=not self.obstacle,
@@ -88,6 +89,7 @@ class PathModel(QObject):
             return common
         return Situation(
             has_particles=common.has_particles,
+            taken=common.taken,
             standing=standing,
             stage="auto-decoding" if control.switched is not None else status.stage,
             has_switch=control.has_switch,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from napari_cryospin.runs.messages import LIVE_STATES, Stage
-from napari_cryospin.widgets.run.state import Standing
+from napari_cryospin.widgets.run.state import Standing, start_takes
 
 Step = Literal["Particles", "Run", "Switch", "Result"]
 STEPS: tuple[Step, ...] = ("Particles", "Run", "Switch", "Result")
@@ -22,6 +22,8 @@ class Situation:
     ----------
     has_particles : bool
         Whether particles are open.
+    taken : str
+        Name of their file; empty: none are open.
     standing : str
         Standing of the watched run.
     stage : str
@@ -45,6 +47,7 @@ class Situation:
     """
 
     has_particles: bool = False
+    taken: str = ""
     standing: Standing = "none"
     stage: Stage = "auto-encoding"
     has_switch: bool = True
@@ -172,7 +175,7 @@ def _before_a_run(now: Situation) -> NextStep:
         return NextStep("Starting...", "wait", "Run")
     if not now.can_start:
         return NextStep("Not ready to start yet", "wait", "Run", now.obstacle)
-    return NextStep("Start", "start", "Run", now.obstacle)
+    return NextStep("Start", "start", "Run", start_takes(now.taken))
 
 
 def _before_the_switch(now: Situation) -> NextStep:

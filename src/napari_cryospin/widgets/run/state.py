@@ -53,7 +53,7 @@ STANDING_COLOURS: dict[Standing, str] = {"failed": ERROR, "lost": ERROR, "gone":
 EARLY_VERDICTS: dict[Standing, str] = dict.fromkeys(("running", "paused"), "Verdict so far")
 EARLY_VERDICTS["waiting"] = "Verdict before the switch"
 """Standing -> words before a verdict that may still change, which is no warning yet."""
-STATE_ROWS = ("stage", "epoch", "step", "loss", "resolution", "time", "device")
+STATE_ROWS = ("particles", "stage", "epoch", "step", "loss", "resolution", "time", "device")
 LOG_TAIL = 200_000  # characters at the end of a log that are shown
 
 
@@ -100,6 +100,7 @@ class RunState(QWidget):
         if folder != self.folder:
             self.folder = folder
             self.note.setText("" if folder is None else read_note(folder))
+            self.rows["particles"].setText("" if folder is None else particles_of(folder))
         self.setVisible(folder is not None)
         self.title.setText(STANDINGS[standing])
         tint(self.title, STANDING_COLOURS.get(standing, ""), bold=True)
@@ -156,6 +157,19 @@ def read_note(folder: Path) -> str:
         return RunFolder(folder).note
     except OSError:
         return ""
+
+
+def particles_of(folder: Path) -> str:
+    """Return the name of the particle file of the run in a folder; empty: it cannot be read."""
+    try:
+        return RunFolder(folder).source.particles.name
+    except (OSError, ValueError):
+        return ""
+
+
+def start_takes(name: str) -> str:
+    """Say which particles the next run is of; empty: none are open."""
+    return f"Start takes the particles of {name}." if name else ""
 
 
 class LogDialog(QDialog):
