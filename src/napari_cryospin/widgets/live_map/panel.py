@@ -115,6 +115,7 @@ class LiveMapPanel(Panel):
         self.controls.end.addWidget(self.slices_button)
         self.tools = MapToolsButton(self.live)
         self.tools.told.connect(self._tell)
+        self.tools.comparisons.pair.retold.connect(self._retell)
         self.controls.end.addWidget(self.tools)
         self.told = LineLabel()
         self.told.hide()
@@ -190,6 +191,11 @@ class LiveMapPanel(Panel):
         """Show what a tool has found or done, beneath the controls."""
         self.told.setText(text)
         self._set_shown(self.told, bool(text))
+
+    def _retell(self, before: str, now: str) -> None:
+        """Bring what is told up to date, if it is still told."""
+        if self.told.text() == before:
+            self.told.setText(now)
 
     def _set_shown(self, part: QWidget, shown: bool) -> None:
         """Show or hide a part of the panel, and ask for the height that it needs, or give it back."""
