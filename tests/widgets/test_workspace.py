@@ -11,6 +11,7 @@ from npe2 import PluginManifest
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QDockWidget
 
+from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.particle_record import ParticleRecord
 from napari_cryospin.widgets import bottom_row, workspace
 from napari_cryospin.widgets.bottom_row import BottomRow
@@ -95,7 +96,7 @@ def test_the_menu_and_continue_open_one_workspace(make_napari_viewer, qtbot, scr
 
 @pytest.mark.parametrize(("large", "size"), [(True, (1600, 1000)), (False, (1366, 768))])
 def test_the_next_action_is_in_sight_and_the_column_follows_the_task(
-    make_napari_viewer, qtbot, screen, tiny_particles, finished_run, large, size
+    make_napari_viewer, qtbot, screen, tiny_particles, finished_run, large, size, tmp_path
 ):
     screen(large)
     viewer = make_napari_viewer(show=True)
@@ -119,8 +120,15 @@ def test_the_next_action_is_in_sight_and_the_column_follows_the_task(
     if not large:
         return
     assert column.height() > 0.6 * window.height()  # There is no map yet that a posterior could be of.
-    run.control.attach(finished_run.path)
-    qtbot.waitUntil(lambda: column.height() < 0.5 * window.height(), timeout=60_000)
+    shutil.copytree(finished_run.path, tmp_path / "live")
+    folder = RunFolder(tmp_path / "live")
+    status = folder.read_status()
+    with folder.driving():
+        folder.write_status(dataclasses.replace(status, state="running"))
+        run.control.attach(folder.path)
+        qtbot.waitUntil(lambda: column.height() < 0.5 * window.height(), timeout=60_000)
+        folder.write_status(status)
+    qtbot.waitUntil(lambda: column.height() > 0.6 * window.height(), timeout=60_000)  # What came out is read.
     column.setCurrentIndex(column.index_of("Export"))
     qtbot.waitUntil(lambda: column.height() > 0.6 * window.height())
     qtbot.wait(50)

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 450, 470  # pixels, on a large and on a small screen
 LAYERS_WIDTH = 306  # pixels that napari's controls of a map and the names of our layers need; measured with 0.9.2
 UPPER_SHARES = {"Run": 0.44, "Switch": 0.6}
-"""Title of a panel -> share of the right column's height that it has while a run has a map, beside the posterior of a
-particle."""
+"""Title of a panel -> share of the right column's height that it has while a run goes on and has a map, beside the
+posterior of a particle."""
 READING_SHARE = 0.72
 """Share of the right column's height for all others, and for all while there is no map to ask about."""
 EARLY = (
@@ -81,6 +81,7 @@ class Workspace(PanelTabs):
         self.path.changed.connect(self._show_path)
         session.snapshot_arrived.connect(self._share_height)
         session.run_changed.connect(self._share_height)
+        self.path.changed.connect(self._share_height)  # when a run begins or ends
         session.theme_changed.connect(self._retheme)
         session.run_changed.connect(self._take_run)
         self.signs = show_run_signs(napari_viewer, self.path)
@@ -239,8 +240,9 @@ class Workspace(PanelTabs):
     def _share_height(self, _: object = None) -> None:
         """Give the posterior's dock beneath the room that the present panel leaves it."""
         if self.heights is not None:
-            has_map = session_of(self.viewer).snapshot is not None
-            self.heights.set_share(UPPER_SHARES.get(self.shown, READING_SHARE) if has_map else READING_SHARE)
+            session = session_of(self.viewer)
+            follows = session.live and session.snapshot is not None
+            self.heights.set_share(UPPER_SHARES.get(self.shown, READING_SHARE) if follows else READING_SHARE)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)

@@ -60,10 +60,10 @@ def test_the_readiness_for_the_switch_is_a_curve_that_the_switch_ends(panel, qtb
     panel.multiples.resize(1100, 200)
     curves = drawn(qtbot, panel.readiness, 2)
     assert panel.readiness not in panel.multiples.left_out
-    agree = curves["Heads and posterior agree"]
+    agree = curves["heads (%)"]
     assert_allclose(agree.x, [3, 4])
     assert_allclose(agree.y, [50, 100])
-    assert curves["Poses are sharp"].y[-1] == 100 > curves["Poses are sharp"].y[0]
+    assert curves["poses (%)"].y[-1] == 100 > curves["poses (%)"].y[0]
     assert [(mark.place, mark.text) for mark in panel.readiness.marks] == [(4.0, "switch")]
 
 

@@ -17,7 +17,7 @@ from napari_cryospin.runs.launch import start_process
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.settings import PRESETS
 from napari_cryospin.widgets.run.panel import RunPanel
-from napari_cryospin.widgets.run.state import log_of
+from napari_cryospin.widgets.run.state import log_of, status_texts
 from napari_cryospin.widgets.session import session as session_module
 from napari_cryospin.widgets.session.docks import reveal
 from napari_cryospin.widgets.session.session import session_of
@@ -285,6 +285,9 @@ def test_an_opened_run_brings_its_particles_and_truth(
     assert panel.start.isEnabled()
     assert "Start takes the particles of tiny.star" in panel.hint.text()
     assert panel.state.rows["particles"].text() == "tiny.star"
+    status = session.status
+    shown = status_texts(replace(status, epoch=3, epochs=4), "finished")["epoch"]
+    assert shown == "3, of 4 at most"  # It converged before.
     assert panel.open_particles.isHidden()
     session.source = replace(session.source, particles=finished_run.path / "results" / "particles.star")
     assert session.truth_of_run is None  # It is the truth of other particles.

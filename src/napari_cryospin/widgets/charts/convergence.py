@@ -43,8 +43,8 @@ FSC_CURVES = {
     "masked": curve_of("masked", SECOND, 1.2),
     "corrected": curve_of("corrected", ACCENT, 2.0),
 }
-CONDITION_COLOURS = (ACCENT, SECOND, QUIET)
-"""Colours of the conditions of the switch: sharpness, agreement, gain."""
+CONDITIONS = (("poses (%)", ACCENT), ("heads (%)", SECOND), ("gain (%)", QUIET))
+"""Name and colour of the conditions of the switch: sharpness, agreement, gain. Longer names would not fit."""
 ALL_SHARES = 105.0  # per cent, with a margin: end of the axis of shares
 NO_HALVES = "A resolution that is no guide only, and its curve, need half sets: they are chosen in the step Particles."
 
@@ -64,7 +64,7 @@ class ConvergencePanel(ChartPanel):
         self.resolution = CurvePlot("Resolution (Å)", resolution=("left",))
         self.pose_change = CurvePlot("Pose change (°)", from_zero=True)
         self.entropy = CurvePlot("Entropy (nats)", from_zero=True)
-        self.readiness = CurvePlot("Ready to switch (%)", legend=(1, -1), from_zero=True)
+        self.readiness = CurvePlot("Readiness (%)", legend=(1, -1), from_zero=True)
         self.classes = CurvePlot("Classes (%)", legend=(1, 1), from_zero=True)
         self.fsc = CurvePlot(FSC, resolution=("bottom",), legend=(1, -1))
         self.fsc.getAxis("left").setTicks([[(one, f"{one:g}") for one in (0, GOLD, HALF, 1)]])
@@ -95,7 +95,8 @@ class ConvergencePanel(ChartPanel):
         self.entropy.setToolTip("Mean entropy of the particles' pose posterior: 0 where every pose is certain.")
         self.readiness.setToolTip(
             "How much of what the switch asks for was reached, while the encoder was trained; 100: the condition is "
-            "met. The switch is advised where poses are sharp, and heads and posterior agree or the heads gain no more."
+            "met. Poses: they are sharp; heads: they agree with the posterior; gain: the heads gain no more. The switch "
+            "is advised where the first condition and one of the others are met."
         )
         self.classes.setToolTip(
             "Share of the particles in each class, by their mean probability; with half sets the mean of both, which "
@@ -217,10 +218,11 @@ class ConvergencePanel(ChartPanel):
         """Return a curve for each condition of the switch."""
         places, _ = series(self.session.metrics, "switch_entropy", along, clock)
         curves = []
-        for found, colour in zip(readiness_curves(readiness_of(self.session.metrics)), CONDITION_COLOURS, strict=True):
-            y = 100 * np.array(found.reached)
+        found = readiness_curves(readiness_of(self.session.metrics))
+        for one, (name, colour) in zip(found, CONDITIONS, strict=True):
+            y = 100 * np.array(one.reached)
             known = np.isfinite(y)
-            curves.append(Curve(name=found.name, x=places[known], y=y[known], colour=colour, points=True))
+            curves.append(Curve(name=name, x=places[known], y=y[known], colour=colour, points=True))
         return [curve for curve in curves if len(curve.x)]
 
     def _class_shares(self, along: Along, clock: Clock) -> list[Curve]:

@@ -207,13 +207,18 @@ def status_texts(status: Status, standing: Standing) -> dict[str, str]:
     memory = f", {gib(status.memory)} held" if status.memory is not None else ""
     return {
         "stage": status.stage,
-        "epoch": f"{status.epoch} of {status.epochs}",
+        "epoch": _epoch_text(status, standing),
         "step": f"{status.step:,}",
         "loss": "not known yet" if status.loss is None else f"{status.loss:.5g}",
         "resolution": _resolution_text(status),
         "time": time,
         "device": (status.device or "not known yet") + memory,
     }
+
+
+def _epoch_text(status: Status, standing: Standing) -> str:
+    early = standing == "finished" and status.epoch < status.epochs
+    return f"{status.epoch}, of {status.epochs} at most" if early else f"{status.epoch} of {status.epochs}"
 
 
 def _resolution_text(status: Status) -> str:
