@@ -58,7 +58,9 @@ def cells(panel):
 def test_curves_table_and_maps_of_both_runs(panel, qtbot, finished_run, other_run):
     assert not panel.apart.isEnabled()
     assert "choose another run" in panel.plot.note
+    assert not panel.table.isVisible()
     compare(panel, qtbot)
+    qtbot.waitUntil(panel.table.isVisible, timeout=5000)
     panel.curve.setCurrentText("Loss (1: noise)")
     qtbot.waitUntil(lambda: panel.plot.isVisible() and len(panel.plot.curves) == 2, timeout=5000)
     assert panel.plot.title == "Loss (1: noise)"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -218,7 +219,13 @@ def test_names_of_files_are_read_as_they_were_written(names):
     assert tuple(parted(written(names))) == names
 
 
-def test_a_map_to_start_from_is_chosen_in_the_form(session, qtbot):
+def test_a_map_to_start_from_is_chosen_in_the_form(session, qtbot, tmp_path):
+    new = tmp_path / "maps, new"
+    new.mkdir()
+    names = [str(tmp_path / name) for name in ("reference.mrc", "one, two.mrc", "other.mrc", "maps, new/a, b.mrc")]
+    reference, one, other, comma = names
+    for name in names:
+        Path(name).touch()
     setup = RunSetup(session)
     qtbot.addWidget(setup)
     setup.folded.set_open(True)
@@ -226,25 +233,28 @@ def test_a_map_to_start_from_is_chosen_in_the_form(session, qtbot):
     assert "reference" not in setup.forms["start advanced"].knobs  # It stands among the first rows, once.
     assert field.native.isVisibleTo(setup)
     assert field.choose_btn.visible is not None  # It can be browsed for.
-    field.value = "/maps/reference.mrc"
-    assert session.settings.start.reference == "/maps/reference.mrc"
+    field.value = reference
+    assert session.settings.start.reference == reference
     assert not setup.reset.isVisibleTo(setup)  # A reset to the preset would not change it.
-    field.line_edit.value = "/maps, new/a, b.mrc"  # as it is typed or pasted
-    assert session.settings.start.reference == "/maps, new/a, b.mrc"
-    field.line_edit.value = '"/maps/one, two.mrc" "/maps/other.mrc"'
+    field.line_edit.value = comma  # as it is typed or pasted
+    assert session.settings.start.reference == comma
+    field.line_edit.value = f'"{one}" "{other}"'
     assert "names 2 maps" in setup.problem
-    field.value = ("/maps/one.mrc", "/maps/other.mrc")
+    field.value = (one, other)
     assert "names 2 maps, volume.classes is 1; expected one map, or one a class" in setup.problem
     setup.forms["volume advanced"].knobs["classes"].value = 2
-    assert session.settings.start.reference == ("/maps/one.mrc", "/maps/other.mrc")
+    assert session.settings.start.reference == (one, other)
     assert setup.problem == ""
     setup.forms["volume advanced"].knobs["classes"].value = 1
-    field.value = "/maps/reference.mrc"
+    field.value = reference
     place = setup.preset.findData("paper-cpu")
     setup.preset.setCurrentIndex(place)
     setup.preset.activated.emit(place)
     assert "expected posterior.posterior_sample with it" in setup.problem
     assert (session.settings.preset, setup.preset.currentData()) == ("quick", "quick")
+    field.line_edit.value = reference.replace("reference", "referense")
+    assert setup.problem == f"reference: {tmp_path / 'referense.mrc'}: no such file"
+    assert setup.complaint.isVisibleTo(setup)
     field.value = None
     assert session.settings.start.reference is None
     assert setup.problem == ""

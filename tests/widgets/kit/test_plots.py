@@ -92,7 +92,7 @@ def test_a_resolution_axis_reads_in_angstrom_and_is_saved_in_angstrom(qtbot, tmp
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_epochs_are_labelled_by_whole_numbers_alone(plot, whole):
-    plot.set_x_name("epoch" if whole else "time (min)")
+    plot.set_x_name("optics group, in the order of the input" if whole else "time (min)")
     axis = plot.getAxis("bottom")
     for end in (1.5, 4.2, 60.0):
         places = [float(place) for _, ticks in axis.tickValues(0.0, end, 300) for place in ticks]

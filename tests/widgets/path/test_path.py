@@ -78,6 +78,35 @@ def test_from_nothing_to_the_result_by_the_button_at_the_foot(
     assert not run.start.isHidden()  # for another run
 
 
+def test_a_run_that_failed_at_once_is_started_anew_with_other_settings(
+    column, qtbot, tiny_particles, tiny_settings, tmp_path, said
+):
+    session = session_of(column.viewer)
+    reference = tmp_path / "reference.mrc"
+    reference.write_bytes(b"no map")
+    start, sampled = (
+        replace(tiny_settings.start, reference=str(reference)),
+        replace(tiny_settings.posterior, posterior_sample=True),
+    )
+    session.set_settings(replace(tiny_settings, start=start, posterior=sampled))
+    column.show_panel("Particles").opener.open_files([tiny_particles.particles])
+    qtbot.waitUntil(lambda: session.particles is not None, timeout=PATIENCE)
+    column.show_panel("Run")
+    press(qtbot, column)
+    qtbot.waitUntil(lambda: column.path.situation.standing == "failed", timeout=PATIENCE)
+    assert column.foot.button.text() == "Start anew"
+    assert column.foot.detail.text().startswith(f"Failed: {reference}")
+    setup, line = column.panel("Run").setup, column.panel("Run").setup.forms["start"].knobs["reference"].number
+    line.line_edit.value = str(tmp_path / "gone.mrc")
+    qtbot.waitUntil(lambda: column.foot.button.text() == "Not ready to start yet", timeout=PATIENCE)
+    assert "gone.mrc: no such file" in column.foot.detail.text()
+    line.line_edit.value = ""
+    assert setup.problem == ""
+    qtbot.waitUntil(lambda: not session.driven_here, timeout=PATIENCE)
+    press(qtbot, column)
+    qtbot.waitUntil(lambda: column.path.situation.standing in ("running", "waiting"), timeout=PATIENCE)
+
+
 def test_a_click_on_a_step_brings_its_panel(column, qtbot):
     for title in ("Switch", "Particles", "Result", "Run"):
         place = column.bar.tabRect(column.index_of(title)).center()

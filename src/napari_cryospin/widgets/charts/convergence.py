@@ -94,9 +94,9 @@ class ConvergencePanel(ChartPanel):
         self.pose_change.setToolTip("Mean change of the particles' rotations in an epoch, after the switch.")
         self.entropy.setToolTip("Mean entropy of the particles' pose posterior: 0 where every pose is certain.")
         self.readiness.setToolTip(
-            "How much of what the switch asks for was reached, while the encoder was trained; 100: the condition is "
-            "met. Poses: they are sharp; heads: they agree with the posterior; gain: the heads gain no more. The switch "
-            "is advised where the first condition and one of the others are met."
+            "How far each condition of the switch was met while the encoder was trained; 100: it is met. "
+            "Poses: they are sharp; heads: they agree with the posterior; gain: the heads gain no more. The switch is "
+            "advised where the first condition and one of the others are met."
         )
         self.classes.setToolTip(
             "Share of the particles in each class, by their mean probability; with half sets the mean of both, which "

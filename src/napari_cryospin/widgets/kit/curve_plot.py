@@ -21,8 +21,8 @@ AXIS_RESOLUTIONS = np.array([
 """Resolutions in A with which an axis may be labelled."""
 LINE_APART = 16
 """Smallest distance of two labels along an axis at the side, pixels."""
-COUNTED = ("epoch", "step")
-"""Names of quantities along x that are whole numbers."""
+COUNTED = ("epoch", "step", "micrograph", "optics group")
+"""Names, up to a comma, of quantities along x that are whole numbers."""
 MARK_WIDTH = 0.18  # of the narrow bars, over the distance of two bars
 BAR_NUMBER_HEIGHT = 18  # pixels above a bar in which its number stands
 
@@ -128,7 +128,7 @@ class CurvePlot(Plot):
             self.x_name = name
             axis = self.getAxis("bottom")
             if isinstance(axis, CountAxis):
-                axis.whole = name in COUNTED
+                axis.whole = name.partition(",")[0] in COUNTED
                 axis.picture = None  # It keeps a picture of its ticks.
             self.set_label(name)
 

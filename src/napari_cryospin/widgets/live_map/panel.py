@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LIVE_MAP_EMPTY_TEXT = "Start a run, or open a run's folder: its map appears here and grows as the run goes on."
 LIVE_MAP_WAITING_TEXT = "The run has begun; its first map is on its way."
+LIVE_MAP_NONE_TEXT = "The run ended before its first map."
 EPOCH_PACE = 350
 """Shortest time for which an epoch is shown while the epochs are played, ms."""
 
@@ -130,7 +131,14 @@ class LiveMapPanel(Panel):
         self._tell("")
         self._show_time()
         if self.live.picture is None:
-            self.show_empty(LIVE_MAP_EMPTY_TEXT if self.session.folder is None else LIVE_MAP_WAITING_TEXT)
+            self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        """Say why there is no map."""
+        session = self.session
+        over = session.status is not None and not session.live
+        text = LIVE_MAP_NONE_TEXT if over else LIVE_MAP_WAITING_TEXT
+        self.show_empty(LIVE_MAP_EMPTY_TEXT if session.folder is None else text)
 
     def _show_time(self, _: object = None) -> None:
         session = self.session
@@ -141,6 +149,8 @@ class LiveMapPanel(Panel):
 
     def _show_state(self, _: object = None) -> None:
         """Name the right end of the slider, and update the caption: results may have a better resolution."""
+        if self.is_empty and self.session.snapshot is None:
+            self._show_waiting()
         text = "Now" if self.session.live else "End"
         if self.now.text() != text:
             self.now.setText(text)

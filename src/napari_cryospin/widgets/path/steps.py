@@ -44,6 +44,8 @@ class Situation:
         Why it is not.
     has_results : bool
         Whether the run's folder holds results.
+    failed_at_start : bool
+        Whether the run failed before its first step, as it would again with the settings that it has.
     """
 
     has_particles: bool = False
@@ -59,6 +61,7 @@ class Situation:
     can_start: bool = True
     obstacle: str = ""
     has_results: bool = False
+    failed_at_start: bool = False
 
     @property
     def live(self) -> bool:
@@ -157,6 +160,8 @@ def _next(now: Situation) -> NextStep:
     if now.asked:
         text = "Switch requested..." if present_step(now) == "Switch" or now.live else "Continuing..."
         return NextStep(text, "wait", "Switch", now.progress)
+    if now.failed_at_start and now.has_particles:
+        return _after_a_failed_start(now)
     if now.standing in ("gone", "stopped", "failed"):
         return NextStep("Continue this run", "continue", "Run", now.progress)
     if now.standing == "waiting":
@@ -176,6 +181,12 @@ def _before_a_run(now: Situation) -> NextStep:
     if not now.can_start:
         return NextStep("Not ready to start yet", "wait", "Run", now.obstacle)
     return NextStep("Start", "start", "Run", start_takes(now.taken))
+
+
+def _after_a_failed_start(now: Situation) -> NextStep:
+    if not now.can_start:
+        return NextStep("Not ready to start yet", "wait", "Run", now.obstacle)
+    return NextStep("Start anew", "start", "Run", now.progress)
 
 
 def _before_the_switch(now: Situation) -> NextStep:

@@ -17,7 +17,6 @@ from napari_cryospin.views.moment import Moment
 from napari_cryospin.views.posterior.particle_posterior import ParticlePosterior
 from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.option_names import with_fields
-from napari_cryospin.widgets.kit.parts import WARNING, text_label
 from napari_cryospin.widgets.kit.redraw import lay_out
 from napari_cryospin.widgets.kit.torch_threads import compute_alone
 from napari_cryospin.widgets.kit.worker import Worker
@@ -27,7 +26,15 @@ from napari_cryospin.widgets.posterior.legend import PosteriorLegend
 from napari_cryospin.widgets.posterior.map_link import MapLink
 from napari_cryospin.widgets.posterior.particle_picker import ParticlePicker
 from napari_cryospin.widgets.posterior.saving import SaveButton, grab, save_picture, stacked
-from napari_cryospin.widgets.posterior.words import EMPTY, figures_of, lag_of, note_of, scene_of, title_of, waiting_for
+from napari_cryospin.widgets.posterior.words import (
+    EMPTY,
+    figures_of,
+    later_epoch,
+    note_of,
+    scene_of,
+    title_of,
+    waiting_for,
+)
 from napari_cryospin.widgets.session.panel import Panel
 from napari_cryospin.widgets.sphere.views import DirectionViews
 
@@ -77,8 +84,6 @@ class PosteriorPanel(Panel):
         for label in (self.title, self.note):
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.lag = text_label(colour=WARNING)
-        self.lag.hide()
         self.classes = ClassBar()
         self.log = QCheckBox("Log")
         self.log.setToolTip("Logarithmic colours, by powers of ten, which show what is unlikely as well")
@@ -94,7 +99,6 @@ class PosteriorPanel(Panel):
         self.content.setSpacing(5)
         self.content.addWidget(self.picker)
         self.content.addWidget(self.title)
-        self.content.addWidget(self.lag)
         self.content.addWidget(self.classes)
         self.content.addWidget(self.strip)
         self.content.addWidget(self.views, 1)
@@ -282,16 +286,13 @@ class PosteriorPanel(Panel):
         self.link.show_posterior(posterior)
 
     def _entitle(self, posterior: ParticlePosterior) -> None:
-        self.title.setText(title_of(posterior))
-        self.title.setToolTip(figures_of(posterior))
         self._mark_lag()
+        self.title.setToolTip(figures_of(posterior))
 
     def _mark_lag(self) -> None:
-        """Say so where the map has gone on since the posterior was computed."""
-        text = "" if self.posterior is None else lag_of(self.posterior, self.session)
-        if text != self.lag.text():
-            self.lag.setText(text)
-            self.lag.setVisible(bool(text))
+        """Write the title, which says so where the map has gone on since the posterior was computed."""
+        if self.posterior is not None:
+            self.title.setText(title_of(self.posterior, later_epoch(self.posterior, self.session)))
 
     def _show_detail(self, posterior: ParticlePosterior) -> None:
         detail = posterior.detail

@@ -16,7 +16,7 @@ from napari_cryospin.widgets.kit.preferences import recall_choice, remember_choi
 from napari_cryospin.widgets.kit.redraw import Redraw, lay_out
 from napari_cryospin.widgets.run.control import run_control_of
 from napari_cryospin.widgets.run.setup import RunSetup
-from napari_cryospin.widgets.run.state import RunState, Standing, start_takes
+from napari_cryospin.widgets.run.state import RunState, Standing, plain_failure, start_takes
 from napari_cryospin.widgets.run.switch_box import SwitchBox
 from napari_cryospin.widgets.run.symmetry_box import SymmetryBox
 from napari_cryospin.widgets.session.docks import reveal
@@ -229,7 +229,7 @@ class RunPanel(Panel):
             self.setup.propose_folder()
         status = self.session.status
         if standing == "failed" and was_alive and status is not None:
-            show_error(f"The run failed: {status.message}")
+            show_error(f"The run failed: {plain_failure(status.message)}")
         elif standing == "finished" and was_alive and watched:
             self._tell_end(status)
         elif standing == "waiting" and was_alive and watched:

@@ -211,7 +211,7 @@ class RunSetup(QWidget):
         self.differs.setText(text)
         self.differs.setToolTip("\n".join(changed))
         self.reset.setVisible(bool(changed))
-        self._complain("")
+        self._complain(missing_reference(settings))
 
     def _take(self, *_: Any) -> None:
         """Hand the settings of the forms to the session, if they are admitted together."""
@@ -227,7 +227,7 @@ class RunSetup(QWidget):
         except ValueError as error:
             self._complain(str(error))
             return
-        self._complain("")
+        self._complain(missing_reference(new))
         self.session.set_settings(new)
 
     def _take_preset(self, *_: Any) -> None:
@@ -308,3 +308,9 @@ class RunSetup(QWidget):
         """Folder of the next run; None: none is named."""
         text = self.folder.text().strip()
         return Path(text).expanduser() if text else None
+
+
+def missing_reference(settings: Settings) -> str:
+    """Say which map to start from is not there; empty: none is missing."""
+    missing = next((path for path in settings.start.reference_paths if not path.is_file()), None)
+    return "" if missing is None else f"reference: {missing}: no such file"

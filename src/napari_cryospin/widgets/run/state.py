@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -54,6 +55,8 @@ EARLY_VERDICTS: dict[Standing, str] = dict.fromkeys(("running", "paused"), "Verd
 EARLY_VERDICTS["waiting"] = "Verdict before the switch"
 """Standing -> words before a verdict that may still change, which is no warning yet."""
 STATE_ROWS = ("particles", "stage", "epoch", "step", "loss", "resolution", "time", "device")
+PLAIN_ERRORS = re.compile(r"^(FileNotFoundError|FileExistsError|PermissionError|OSError|ValueError): (?=.)")
+"""Beginning of the message of a failure that means something to programmers alone."""
 LOG_TAIL = 200_000  # characters at the end of a log that are shown
 
 
@@ -115,7 +118,7 @@ class RunState(QWidget):
         for name, text in status_texts(status, standing).items():
             self.rows[name].setText(text)
         if standing == "failed":
-            self.show_message(status.message, ERROR)
+            self.show_message(plain_failure(status.message), ERROR)
 
     def _show_verdict(self, status: Status, standing: Standing) -> None:
         early = standing in EARLY_VERDICTS
@@ -157,6 +160,11 @@ def read_note(folder: Path) -> str:
         return RunFolder(folder).note
     except OSError:
         return ""
+
+
+def plain_failure(text: str) -> str:
+    """Return why a run failed, without the name of an error whose text says all."""
+    return PLAIN_ERRORS.sub("", text)
 
 
 def particles_of(folder: Path) -> str:
