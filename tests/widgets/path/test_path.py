@@ -100,6 +100,9 @@ def test_a_run_that_failed_at_once_is_started_anew_with_other_settings(
     line.line_edit.value = str(tmp_path / "gone.mrc")
     qtbot.waitUntil(lambda: column.foot.button.text() == "Not ready to start yet", timeout=PATIENCE)
     assert "gone.mrc: no such file" in column.foot.detail.text()
+    run = column.panel("Run")
+    assert run.start.isHidden()  # Nothing is said twice.
+    assert run.hint.isHidden()
     line.line_edit.value = ""
     assert setup.problem == ""
     qtbot.waitUntil(lambda: not session.driven_here, timeout=PATIENCE)

@@ -163,9 +163,10 @@ class RunPanel(Panel):
             possible=alive and standing != "starting",
             requested=control.requested("symmetry"),
         )
-        self.start.setVisible(not alive and self.taken_action != "start")
-        self.start.setText("Starting..." if control.beginning else "Start")
         reason = self._why_not()
+        told = self.taken_action == "wait" and bool(reason)  # The workspace says why no run can be started.
+        self.start.setVisible(not alive and self.taken_action != "start" and not told)
+        self.start.setText("Starting..." if control.beginning else "Start")
         if reason != self.obstacle:
             self.obstacle = reason
             self.obstacle_changed.emit(reason)
