@@ -24,6 +24,7 @@ from napari_cryospin.runs.messages import Stage
 from napari_cryospin.settings import PRESETS, Settings
 from napari_cryospin.simulation.sample_maps import SAMPLE_MAPS
 from napari_cryospin.widgets.bottom_row import BottomRow
+from napari_cryospin.widgets.charts.convergence import ConvergencePanel
 from napari_cryospin.widgets.charts.orientations import OrientationsPanel
 from napari_cryospin.widgets.charts.two_runs import TwoRunsPanel
 from napari_cryospin.widgets.export.panel import ExportPanel
@@ -228,8 +229,16 @@ class Tour:
         self.press("See the result ▸")
         for number, title in (("5", "Heads"), ("6", "Orientations"), ("7", "Convergence")):
             self.tab(title)
+            if title == "Convergence":
+                self.show_fsc()
             self.wait(lambda: True, then=5)
             self.take(f"{number}_{'finished' if title == 'Convergence' else title.lower()}")
+
+    def show_fsc(self) -> None:
+        """Bring the FSC to the front where there is no room for all plots."""
+        panel = self.panel(ConvergencePanel)
+        assert isinstance(panel, ConvergencePanel)
+        panel.multiples.tabs.setCurrentIndex(panel.multiples.all_plots.index(panel.fsc))
 
     def judged(self, folder: Path) -> None:
         """What a run that is over says of itself and of its images: the verdict, the scales, the junk."""

@@ -11,6 +11,7 @@ from npe2 import PluginManifest
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QDockWidget
 
+from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.particle_record import ParticleRecord
 from napari_cryospin.widgets import bottom_row, workspace
 from napari_cryospin.widgets.bottom_row import BottomRow
@@ -95,7 +96,7 @@ def test_the_menu_and_continue_open_one_workspace(make_napari_viewer, qtbot, scr
 
 @pytest.mark.parametrize(("large", "size"), [(True, (1600, 1000)), (False, (1366, 768))])
 def test_the_next_action_is_in_sight_and_the_column_follows_the_task(
-    make_napari_viewer, qtbot, screen, tiny_particles, finished_run, large, size
+    make_napari_viewer, qtbot, screen, tiny_particles, finished_run, large, size, tmp_path
 ):
     screen(large)
     viewer = make_napari_viewer(show=True)
@@ -119,8 +120,15 @@ def test_the_next_action_is_in_sight_and_the_column_follows_the_task(
     if not large:
         return
     assert column.height() > 0.6 * window.height()  # There is no map yet that a posterior could be of.
-    run.control.attach(finished_run.path)
-    qtbot.waitUntil(lambda: column.height() < 0.5 * window.height(), timeout=60_000)
+    shutil.copytree(finished_run.path, tmp_path / "live")
+    folder = RunFolder(tmp_path / "live")
+    status = folder.read_status()
+    with folder.driving():
+        folder.write_status(dataclasses.replace(status, state="running"))
+        run.control.attach(folder.path)
+        qtbot.waitUntil(lambda: column.height() < 0.5 * window.height(), timeout=60_000)
+        folder.write_status(status)
+    qtbot.waitUntil(lambda: column.height() > 0.6 * window.height(), timeout=60_000)  # What came out is read.
     column.setCurrentIndex(column.index_of("Export"))
     qtbot.waitUntil(lambda: column.height() > 0.6 * window.height())
     qtbot.wait(50)
@@ -153,9 +161,54 @@ def test_on_a_laptop_the_posterior_is_a_tab_and_the_bottom_row_folds(make_napari
     assert titles == ["Particles", "Run", "Switch", "Result", "Export", "Posterior"]
     row = column.window().findChild(BottomRow)
     qtbot.waitUntil(lambda: row.tabs.height() < 50)
+    folded = row.height()
     row.fold.click()
     qtbot.waitUntil(lambda: row.tabs.height() > 100)
     assert column.window().size() == QSize(1366, 768)
+    bar = row.tabs.tabBar()
+    for place in range(bar.count()):  # Every tab is in sight, with all of its word.
+        assert bar.tabRect(place).right() <= bar.width()
+        assert bar.tabRect(place).width() > bar.fontMetrics().horizontalAdvance(bar.tabText(place))
+    row.fold.click()
+    qtbot.waitUntil(lambda: row.height() <= folded)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_the_map_keeps_its_share_of_the_canvas_and_its_place(make_napari_viewer, qtbot, screen, finished_run, large):
+    screen(large)
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(*((1600, 1000) if large else (1366, 768)))
+    column = open_workspace(viewer)
+    window = column.window()
+    row, canvas = window.findChild(BottomRow), window.centralWidget()
+    qtbot.waitUntil(lambda: column.arranged)
+    qtbot.wait(100)
+    left = canvas.mapTo(window, canvas.rect().topLeft()).x()
+    session = session_of(viewer)
+    session.watch(finished_run)
+    qtbot.waitUntil(lambda: not row.live_map.is_empty, timeout=60_000)
+    qtbot.wait(200)
+    assert canvas.mapTo(window, canvas.rect().topLeft()).x() == left  # napari's controls of the map move nothing.
+
+    def share():
+        return viewer.camera.zoom / min(canvas.width(), canvas.height())
+
+    before, height = share(), canvas.height()
+    row.fold.click()
+    qtbot.waitUntil(lambda: abs(canvas.height() - height) > 50)
+    assert share() == pytest.approx(before)
+    row.fold.setChecked(False)
+    qtbot.waitUntil(lambda: row.tabs.height() > 100)
+    qtbot.wait(50)
+    plots, height = row.tabs.height(), canvas.height()
+    row.live_map.slices_button.click()
+    qtbot.waitUntil(lambda: canvas.height() < height - 150)
+    assert abs(row.tabs.height() - plots) < 5  # The canvas makes room for slices, not the plots.
+    assert share() == pytest.approx(before)
+    row.live_map.slices_button.click()
+    qtbot.waitUntil(lambda: abs(canvas.height() - height) < 5)
+    assert abs(row.tabs.height() - plots) < 5
+    session.close()
 
 
 def test_on_a_laptop_no_panel_scrolls_sideways(make_napari_viewer, qtbot, screen, finished_run):

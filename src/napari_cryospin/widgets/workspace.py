@@ -15,6 +15,7 @@ from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.focus_ring import FocusMark
 from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME, forget_choices, recall_settings
 from napari_cryospin.widgets.kit.text_size import USUAL_POINTS, apply_text_size, text_scale
+from napari_cryospin.widgets.live_map.kept_framing import keep_framing
 from napari_cryospin.widgets.panel_tabs import RIGHT_PANELS, PanelTabs
 from napari_cryospin.widgets.path.bar import PathBar, PathMarks
 from napari_cryospin.widgets.path.explanations import explain, question_button
@@ -38,9 +39,10 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
 RIGHT_WIDTH, RIGHT_WIDTH_SMALL = 450, 470  # pixels, on a large and on a small screen
+LAYERS_WIDTH = 306  # pixels that napari's controls of a map and the names of our layers need; measured with 0.9.2
 UPPER_SHARES = {"Run": 0.44, "Switch": 0.6}
-"""Title of a panel -> share of the right column's height that it has while a run has a map, beside the posterior of a
-particle."""
+"""Title of a panel -> share of the right column's height that it has while a run goes on and has a map, beside the
+posterior of a particle."""
 READING_SHARE = 0.72
 """Share of the right column's height for all others, and for all while there is no map to ask about."""
 EARLY = (
@@ -79,6 +81,7 @@ class Workspace(PanelTabs):
         self.path.changed.connect(self._show_path)
         session.snapshot_arrived.connect(self._share_height)
         session.run_changed.connect(self._share_height)
+        self.path.changed.connect(self._share_height)  # when a run begins or ends
         session.theme_changed.connect(self._retheme)
         session.run_changed.connect(self._take_run)
         self.signs = show_run_signs(napari_viewer, self.path)
@@ -237,8 +240,9 @@ class Workspace(PanelTabs):
     def _share_height(self, _: object = None) -> None:
         """Give the posterior's dock beneath the room that the present panel leaves it."""
         if self.heights is not None:
-            has_map = session_of(self.viewer).snapshot is not None
-            self.heights.set_share(UPPER_SHARES.get(self.shown, READING_SHARE) if has_map else READING_SHARE)
+            session = session_of(self.viewer)
+            follows = session.live and session.snapshot is not None
+            self.heights.set_share(UPPER_SHARES.get(self.shown, READING_SHARE) if follows else READING_SHARE)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)
@@ -284,6 +288,9 @@ class Workspace(PanelTabs):
             return
         first, self.arranged = not self.arranged, True
         self._lay_start_page(window)
+        canvas = window.centralWidget()
+        if canvas is not None:
+            keep_framing(canvas, self.viewer)
         large = is_large(self)
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
@@ -300,6 +307,17 @@ class Workspace(PanelTabs):
             self._dock_posterior(window, dock)
         if first:  # Later, a width that the user chose stays.
             self._set_width()
+            self._widen_layers(window)
+
+    def _widen_layers(self, window: QMainWindow) -> None:
+        """Give napari's lists of layers the width that they need for a map, before there is one.
+
+        Otherwise the canvas and all beneath it move to the side when the first map comes.
+        """
+        area, width = Qt.DockWidgetArea.LeftDockWidgetArea, round(LAYERS_WIDTH * text_scale(self.font()))
+        docks = [one for one in window.findChildren(QDockWidget) if window.dockWidgetArea(one) == area]
+        narrow = [one for one in docks if one.isVisible() and one.width() < width]
+        window.resizeDocks(narrow, [width] * len(narrow), Qt.Orientation.Horizontal)
 
     def _dock_posterior(self, window: QMainWindow, column: QDockWidget) -> None:
         known = [one.objectName() for one in window.findChildren(QDockWidget)]

@@ -45,7 +45,8 @@ def test_empty_then_the_curves_of_a_run_with_its_switch(panel, qtbot, told_run):
     assert_allclose(drawn(qtbot, panel.pose_change)["pose change (°)"].x, [5, 6])
     for plot in (panel.loss, panel.resolution, panel.pose_change, panel.entropy):
         assert [(mark.place, mark.text) for mark in plot.marks] == [(4.0, "switch")]
-    assert "half sets" in panel.fsc.note
+    assert panel.fsc in panel.multiples.left_out  # Without half sets it would stay empty.
+    assert "half sets: they are chosen in the step Particles" in panel.caption.toolTip()
     assert panel.caption.text() == "6.7 Å at FSC 0.143 (two folds, a guide only)"
 
 
@@ -59,10 +60,10 @@ def test_the_readiness_for_the_switch_is_a_curve_that_the_switch_ends(panel, qtb
     panel.multiples.resize(1100, 200)
     curves = drawn(qtbot, panel.readiness, 2)
     assert panel.readiness not in panel.multiples.left_out
-    agree = curves["Heads and posterior agree"]
+    agree = curves["heads (%)"]
     assert_allclose(agree.x, [3, 4])
     assert_allclose(agree.y, [50, 100])
-    assert curves["Poses are sharp"].y[-1] == 100 > curves["Poses are sharp"].y[0]
+    assert curves["poses (%)"].y[-1] == 100 > curves["poses (%)"].y[0]
     assert [(mark.place, mark.text) for mark in panel.readiness.marks] == [(4.0, "switch")]
 
 

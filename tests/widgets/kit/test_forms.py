@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
 from napari_cryospin.settings import PRESETS, PreparationSettings, Settings, StartSettings, fields_of
+from napari_cryospin.widgets.kit.file_field import parted, written
 from napari_cryospin.widgets.kit.knobs import AFTER_EPOCHS, label_of, tip_of
 from napari_cryospin.widgets.kit.preferences import recall_settings, remember_choice, remember_settings
 from napari_cryospin.widgets.kit.settings_form import GroupForm, changes, window_preset, with_changes, with_preset
@@ -18,7 +20,7 @@ OTHER = {  # a value for every field whose kind alone does not say one
     "device": "cuda:1",
     "encoder_learning_rate": 0.00012345,
     "mask_radius": 123.4,
-    "reference": "/maps/reference.mrc",
+    "reference": "/maps of May, 2026/reference, low-passed.mrc",
     "symmetry": "D7",
     "classes": 3,
 }
@@ -67,7 +69,7 @@ def test_every_field_goes_through_its_widget(qtbot, name):
             assert form.applied_to(new) == default
             number = form.knobs[field_name].number
             shown = number.line_edit.native.placeholderText() if field.is_path else number.native.text()
-            assert shown == "default"
+            assert shown == ("none: begin from nothing" if field.is_path else "default")
         form.show_values(group)
 
 
@@ -212,27 +214,47 @@ def test_a_method_that_was_added_is_offered_and_taken(guessing, session, qtbot):
     assert session.settings.method == "guessing"
 
 
-def test_a_map_to_start_from_is_chosen_in_the_form(session, qtbot):
+@pytest.mark.parametrize("names", [(), ("/a.mrc",), ("/a, b.mrc",), ("/a, b.mrc", "/c d.mrc"), ("/a.mrc",) * 3])
+def test_names_of_files_are_read_as_they_were_written(names):
+    assert tuple(parted(written(names))) == names
+
+
+def test_a_map_to_start_from_is_chosen_in_the_form(session, qtbot, tmp_path):
+    new = tmp_path / "maps, new"
+    new.mkdir()
+    names = [str(tmp_path / name) for name in ("reference.mrc", "one, two.mrc", "other.mrc", "maps, new/a, b.mrc")]
+    reference, one, other, comma = names
+    for name in names:
+        Path(name).touch()
     setup = RunSetup(session)
     qtbot.addWidget(setup)
     setup.folded.set_open(True)
-    field = setup.forms["start advanced"].knobs["reference"].number
+    field = setup.forms["start"].knobs["reference"].number
+    assert "reference" not in setup.forms["start advanced"].knobs  # It stands among the first rows, once.
+    assert field.native.isVisibleTo(setup)
     assert field.choose_btn.visible is not None  # It can be browsed for.
-    field.value = "/maps/reference.mrc"
-    assert session.settings.start.reference == "/maps/reference.mrc"
+    field.value = reference
+    assert session.settings.start.reference == reference
     assert not setup.reset.isVisibleTo(setup)  # A reset to the preset would not change it.
-    field.value = ("/maps/one.mrc", "/maps/other.mrc")
+    field.line_edit.value = comma  # as it is typed or pasted
+    assert session.settings.start.reference == comma
+    field.line_edit.value = f'"{one}" "{other}"'
+    assert "names 2 maps" in setup.problem
+    field.value = (one, other)
     assert "names 2 maps, volume.classes is 1; expected one map, or one a class" in setup.problem
     setup.forms["volume advanced"].knobs["classes"].value = 2
-    assert session.settings.start.reference == ("/maps/one.mrc", "/maps/other.mrc")
+    assert session.settings.start.reference == (one, other)
     assert setup.problem == ""
     setup.forms["volume advanced"].knobs["classes"].value = 1
-    field.value = "/maps/reference.mrc"
+    field.value = reference
     place = setup.preset.findData("paper-cpu")
     setup.preset.setCurrentIndex(place)
     setup.preset.activated.emit(place)
     assert "expected posterior.posterior_sample with it" in setup.problem
     assert (session.settings.preset, setup.preset.currentData()) == ("quick", "quick")
+    field.line_edit.value = reference.replace("reference", "referense")
+    assert setup.problem == f"reference: {tmp_path / 'referense.mrc'}: no such file"
+    assert setup.complaint.isVisibleTo(setup)
     field.value = None
     assert session.settings.start.reference is None
     assert setup.problem == ""

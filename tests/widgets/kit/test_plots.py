@@ -90,6 +90,28 @@ def test_a_resolution_axis_reads_in_angstrom_and_is_saved_in_angstrom(qtbot, tmp
     assert "resolution (A): 8" in plot.readout(1.9, 0.1)
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_epochs_are_labelled_by_whole_numbers_alone(plot, whole):
+    plot.set_x_name("optics group, in the order of the input" if whole else "time (min)")
+    axis = plot.getAxis("bottom")
+    for end in (1.5, 4.2, 60.0):
+        places = [float(place) for _, ticks in axis.tickValues(0.0, end, 300) for place in ticks]
+        assert len(places) >= 2
+        assert all(place.is_integer() for place in places) == (whole or end == 60.0)
+
+
+def test_a_narrow_range_of_resolutions_has_two_labels(qtbot):
+    plot = CurvePlot("Resolution (A)", resolution=("left",))
+    qtbot.addWidget(plot)
+    axis = plot.getAxis("left")
+    for low, high in ((1 / 101, 1 / 99), (1 / 33.1, 1 / 32.9), (-0.001, 0.001)):
+        (_, ticks), *_ = axis.tickValues(low, high, 100)
+        assert len(ticks) == (1 if low < 0 else 2)
+        labels = axis.tickStrings(ticks, 1, 1)
+        assert len(set(labels)) == len(ticks)
+        assert all(low < 1 / float(label) < high for label in labels)
+
+
 def test_marks_stand_where_they_were_put_and_go_again(plot):
     plot.set_marks([Mark(2.5, "switch")])
     assert [line.value() for line in plot._mark_lines] == [2.5]

@@ -443,6 +443,19 @@ def test_napari_axes_are_left_alone_where_the_user_wants_it(make_napari_viewer, 
     assert viewer.camera.orientation == before
 
 
+def test_what_is_told_of_two_runs_is_kept_up_to_date_while_it_is_told(live, qtbot):
+    panel = LiveMapPanel(live.test_viewer)
+    qtbot.addWidget(panel)
+    pair = panel.tools.comparisons.pair
+    pair.told.emit("other: correlation 0.5")
+    assert not panel.told.isHidden()
+    pair.retold.emit("other: correlation 0.5", "other: correlation 0.7")
+    assert panel.told.text() == "other: correlation 0.7"
+    panel.tools.told.emit("the movie was saved")
+    pair.retold.emit("other: correlation 0.7", "other: correlation 0.9")
+    assert panel.told.text() == "the movie was saved"
+
+
 def test_slices_cut_the_map_where_their_lines_are(live, qtbot):
     panel = LiveMapPanel(live.test_viewer)
     qtbot.addWidget(panel)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
+from qtpy.QtWidgets import QPushButton
 
 from napari_cryospin.advice import Advice
 from napari_cryospin.checks import preflight
@@ -52,6 +53,25 @@ def test_particles_are_opened_judged_and_shown(panel, qtbot, tiny_particles):
     assert panel.gallery.mosaic.caption(12) == "13"
     panel.gallery.mosaic.clicked.emit(15)
     assert panel.session.particle == 15
+
+
+def test_the_card_of_other_particles_is_in_sight(viewer, qtbot, tiny_particles, monkeypatch):
+    panel = reveal(viewer, "Particles")
+    column = panel.window()
+    column.resize(1000, 500)
+    column.show()
+    chosen = ([str(tiny_particles.particles)], "")
+    monkeypatch.setattr(opener.QFileDialog, "getOpenFileNames", lambda *_: chosen)
+    open_button = next(one for one in panel.findChildren(QPushButton) if one.text() == "Open...")
+    open_button.click()
+    bar = panel.scroll_area.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 0 and panel.busy.isHidden(), timeout=PATIENCE)
+    bar.setValue(bar.maximum())
+    with qtbot.waitSignal(panel.opener.opened, timeout=PATIENCE):
+        open_button.click()
+    wait_for_card(qtbot, panel)
+    qtbot.wait(50)
+    assert bar.value() == 0
 
 
 def test_the_card_speaks_of_the_window_and_not_of_the_command_line():

@@ -53,6 +53,7 @@ def test_from_nothing_to_the_result_by_the_button_at_the_foot(
     assert column.foot.button.text() == "Continue to the run ▸"
     press(qtbot, column)
     assert (column.shown, column.foot.button.text()) == ("Run", "Start")
+    assert column.foot.detail.text() == f"Start takes the particles of {tiny_particles.particles.name}."
     run = column.panel("Run")
     assert run.start.isHidden()  # There is one such button.
     assert run.switch.isHidden()
@@ -75,6 +76,38 @@ def test_from_nothing_to_the_result_by_the_button_at_the_foot(
     assert column.shown == "Export"
     column.show_panel("Run")
     assert not run.start.isHidden()  # for another run
+
+
+def test_a_run_that_failed_at_once_is_started_anew_with_other_settings(
+    column, qtbot, tiny_particles, tiny_settings, tmp_path, said
+):
+    session = session_of(column.viewer)
+    reference = tmp_path / "reference.mrc"
+    reference.write_bytes(b"no map")
+    start, sampled = (
+        replace(tiny_settings.start, reference=str(reference)),
+        replace(tiny_settings.posterior, posterior_sample=True),
+    )
+    session.set_settings(replace(tiny_settings, start=start, posterior=sampled))
+    column.show_panel("Particles").opener.open_files([tiny_particles.particles])
+    qtbot.waitUntil(lambda: session.particles is not None, timeout=PATIENCE)
+    column.show_panel("Run")
+    press(qtbot, column)
+    qtbot.waitUntil(lambda: column.path.situation.standing == "failed", timeout=PATIENCE)
+    assert column.foot.button.text() == "Start anew"
+    assert column.foot.detail.text().startswith(f"Failed: {reference}")
+    setup, line = column.panel("Run").setup, column.panel("Run").setup.forms["start"].knobs["reference"].number
+    line.line_edit.value = str(tmp_path / "gone.mrc")
+    qtbot.waitUntil(lambda: column.foot.button.text() == "Not ready to start yet", timeout=PATIENCE)
+    assert "gone.mrc: no such file" in column.foot.detail.text()
+    run = column.panel("Run")
+    assert run.start.isHidden()  # Nothing is said twice.
+    assert run.hint.isHidden()
+    line.line_edit.value = ""
+    assert setup.problem == ""
+    qtbot.waitUntil(lambda: not session.driven_here, timeout=PATIENCE)
+    press(qtbot, column)
+    qtbot.waitUntil(lambda: column.path.situation.standing in ("running", "waiting"), timeout=PATIENCE)
 
 
 def test_a_click_on_a_step_brings_its_panel(column, qtbot):

@@ -40,6 +40,13 @@ CASES = {
     "finished": (FINISHED, "Result", "Particles Run Switch Result", "Export...", "export"),
     "stopped": (STOPPED, "Run", "Particles", "Continue this run", "continue"),
     "failed": (replace(STOPPED, standing="failed"), "Run", "Particles", "Continue this run", "continue"),
+    "failed at start": (
+        replace(STOPPED, standing="failed", failed_at_start=True, has_particles=True, progress="Failed: no such file"),
+        "Run",
+        "Particles",
+        "Start anew",
+        "start",
+    ),
     "gone": (replace(STOPPED, standing="gone"), "Run", "Particles", "Continue this run", "continue"),
     "lost": (replace(STOPPED, standing="lost"), "Run", "Particles", "Wait for the folder", "wait"),
     "starting": (replace(ENCODING, standing="starting"), "Run", "Particles", "Starting...", "wait"),

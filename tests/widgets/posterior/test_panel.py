@@ -237,6 +237,19 @@ def test_new_maps_are_followed_at_leisure(panel, qtbot, folder, engine):
     assert "step 32" in panel.title.text()
 
 
+def test_a_posterior_of_an_earlier_epoch_than_the_map_is_marked(panel, qtbot, folder, monkeypatch):
+    monkeypatch.setattr(posterior_panel, "FOLLOW_EVERY", 1000.0)
+    monkeypatch.setattr(posterior_panel, "FOLLOW_AT_LEAST", 1000.0)
+    assert "step 30" in panel.title.text()
+    folder.write_snapshot(dataclasses.replace(snapshot(41), epoch=9))
+    qtbot.waitUntil(lambda: "epoch 3 (map: epoch 9)" in panel.title.text(), timeout=5000)
+    panel.session.show_epoch(1)  # an epoch of its own, and no lag
+    assert "(map:" not in panel.title.text()
+    panel.session.show_epoch(None)
+    qtbot.waitUntil(lambda: panel.posterior.epoch == 9, timeout=5000)
+    assert "(map:" not in panel.title.text()
+
+
 def test_a_run_that_pauses_is_looked_at_now(panel, qtbot, folder, monkeypatch):
     monkeypatch.setattr(posterior_panel, "FOLLOW_EVERY", 1000.0)
     monkeypatch.setattr(posterior_panel, "FOLLOW_AT_LEAST", 1000.0)

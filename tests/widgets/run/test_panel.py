@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QMessageBox
+from qtpy.QtWidgets import QMessageBox, QToolTip
 
 from napari_cryospin.driving.folder_channel import COMMANDS_EVERY
 from napari_cryospin.engine.reconstruction import Reconstruction
@@ -17,7 +17,7 @@ from napari_cryospin.runs.launch import start_process
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.settings import PRESETS
 from napari_cryospin.widgets.run.panel import RunPanel
-from napari_cryospin.widgets.run.state import log_of
+from napari_cryospin.widgets.run.state import log_of, status_texts
 from napari_cryospin.widgets.session import session as session_module
 from napari_cryospin.widgets.session.docks import reveal
 from napari_cryospin.widgets.session.session import session_of
@@ -284,6 +284,10 @@ def test_an_opened_run_brings_its_particles_and_truth(
     assert session.truth_of_run == tiny_particles.truth
     assert panel.start.isEnabled()
     assert "Start takes the particles of tiny.star" in panel.hint.text()
+    assert panel.state.rows["particles"].text() == "tiny.star"
+    status = session.status
+    shown = status_texts(replace(status, epoch=3, epochs=4), "finished")["epoch"]
+    assert shown == "3, of 4 at most"  # It converged before.
     assert panel.open_particles.isHidden()
     session.source = replace(session.source, particles=finished_run.path / "results" / "particles.star")
     assert session.truth_of_run is None  # It is the truth of other particles.
@@ -300,7 +304,7 @@ def test_the_end_of_a_run_says_what_to_doubt(panel, qtbot, new_run, said, verdic
         wait_for(qtbot, panel, "finished")
     (text,) = (text for text in said if "The run finished" in text)
     assert told in text
-    assert ("poses" in text) == bool(told)
+    assert ("poses" in text) == ("The step Result says why" in text) == bool(told)
 
 
 @pytest.mark.slow
@@ -400,6 +404,22 @@ def test_settings_are_one_with_the_forms(panel, qtbot):
     setup.reset.click()
     assert session.settings.encoder.heads == 7
     assert setup.forms["volume advanced"].knobs["volume_update"].value == "adam"
+
+
+def test_a_number_out_of_range_is_not_swallowed_without_a_word(panel, qtbot):
+    panel.show()
+    field = panel.setup.forms["encoder"].knobs["heads"].number.native
+    field.setFocus()
+    field.selectAll()
+    QToolTip.hideText()
+    qtbot.keyClicks(field, "12")
+    assert not QToolTip.isVisible()
+    field.selectAll()
+    qtbot.keyClicks(field, "999")
+    assert QToolTip.text() == "a number from 1 to 64"
+    QToolTip.hideText()
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert panel.session.settings.encoder.heads == 9  # what is seen in the field
 
 
 def test_devices_are_listed_after_the_panel_is_seen(panel, qtbot):

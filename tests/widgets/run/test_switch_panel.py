@@ -5,6 +5,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_cryospin.runs.messages import Event, Status
+from napari_cryospin.widgets.run.switch_box import switch_words
 from napari_cryospin.widgets.session.session import session_of
 from napari_cryospin.widgets.workspace import open_workspace
 
@@ -65,7 +66,20 @@ def test_the_map_before_and_after_stand_side_by_side_on_request(column, qtbot, t
     qtbot.waitUntil(lambda: "epoch 4" in panel.before.caption.text(), timeout=PATIENCE)
     assert panel.after.caption.text() == "after: epoch 6"
     assert panel.before.isVisibleTo(panel)
-    assert panel.box.advice.text() == "after epoch 4: by hand"
+    assert panel.box.advice.text() == "Switched after epoch 4, by hand."
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("after 16 epochs", "as it was planned"),
+        ("automatic: ready: poses are sharp", "by itself, as it was ready: poses are sharp"),
+        ("by hand", "by hand"),
+    ],
+)
+def test_why_a_run_switched_is_said_once(reason, words):
+    switched = Event(kind="switched", step=9, detail={"epoch": 16, "reason": reason})
+    assert switch_words(switched) == f"Switched after epoch 16, {words}."
 
 
 def test_a_run_that_has_not_switched_has_nothing_to_compare(column, qtbot, new_run):

@@ -43,10 +43,10 @@ FSC_CURVES = {
     "masked": curve_of("masked", SECOND, 1.2),
     "corrected": curve_of("corrected", ACCENT, 2.0),
 }
-CONDITION_COLOURS = (ACCENT, SECOND, QUIET)
-"""Colours of the conditions of the switch: sharpness, agreement, gain."""
+CONDITIONS = (("poses (%)", ACCENT), ("heads (%)", SECOND), ("gain (%)", QUIET))
+"""Name and colour of the conditions of the switch: sharpness, agreement, gain. Longer names would not fit."""
 ALL_SHARES = 105.0  # per cent, with a margin: end of the axis of shares
-NO_HALVES = "only with half sets, which are chosen in the tab Particles"
+NO_HALVES = "A resolution that is no guide only, and its curve, need half sets: they are chosen in the step Particles."
 
 
 class ConvergencePanel(ChartPanel):
@@ -64,7 +64,7 @@ class ConvergencePanel(ChartPanel):
         self.resolution = CurvePlot("Resolution (Å)", resolution=("left",))
         self.pose_change = CurvePlot("Pose change (°)", from_zero=True)
         self.entropy = CurvePlot("Entropy (nats)", from_zero=True)
-        self.readiness = CurvePlot("Ready to switch (%)", legend=(1, -1), from_zero=True)
+        self.readiness = CurvePlot("Readiness (%)", legend=(1, -1), from_zero=True)
         self.classes = CurvePlot("Classes (%)", legend=(1, 1), from_zero=True)
         self.fsc = CurvePlot(FSC, resolution=("bottom",), legend=(1, -1))
         self.fsc.getAxis("left").setTicks([[(one, f"{one:g}") for one in (0, GOLD, HALF, 1)]])
@@ -83,7 +83,10 @@ class ConvergencePanel(ChartPanel):
         self.on_news()
 
     def _set_tooltips(self) -> None:
-        self.loss.setToolTip("Error of the images in units of that of noise alone: near 1 where all else is explained.")
+        self.loss.setToolTip(
+            "Error of the images in units of that of noise alone: near 1 where all else is explained. "
+            "The largest values of the first steps lie above the plot."
+        )
         self.resolution.setToolTip(
             "FSC 0.143: of half sets where they run (gold standard), else between two folds of the particles that "
             "share a reference, a guide only. Dashed: the finest shell of the images that is compared."
@@ -91,8 +94,9 @@ class ConvergencePanel(ChartPanel):
         self.pose_change.setToolTip("Mean change of the particles' rotations in an epoch, after the switch.")
         self.entropy.setToolTip("Mean entropy of the particles' pose posterior: 0 where every pose is certain.")
         self.readiness.setToolTip(
-            "How much of what the switch asks for was reached, while the encoder was trained; 100: the condition is "
-            "met. The switch is advised where poses are sharp, and heads and posterior agree or the heads gain no more."
+            "How far each condition of the switch was met while the encoder was trained; 100: it is met. "
+            "Poses: they are sharp; heads: they agree with the posterior; gain: the heads gain no more. The switch is "
+            "advised where the first condition and one of the others are met."
         )
         self.classes.setToolTip(
             "Share of the particles in each class, by their mean probability; with half sets the mean of both, which "
@@ -165,8 +169,12 @@ class ConvergencePanel(ChartPanel):
     def _without_content(self) -> list[CurvePlot]:
         """Return the plots of what this run does not have."""
         metrics = self.session.metrics
-        without = [] if class_share_names(metrics) else [self.classes]
-        return without if readiness_of(metrics).measured else [*without, self.readiness]
+        has_content = {
+            self.classes: bool(class_share_names(metrics)),
+            self.readiness: bool(readiness_of(metrics).measured),
+            self.fsc: self.session.snapshot is None or self._has_halves() or bool(self._fsc().curves),
+        }
+        return [plot for plot, has in has_content.items() if not has]
 
     def _range_of(self, plot: CurvePlot, curves: list[Curve]) -> tuple[float, float] | None:
         """Return the range of a plot's y axis; None: that of its curves."""
@@ -210,10 +218,11 @@ class ConvergencePanel(ChartPanel):
         """Return a curve for each condition of the switch."""
         places, _ = series(self.session.metrics, "switch_entropy", along, clock)
         curves = []
-        for found, colour in zip(readiness_curves(readiness_of(self.session.metrics)), CONDITION_COLOURS, strict=True):
-            y = 100 * np.array(found.reached)
+        found = readiness_curves(readiness_of(self.session.metrics))
+        for one, (name, colour) in zip(found, CONDITIONS, strict=True):
+            y = 100 * np.array(one.reached)
             known = np.isfinite(y)
-            curves.append(Curve(name=found.name, x=places[known], y=y[known], colour=colour, points=True))
+            curves.append(Curve(name=name, x=places[known], y=y[known], colour=colour, points=True))
         return [curve for curve in curves if len(curve.x)]
 
     def _class_shares(self, along: Along, clock: Clock) -> list[Curve]:
@@ -240,7 +249,7 @@ class ConvergencePanel(ChartPanel):
         frequency = table.get("frequency")
         if frequency is None:
             self.fsc.set_curves([])
-            self.fsc.set_note("after the first epoch" if self._has_halves() else NO_HALVES)
+            self.fsc.set_note("after the first epoch")
             return
         self.fsc.set_note("")
         self.fsc.set_curves([make(frequency, table[name]) for name, make in FSC_CURVES.items() if name in table])
@@ -269,6 +278,7 @@ class ConvergencePanel(ChartPanel):
         if resolution is None and compared.notes:
             parts.append(f"epoch {compared.epoch}: the half maps do not agree yet")
             notes += compared.notes
+        notes += [NO_HALVES] if self.fsc in self.multiples.left_out else []
         return "   ".join(parts), "\n".join([*parts, *notes])
 
 

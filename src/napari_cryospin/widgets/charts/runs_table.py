@@ -58,7 +58,8 @@ class RunsTable(QWidget):
         self.grid.addWidget(label, row, 0)
 
     def show_runs(self, found: TwoRuns | None) -> None:
-        """Show a comparison; None: empty cells."""
+        """Show a comparison; None: nothing."""
+        self.setVisible(found is not None)
         columns = [{}, {}] if found is None else [texts_of(facts) for facts in found.facts]
         for column, texts in enumerate(columns):
             self.names[column].setText("" if found is None else found.facts[column].name)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFrame, QPushButton, QScrollArea, QStackedWidget
 
 from napari_cryospin.views.curves import Along
@@ -34,6 +37,9 @@ COMPARED_CURVES = {
 COMPARED_ALONG: dict[str, tuple[Along, str]] = {"Epochs": ("epoch", "epoch"), "Time": ("time", "time (min)")}
 TIPS_OF_TWO_RUNS = ("Curves of both runs", "Figures of both runs, and how well they agree")
 NOT_IN_BOTH = "not known of these runs"
+PAIR_FOLLOWED_EVERY = (5_000, 60_000)
+"""Shortest and longest time between two comparisons of runs that go on, ms."""
+PAIR_SHARE = 0.05  # share of the time that following may take; chosen by hand
 NO_DIFFERENCE = "no part of the maps differs by half of their contour"
 
 
@@ -63,6 +69,9 @@ class TwoRunsPanel(ChartPanel):
         scroll.setWidget(self.table)
         scroll.setMinimumWidth(self.table.minimumWidth() + 20)
         self._make_choices()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._follow)
         parts = TwoParts((self.stack, scroll), ("Curves", "Table"), TIPS_OF_TWO_RUNS, widths=(1, 1))
         self._connect()
         choices = (self.other, self.curve, self.along, self.apart, self.difference)
@@ -99,6 +108,7 @@ class TwoRunsPanel(ChartPanel):
         return self.plots_by_title[self.curve.currentText()]
 
     def forget(self) -> None:
+        self._timer.stop()
         self.found = None
         self.caption.setText("")
         self._show_actions()
@@ -115,9 +125,28 @@ class TwoRunsPanel(ChartPanel):
             self.comparisons.compare_run(Path(chosen))
 
     def _take(self, found: TwoRuns) -> None:
+        before = self.found
+        same = before is not None and difference_names(before) == difference_names(found)
+        if not same:
+            self.difference.setChecked(False)  # It takes the maps of the pair before away.
         self.found = found
-        self.difference.setChecked(False)
+        self.caption.setText("")  # The table has it in full.
+        self._update_difference()
+        self._wait_for_news()
         self.request_drawing()
+
+    def _wait_for_news(self) -> None:
+        """Look again later whether a run has gone on: the later, the longer a comparison takes."""
+        pair = self.comparisons.pair
+        if pair.goes_on:
+            shortest, longest = PAIR_FOLLOWED_EVERY
+            self._timer.start(min(max(shortest, round(1000 * pair.seconds / PAIR_SHARE)), longest))
+
+    def _follow(self) -> None:
+        """Compare again, while the panel is seen."""
+        if self.isVisible():
+            self.comparisons.pair.follow()
+        self._wait_for_news()
 
     def draw(self) -> None:
         """Draw the curves of both runs, and fill the table."""
@@ -144,16 +173,23 @@ class TwoRunsPanel(ChartPanel):
         found = self.found
         if found is None:
             return
-        if not shown:
-            for name in difference_names(found):
-                self.ghosts.remove(name)
-            return
-        sides = zip(difference_names(found), (found.difference, -found.difference), strict=True)
-        differing = [(name, density) for name, density in sides if density.max() > found.level]
-        for name, density in differing:
+        differing = sides_of(found) if shown else {}
+        for name, density in differing.items():
             self.ghosts.show(GhostMap(name, density, found.fitted.pixel_size, found.level))
-        if not differing:
+        for name in difference_names(found):
+            if name not in differing and name in self.ghosts.maps:
+                self.ghosts.remove(name)
+        if shown and not differing:
             self.caption.setText(NO_DIFFERENCE)
+
+    def _update_difference(self) -> None:
+        """Show the difference of now, unless the user has taken that of before away."""
+        found = self.found
+        if found is not None and self.difference.isChecked():
+            if any(self.ghosts.shows(name) for name in difference_names(found)):
+                self._show_difference(True)
+            else:
+                self.difference.setChecked(False)
 
     def _follow_ghosts(self) -> None:
         """Follow what the live map's menu and the user did with the maps."""
@@ -174,6 +210,12 @@ def curves_of(found: TwoRuns, metric: str, along: Along) -> list[Curve]:
             y = 1 / one.y if metric == "resolution" else one.y  # As frequencies: a better resolution is higher.
             curves.append(Curve(name=facts.name, x=one.x, y=y, colour=colour, points=metric != "loss"))
     return curves
+
+
+def sides_of(found: TwoRuns) -> dict[str, NDArray[np.float32]]:
+    """Return what either map has more, where that is worth a look: name of the layer -> map."""
+    sides = zip(difference_names(found), (found.difference, -found.difference), strict=True)
+    return {name: density for name, density in sides if density.max() > found.level}
 
 
 def difference_names(found: TwoRuns) -> tuple[str, str]:

@@ -19,6 +19,10 @@ AXIS_RESOLUTIONS = np.array([
     2.8, 2.6, 2.4, 2.2, 2, 1.8, 1.6, 1.4, 1.2, 1,
 ])  # fmt: skip
 """Resolutions in A with which an axis may be labelled."""
+LINE_APART = 16
+"""Smallest distance of two labels along an axis at the side, pixels."""
+COUNTED = ("epoch", "step", "micrograph", "optics group")
+"""Names, up to a comma, of quantities along x that are whole numbers."""
 MARK_WIDTH = 0.18  # of the narrow bars, over the distance of two bars
 BAR_NUMBER_HEIGHT = 18  # pixels above a bar in which its number stands
 
@@ -52,15 +56,33 @@ class ResolutionAxis(pg.AxisItem):
 
     def tickValues(self, low: float, high: float, size: float) -> list[tuple[float, NDArray]]:
         values, last = [], -np.inf
-        apart = (self.apart if self.orientation == "bottom" else 16) * (high - low) / max(size, 1)
+        apart = (self.apart if self.orientation == "bottom" else LINE_APART) * (high - low) / max(size, 1)
         for frequency in 1 / AXIS_RESOLUTIONS:
             if low <= frequency <= high and frequency - last >= apart:
                 values.append(frequency)
                 last = frequency
+        if len(values) < 2 and low < high and size > 2 * self.apart:
+            values = two_within(low, high)
         return [(1.0, np.array(values))]
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
         return [f"{1 / value:.4g}" for value in values if value > 0]
+
+
+def two_within(low: float, high: float) -> list[float]:
+    """Return two frequencies of a range so narrow that it has no two of the usual resolutions."""
+    places = (low + share * (high - low) for share in (0.2, 0.8))
+    return [1 / float(f"{1 / place:.4g}") for place in places if place > 0]
+
+
+class CountAxis(pg.AxisItem):
+    """Axis with ticks at whole numbers alone, where these are counted."""
+
+    whole = False  # whether what it shows is counted
+
+    def tickSpacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:
+        levels = super().tickSpacing(low, high, size)
+        return [level for level in levels if level[0] >= 1] or [(1.0, 0.0)] if self.whole else levels
 
 
 class CurvePlot(Plot):
@@ -85,7 +107,8 @@ class CurvePlot(Plot):
         legend: tuple[int, int] | None = None,
         from_zero: bool = False,
     ) -> None:
-        super().__init__(title, {side: ResolutionAxis(side) for side in resolution} or None)
+        axes = {"bottom": CountAxis("bottom")} | {side: ResolutionAxis(side) for side in resolution}
+        super().__init__(title, axes)
         self.resolution = resolution
         self.x_name = ""
         self.curves: tuple[Curve, ...] = ()
@@ -103,6 +126,10 @@ class CurvePlot(Plot):
         """Name the quantity along x, with unit."""
         if name != self.x_name:
             self.x_name = name
+            axis = self.getAxis("bottom")
+            if isinstance(axis, CountAxis):
+                axis.whole = name.partition(",")[0] in COUNTED
+                axis.picture = None  # It keeps a picture of its ticks.
             self.set_label(name)
 
     def set_curves(self, curves: Sequence[Curve]) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from magicgui.types import FileDialogMode
-from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, FloatSpinBox, LineEdit
+from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit
 from magicgui.widgets.bases import ValueWidget
 
 from napari_cryospin.settings import SettingsField
+from napari_cryospin.widgets.kit.file_field import FilesField
+from napari_cryospin.widgets.kit.typed_numbers import tell_ranges
 from napari_cryospin.widgets.kit.wheel import guard_wheel
 
 DEFAULT_TEXT = "default"
+NO_FILE_TEXT = "none: begin from nothing"
+"""What a field of files says while it is empty; the only one is that of the maps to start from."""
+SEVERAL_FILES = 'Several files are written in quotation marks: "one.mrc" "two.mrc".'
 MAP_FILES = "Maps (*.mrc *.map *.ccp4 *.rec);;All files (*)"
 
 
@@ -45,7 +49,7 @@ class Knob(Container):
         self.field = field
         tip = tip_of(field)
         self.choice: ComboBox | None = None
-        self.number: ValueWidget | FileEdit | None = None
+        self.number: ValueWidget | FilesField | None = None
         widgets: list[Any] = []
         if field.choices:
             both = [*field.choices, AFTER_EPOCHS] if int in field.kinds else list(field.choices)
@@ -60,6 +64,7 @@ class Knob(Container):
         for widget in widgets:
             widget.tooltip = tip
             guard_wheel(widget.native)
+            tell_ranges(widget.native)
         if self.choice is not None and self.number is not None:
             self.choice.changed.connect(self._show_number)
             self._show_number()
@@ -74,9 +79,8 @@ class Knob(Container):
         if self.choice is not None and self.choice.value != AFTER_EPOCHS:
             return self.choice.value
         number = self.number
-        if isinstance(number, FileEdit):
-            chosen = number.value if isinstance(number.value, tuple) else ()
-            paths = tuple(map(str, chosen))
+        if isinstance(number, FilesField):
+            paths = tuple(map(str, number.get_value() or ()))
             return paths if len(paths) > 1 else next(iter(paths), None)
         if not isinstance(number, FloatSpinBox):
             return None if number is None else number.value
@@ -105,14 +109,14 @@ AFTER_EPOCHS = "after-epochs"
 """Choice that stands for a number, beside the choices of the field itself."""
 
 
-def _editor(field: SettingsField) -> ValueWidget | FileEdit:
+def _editor(field: SettingsField) -> ValueWidget | FilesField:
     if bool in field.kinds:
         return CheckBox(text="")
     if field.is_path:
-        path = FileEdit(mode=FileDialogMode.EXISTING_FILES, filter=MAP_FILES, nullable=True)
-        path.line_edit.native.setPlaceholderText(DEFAULT_TEXT)
+        path = FilesField(MAP_FILES)
+        path.line_edit.native.setPlaceholderText(NO_FILE_TEXT)
         for part in (path.line_edit, path.choose_btn):
-            part.tooltip = tip_of(field)
+            part.tooltip = f"{tip_of(field)}\n{SEVERAL_FILES}"
         return path
     if int not in field.kinds and float not in field.kinds:
         return LineEdit()

@@ -15,17 +15,16 @@ from napari_cryospin.widgets.kit.torch_threads import compute_alone
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.live_map.ghost_maps import GhostMap, GhostMaps, ghosts_beside
 from napari_cryospin.widgets.live_map.layers import live_map_of
+from napari_cryospin.widgets.live_map.run_pair import NO_MAP, RunPair, view_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_cryospin.views.known_map import FittedMap
     from napari_cryospin.views.run_view import RunView
-    from napari_cryospin.views.two_runs import TwoRuns
     from napari_cryospin.widgets.live_map.layers import LiveMap
 
 Compared = tuple[RunFolder, GhostMap, str]
-NO_MAP = "There is no map yet to compare with."
 
 
 class Comparisons(QObject):
@@ -44,6 +43,9 @@ class Comparisons(QObject):
         super().__init__(ghosts)
         self.ghosts, self.session = ghosts, ghosts.live.session
         self._worker = Worker("cryospin-comparisons", self)
+        self.pair = RunPair(ghosts)
+        self.pair.told.connect(self.told)
+        self.pair.compared.connect(self.compared)
         self.session.closing.connect(self._worker.end)
 
     def fit_file(self, path: Path) -> None:
@@ -52,25 +54,7 @@ class Comparisons(QObject):
 
     def compare_run(self, path: Path) -> None:
         """Fit the newest map of another run, show it, and compare the two runs."""
-        session = self.session
-        folder, epoch, busy, truth = session.folder, session.shown_epoch, session.live, session.truth_of_run
-        if folder is None:
-            self.told.emit(NO_MAP)
-            return
-        self.told.emit(f"comparing with {path.name} …")
-
-        def ask() -> tuple[RunFolder, TwoRuns]:
-            compute_alone(busy)
-            return folder, _view(folder, truth).compare(_view(path), epoch)
-
-        self._worker.ask(ask, then=self._take_runs, failed=self._failed)
-
-    def _take_runs(self, answer: tuple[RunFolder, TwoRuns]) -> None:
-        folder, found = answer
-        if folder is self.session.folder:
-            self.ghosts.show(_ghost(found.fitted))
-            self.compared.emit(found)
-            self.told.emit(f"{found.fitted.words}; poses: {found.poses.words}")
+        self.pair.compare(path)
 
     def compare_class(self, number: int) -> None:
         """Show another class of the run, which has the same frame."""
@@ -86,7 +70,7 @@ class Comparisons(QObject):
 
         def ask() -> Compared:
             compute_alone(busy)
-            return folder, *compute(_view(folder), epoch)
+            return folder, *compute(view_of(folder), epoch)
 
         self._worker.ask(ask, then=self._show, failed=self._failed)
 
@@ -106,13 +90,6 @@ def _fitted(found: FittedMap) -> tuple[GhostMap, str]:
 
 def _ghost(found: FittedMap) -> GhostMap:
     return GhostMap(found.name, found.density, found.pixel_size)
-
-
-def _view(folder: RunFolder | Path, truth: Path | None = None) -> RunView:
-    """Make the view of a run; its import takes half a second, which a window that opens does not have."""
-    from napari_cryospin.views.run_view import RunView
-
-    return RunView(folder, truth)
 
 
 def _class(view: RunView, epoch: int | None, number: int, shown: int) -> tuple[GhostMap, str]:

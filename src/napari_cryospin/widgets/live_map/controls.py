@@ -49,7 +49,8 @@ class MapControls(QWidget):
         self.hand = QCheckBox("Flip hand")
         self.hand.setToolTip(
             "Show the mirror image: the images cannot tell which hand is right. Map, half maps and poses are flipped "
-            "together, in what is exported too"
+            "together, in what is exported too.\nMaps have the hand that ChimeraX shows: napari's own 3D axes would "
+            "show the mirror image, so they were turned (z towards you, y upwards), unless Preferences say otherwise"
         )
         self.row = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
         self.row.setContentsMargins(0, 0, 0, 0)

@@ -66,6 +66,10 @@ class GhostMaps(QObject):
         self.maps[ghost.name] = self._waiting[ghost.name] = ghost
         self._mesh_next()
 
+    def shows(self, name: str) -> bool:
+        """Return whether a map is shown, or will be as soon as its surface is computed."""
+        return name in self._waiting or (name in self.layers and self.layers[name] in self.viewer.layers)
+
     def remove(self, name: str) -> None:
         """Take one of these maps away, if it is there."""
         self.maps.pop(name, None)

@@ -225,10 +225,7 @@ def as_chimerax(viewer: Viewer) -> None:
     if not preferences().orientation_as_chimerax or tuple(map(str, camera.orientation)) == CHIMERAX_AXES:
         return
     camera.orientation = CHIMERAX_AXES
-    show_info(
-        "Maps now show the hand of ChimeraX: the axes of the 3D view were turned (z towards you, y upwards), for "
-        "napari's own show the mirror image. Preferences > napari-cryospin can leave them as they are."
-    )
+    show_info("Maps are shown in ChimeraX's hand: the 3D axes were turned (Preferences > napari-cryospin).")
 
 
 def _cube(box: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

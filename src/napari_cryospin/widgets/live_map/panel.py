@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QEvent, QObject, QSize, QTimer, Signal
-from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QPushButton, QToolButton
+from qtpy.QtWidgets import QBoxLayout, QHBoxLayout, QPushButton, QToolButton, QWidget
 
 from napari_cryospin.runs.verdict import NOT_DETERMINED
 from napari_cryospin.widgets.kit.colours import theme_of
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LIVE_MAP_EMPTY_TEXT = "Start a run, or open a run's folder: its map appears here and grows as the run goes on."
 LIVE_MAP_WAITING_TEXT = "The run has begun; its first map is on its way."
+LIVE_MAP_NONE_TEXT = "The run ended before its first map."
 EPOCH_PACE = 350
 """Shortest time for which an epoch is shown while the epochs are played, ms."""
 
@@ -44,6 +45,7 @@ class LiveMapPanel(Panel):
     """
 
     extended = Signal()  # the row of classes is seen for the first time
+    grown = Signal(int)  # by how many pixels it needs more height than before, or less, to show a part or to hide it
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer, empty=LIVE_MAP_EMPTY_TEXT)
@@ -114,6 +116,7 @@ class LiveMapPanel(Panel):
         self.controls.end.addWidget(self.slices_button)
         self.tools = MapToolsButton(self.live)
         self.tools.told.connect(self._tell)
+        self.tools.comparisons.pair.retold.connect(self._retell)
         self.controls.end.addWidget(self.tools)
         self.told = LineLabel()
         self.told.hide()
@@ -128,7 +131,14 @@ class LiveMapPanel(Panel):
         self._tell("")
         self._show_time()
         if self.live.picture is None:
-            self.show_empty(LIVE_MAP_EMPTY_TEXT if self.session.folder is None else LIVE_MAP_WAITING_TEXT)
+            self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        """Say why there is no map."""
+        session = self.session
+        over = session.status is not None and not session.live
+        text = LIVE_MAP_NONE_TEXT if over else LIVE_MAP_WAITING_TEXT
+        self.show_empty(LIVE_MAP_EMPTY_TEXT if session.folder is None else text)
 
     def _show_time(self, _: object = None) -> None:
         session = self.session
@@ -139,6 +149,8 @@ class LiveMapPanel(Panel):
 
     def _show_state(self, _: object = None) -> None:
         """Name the right end of the slider, and update the caption: results may have a better resolution."""
+        if self.is_empty and self.session.snapshot is None:
+            self._show_waiting()
         text = "Now" if self.session.live else "End"
         if self.now.text() != text:
             self.now.setText(text)
@@ -188,13 +200,25 @@ class LiveMapPanel(Panel):
     def _tell(self, text: str) -> None:
         """Show what a tool has found or done, beneath the controls."""
         self.told.setText(text)
-        self.told.setVisible(bool(text))
+        self._set_shown(self.told, bool(text))
+
+    def _retell(self, before: str, now: str) -> None:
+        """Bring what is told up to date, if it is still told."""
+        if self.told.text() == before:
+            self.told.setText(now)
+
+    def _set_shown(self, part: QWidget, shown: bool) -> None:
+        """Show or hide a part of the panel, and ask for the height that it needs, or give it back."""
+        if shown == part.isHidden():
+            part.setVisible(shown)
+            height = part.sizeHint().height() + self.content.spacing()
+            self.grown.emit(height if shown else -height)
 
     # Slices
 
     def _fold_slices(self, shown: bool) -> None:
         self.live.slices_shown = shown
-        self.slices.setVisible(shown)
+        self._set_shown(self.slices, shown)
         if shown and self.live.picture is not None:
             self._fill_slices(self.live.picture)
         self.updateGeometry()

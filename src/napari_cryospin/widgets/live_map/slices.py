@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_cryospin.views.isosurface import MapStatistics
@@ -38,6 +38,9 @@ class Slices(pg.GraphicsLayoutWidget):
         self.ci.layout.setSpacing(4)
         self.setFixedHeight(SLICES_HEIGHT)
         self.setToolTip("Drag a line, or turn the wheel over a slice, to move through the map")
+
+    def sizeHint(self) -> QSize:
+        return QSize(3 * SLICES_HEIGHT, SLICES_HEIGHT)  # That of Qt is the one of a picture.
 
     def set_theme(self, theme: Theme) -> None:
         """Apply the colours of a theme."""

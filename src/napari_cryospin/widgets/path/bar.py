@@ -79,6 +79,10 @@ class PathBar(QTabBar):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for index in range(self.count()):
             self._paint_tab(painter, self.theme, index)
+        for index in range(self.count() - 1):  # Arrows lie on two tabs.
+            if self.mark_of(self.tabText(index)) and self.mark_of(self.tabText(index + 1)):
+                rect = self.tabRect(index)
+                self._paint_arrow(painter, self.theme, QPointF(rect.right(), _middle(rect)))
         painter.end()
 
     def _paint_tab(self, painter: QPainter, theme: Theme, index: int) -> None:
@@ -90,7 +94,7 @@ class PathBar(QTabBar):
         painter.setFont(self._font(present))
         width = painter.fontMetrics().horizontalAdvance(title) + (CIRCLE + MARK_GAP if mark else 0)
         left = rect.left() + (rect.width() - width) / 2
-        middle = (rect.top() + TOP + rect.bottom() - UNDERLINE) / 2
+        middle = _middle(rect)
         if mark:
             self._paint_mark(painter, theme, QRectF(left, middle - CIRCLE / 2, CIRCLE, CIRCLE), mark, present)
             left += CIRCLE + MARK_GAP
@@ -98,9 +102,6 @@ class PathBar(QTabBar):
         painter.setPen(QColor(theme.text))
         place = QRectF(left, rect.top() + TOP, width, rect.height() - TOP - UNDERLINE)
         painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, title)
-        following = self.tabText(index + 1) if index + 1 < self.count() else ""
-        if mark and self.mark_of(following):
-            self._paint_arrow(painter, theme, QPointF(rect.right(), middle))
 
     def _paint_mark(self, painter: QPainter, theme: Theme, place: QRectF, mark: str, present: bool) -> None:
         """Draw a step's circle: filled where the step is present, in green where it is done."""
@@ -117,6 +118,11 @@ class PathBar(QTabBar):
     def _paint_arrow(self, painter: QPainter, theme: Theme, place: QPointF) -> None:
         painter.setPen(QPen(QColor(theme.text), 1.2))
         painter.drawPolyline(QPolygonF([place + QPointF(-2, -5), place + QPointF(2, 0), place + QPointF(-2, 5)]))
+
+
+def _middle(rect: QRect) -> float:
+    """Return the height of the middle of a tab's words."""
+    return (rect.top() + TOP + rect.bottom() - UNDERLINE) / 2
 
 
 def _good(theme: Theme) -> str:

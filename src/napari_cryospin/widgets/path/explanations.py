@@ -33,7 +33,7 @@ anything is replaced.""",
 it is known. The <b>line</b> is the way of the pose over the epochs.""",
     "Convergence": """<b>Loss</b>: 1 where only noise is left. <b>Resolution</b>: the solid line is measured, the dashed
 one is how far images are compared.<br><b>Pose change</b>: how far poses turn in an epoch, after the switch.<br>
-<b>Entropy</b>: 0 where every pose is certain. <b>Ready to switch</b>: how far each condition of the switch was;
+<b>Entropy</b>: 0 where every pose is certain. <b>Readiness</b>: how far each condition of the switch was;
 100 % is enough. The red line is the <b>switch</b>.""",
     "In doubt": """The posteriors of many particles, a page at a time, the most uncertain first. <b>Likely views</b>:
 how many directions of view are about equally probable. A click chooses the particle.""",

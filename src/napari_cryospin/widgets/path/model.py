@@ -8,7 +8,7 @@ from napari_cryospin.runs.messages import Status
 from napari_cryospin.widgets.kit.parts import duration
 from napari_cryospin.widgets.path.steps import Situation
 from napari_cryospin.widgets.run.control import run_control_of
-from napari_cryospin.widgets.run.state import STANDINGS, Standing
+from napari_cryospin.widgets.run.state import STANDINGS, Standing, plain_failure
 from napari_cryospin.widgets.run.switch_box import LOOK_FIRST, plain_reason
 from napari_cryospin.widgets.session.session import Session
 
@@ -79,6 +79,7 @@ class PathModel(QObject):
         asked = control.beginning or control.requested("switch") or control.requested("stop")
         common = Situation(
             has_particles=session.particles is not None,
+            taken="" if session.source is None else session.source.particles.name,
             standing=standing,
             asked=asked,
             can_start=not self.obstacle,
@@ -88,6 +89,7 @@ class PathModel(QObject):
             return common
         return Situation(
             has_particles=common.has_particles,
+            taken=common.taken,
             standing=standing,
             stage="auto-decoding" if control.switched is not None else status.stage,
             has_switch=control.has_switch,
@@ -97,6 +99,9 @@ class PathModel(QObject):
             asked=asked,
             progress=progress_line(status, standing),
             has_results=standing in ("finished", "stopped"),
+            failed_at_start=standing == "failed" and status.step == 0,
+            can_start=common.can_start,
+            obstacle=common.obstacle,
         )
 
 
@@ -110,7 +115,7 @@ def _reason(status: Status, standing: Standing) -> str:
 def progress_line(status: Status, standing: Standing) -> str:
     """Write how far a run is, in a line."""
     if standing == "failed":
-        return f"Failed: {status.message}"
+        return f"Failed: {plain_failure(status.message)}"
     if standing not in ("running", "paused"):
         return STANDINGS[standing]
     left = status.time_left if standing == "running" else None

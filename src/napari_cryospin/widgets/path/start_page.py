@@ -74,6 +74,7 @@ class StartPage(QWidget):
         session = self.session
         for signal in (session.particles_changed, session.run_changed, session.snapshot_arrived):
             signal.connect(self.refresh)
+        session.status_changed.connect(self._follow_status)
         for change in (viewer.layers.events.inserted, viewer.layers.events.removed):
             change.connect(self._layers_changed)
         session.theme_changed.connect(self._retheme)
@@ -169,7 +170,9 @@ class StartPage(QWidget):
         session = self.session
         text = ""
         if session.folder is not None:
-            text = f"{session.folder.path.name} has begun. Its first map appears here."
+            over = session.status is not None and not session.live
+            what = "ended before its first map" if over else "has begun. Its first map appears here"
+            text = f"{session.folder.path.name} {what}."
         elif session.particles is not None and session.source is not None:
             name = session.source.particles.name
             text = f"{len(session.particles):,} particles of {name} are open. Set up a run on the right, and start it."
@@ -185,6 +188,11 @@ class StartPage(QWidget):
         self.setVisible(wanted)
         if wanted:
             self._place()
+
+    def _follow_status(self, _: object) -> None:
+        """Say so where a run ended before its first map."""
+        if self.isVisible():
+            self.refresh()
 
     def _place(self) -> None:
         parent = self.parentWidget()

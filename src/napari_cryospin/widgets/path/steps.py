@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from napari_cryospin.runs.messages import LIVE_STATES, Stage
-from napari_cryospin.widgets.run.state import Standing
+from napari_cryospin.widgets.run.state import Standing, start_takes
 
 Step = Literal["Particles", "Run", "Switch", "Result"]
 STEPS: tuple[Step, ...] = ("Particles", "Run", "Switch", "Result")
@@ -22,6 +22,8 @@ class Situation:
     ----------
     has_particles : bool
         Whether particles are open.
+    taken : str
+        Name of their file; empty: none are open.
     standing : str
         Standing of the watched run.
     stage : str
@@ -42,9 +44,12 @@ class Situation:
         Why it is not.
     has_results : bool
         Whether the run's folder holds results.
+    failed_at_start : bool
+        Whether the run failed before its first step, as it would again with the settings that it has.
     """
 
     has_particles: bool = False
+    taken: str = ""
     standing: Standing = "none"
     stage: Stage = "auto-encoding"
     has_switch: bool = True
@@ -56,6 +61,7 @@ class Situation:
     can_start: bool = True
     obstacle: str = ""
     has_results: bool = False
+    failed_at_start: bool = False
 
     @property
     def live(self) -> bool:
@@ -154,6 +160,8 @@ def _next(now: Situation) -> NextStep:
     if now.asked:
         text = "Switch requested..." if present_step(now) == "Switch" or now.live else "Continuing..."
         return NextStep(text, "wait", "Switch", now.progress)
+    if now.failed_at_start and now.has_particles:
+        return _after_a_failed_start(now)
     if now.standing in ("gone", "stopped", "failed"):
         return NextStep("Continue this run", "continue", "Run", now.progress)
     if now.standing == "waiting":
@@ -172,7 +180,13 @@ def _before_a_run(now: Situation) -> NextStep:
         return NextStep("Starting...", "wait", "Run")
     if not now.can_start:
         return NextStep("Not ready to start yet", "wait", "Run", now.obstacle)
-    return NextStep("Start", "start", "Run", now.obstacle)
+    return NextStep("Start", "start", "Run", start_takes(now.taken))
+
+
+def _after_a_failed_start(now: Situation) -> NextStep:
+    if not now.can_start:
+        return NextStep("Not ready to start yet", "wait", "Run", now.obstacle)
+    return NextStep("Start anew", "start", "Run", now.progress)
 
 
 def _before_the_switch(now: Situation) -> NextStep:

@@ -26,7 +26,15 @@ from napari_cryospin.widgets.posterior.legend import PosteriorLegend
 from napari_cryospin.widgets.posterior.map_link import MapLink
 from napari_cryospin.widgets.posterior.particle_picker import ParticlePicker
 from napari_cryospin.widgets.posterior.saving import SaveButton, grab, save_picture, stacked
-from napari_cryospin.widgets.posterior.words import EMPTY, figures_of, note_of, scene_of, title_of, waiting_for
+from napari_cryospin.widgets.posterior.words import (
+    EMPTY,
+    figures_of,
+    later_epoch,
+    note_of,
+    scene_of,
+    title_of,
+    waiting_for,
+)
 from napari_cryospin.widgets.session.panel import Panel
 from napari_cryospin.widgets.sphere.views import DirectionViews
 
@@ -146,6 +154,7 @@ class PosteriorPanel(Panel):
         if self.is_empty:
             self.show_empty(waiting_for(self.session))
         self._stale = True
+        self._mark_lag()
         if self.isVisible() and not self._timer.isActive() and self.session.shown_epoch is None:
             pause = min(max(FOLLOW_EVERY, self._cost / FOLLOWING_SHARE), FOLLOW_AT_LEAST)
             wait = pause - (time.monotonic() - self._answered_at)
@@ -160,6 +169,7 @@ class PosteriorPanel(Panel):
 
     def _epoch_shown(self, _: object) -> None:
         self._moment = None
+        self._mark_lag()
         self.ask()
 
     def _particle_chosen(self, particle: int) -> None:
@@ -276,8 +286,13 @@ class PosteriorPanel(Panel):
         self.link.show_posterior(posterior)
 
     def _entitle(self, posterior: ParticlePosterior) -> None:
-        self.title.setText(title_of(posterior))
+        self._mark_lag()
         self.title.setToolTip(figures_of(posterior))
+
+    def _mark_lag(self) -> None:
+        """Write the title, which says so where the map has gone on since the posterior was computed."""
+        if self.posterior is not None:
+            self.title.setText(title_of(self.posterior, later_epoch(self.posterior, self.session)))
 
     def _show_detail(self, posterior: ParticlePosterior) -> None:
         detail = posterior.detail

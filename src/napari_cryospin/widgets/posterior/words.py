@@ -59,20 +59,37 @@ def unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-def title_of(posterior: ParticlePosterior) -> str:
-    """Write how sure a particle's view is, the winning candidate, and the map's stage, epoch and step."""
+def title_of(posterior: ParticlePosterior, later: int | None = None) -> str:
+    """Write how sure a particle's view is, the winning candidate, and the map's stage, epoch and step.
+
+    Parameters
+    ----------
+    posterior
+        Posterior of the particle.
+    later
+        Epoch of the map that is shown, if it has gone on since; its posterior is still to come.
+    """
     log_posterior = posterior.directions.log_posterior
     if posterior.sampled:
         winner = "won by the posterior"
     else:
         winner = f"won by head {posterior.winner + 1}" if posterior.winner >= 0 else "not won yet"
     step = "" if posterior.step is None else f", step {posterior.step}"
+    step = step if later is None else f" (map: epoch {later})"
     at_pose = float(np.exp(log_posterior[pixel_of(unit(posterior.rotation[2]), posterior.directions.nside)]))
     certain = certainty_of(log_posterior, None if posterior.detail is None else posterior.detail.zoom)
     return (
         f"<b>Particle {posterior.particle + 1}</b>: <b>{certain.words}</b>; {percent(at_pose)} at the run's pose<br>"
         f"{posterior.stage.capitalize()}, epoch {posterior.epoch}{step}; {winner}"
     )
+
+
+def later_epoch(posterior: ParticlePosterior, session: Session) -> int | None:
+    """Return the epoch of the map that is shown where it is later than that of the posterior; None: it is not."""
+    newest = session.snapshot
+    if newest is None or session.shown_epoch is not None or newest.epoch <= posterior.epoch:
+        return None
+    return newest.epoch
 
 
 def figures_of(posterior: ParticlePosterior) -> str:

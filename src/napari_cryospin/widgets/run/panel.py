@@ -16,7 +16,7 @@ from napari_cryospin.widgets.kit.preferences import recall_choice, remember_choi
 from napari_cryospin.widgets.kit.redraw import Redraw, lay_out
 from napari_cryospin.widgets.run.control import run_control_of
 from napari_cryospin.widgets.run.setup import RunSetup
-from napari_cryospin.widgets.run.state import RunState, Standing
+from napari_cryospin.widgets.run.state import RunState, Standing, plain_failure, start_takes
 from napari_cryospin.widgets.run.switch_box import SwitchBox
 from napari_cryospin.widgets.run.symmetry_box import SymmetryBox
 from napari_cryospin.widgets.session.docks import reveal
@@ -163,16 +163,17 @@ class RunPanel(Panel):
             possible=alive and standing != "starting",
             requested=control.requested("symmetry"),
         )
-        self.start.setVisible(not alive and self.taken_action != "start")
-        self.start.setText("Starting..." if control.beginning else "Start")
         reason = self._why_not()
+        told = self.taken_action == "wait" and bool(reason)  # The workspace says why no run can be started.
+        self.start.setVisible(not alive and self.taken_action != "start" and not told)
+        self.start.setText("Starting..." if control.beginning else "Start")
         if reason != self.obstacle:
             self.obstacle = reason
             self.obstacle_changed.emit(reason)
         self.start.setEnabled(not reason and not control.beginning)
         source = session.source
-        taken = "" if source is None else f"Start takes the particles of {source.particles.name}."
-        self.hint.setText("" if alive else reason or taken)
+        taken = "" if source is None else source.particles.name
+        self.hint.setText("" if alive else reason or start_takes(taken))
         self.hint.setVisible(bool(self.hint.text()) and not self.start.isHidden())
         self.open_particles.setVisible(folder is not None and self._other_particles)
         self.continue_run.setVisible(control.can_continue and self.taken_action != "continue")
@@ -201,7 +202,7 @@ class RunPanel(Panel):
         """Notify the user that the run has finished, and of a verdict that should be read."""
         where = self.state.where.text()
         if status is not None and status.verdict in DOUBTFUL:
-            show_warning(f"The run finished, and its poses are {status.verdict}: {where}. The tab Run says why.")
+            show_warning(f"The run finished, and its poses are {status.verdict}: {where}. The step Result says why.")
         else:
             show_info(f"The run finished: {where}")
 
@@ -229,7 +230,7 @@ class RunPanel(Panel):
             self.setup.propose_folder()
         status = self.session.status
         if standing == "failed" and was_alive and status is not None:
-            show_error(f"The run failed: {status.message}")
+            show_error(f"The run failed: {plain_failure(status.message)}")
         elif standing == "finished" and was_alive and watched:
             self._tell_end(status)
         elif standing == "waiting" and was_alive and watched:

@@ -59,7 +59,7 @@ PLACES = {
     "slurm": ("A Slurm job", "Submitted by sbatch; the output folder must be on a disk that the cluster sees"),
 }
 GROUPS: dict[str, tuple[str, type, tuple[str, ...]]] = {
-    "start": ("Start from a map", StartSettings, ()),
+    "start": ("Start from a map", StartSettings, ("reference",)),
     "encoder": ("Encoder", EncoderSettings, ("heads",)),
     "volume": ("Volume", VolumeSettings, ("symmetry",)),
     "schedule": ("Schedule", ScheduleSettings, ("switch",)),
@@ -122,21 +122,28 @@ class RunSetup(QWidget):
             self.method.addItem(choice, choice)
         self.method.setToolTip(tip_of(method))
         self.method.activated.connect(self._take)
-        self.forms["encoder"] = self._group_form(EncoderSettings, ("heads",))
+        self.forms["start"] = self._group_form(StartSettings, ("reference",))
         self.forms["volume"] = self._group_form(VolumeSettings, ("symmetry",))
+        self.forms["encoder"] = self._group_form(EncoderSettings, ("heads",))
         self.forms["schedule"] = self._group_form(ScheduleSettings, ("switch",))
         self.device = QComboBox()
         self.device.setToolTip(fields_of(MachineSettings)["device"].help)
         self.device.activated.connect(self._take)
         self.form.addRow("preset", self.preset)
+        for name in ("start", "volume"):  # What is known of the molecule comes first.
+            self._add_knob(name)
         self.form.addRow("method", self.method)
-        for name in ("volume", "encoder", "schedule"):
-            ((knob_name, knob),) = self.forms[name].knobs.items()
-            label = QLabel(knob_name)
-            label.setToolTip(tip_of(knob.field))
-            self.form.addRow(label, knob.native)
+        for name in ("encoder", "schedule"):
+            self._add_knob(name)
         self.form.addRow("device", self.device)
         self._place_rows()
+
+    def _add_knob(self, name: str) -> None:
+        """Add a row with the one field that a form has."""
+        ((field, knob),) = self.forms[name].knobs.items()
+        label = QLabel(field)
+        label.setToolTip(tip_of(knob.field))
+        self.form.addRow(label, knob.native)
 
     def _place_rows(self) -> None:
         self.place = QComboBox()
@@ -204,7 +211,7 @@ class RunSetup(QWidget):
         self.differs.setText(text)
         self.differs.setToolTip("\n".join(changed))
         self.reset.setVisible(bool(changed))
-        self._complain("")
+        self._complain(missing_reference(settings))
 
     def _take(self, *_: Any) -> None:
         """Hand the settings of the forms to the session, if they are admitted together."""
@@ -220,7 +227,7 @@ class RunSetup(QWidget):
         except ValueError as error:
             self._complain(str(error))
             return
-        self._complain("")
+        self._complain(missing_reference(new))
         self.session.set_settings(new)
 
     def _take_preset(self, *_: Any) -> None:
@@ -301,3 +308,9 @@ class RunSetup(QWidget):
         """Folder of the next run; None: none is named."""
         text = self.folder.text().strip()
         return Path(text).expanduser() if text else None
+
+
+def missing_reference(settings: Settings) -> str:
+    """Say which map to start from is not there; empty: none is missing."""
+    missing = next((path for path in settings.start.reference_paths if not path.is_file()), None)
+    return "" if missing is None else f"reference: {missing}: no such file"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -53,7 +54,9 @@ STANDING_COLOURS: dict[Standing, str] = {"failed": ERROR, "lost": ERROR, "gone":
 EARLY_VERDICTS: dict[Standing, str] = dict.fromkeys(("running", "paused"), "Verdict so far")
 EARLY_VERDICTS["waiting"] = "Verdict before the switch"
 """Standing -> words before a verdict that may still change, which is no warning yet."""
-STATE_ROWS = ("stage", "epoch", "step", "loss", "resolution", "time", "device")
+STATE_ROWS = ("particles", "stage", "epoch", "step", "loss", "resolution", "time", "device")
+PLAIN_ERRORS = re.compile(r"^(FileNotFoundError|FileExistsError|PermissionError|OSError|ValueError): (?=.)")
+"""Beginning of the message of a failure that means something to programmers alone."""
 LOG_TAIL = 200_000  # characters at the end of a log that are shown
 
 
@@ -100,6 +103,7 @@ class RunState(QWidget):
         if folder != self.folder:
             self.folder = folder
             self.note.setText("" if folder is None else read_note(folder))
+            self.rows["particles"].setText("" if folder is None else particles_of(folder))
         self.setVisible(folder is not None)
         self.title.setText(STANDINGS[standing])
         tint(self.title, STANDING_COLOURS.get(standing, ""), bold=True)
@@ -114,7 +118,7 @@ class RunState(QWidget):
         for name, text in status_texts(status, standing).items():
             self.rows[name].setText(text)
         if standing == "failed":
-            self.show_message(status.message, ERROR)
+            self.show_message(plain_failure(status.message), ERROR)
 
     def _show_verdict(self, status: Status, standing: Standing) -> None:
         early = standing in EARLY_VERDICTS
@@ -158,6 +162,24 @@ def read_note(folder: Path) -> str:
         return ""
 
 
+def plain_failure(text: str) -> str:
+    """Return why a run failed, without the name of an error whose text says all."""
+    return PLAIN_ERRORS.sub("", text)
+
+
+def particles_of(folder: Path) -> str:
+    """Return the name of the particle file of the run in a folder; empty: it cannot be read."""
+    try:
+        return RunFolder(folder).source.particles.name
+    except (OSError, ValueError):
+        return ""
+
+
+def start_takes(name: str) -> str:
+    """Say which particles the next run is of; empty: none are open."""
+    return f"Start takes the particles of {name}." if name else ""
+
+
 class LogDialog(QDialog):
     """Dialog with text to read and to copy."""
 
@@ -193,13 +215,18 @@ def status_texts(status: Status, standing: Standing) -> dict[str, str]:
     memory = f", {gib(status.memory)} held" if status.memory is not None else ""
     return {
         "stage": status.stage,
-        "epoch": f"{status.epoch} of {status.epochs}",
+        "epoch": _epoch_text(status, standing),
         "step": f"{status.step:,}",
         "loss": "not known yet" if status.loss is None else f"{status.loss:.5g}",
         "resolution": _resolution_text(status),
         "time": time,
         "device": (status.device or "not known yet") + memory,
     }
+
+
+def _epoch_text(status: Status, standing: Standing) -> str:
+    early = standing == "finished" and status.epoch < status.epochs
+    return f"{status.epoch}, of {status.epochs} at most" if early else f"{status.epoch} of {status.epochs}"
 
 
 def _resolution_text(status: Status) -> str:

@@ -77,13 +77,23 @@ class SwitchBox(QFrame):
 
 def _advice(status: Status | None, switched: Event | None, standing: Standing) -> tuple[str, str]:
     if switched is not None:
-        return f"after epoch {switched.detail.get('epoch', '?')}: {switched.detail.get('reason', '')}", ""
+        return switch_words(switched), ""
     if status is None or standing not in ("running", "paused") or status.stage == "auto-decoding":
         return "", ""
     reason = plain_reason(status)
     if not reason:
         return "Not yet: the first epoch is not over.", ""
     return (f"Ready: {reason}", GOOD) if status.switch_ready else (f"Not yet: {reason}", "")
+
+
+def switch_words(switched: Event) -> str:
+    """Write when and why the switch was made."""
+    reason = str(switched.detail.get("reason", ""))
+    if reason.startswith("automatic: "):
+        reason = f"by itself, as it was ready: {reason.removeprefix('automatic: ').removeprefix('ready: ')}"
+    elif reason.startswith("after "):
+        reason = "as it was planned"
+    return f"Switched after epoch {switched.detail.get('epoch', '?')}, {reason or 'for a reason that is not known'}."
 
 
 def plain_reason(status: Status) -> str:

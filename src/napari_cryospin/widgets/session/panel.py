@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QStackedWid
 
 from napari_cryospin.widgets.kit.focus_ring import FocusMark
 from napari_cryospin.widgets.kit.text_size import apply_text_size
+from napari_cryospin.widgets.kit.typed_numbers import tell_ranges
 from napari_cryospin.widgets.kit.wheel import guard_wheel
 from napari_cryospin.widgets.session.guard import guard
 from napari_cryospin.widgets.session.session import session_of
@@ -115,6 +116,7 @@ class Panel(QWidget):
         # A widget knows its window, on which the guard is installed, only once it is in a dock.
         guard(self.window(), self.session)
         guard_wheel(self)
+        tell_ranges(self)
         if not self._shown:  # What a panel was filled with has not been given its font before.
             self._shown = True
             self._take_text_size()
