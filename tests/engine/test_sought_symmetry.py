@@ -138,6 +138,16 @@ def test_the_best_start_is_loaded(few, monkeypatch):
     assert float(held_out_errors(run.fits, band).mean()) == pytest.approx(min(means[1:]), rel=1e-5)
 
 
+def test_half_sets_begin_anew_together(few, monkeypatch):
+    monkeypatch.setattr(sought_symmetry, "CLEARLY_WORSE", torch.inf)
+    run = Reconstruction(few.particles, changed(settings_with("O", epochs=8, switch=2), "preparation", half_sets=True))
+    while run.switched_at is None:
+        run.advance()
+    assert run.switched_at == 4
+    assert [fit.symmetry.name for fit in run.fits] == ["O", "O"]
+    assert not run.progress_made.sought.group
+
+
 @pytest.mark.parametrize("stopped_at", [1, 3, 5])
 def test_a_resumed_run_is_the_same_as_an_uninterrupted_one(few, stopped_at):
     @functools.cache
