@@ -34,6 +34,7 @@ from napari_cryospin.widgets.live_map.layers import live_map_of
 from napari_cryospin.widgets.particles.panel import ParticlesPanel
 from napari_cryospin.widgets.posterior.panel import PosteriorPanel
 from napari_cryospin.widgets.posterior.wall_panel import WallPanel
+from napari_cryospin.widgets.result.panel import ResultPanel
 from napari_cryospin.widgets.run.panel import RunPanel
 from napari_cryospin.widgets.selection.panel import SELECTED_MAP, SelectionPanel
 from napari_cryospin.widgets.session.session import session_of
@@ -249,7 +250,9 @@ class Tour:
         panel = self.posterior()
         self.wait(lambda: self.looked(panel))
         self.tab("Result")
-        self.wait(lambda: True, then=5)
+        result = self.panel(ResultPanel)
+        assert isinstance(result, ResultPanel)
+        self.wait(lambda: not result.is_empty, then=5)
         self.take("8_verdict")
         self.tab("Export")
         export = self.panel(ExportPanel)

@@ -35,7 +35,7 @@ ALONG: dict[str, tuple[Along, str]] = {
     "Steps": ("step", "step"),
     "Time": ("time", "time (min)"),
 }
-FSC = "Fourier shell correlation"
+FSC = "FSC of half maps"  # A longer title would not fit beside four other plots.
 GOLD, HALF = 0.143, 0.5  # thresholds of the FSC
 FSC_CURVES = {
     "phase_randomised": curve_of("random phases", QUIET, 1.0, dashed=True),
@@ -103,7 +103,7 @@ class ConvergencePanel(ChartPanel):
             "number their classes independently until the end."
         )
         self.fsc.setToolTip(
-            "Half maps against each other; corrected: masked, less what the mask alone makes them share."
+            "Fourier shell correlation of the half maps; corrected: masked, less what the mask alone makes them share."
         )
 
     def _connect(self, plots: Sequence[CurvePlot]) -> None:
