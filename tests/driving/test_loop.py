@@ -12,6 +12,7 @@ from napari_cryospin.driving.loop import drive
 from napari_cryospin.driving.publisher import Budget
 from napari_cryospin.engine.images import Interrupted
 from napari_cryospin.engine.switching import SwitchAdvice
+from napari_cryospin.engine.symmetry_change import SymmetryChange
 from napari_cryospin.geometry.symmetry import point_group
 from napari_cryospin.runs.messages import Command, RefusedError
 from napari_cryospin.runs.results import Results
@@ -47,6 +48,7 @@ class FakeReconstruction:
         self.by_hand = False
         self.symmetry, self.looks_like = point_group("C1"), ""
         self.news = []
+        self.symmetries = []  # What is taken at the end of each epoch from the second on; None: nothing after all.
 
     @property
     def waits_for_switch(self):
@@ -107,6 +109,15 @@ class FakeReconstruction:
 
     def switch_advice(self):
         return SwitchAdvice(self.switch_due is not None, "heads and posterior agree")
+
+    @property
+    def symmetry_due(self):
+        return self.epoch_ended and bool(self.symmetries) and self.epoch >= 2
+
+    def take_symmetry(self):
+        assert not self.inside_a_step
+        found = self.symmetries.pop(0)
+        return found if found is None else SymmetryChange("C1", found, note=f"{found} imposed")
 
     @property
     def switch_due(self):
@@ -258,6 +269,18 @@ def test_a_switch_that_is_due_is_made_and_told(due_at, step):
     assert (step, "auto-decoding") in [(snapshot.step, snapshot.stage) for snapshot in channel.said["snapshot"]]
     kinds = [event.kind for event in channel.said["event"]]
     assert kinds[kinds.index("switched") - 1] == "epoch"
+
+
+def test_a_symmetry_that_is_due_is_taken_and_told():
+    channel, reconstruction = FakeChannel(), FakeReconstruction()
+    reconstruction.symmetries = [None, "D7"]
+    drive(reconstruction, channel, settings_for())
+    (event,) = (event for event in channel.said["event"] if event.kind == "symmetry")
+    assert event.step == 3 * STEPS_PER_EPOCH
+    assert (event.detail["before"], event.detail["symmetry"], event.detail["reason"]) == ("C1", "D7", "D7 imposed")
+    assert 3 in channel.said["history"]
+    assert event.step in [state["step"] for state in channel.said["checkpoint"]]
+    assert event.step in [snapshot.step for snapshot in channel.said["snapshot"]]
 
 
 def test_a_run_that_nobody_switched_waits_and_going_on_with_it_makes_the_switch():
