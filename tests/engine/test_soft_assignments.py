@@ -86,9 +86,8 @@ def soft_sums(fit: Fit) -> torch.Tensor:
 def test_the_volume_is_the_weighted_average_by_brute_force(make_phantom, simulate, symmetry, shifts):
     simulated = simulate(make_phantom(BOX), count=COUNT, snr=0.2, shift_sd=2.0 * shifts, seed=6)
     fit = fit_of(simulated, quick(shifts=shifts, volume={"symmetry": symmetry}), band=5)
-    grid = pose_grid(2, 12)
-    if symmetry != "C1":
-        grid = grid[fit.symmetry.in_unit(grid)]
+    grid = pose_grid(2, 12) if symmetry == "C1" else pose_grid(4, 24)
+    grid = grid[fit.symmetry.in_unit(grid)]
     moves = trial_shifts(fit, 5)[0] if shifts else torch.zeros(1, 2)
     assert len(moves) > 4 or not shifts
     expected = direct_sums(fit, grid, moves)

@@ -18,6 +18,7 @@ PLACES_OF_OPTIONS = {
     "reference_resolution": ("reference resolution", "Run"),
     "first_resolution": ("first resolution", "Run"),
     "first_band": ("first band", "Run"),
+    "posterior_sample": ("posterior sample", "Run"),
     "low_pass": ("Low-pass", "Export"),
     "b_factor": ("B-factor", "Export"),
     "primary": ("Map", "Export"),
