@@ -74,6 +74,8 @@ class SoughtSymmetry(KeptState):
         `(n,)` the same in the best of the symmetric maps that were given up.
     best : dict
         State of the run with that map.
+    doubt : str
+        Why the symmetry that was imposed at last may be wrong; empty: nothing says so.
     """
 
     group: str = ""
@@ -86,12 +88,14 @@ class SoughtSymmetry(KeptState):
     free_errors: Tensor = field(default_factory=lambda: torch.zeros(0))
     best_errors: Tensor = field(default_factory=lambda: torch.zeros(0))
     best: dict[str, Any] = field(default_factory=dict)
+    doubt: str = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be said of results that are made while the symmetry is looked for."""
+        """What is to be said of results: that the symmetry is still looked for, or may be wrong."""
         free = self.group and not self.starts
-        return (f"the map has no symmetry yet, and its poses neither: {self.text}",) if free else ()
+        unfinished = f"the map has no symmetry yet, and its poses neither: {self.text}" if free else ""
+        return tuple(filter(None, (unfinished, self.doubt)))
 
     @property
     def due(self) -> bool:
