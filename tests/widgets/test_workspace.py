@@ -219,6 +219,7 @@ def test_on_a_laptop_no_panel_scrolls_sideways(make_napari_viewer, qtbot, screen
     window, session = viewer.window._qt_window, session_of(viewer)
     session.watch(finished_run)
     qtbot.waitUntil(lambda: session.snapshot is not None and len(session.epochs) > 0, timeout=60_000)
+    qtbot.waitUntil(lambda: window.findChild(BottomRow) is not None, timeout=60_000)  # It comes later.
     wide = []
     for tabs in (window.findChild(Workspace), window.findChild(BottomRow).tabs):
         for index in range(tabs.count()):
