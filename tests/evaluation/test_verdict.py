@@ -143,3 +143,7 @@ def test_a_broken_symmetry_is_ambiguous_and_a_lower_one_is_proposed():
     assert "7 standard errors" in broken.reasons[0]
     assert broken.next_steps == ("a lower symmetry, or none",)
     assert judge_run(dataclasses.replace(CLEAN, symmetric=True, symmetry_broken=1.2)).kind == "converged"
+    lagging = judge_run(dataclasses.replace(CLEAN, symmetric=True, symmetry_lag=2.1))
+    assert lagging.kind == "not determined"
+    assert "by 2.1 nats each" in lagging.reasons[0]
+    assert "a lower symmetry, or none" in lagging.next_steps

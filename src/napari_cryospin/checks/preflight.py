@@ -178,7 +178,7 @@ def preflight(particles: Particles, settings: Settings, survey: ImageSurvey | No
         memory_in_all=run_memory(used, wanted, settings),
         problems=tuple(problems),
         notes=(
-            *_notes(particles, used, settings.preparation.subset, contrast, kinds),
+            *_notes(particles, used, settings, contrast, kinds),
             *(
                 tight_mask_notes(particles.ctf, settings.preparation.mask_radius, side, 2 * side / wanted)
                 if box
@@ -186,7 +186,6 @@ def preflight(particles: Particles, settings: Settings, survey: ImageSurvey | No
             ),
             *([left_out_note(particles, faults)] if faults and settings.preparation.leave_out_bad else ()),
             *(survey.notes if survey is not None else ()),
-            *_teaching_notes(settings),
         ),
     )
 
@@ -278,9 +277,9 @@ def _poses(particles: Particles) -> str:
 
 
 def _notes(
-    particles: Particles, used: int, subset: int | None, contrast: Contrast | None, kinds: np.ndarray
+    particles: Particles, used: int, settings: Settings, contrast: Contrast | None, kinds: np.ndarray
 ) -> list[str]:
-    notes = list(particles.notes)
+    notes, subset = [*particles.notes, *_teaching_notes(settings)], settings.preparation.subset
     if used < FEWEST_PARTICLES:
         found = f"only {used} particle{'s' if used > 1 else ''}"
         notes.append(f"{found}: a map of fewer than {FEWEST_PARTICLES} is not to be trusted")

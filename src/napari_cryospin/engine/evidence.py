@@ -35,7 +35,12 @@ MAP_SPHERE = 0.4
 
 
 def present_evidence(
-    fits: Sequence[Fit], *, turn: float, heads_agree: float = math.nan, halves_agree: bool | None = None
+    fits: Sequence[Fit],
+    *,
+    turn: float,
+    heads_agree: float = math.nan,
+    halves_agree: bool | None = None,
+    symmetry_lag: float = math.nan,
 ) -> Evidence:
     """Collect what the run knows by itself, while it goes on.
 
@@ -48,10 +53,19 @@ def present_evidence(
         Share of the particles whose nearest head agrees with the posterior; nan: not known.
     halves_agree : bool, optional
         Whether the half maps could be laid on each other; None: not known.
+    symmetry_lag : float
+        By how much images fitted the symmetric map worse than one without, nats each; nan: not clearly, or not known.
     """
     entropy = _worst([_entropy(fit) for fit in fits], highest=True)
     symmetric = not fits[0].symmetry.trivial
-    return Evidence(symmetric=symmetric, entropy=entropy, turn=turn, heads_agree=heads_agree, halves_agree=halves_agree)
+    return Evidence(
+        symmetric=symmetric,
+        entropy=entropy,
+        turn=turn,
+        heads_agree=heads_agree,
+        halves_agree=halves_agree,
+        symmetry_lag=symmetry_lag,
+    )
 
 
 def final_evidence(fits: Sequence[Fit], present: Evidence, error_over_noise: float) -> Evidence:

@@ -286,9 +286,9 @@ class Reconstruction:
         made.turn = made.means.get("pose_change", float("nan"))
         if self.switched_at is None and self.policy is not None:
             made.advice = advise_all(self.advisors, self.epoch - made.begun_at, self.settings.schedule)
-        last = self.epoch >= self.epochs or self._reason_to_switch() is not None
-        made.sought.end_epoch(self.fits, last=last)
         if made.sought.group:
+            last = self.epoch >= self.epochs or self._reason_to_switch() is not None
+            made.sought.end_epoch(self.fits, last=last)
             made.advice = SwitchAdvice(False, f"not yet: {made.sought.text}")
         else:
             made.symmetry.end_epoch(self.fits, switched=self.switched_at is not None)
@@ -386,6 +386,7 @@ class Reconstruction:
             turn=self.progress_made.turn,
             heads_agree=min(agreed, default=float("nan")),
             halves_agree=self.monitor.agree,
+            symmetry_lag=self.progress_made.sought.lag_of_best,
         )
 
     def verdict(self) -> Verdict:

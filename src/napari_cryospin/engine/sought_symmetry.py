@@ -74,8 +74,9 @@ class SoughtSymmetry(KeptState):
         `(n,)` the same in the best of the symmetric maps that were given up.
     best : dict
         State of the run with that map.
-    doubt : str
-        Why the symmetry that was imposed at last may be wrong; empty: nothing says so.
+    lag_of_best : float
+        By how much images fitted the map that went on worse than the free one, nats each, where that was clear; nan
+        otherwise.
     """
 
     group: str = ""
@@ -88,14 +89,13 @@ class SoughtSymmetry(KeptState):
     free_errors: Tensor = field(default_factory=lambda: torch.zeros(0))
     best_errors: Tensor = field(default_factory=lambda: torch.zeros(0))
     best: dict[str, Any] = field(default_factory=dict)
-    doubt: str = ""
+    lag_of_best: float = math.nan
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be said of results: that the symmetry is still looked for, or may be wrong."""
+        """What is to be said of results that are made while the map is free."""
         free = self.group and not self.starts
-        unfinished = f"the map has no symmetry yet, and its poses neither: {self.text}" if free else ""
-        return tuple(filter(None, (unfinished, self.doubt)))
+        return (f"the map has no symmetry yet, and its poses neither: {self.text}",) if free else ()
 
     @property
     def due(self) -> bool:
@@ -103,9 +103,7 @@ class SoughtSymmetry(KeptState):
         return bool(self.group) and (self.shown or self.judged)
 
     def end_epoch(self, fits: Sequence[Fit], *, last: bool) -> None:
-        """Look at the free maps, if a symmetry is looked for. `last`: the first stage would end with this epoch."""
-        if not self.group:
-            return
+        """Look at the maps while they are free. `last`: the first stage would end with this epoch."""
         self.epochs += all(fit.band.encoding_reached for fit in fits)
         self.judged = last or self.epochs >= EPOCHS_TO_JUDGE
         if not self.starts:

@@ -124,8 +124,8 @@ def _of_symmetric_start(run: Changeable) -> SymmetryChange | None:
         run.load_learned(sought.best)
     group, lag = sought.group, sought.lag(sought.best_errors)[0]
     sought.forget()
+    sought.lag_of_best = lag
     note = f"{group} imposed by the best of {MOST_STARTS} starts, although {_worse(lag)}: it may not have this symmetry"
-    sought.doubt = note
     return SymmetryChange(group, group, note=note)
 
 

@@ -89,6 +89,9 @@ class Evidence:
         Lead of the poses over their mates, as a share of what the difference of the map's own images there promises.
     sign_lead : float
         Median lead of the CTF over the one with the opposite sign of the defocus, nats; nan where there is no CTF.
+    symmetry_lag : float
+        By how much images fitted the symmetric map worse than one without, nats each, where that was clear when the
+        symmetry was imposed; nan otherwise.
     symmetry_broken : float
         Standard errors by which images contradict the symmetry that the map was given; nan where it has none, or more
         copies than are compared.
@@ -111,6 +114,7 @@ class Evidence:
     mate_better: float = NAN
     mate_confirmed: float = NAN
     sign_lead: float = NAN
+    symmetry_lag: float = NAN
     symmetry_broken: float = NAN
     skewness: float = NAN
 
@@ -158,6 +162,7 @@ def _faults(known: Evidence) -> list[_Fault]:
         (known.skewness < DARK, DARK_PROTEIN),
         (known.sign_lead < -WRONG_SIGN, _wrong_sign(-known.sign_lead)),
         (known.error_over_noise > MUCH_UNEXPLAINED, _unexplained(known.error_over_noise)),
+        (known.symmetry_lag > 0, _symmetry_lags(known.symmetry_lag)),
         (known.finished and known.turn > MOVING, _moving(known.turn)),
         (known.heads_agree < LEAST_HEADS_AGREE, _heads_apart(known.heads_agree)),
     )
@@ -186,6 +191,11 @@ def _not_found_again(share: float) -> _Fault:
 def _unexplained(error: float) -> _Fault:
     text = f"the images differ from the map by {100 * (error - 1):.0f} % more than the noise of their background"
     return _Fault(text, (ANOTHER_SEED, MORE_PARTICLES, ALIKE))
+
+
+def _symmetry_lags(lag: float) -> _Fault:
+    text = f"images fitted a map without the symmetry better, by {lag:.1f} nats each, when it was imposed"
+    return _Fault(text, (LESS_SYMMETRY, ANOTHER_SEED))
 
 
 def _moving(turn: float) -> _Fault:

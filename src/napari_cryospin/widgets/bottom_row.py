@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QMainWindow, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMainWindow, QToolButton, QVBoxLayout, QWidget
 
-from napari_cryospin.widgets.kit.focus_ring import FocusMark
 from napari_cryospin.widgets.kit.text_size import apply_text_size
 from napari_cryospin.widgets.panel_tabs import BOTTOM_PANELS, PANELS, PanelTabs
 from napari_cryospin.widgets.path.explanations import explain, question_button
@@ -48,14 +47,7 @@ class BottomRow(QWidget):
         self.fold.toggled.connect(self._fold)
         self.explain = question_button()
         self.explain.clicked.connect(lambda _=False: explain(self.tabs.tabText(self.tabs.currentIndex()), self))
-        corner = QWidget()
-        row = QHBoxLayout(corner)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
-        for part in (self.explain, self.fold):
-            row.addWidget(part)
-        self.tabs.setCornerWidget(corner, Qt.Corner.TopRightCorner)
-        FocusMark(corner, self)
+        self.tabs.put_in_corner((self.explain, self.fold), self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QTabBar, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QTabBar, QTabWidget, QVBoxLayout, QWidget
 
 from napari_cryospin.widgets.kit.focus_ring import FocusMark
 from napari_cryospin.widgets.kit.wheel import guard_wheel
@@ -163,6 +163,17 @@ class PanelTabs(QTabWidget):
         self.currentChanged.connect(self._fill)
         guard_wheel(bar)
         self.focus_mark = FocusMark(bar, self)
+
+    def put_in_corner(self, buttons: Sequence[QWidget], frame: QWidget) -> None:
+        """Put buttons beside the bar; the one with the focus is marked by a line that a widget around it draws."""
+        corner = QWidget()
+        row = QHBoxLayout(corner)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        for part in buttons:
+            row.addWidget(part)
+        self.setCornerWidget(corner, Qt.Corner.TopRightCorner)
+        self.corner_mark = FocusMark(corner, frame)
 
     def add(self, title: str) -> None:
         """Add the tab of a panel."""

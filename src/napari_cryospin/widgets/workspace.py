@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QMainWindow, QMessageBox, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QMessageBox, QWidget
 
 from napari_cryospin.widgets.bottom_row import BottomRow, is_large
 from napari_cryospin.widgets.kit.colours import theme_of
-from napari_cryospin.widgets.kit.focus_ring import FocusMark
 from napari_cryospin.widgets.kit.preferences import PLUGIN_NAME, forget_choices, recall_settings
 from napari_cryospin.widgets.kit.text_size import USUAL_POINTS, apply_text_size, text_scale
 from napari_cryospin.widgets.live_map.kept_framing import keep_framing
@@ -99,14 +98,7 @@ class Workspace(PanelTabs):
         self.recent = RecentRunsMenu(self)
         self.recent.chosen.connect(self.watch)
         self.shortcuts.add_menu(self.recent)
-        corner = QWidget()
-        row = QHBoxLayout(corner)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
-        for part in (self.explain, self.menu):
-            row.addWidget(part)
-        self.setCornerWidget(corner, Qt.Corner.TopRightCorner)
-        self.corner_mark = FocusMark(corner, self)
+        self.put_in_corner((self.explain, self.menu), self)
         self.shortcuts.serve(self)
 
     def explain_shown(self) -> None:
