@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -106,6 +106,23 @@ def test_the_next_band(phase, band, encoding, full, expected):
 
 
 @pytest.mark.parametrize(
+    ("phase", "grown", "turn", "expected"),
+    [
+        (Phase.GROWING, True, 2.0, 27),  # 20 times 1.3
+        (Phase.GROWING, True, 0.9, 32),  # 0.9 degrees move the 31st shell by half a Fourier pixel
+        (Phase.GROWING, True, 0.45, 63),
+        (Phase.GROWING, True, 0.0, 63),
+        (Phase.GROWING, False, 0.0, 27),  # still, because they were refined at this band before
+        (Phase.TESTING_MATES, True, 0.0, 27),
+    ],
+)
+def test_the_band_leaps_where_finer_shells_hardly_turned_the_poses(phase, grown, turn, expected):
+    standing = DecodingStanding(phase, band=15, next_band=20, epochs=5, grown=grown)
+    found = after_epoch(standing, EpochReport(turn), BANDS)
+    assert (found.phase, found.band, found.next_band, found.grown) == (Phase.GROWING, 20, expected, True)
+
+
+@pytest.mark.parametrize(
     ("phase", "band", "turn", "mates_tested", "settled"),
     [
         (Phase.GROWING, 63, 0.2, True, True),
@@ -190,7 +207,7 @@ def test_the_phases_are_what_the_flags_were():
             assert ("nothing" if task is Task.TRY_MODES else task.value) == expected
             over = over or (task is Task.TEST_MATES and mates_end)
             report = EpochReport(turn, changed if task is Task.SEARCH else 1.0, over)
-            standing = after_epoch(standing, report, Bands(encoding, full))
+            standing = after_epoch(replace(standing, grown=False), report, Bands(encoding, full))  # It did not leap.
             found = standing.band, standing.next_band, standing.epochs, standing.settled, standing.relaxing
             assert found == (flags.fit_band, flags.next_band, flags.epochs, flags.settled, flags.settling)
             assert (standing.phase is Phase.SEARCHING) == flags.searching

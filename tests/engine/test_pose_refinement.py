@@ -64,6 +64,35 @@ def test_perturbed_poses_come_back_and_nothing_is_written_to(data):
         assert torch.equal(value, before)
 
 
+@pytest.mark.parametrize("centred", [True, False])
+def test_short_steps_need_no_judgement(data, centred):
+    """From half a degree, one step that is not judged does what a judged one does, with half of the evaluations."""
+    lattices, rotations, shifts, batch = data
+    start, moved = perturbed(rotations, shifts, degrees=0.5, pixels=0.0 if centred else 0.02)
+    if centred:
+        projector = Projector(points=batch.points, extent=EXTENT, padding=PADDING)
+        batch = make_batch(projector(lattices[0], rotations, None, batch.ctf), batch.ctf, batch.points)
+        moved = None
+    options = {"padding": PADDING, "steps": 2}
+    judged, places, after = refine_poses(lattices, batch, start, moved, **options)
+    found, unjudged_places, before = refine_poses(lattices, batch, start, moved, **options, judge_all=False)
+    torch.testing.assert_close(found, judged)
+    assert (places is None) == (unjudged_places is None) == centred
+    if not centred:
+        torch.testing.assert_close(unjudged_places, places)
+    assert (after < before).all()  # The errors are those before the step.
+    assert float(rotation_distance(found, rotations).max()) < 0.05
+
+
+def test_long_steps_are_always_judged(data):
+    lattices, rotations, shifts, batch = data
+    start = perturbed(rotations, shifts, degrees=12.0, pixels=1.0)
+    options = {"padding": PADDING, "steps": 8}
+    judged, unjudged = (refine_poses(lattices, batch, *start, **options, judge_all=each) for each in (True, False))
+    assert float(rotation_distance(judged[0], unjudged[0]).max()) < 0.1
+    assert float(rotation_distance(unjudged[0], rotations).median()) < 0.1
+
+
 def test_rotations_alone(data):
     lattices, rotations, shifts, batch = data
     images = Projector(points=batch.points, extent=EXTENT, padding=PADDING)(lattices[0], rotations, None, batch.ctf)

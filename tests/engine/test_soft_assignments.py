@@ -69,7 +69,8 @@ def direct_sums(fit: Fit, rotations: torch.Tensor, shifts: torch.Tensor) -> torc
             weight = probability[move][:, None]
             values, squares = weight * (moved * ctf * trusted), weight * (ctf.square() * trusted)
             size, fold = fit.volume.sums.shape[-1], int(fit.particles.folds[position])
-            sums[fold] += insert_slices(rotations, batch.points, values, squares, size=size, padding=fit.volume.padding)
+            step = rotations[None], batch.points, values[None], squares[None]
+            sums[fold] += insert_slices(*step, size=size, padding=fit.volume.padding)[0]
     return sums
 
 
@@ -111,9 +112,9 @@ def test_on_a_divided_grid_nearly_all_of_the_probability_is_added(make_phantom, 
         poses = probability.topk(2000)
         values, weights = SoftStep(fit).weighted(batch, batch.images)
         weight = poses.values[:, None]
-        step = templates.rotations[poses.indices], batch.points, weight * values, weight * weights
+        step = templates.rotations[None, poses.indices], batch.points, (weight * values)[None], (weight * weights)[None]
         size, padding = expected.shape[-1], fit.volume.padding
-        expected[fit.particles.folds[position]] += insert_slices(*step, size=size, padding=padding)
+        expected[fit.particles.folds[position]] += insert_slices(*step, size=size, padding=padding)[0]
     assert float((found - expected).norm() / expected.norm()) < 0.02
     assert float(found[:, 1].sum() / expected[:, 1].sum()) == pytest.approx(1, abs=0.01)  # All of each image is added.
 

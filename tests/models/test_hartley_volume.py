@@ -85,11 +85,12 @@ def test_insertion_is_the_adjoint_of_slicing(padding):
     """`<insert(V), H> = 2 Re <V, slice(H)>`: the two because each point is spread to its mate as well."""
     generator = torch.Generator().manual_seed(3)
     points, size = half_plane(16, 6), 16 * padding + 1
-    rotations = random_rotations(5, generator).double()
+    rotations = random_rotations(10, generator).double().unflatten(0, (2, 5))
     hartley = torch.randn(size, size, size, generator=generator, dtype=torch.float64)
-    values = torch.randn(5, len(points), generator=generator, dtype=torch.complex128)
-    weights = torch.rand(5, len(points), generator=generator, dtype=torch.float64)
-    spread = insert_slices(rotations, points, values, weights, size=size, padding=padding)
+    values = torch.randn(2, 5, len(points), generator=generator, dtype=torch.complex128)
+    weights = torch.rand(2, 5, len(points), generator=generator, dtype=torch.float64)
+    both = insert_slices(rotations, points, values, weights, size=size, padding=padding)
+    spread, rotations, values, weights = both[1], rotations[1], values[1], weights[1]
     slices = central_slices(hartley, rotations, points, padding)
     torch.testing.assert_close((spread[0] * hartley).sum(), 2 * (values.conj() * slices).real.sum())
     torch.testing.assert_close(spread[1].sum(), 2 * weights.sum())

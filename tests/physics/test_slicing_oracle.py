@@ -7,7 +7,9 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch_fourier_slice import project_3d_to_2d
 
+from napari_cryospin.geometry.so3 import random_rotations
 from napari_cryospin.physics import fourier
+from napari_cryospin.physics.fourier import half_plane
 from napari_cryospin.physics.slicing import central_slices, read_lattice, shift_phases
 
 BLOBS = np.random.default_rng(3).uniform(-7, 7, (12, 3))
@@ -99,3 +101,17 @@ def test_reading_a_lattice_at_its_points_gives_the_transform_and_at_mates_its_co
     torch.testing.assert_close(read[1], read[0].conj())
     torch.testing.assert_close(read[2].real, hartley[8, 8, 8])
     assert read[3] == 0
+
+
+@pytest.mark.parametrize("side_by_side", [True, False])
+def test_several_lattices_are_read_as_one_by_one(side_by_side):
+    generator = torch.Generator().manual_seed(5)
+    lattices = torch.randn(4, 17, 17, 17, generator=generator)
+    if side_by_side:
+        lattices = lattices.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2)
+    rotations, points = random_rotations(6, generator).unflatten(0, (2, 3)), half_plane(16, 6)
+    with torch.no_grad():
+        together = central_slices(lattices, rotations, points)
+        one_by_one = torch.stack([central_slices(each, rotations, points) for each in lattices])
+    assert together.shape == (4, 2, 3, len(points))
+    torch.testing.assert_close(together, one_by_one)

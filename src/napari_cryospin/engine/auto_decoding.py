@@ -141,7 +141,8 @@ class ClosedFormDecoding:
         model = torch.empty_like(batch.images)
         for number, own in members.items():
             mine, where = batch.part(own), _on(fit.device, own)
-            rotations, shifts, _ = self.poses.refine(lattices[number], mine, before[where], stored[where])
+            start = before[where], stored[where]
+            rotations, shifts, _ = self.poses.refine(lattices[number], mine, *start, judge_all=False)
             fit.particles.record_poses(mine.where, rotations, shifts)
             model[where] = fit.classes[number].project(mine, rotations, shifts)
         fit.record_errors(batch, model)

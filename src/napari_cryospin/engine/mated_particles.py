@@ -79,10 +79,10 @@ class MatedBatch:
 
     def insert(self, weights: Tensor, points: Tensor, volume: WienerVolume) -> Tensor:
         """Insert the residuals, times weights `(b, q)`, at all mates: numerators `(G, G, G)` of a difference."""
-        values = (self.residuals * (self.trust[:, None] * weights)[..., None]).flatten(0, 1)
-        size = volume.sums.shape[-1]
-        rotations = self.rotations.flatten(0, 1)
-        return insert_slices(rotations, points, values, values.real * 0, size=size, padding=volume.padding)[0]
+        values = (self.residuals * (self.trust[:, None] * weights)[..., None]).transpose(0, 1)
+        rotations, size = self.rotations.transpose(0, 1), volume.sums.shape[-1]
+        made = insert_slices(rotations, points, values, values.real * 0, size=size, padding=volume.padding)
+        return made[:, 0].sum(0)
 
     def compare(self, lattice: Tensor, points: Tensor, padding: int, shells: Tensor) -> Leads:
         """Compare the residuals with a difference's lattice `(G, G, G)`; `shells` `(p, s)`: the shell of each point."""

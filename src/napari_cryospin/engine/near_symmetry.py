@@ -139,7 +139,7 @@ def _self_correlation(hartley: Tensor, padding: int, band: int, rotations: Tenso
 
     def values(where: Tensor) -> Tensor:
         places = where * (padding / (hartley.shape[-1] // 2))
-        read = read_hartley(hartley, places.reshape(1, -1, 3)).reshape(where.shape[:-1])
+        read = read_hartley(hartley[None], places.reshape(1, -1, 3)).reshape(where.shape[:-1])
         return torch.nn.functional.normalize(read, dim=-1)
 
     still = values(points)

@@ -9,7 +9,8 @@ A fit starts in the first of these that its settings ask for; SETTLING and GROWI
 * SEARCHING: the map relaxes at the band of the switch, and all particles are searched once more after each epoch.
 * SETTLING: the map relaxes at the band of the switch.
 * TESTING_MATES: the band grows as far as the test of mates compares; the test is made once the band suffices.
-* GROWING: the band grows to the full one; at each band, other modes of uncertain particles are tried.
+* GROWING: the band grows to the full one, in leaps where the finer shells of the last growth hardly turned the poses;
+  at each band, other modes of uncertain particles are tried.
 
 A fit is settled once poses hardly turn at the full band, whatever its phase. It goes on nevertheless while the other
 half set is not settled yet, and in that time its poses may turn again.
@@ -19,11 +20,16 @@ Nothing here imports torch: the rules are functions of a few numbers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import Enum
 
 BAND_GROWTH_FACTOR = 1.3
 """Factor by which the band grows from one epoch to the next (docs/method.md, table at the top)."""
+LEAP = 0.5
+"""Largest movement of the last shell, in Fourier pixels, by the mean turn of an epoch at a band that has just grown, to
+which the band leaps: where poses hardly turned they need no epochs at the bands between (docs/method.md, why it is
+fast)."""
 NEARLY_FULL_BAND = 0.9
 """Share of the full band from which the band grows to all of it, because an epoch for the last few shells alone would
 be wasted; chosen by hand."""
@@ -112,6 +118,8 @@ class DecodingStanding:
         Epochs closed in this stage.
     settled : bool
         Whether the fit has nothing more to gain.
+    grown : bool
+        Whether this epoch is the first one at its band.
     """
 
     phase: Phase
@@ -119,6 +127,7 @@ class DecodingStanding:
     next_band: int
     epochs: int = 0
     settled: bool = False
+    grown: bool = False
 
     @property
     def relaxing(self) -> bool:
@@ -158,13 +167,16 @@ def after_epoch(standing: DecodingStanding, report: EpochReport, bands: Bands) -
     testing = phase is Phase.SEARCHING or not report.mates_tested
     settled = standing.band == bands.full and report.turn <= STILL_TURN and not testing
     band = standing.next_band
+    # Poses that stay still at a band where they have been refined before say nothing of finer shells.
+    leap = _leap(report.turn) if standing.grown and standing.phase is Phase.GROWING else 0
     return replace(
         standing,
         phase=phase,
         band=band,
-        next_band=_next_band(phase, band, bands),
+        next_band=_next_band(phase, band, bands, leap),
         epochs=epochs,
         settled=settled,
+        grown=band > standing.band,
     )
 
 
@@ -179,10 +191,15 @@ def _next_phase(phase: Phase, report: EpochReport, epochs: int) -> Phase:
     return Phase.GROWING if report.mates_tested else Phase.TESTING_MATES
 
 
-def _next_band(phase: Phase, band: int, bands: Bands) -> int:
+def _leap(turn: float) -> float:
+    """Return the shell that a turn, in degrees, moves by `LEAP` Fourier pixels."""
+    return LEAP / math.radians(turn) if turn > 0 else math.inf
+
+
+def _next_band(phase: Phase, band: int, bands: Bands, leap: float) -> int:
     if phase in (Phase.SEARCHING, Phase.SETTLING):
         return max(band, bands.encoding)
-    grown = int(band * BAND_GROWTH_FACTOR) + 1
+    grown = int(max(band * BAND_GROWTH_FACTOR, min(leap, bands.full))) + 1
     following = grown if grown < NEARLY_FULL_BAND * bands.full else bands.full
     # While mates are tested, more shells than the test compares would only cost time.
     return min(following, max(band, MATES_BAND)) if phase is Phase.TESTING_MATES else following

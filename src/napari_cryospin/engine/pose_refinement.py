@@ -8,6 +8,8 @@ The derivative of a slice with respect to the place where it is read is itself a
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,10 @@ LEAST_PROMISE = 0.01
 uncertainty, and stays (docs/method.md, why it is fast)."""
 FIRST_DAMPING = 2e-2
 """Damping of the first step, as a share of the normal matrix's diagonal (Levenberg and Marquardt); chosen by hand."""
+LINEAR_TURN = 0.1
+"""Largest movement of a step that need not be judged, in waves of the outermost coefficient at the edge of the box: the
+model is nearly linear in it, and what another step would add is far below a pose's uncertainty (docs/method.md, why it
+is fast)."""
 CPU_REFINED_COEFFICIENTS, REFINED_COEFFICIENTS = 2**19, 2**25
 """Coefficients of images that are refined at a time, on a CPU and on a GPU. Derivatives and their products take
 some twenty times as many numbers. Chosen by hand."""
@@ -31,8 +37,7 @@ def _model(
     lattices: Tensor, rotations: Tensor, shifts: Tensor | None, ctf: Tensor, points: Tensor, padding: int, extent: float
 ) -> tuple[Tensor, Tensor]:
     """Compute noise-free images `(b, p)` and their derivatives `(b, 3 or 5, p)`."""
-    # The lattices are read one after the other, because all four together would not fit into a CPU's cache.
-    slices = torch.stack([central_slices(lattice, rotations, points, padding) for lattice in lattices])
+    slices = central_slices(lattices, rotations, points, padding)
     moments = torch.einsum("bil,lbp->ibp", rotations.to(slices.dtype), slices[1:]) * (-2j * torch.pi)
     kx, ky = points.to(ctf.dtype).unbind(-1)
     derivatives = torch.stack((-ky * moments[2], kx * moments[2], ky * moments[0] - kx * moments[1]), dim=1)
@@ -60,7 +65,14 @@ def _damped_step(normal: Tensor, slope: Tensor, damping: Tensor) -> Tensor:
 
 @torch.no_grad()
 def refine_poses(
-    lattices: Tensor, batch: Batch, rotations: Tensor, shifts: Tensor | None, *, padding: int, steps: int
+    lattices: Tensor,
+    batch: Batch,
+    rotations: Tensor,
+    shifts: Tensor | None,
+    *,
+    padding: int,
+    steps: int,
+    judge_all: bool = True,
 ) -> tuple[Tensor, Tensor | None, Tensor]:
     """Refine poses with the volume held fixed.
 
@@ -78,25 +90,36 @@ def refine_poses(
     steps : int
         Largest number of evaluations of the model; the last one only judges the step before it. A particle whose next
         step promises too little (`LEAST_PROMISE`) has fewer.
+    judge_all : bool
+        Whether each step is judged by the error after it. If not, a short step (`LINEAR_TURN`) is a particle's last
+        one, and its error is not known: that of the pose before it is returned.
 
     Returns
     -------
     rotations, shifts, errors
-        The best pose that was evaluated for each particle, and its squared error `(b,)`, nats.
+        The best pose that was evaluated for each particle, after its last step if that was not judged, and the squared
+        error `(b,)`, nats, of the pose that was evaluated.
     """
     held = CPU_REFINED_COEFFICIENTS if batch.images.device.type == "cpu" else REFINED_COEFFICIENTS
     size = max(1, held // len(batch.points))
-    found = []
+    refine, found = partial(_refine_part, padding=padding, steps=steps, judge_all=judge_all), []
     for first in range(0, max(1, len(batch)), size):
         part = slice(first, first + size)
         start = rotations[part], None if shifts is None else shifts[part]
-        found.append(_refine_part(lattices, batch.part(part), *start, padding=padding, steps=steps))
+        found.append(refine(lattices, batch.part(part), *start))
     turned, moved, errors = zip(*found, strict=True)
     return torch.cat(turned), None if shifts is None else torch.cat(moved), torch.cat(errors)
 
 
 def _refine_part(
-    lattices: Tensor, batch: Batch, rotations: Tensor, shifts: Tensor | None, *, padding: int, steps: int
+    lattices: Tensor,
+    batch: Batch,
+    rotations: Tensor,
+    shifts: Tensor | None,
+    *,
+    padding: int,
+    steps: int,
+    judge_all: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor]:
     best, best_shifts = rotations.clone(), None if shifts is None else shifts.clone()
     error = torch.full((len(rotations),), torch.inf, device=rotations.device)
@@ -127,7 +150,28 @@ def _refine_part(
             break
         rotations = exponential_map(_short_turn(step[:, :3])) @ best[active]
         shifts = None if best_shifts is None else best_shifts[active] + step[:, 3:]
+        if judge_all:
+            continue
+        short = _movement(step, batch) <= LINEAR_TURN
+        last, others = short.nonzero()[:, 0], (~short).nonzero()[:, 0]
+        best[active[last]] = rotations[last]
+        rotations = rotations[others]
+        if shifts is not None and best_shifts is not None:
+            best_shifts[active[last]] = shifts[last]
+            shifts = shifts[others]
+        active = active[others]
+        if not len(active):
+            break
     return best, best_shifts, error
+
+
+def _movement(step: Tensor, batch: Batch) -> Tensor:
+    """Bound how far steps `(b, 3 or 5)` move an image at its outermost coefficient, in waves `(b,)`."""
+    outermost = batch.points[-1].double().norm().ceil()
+    moved = step[:, :3].norm(dim=-1) / 2  # At the edge, half a box away from the centre.
+    if step.shape[-1] > 3:
+        moved = moved + step[:, 3:].norm(dim=-1) / batch.extent
+    return moved * outermost.to(moved)
 
 
 def _short_turn(turn: Tensor) -> Tensor:

@@ -112,7 +112,14 @@ class GaussNewtonPoses:
     fit: Fit[Volume]
 
     def refine(
-        self, lattices: Tensor, batch: Batch, rotations: Tensor, shifts: Tensor, *, steps: int | None = None
+        self,
+        lattices: Tensor,
+        batch: Batch,
+        rotations: Tensor,
+        shifts: Tensor,
+        *,
+        steps: int | None = None,
+        judge_all: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Refine poses, without recording them.
 
@@ -126,12 +133,13 @@ class GaussNewtonPoses:
             `(b, 3, 3)`, and `(b, 2)` Angstrom: where the refinement begins.
         steps : int, optional
             Largest number of evaluations of the model. Default: that of the settings.
+        judge_all : bool
+            Whether each step is judged by the error after it (`refine_poses`).
 
         Returns
         -------
         rotations, shifts, errors
-            The best pose that was evaluated for each particle, with shifts within their range, and its squared error
-            `(b,)`, nats.
+            The refined poses, with shifts within their range, and the squared errors `(b,)`, nats, of `refine_poses`.
         """
         fit = self.fit
         found, moved, errors = refine_poses(
@@ -141,5 +149,6 @@ class GaussNewtonPoses:
             fit.shift_range.used(shifts),
             padding=fit.volume.padding,
             steps=steps or fit.settings.schedule.pose_steps,
+            judge_all=judge_all,
         )
         return found, fit.shift_range.within(moved, shifts), errors

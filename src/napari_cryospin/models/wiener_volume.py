@@ -136,12 +136,12 @@ class WienerVolume:
         folds : Tensor
             `(b,)` 0 or 1.
         """
-        size = self.sums.shape[-1]
-        for fold in (0, 1):
-            chosen = (folds == fold).nonzero()[:, 0]
-            if len(chosen):
-                part = (rotations[chosen], points, values[chosen], weights[chosen])
-                self.sums[fold] += insert_slices(*part, size=size, padding=self.padding)
+        own = [(folds == fold).nonzero()[:, 0] for fold in (0, 1)]
+        # The shorter list is filled with images of no weight.
+        chosen = torch.nn.utils.rnn.pad_sequence(own, batch_first=True)
+        present = torch.nn.utils.rnn.pad_sequence([torch.ones_like(each) for each in own], batch_first=True)[..., None]
+        part = (rotations[chosen], points, values[chosen] * present, weights[chosen] * present)
+        self.sums += insert_slices(*part, size=self.sums.shape[-1], padding=self.padding)
 
     def forget(self, factor: float) -> None:
         """Multiply the sums by a factor, so that the images inserted so far fade."""

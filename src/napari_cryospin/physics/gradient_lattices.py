@@ -24,9 +24,11 @@ def gradient_lattices(density: Tensor, padding: int) -> Tensor:
     Returns
     -------
     Tensor
-        `(4, G, G, G)`.
+        `(4, G, G, G)`; the four numbers of a point lie side by side in memory, so that they are read at once.
     """
-    n = density.shape[-1]
+    n, size = density.shape[-1], padding * density.shape[-1] + 1
     axis = (torch.arange(n, device=density.device) - n // 2) / n
-    parts = (density, density * axis, density * axis[:, None], density * axis[:, None, None])
-    return torch.stack([map_to_hartley(part, padding) for part in parts])
+    lattices = density.new_empty(size, size, size, 4).permute(3, 0, 1, 2)
+    for lattice, factor in zip(lattices, (None, axis, axis[:, None], axis[:, None, None]), strict=True):
+        lattice.copy_(map_to_hartley(density if factor is None else density * factor, padding))
+    return lattices
