@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from napari_cryospin.io.fsc_files import write_fsc_csv
 from napari_cryospin.runs.messages import Event
@@ -34,6 +35,25 @@ def test_figures_are_drawn(tmp_path):
     }
     for name, figure in figures.items():
         assert report.save_figure(figure, tmp_path / f"{name}.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "word"),
+    [
+        ("switched", {}, "switch"),
+        ("symmetry", {"symmetry": "D7", "before": "C1"}, "D7"),
+        ("symmetry", {"symmetry": "C1", "before": "C3"}, "C1"),
+        ("symmetry", {"symmetry": "C3", "before": "C3"}, "C3"),  # the best of several symmetric starts
+        ("symmetry", {"symmetry": "C1", "before": "C1"}, "no symmetry"),  # it is not looked for any more
+        ("classes", {"change": "dropped"}, "class dropped"),
+        ("classes", {"change": "split"}, ""),
+        ("paused", {}, ""),
+    ],
+)
+def test_the_words_of_events_in_the_curves(kind, detail, word):
+    metrics = [{"step": step, "loss": 1 / step} for step in range(1, 9)]
+    drawn = report.convergence_figure(metrics, [Event(kind=kind, step=4, detail=detail)])
+    assert [text.get_text().strip() for text in drawn.axes[0].texts] == ([word] if word else [])
 
 
 def test_results_are_drawn_as_far_as_they_go(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -62,7 +63,7 @@ class SwitchAdvisor(KeptState):
         rows, rotations = self._known_posteriors()
         median = float(fit.particles.entropy[rows].median())
         self.measured = {"switch_entropy": median}
-        text = f"posterior entropy {median:.2f} nats (median)"
+        text = f"{math.exp(median):,.1f} likely poses a particle (median)"
         if not median <= SWITCH_ENTROPY:
             return SwitchAdvice(False, f"not yet: poses are uncertain: {text}")
         if not fit.heads:

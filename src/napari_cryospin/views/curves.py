@@ -149,12 +149,14 @@ class Clock:
 
 
 def change_word(event: Event) -> str:
-    """Return what the curves say of an event: a group, or what was done to a class; empty: nothing.
+    """Return what the curves say of a change of symmetry or classes; empty: nothing.
 
     That particles were split into classes is not said, because that happens at the switch.
     """
     if event.kind == "symmetry":
-        return str(event.detail.get("symmetry", ""))
+        group = str(event.detail.get("symmetry", ""))
+        # A run that looked for a symmetry, and was told not to, goes on without one.
+        return "no symmetry" if group == event.detail.get("before") == "C1" else group
     change = event.detail.get("change", "split") if event.kind == "classes" else "split"
     return "" if change == "split" else f"{'classes' if change == 'merged' else 'class'} {change}"
 

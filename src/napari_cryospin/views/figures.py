@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_cryospin.geometry.mollweide import flat_graticule, mollweide, mollweide_picture
 from napari_cryospin.io.fsc_files import read_fsc_csv
 from napari_cryospin.runs.messages import Event
-from napari_cryospin.views.curves import share_names
+from napari_cryospin.views.curves import change_word, share_names
 
 if TYPE_CHECKING:
     from napari_cryospin.evaluation.against_truth import MapComparison
@@ -190,8 +190,7 @@ def convergence_figure(metrics: Sequence[Mapping[str, Any]], events: Sequence[Ev
         rows[-1].legend(title="head", ncols=4, fontsize="small")
     rows[-1].set_xlabel("step")
     for event in events:
-        text = {"switched": "switch", "symmetry": event.detail.get("symmetry", "")}.get(event.kind)
-        if text:
+        if text := "switch" if event.kind == "switched" else change_word(event):
             for axes in rows:
                 axes.axvline(event.step, color="tab:red", ls="--")
             rows[0].text(
