@@ -71,8 +71,10 @@ def test_the_amortised_branch_differs_by_the_switch_alone():
 def test_runs_are_chosen_by_method_molecule_and_seed():
     cases = part("cases")
     scale = cases.SCALES["cpu"]
-    assert len(cases.cases(scale, ["quick", "cryoai"])) == 2 * 3 * 3
-    assert len(cases.cases(scale, list(cases.CONTENDERS))) == 10 * 3 * 3 + 3  # Four heads: the first molecule only.
+    assert len(cases.cases(scale, ["quick", "cryoai"])) == 2 * 3
+    assert len(cases.cases(scale, list(cases.CONTENDERS))) == 11 * 3
+    others = cases.cases(scale, list(cases.CONTENDERS), ["hsp", "spike"])
+    assert len(others) == 11 * 3 + 10 * 3  # Four heads: the first molecule only.
     assert [case.name for case in cases.cases(cases.SCALES["full"])] == [
         f"{molecule}_quick_0" for molecule in ("hsp", "spike", "spliceosome")
     ]
@@ -85,10 +87,10 @@ def test_all_runs_fit_into_the_budget():
     """Even if runs take a tenth more than their limit: start of the process, images, comparison with the truth."""
     cases = part("cases")
     scale = cases.SCALES["cpu"]
-    ending = ("quick", "search", "em", "known-poses")  # They take half of it at most.
+    ending = ("quick", "search", "em", "known-poses")  # They take a quarter of it at most.
     runs = cases.cases(scale, list(cases.CONTENDERS))
     limited = [case for case in runs if case.method not in ending]
-    seconds = (len(limited) + 0.5 * (len(runs) - len(limited))) * 1.1 * scale.limit
+    seconds = (len(limited) + 0.25 * (len(runs) - len(limited))) * 1.1 * scale.limit
     assert seconds / scale.jobs <= cases.CPU_BUDGET
     assert scale.jobs * scale.threads == 2
 

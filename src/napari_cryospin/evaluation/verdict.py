@@ -241,6 +241,11 @@ def _in_favour(known: Evidence) -> tuple[str, ...]:
     reasons = []
     if math.isfinite(known.told_apart):
         reasons.append(f"{_percent(known.told_apart)} of the images tell the map from a scrambled copy of it")
+    if known.mate_confirmed < MATE_CONFIRMED and not _mates_told_apart(known):
+        reasons.append(
+            "the map looks the same after a turn, and poses are known up to that turn; if the molecule has no such "
+            "symmetry, its sides are averaged"
+        )
     if math.isfinite(known.found_again):
         reasons.append(f"{_percent(known.found_again)} of the poses are found again in a map of the other particles")
     return tuple(reasons)
