@@ -33,11 +33,10 @@ parameters = torch.tensor([15000.0, 14500.0, 30.0, 300.0, 2.7, 0.1, 0.0, 1.0, 0.
 transfer = ctf(parameters, points, BOX * pixel_size)  # (count, points)
 images = slices * transfer
 
-# The map that explains them best is a weighted average in Fourier space.
-size = lattice.shape[-1]
-numerator, denominator = insert_slices(
-    rotations, points, images * transfer, transfer.square(), size=size, padding=PADDING
-)
+# The map that explains them best is a weighted average in Fourier space: one lattice of all images.
+size, weighted, weights = lattice.shape[-1], images * transfer, transfer.square()
+(sums,) = insert_slices(rotations[None], points, weighted[None], weights[None], size=size, padding=PADDING)
+numerator, denominator = sums
 envelope = fourier.grid_envelope(BOX, PADDING, lattice.device).square()
 found = fourier.hartley_to_map(numerator / (denominator + 1e-2 * denominator.mean()), BOX) / envelope
 

@@ -9,8 +9,8 @@ from typing import Any
 CPU_BUDGET = 85 * 60.0
 """Seconds for all runs of the scale `cpu` together: 90 minutes on two cores, less 5 for the figures."""
 CPU_LIMIT = 380.0
-"""Seconds of a run of the scale `cpu`, the same for all methods: `CPU_BUDGET` for two runs at a time, shared by 33 runs of
-which 12 end by themselves, less what comes with a run (start of the process, images, results, comparison with truth).
+"""Seconds of a run of the scale `cpu`, the same for all methods: `CPU_BUDGET` for two runs at a time, shared by 33 runs
+of which 12 end by themselves, less what comes with a run (start of the process, images, comparison with truth).
 With 120 seconds and three molecules (docs/benchmarks.md) no method with heads came to its end."""
 
 
@@ -58,8 +58,8 @@ SYMMETRIES = {"spike": "C3"}
 """Symmetry modulo which errors are measured; the others have none."""
 
 FOR_CPU = {"trunk": "small", "encoder_box": 24, "encoder_learning_rate": 1e-3, "first_band": 4, "growth_steps": 700}
-"""Encoder and band for one core: an epoch of 2,000 images of 32 px takes 2.5 to 4.2 s with 15 heads. With an encoder of 16 px
-the first stage of cryospin stood still at 50 degrees (one run), with one of 32 px an epoch takes half as long again."""
+"""Encoder and band for one core: an epoch of 2,000 images of 32 px takes 2.5 to 4.2 s with 15 heads. With an encoder of
+16 px the first stage of cryospin stood still at 50 degrees (one run), with 32 px an epoch takes half as long again."""
 TO_THE_LIMIT = FOR_CPU | {"epochs": 1000}
 """One stage that goes on until the limit of time."""
 TWO_STAGES = FOR_CPU | {"epochs": 84, "switch": 76}

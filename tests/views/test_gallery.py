@@ -72,4 +72,5 @@ def test_an_image_that_cannot_be_used_is_blank(simulated):
     images[3] = np.nan
     found = gallery_images(dataclasses.replace(simulated.particles, open_stack=lambda path: images), ROWS)
     assert not found.raw[0].any()
-    np.testing.assert_array_equal(found.raw[1], gallery_images(simulated.particles, ROWS).raw[1])
+    # Sums of an image depend in the last digit on where it lies in memory.
+    np.testing.assert_allclose(found.raw[1], gallery_images(simulated.particles, ROWS).raw[1], atol=1e-5)

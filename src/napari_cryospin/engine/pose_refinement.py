@@ -144,22 +144,17 @@ def _refine_part(
         if index + 1 == steps:
             break
         step = _damped_step(normal[active], slope[active], damping[active])
-        going = ((step * slope[active]).sum(-1) > LEAST_PROMISE).nonzero()[:, 0]
-        active, step = active[going], step[going]
-        if not len(active):
-            break
+        going = (step * slope[active]).sum(-1) > LEAST_PROMISE
         rotations = exponential_map(_short_turn(step[:, :3])) @ best[active]
         shifts = None if best_shifts is None else best_shifts[active] + step[:, 3:]
-        if judge_all:
-            continue
-        short = _movement(step, batch) <= LINEAR_TURN
-        last, others = short.nonzero()[:, 0], (~short).nonzero()[:, 0]
-        best[active[last]] = rotations[last]
-        rotations = rotations[others]
-        if shifts is not None and best_shifts is not None:
-            best_shifts[active[last]] = shifts[last]
-            shifts = shifts[others]
-        active = active[others]
+        if not judge_all:
+            last = going & (_movement(step, batch) <= LINEAR_TURN)
+            best[active] = torch.where(last[:, None, None], rotations, best[active])
+            if shifts is not None and best_shifts is not None:
+                best_shifts[active] = torch.where(last[:, None], shifts, best_shifts[active])
+            going &= ~last
+        left = going.nonzero()[:, 0]
+        active, rotations, shifts = active[left], rotations[left], None if shifts is None else shifts[left]
         if not len(active):
             break
     return best, best_shifts, error
@@ -167,11 +162,11 @@ def _refine_part(
 
 def _movement(step: Tensor, batch: Batch) -> Tensor:
     """Bound how far steps `(b, 3 or 5)` move an image at its outermost coefficient, in waves `(b,)`."""
-    outermost = batch.points[-1].double().norm().ceil()
+    outermost = batch.points[-1].to(step.dtype).norm().ceil()
     moved = step[:, :3].norm(dim=-1) / 2  # At the edge, half a box away from the centre.
     if step.shape[-1] > 3:
         moved = moved + step[:, 3:].norm(dim=-1) / batch.extent
-    return moved * outermost.to(moved)
+    return moved * outermost
 
 
 def _short_turn(turn: Tensor) -> Tensor:
