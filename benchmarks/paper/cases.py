@@ -11,7 +11,7 @@ CPU_BUDGET = 85 * 60.0
 CPU_LIMIT = 380.0
 """Seconds of a run of the scale `cpu`, the same for all methods: `CPU_BUDGET` for two runs at a time, shared by 33 runs
 of which 12 end by themselves, less what comes with a run (start of the process, images, comparison with truth).
-With 120 seconds and three molecules (docs/benchmarks.md) no method with heads came to its end."""
+With 120 seconds and three molecules (docs/benchmarks.md) the paper's method did not come to its switch."""
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,8 @@ def test_mates_that_are_the_same_are_not_ambiguous():
     same = dataclasses.replace(CLEAN, mate_lead=2.0, mate_better=0.5, mate_confirmed=0.02)
     verdict = judge_run(same)
     assert verdict.kind == "converged"
-    assert (
-        "poses are known up to that turn" in verdict.sentence
-    )  # An average of nearly equal sides looks like that, too.
+    # An average of nearly equal sides looks like that, too.
+    assert "poses are known up to that turn" in verdict.sentence
     assert "turn" not in judge_run(CLEAN).sentence
 
 

@@ -79,8 +79,11 @@ class MatedBatch:
 
     def insert(self, weights: Tensor, points: Tensor, volume: WienerVolume) -> Tensor:
         """Insert the residuals, times weights `(b, q)`, at all mates: numerators `(G, G, G)` of a difference."""
-        values = (self.residuals * (self.trust[:, None] * weights)[..., None]).transpose(0, 1)
-        rotations, size = self.rotations.transpose(0, 1), volume.sums.shape[-1]
+        values = (self.residuals * (self.trust[:, None] * weights)[..., None]).flatten(0, 1)
+        rotations, size, odd = self.rotations.flatten(0, 1), volume.sums.shape[-1], len(values) % 2
+        # Two halves are inserted in parallel; an odd number is made even by an image of zeros.
+        values = torch.cat((values, values.new_zeros(odd, values.shape[1]))).unflatten(0, (2, -1))
+        rotations = torch.cat((rotations, rotations[:odd])).unflatten(0, (2, -1))
         made = insert_slices(rotations, points, values, values.real * 0, size=size, padding=volume.padding)
         return made[:, 0].sum(0)
 

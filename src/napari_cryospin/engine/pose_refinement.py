@@ -8,7 +8,7 @@ The derivative of a slice with respect to the place where it is read is itself a
 
 from __future__ import annotations
 
-from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,6 +31,14 @@ is fast)."""
 CPU_REFINED_COEFFICIENTS, REFINED_COEFFICIENTS = 2**19, 2**25
 """Coefficients of images that are refined at a time, on a CPU and on a GPU. Derivatives and their products take
 some twenty times as many numbers. Chosen by hand."""
+
+
+class _Options(NamedTuple):
+    """How poses are refined (`refine_poses`)."""
+
+    padding: int
+    steps: int
+    judge_all: bool
 
 
 def _model(
@@ -102,25 +110,19 @@ def refine_poses(
     """
     held = CPU_REFINED_COEFFICIENTS if batch.images.device.type == "cpu" else REFINED_COEFFICIENTS
     size = max(1, held // len(batch.points))
-    refine, found = partial(_refine_part, padding=padding, steps=steps, judge_all=judge_all), []
+    options, found = _Options(padding, steps, judge_all), []
     for first in range(0, max(1, len(batch)), size):
         part = slice(first, first + size)
         start = rotations[part], None if shifts is None else shifts[part]
-        found.append(refine(lattices, batch.part(part), *start))
+        found.append(_refine_part(options, lattices, batch.part(part), *start))
     turned, moved, errors = zip(*found, strict=True)
     return torch.cat(turned), None if shifts is None else torch.cat(moved), torch.cat(errors)
 
 
 def _refine_part(
-    lattices: Tensor,
-    batch: Batch,
-    rotations: Tensor,
-    shifts: Tensor | None,
-    *,
-    padding: int,
-    steps: int,
-    judge_all: bool,
+    options: _Options, lattices: Tensor, batch: Batch, rotations: Tensor, shifts: Tensor | None
 ) -> tuple[Tensor, Tensor | None, Tensor]:
+    padding, steps, judge_all = options
     best, best_shifts = rotations.clone(), None if shifts is None else shifts.clone()
     error = torch.full((len(rotations),), torch.inf, device=rotations.device)
     damping = torch.full_like(error, FIRST_DAMPING)
