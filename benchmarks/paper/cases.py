@@ -58,12 +58,13 @@ SYMMETRIES = {"spike": "C3"}
 """Symmetry modulo which errors are measured; the others have none."""
 
 FOR_CPU = {"trunk": "small", "encoder_box": 24, "encoder_learning_rate": 1e-3, "first_band": 4, "growth_steps": 700}
-"""Encoder and band for one core: an epoch of 2,000 images of 32 px takes 2.5 to 4.2 s with 15 heads. With an encoder of
+"""Encoder and band for one core: an epoch of 2,000 images of 32 px takes 4 to 6 s with 15 heads. With an encoder of
 16 px the first stage of cryospin stood still at 50 degrees (one run), with 32 px an epoch takes half as long again."""
 TO_THE_LIMIT = FOR_CPU | {"epochs": 1000}
 """One stage that goes on until the limit of time."""
-TWO_STAGES = FOR_CPU | {"epochs": 84, "switch": 76}
-"""Two stages that end before the limit of time, even if an epoch takes a tenth longer."""
+TWO_STAGES = FOR_CPU | {"epochs": 76, "switch": 60}
+"""Two stages that end before the limit of time: an epoch takes 5.6 s before the switch and 1.5 s after it with another run
+beside it (spike, one core each)."""
 
 
 @dataclass(frozen=True)
