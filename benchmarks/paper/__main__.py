@@ -4,7 +4,7 @@
         [--methods ...] [--molecules ...] [--seeds ...] [--count N] [--report]
 
 Scales: `look` (200 images of 16 px; that everything runs), `cpu` (2,000 of 32 px of the spike, every method, three
-seeds, the same limit of time for every run: 80 minutes on two cores), `full` (50,000 of 128 px, SNR 0.1: the paper's
+seeds, the same limit of time for every run: 70 minutes on two cores), `full` (50,000 of 128 px, SNR 0.1: the paper's
 sizes; quick alone, seed 0, unless others are named; each run to its end).
 
 Each run is a process of its own, a run folder in FOLDER/runs/SCALE_COUNT, and a file of what was measured beside it. A

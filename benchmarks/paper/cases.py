@@ -63,8 +63,8 @@ FOR_CPU = {"trunk": "small", "encoder_box": 24, "encoder_learning_rate": 1e-3, "
 TO_THE_LIMIT = FOR_CPU | {"epochs": 1000}
 """One stage that goes on until the limit of time."""
 TWO_STAGES = FOR_CPU | {"epochs": 76, "switch": 60}
-"""Two stages that end before the limit of time: an epoch takes 5.6 s before the switch and 1.5 s after it with another run
-beside it (spike, one core each)."""
+"""Two stages that end before the limit of time: an epoch takes 5.6 s before the switch and 1.5 s after it, with another
+run beside it (spike, one core each)."""
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ def against_time(comparison: Comparison, molecule: str, value: str, methods: tup
             axes.loglog(*zip(*line, strict=True), color=COLOURS[method], label=label, marker=".", ms=3, lw=1)
     axes.set(title=molecule, xlabel="time (s)", ylabel=LABELS[value])
     axes.grid(alpha=0.3)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    for axis, labelled in ((axes.xaxis, (1, 3)), (axes.yaxis, (1, 2, 3, 5, 7))):
+        axis.set_major_locator(LogLocator(subs=labelled))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("")
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
