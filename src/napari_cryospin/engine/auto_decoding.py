@@ -135,7 +135,7 @@ class ClosedFormDecoding:
         fit, state = self.fit, self.state
         lattices = [part.lattices(state.standing) for part in self.classes]
         wide = fit.batch(rows, state.standing.next_band)
-        batch = fit.batch(rows)
+        batch = wide.inner(band_size(fit.images.points, fit.band.now))
         before, stored = fit.poses(batch)
         members = self._members(batch)
         model = torch.empty_like(batch.images)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QWidget
 
-from napari_cryospin.widgets.kit.parts import duration, heading_label, text_label
+from napari_cryospin.widgets.kit.line_label import LineLabel
+from napari_cryospin.widgets.kit.parts import duration, heading_label, text_label, tint
 
 if TYPE_CHECKING:
     from napari_cryospin.views.two_runs import RunFacts, TwoRuns
@@ -36,10 +38,11 @@ class RunsTable(QWidget):
         self.grid = QGridLayout(self)
         self.grid.setContentsMargins(4, 2, 4, 2)
         self.grid.setVerticalSpacing(1)
-        self.names = [text_label(bold=True), text_label(bold=True)]
+        self.names = [LineLabel(left_out=Qt.TextElideMode.ElideMiddle) for _ in range(2)]
         self.cells = {name: [text_label(), text_label()] for name in FACTS}
         self.agreements = {name: text_label() for name in AGREEMENTS}
         for column, label in enumerate(self.names, start=1):
+            tint(label, bold=True)
             self.grid.addWidget(label, 0, column)
             self.grid.setColumnStretch(column, 1)
         for row, (name, label) in enumerate(self.agreements.items(), start=1):

@@ -1,4 +1,4 @@
-"""A label of one line, whose end is left out where it does not fit."""
+"""A label of one line, of which a part is left out where it does not fit."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ class LineLabel(TintedLabel):
     """Label that takes the width it is given: an ellipsis stands for what does not fit, and a tooltip has it all.
 
     The text itself stays whole, so that it is copied whole.
+
+    Parameters
+    ----------
+    text
+        First text.
+    left_out
+        Which part of the text is left out where it does not fit.
     """
 
-    def __init__(self, text: str = "") -> None:
+    def __init__(self, text: str = "", left_out: Qt.TextElideMode = Qt.TextElideMode.ElideRight) -> None:
         super().__init__()
+        self.left_out = left_out
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -30,7 +38,7 @@ class LineLabel(TintedLabel):
     def seen(self) -> str:
         """The text as it is painted."""
         room = self.contentsRect().width()
-        return self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room)
+        return self.fontMetrics().elidedText(self.text(), self.left_out, room)
 
     @property
     def tip(self) -> str:
