@@ -11,11 +11,12 @@ from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.grid_posterior import FoundPoses
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.losses import image_errors
-from napari_cryospin.engine.other_modes import heaviest, try_other_modes
+from napari_cryospin.engine.other_modes import find_modes, heaviest, try_other_modes
 from napari_cryospin.engine.pose_posterior import log_likelihoods, shift_grid
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.proposers import PosteriorSample
 from napari_cryospin.engine.sampling import MODES_APART, PoseSearch, shift_step
+from napari_cryospin.engine.shift_prior import ShiftPrior
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
 from napari_cryospin.physics.slicing import shift_phases
@@ -143,6 +144,16 @@ def test_no_more_modes_are_refined_than_an_epoch_refines_poses(fit, monkeypatch,
     assert changed <= share
     found = float((rotation_distance(fit.particles.rotations, true) < 10).float().mean())
     assert found > 0.9 * rescued - 0.05
+
+
+def test_modes_are_looked_for_on_another_grid_each_time(fit):
+    """A mode that lies between the poses of one grid is found with another one."""
+    true = fit.particles.rotations
+    fit.volume.solve()
+    tries = [find_modes(fit, ROWS, ShiftPrior.of(fit)).rotations for _ in range(2)]
+    nearest = [rotation_distance(modes, true[:, None]).amin(1) for modes in tries]
+    assert not torch.allclose(*tries)
+    assert float(torch.minimum(*nearest).mean()) < 0.9 * float(min(each.mean() for each in nearest))
 
 
 def test_the_heaviest_modes_are_chosen():

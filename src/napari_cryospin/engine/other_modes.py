@@ -28,6 +28,7 @@ from napari_cryospin.engine.sampling import PoseSearch, shift_step
 from napari_cryospin.engine.shift_prior import ShiftPrior
 from napari_cryospin.engine.subdivision import UNDIVIDED_BAND
 from napari_cryospin.engine.volume_steps import WienerStep
+from napari_cryospin.geometry.so3 import random_rotations
 from napari_cryospin.models.wiener_volume import WienerVolume
 
 MODES_TRIED = 6
@@ -85,9 +86,12 @@ def try_other_modes(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewton
 
 
 def find_modes(fit: Fit[WienerVolume], rows: Tensor, prior: ShiftPrior) -> Modes:
-    """Find the modes of the grid posteriors of the particles `rows` `(u,)`, at the band of the switch."""
+    """Find the modes of the grid posteriors of the particles `rows` `(u,)`, at the band of the switch.
+
+    Each call turns the grid at random, so that a mode that lies between the poses of one grid is found with another.
+    """
     band = min(fit.band.now, fit.band.encoding, UNDIVIDED_BAND)
-    search, found = PoseSearch(fit, band=band), []
+    search, found = PoseSearch(fit, random_rotations(1, fit.generator)[0], band), []
     trials = prior.trial_shifts(shift_step(fit, band), fit.device)
     for part in rows.split(MODES_BATCH):
         batch = fit.batch(part, band)
