@@ -30,6 +30,7 @@ from napari_cryospin.engine.subdivision import UNDIVIDED_BAND
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.geometry.so3 import random_rotations
 from napari_cryospin.models.wiener_volume import WienerVolume
+from napari_cryospin.physics.fourier import band_size
 
 MODES_TRIED = 6
 """Number of modes that are looked at for each uncertain particle."""
@@ -37,6 +38,10 @@ MODES_A_PARTICLE = 1.0
 """Largest number of modes that are refined, over the number of particles in the fit: an epoch refines as many poses."""
 MODES_BATCH = 200
 """Particles at a time."""
+CLIMBED_BANDS, CLIMB_STEPS = (14, 20), 6
+"""Bands, shells, at which a mode is refined before it is at the present one, and evaluations of the model at each. A
+pose of the grid lies up to 10 degrees from the best one of its mode: too far to come there with all shells at once
+(docs/method.md, other modes)."""
 
 
 class Modes(NamedTuple):
@@ -72,7 +77,7 @@ def try_other_modes(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewton
         batch = fit.batch(uncertain[part.cpu()])
         tried = [poses.refine(lattices, batch, *fit.poses(batch), steps=1)]
         tried += [
-            _refined(poses, lattices, batch, modes.rotations[part, mode], modes.shifts[part, mode], chosen[part, mode])
+            _climbed(poses, lattices, batch, modes.rotations[part, mode], modes.shifts[part, mode], chosen[part, mode])
             for mode in range(MODES_TRIED)
         ]
         rotations, shifts, errors = (torch.stack(column, dim=1) for column in zip(*tried, strict=True))
@@ -112,14 +117,21 @@ def heaviest(weight: Tensor, most: int) -> Tensor:
     return torch.zeros_like(chosen).flatten().index_fill_(0, index, True).view_as(chosen)
 
 
-def _refined(
+def _climbed(
     poses: GaussNewtonPoses, lattices: Tensor, batch: Batch, found: Tensor, moves: Tensor, chosen: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Refine one mode `(b, 3, 3)`, `(b, 2)` of the chosen particles `(b,)`; the errors of the others are infinite."""
+    """Refine one mode `(b, 3, 3)`, `(b, 2)` of the chosen particles `(b,)`, with few shells first, then with all.
+
+    The errors of the others are infinite.
+    """
     rotations, shifts = found.clone(), moves.clone()
     errors = torch.full((len(batch),), torch.inf, device=found.device)
     alive = chosen.nonzero()[:, 0]
-    if len(alive):
-        refined = poses.refine(lattices, batch.part(alive.cpu()), rotations[alive], shifts[alive])
-        rotations[alive], shifts[alive], errors[alive] = refined
+    if not len(alive):
+        return rotations, shifts, errors
+    part, turned, moved = batch.part(alive.cpu()), rotations[alive], shifts[alive]
+    sizes = [band_size(poses.fit.images.points, band) for band in CLIMBED_BANDS]
+    for size in (size for size in sizes if size < len(part.points)):
+        turned, moved, _ = poses.refine(lattices, part.inner(size), turned, moved, steps=CLIMB_STEPS)
+    rotations[alive], shifts[alive], errors[alive] = poses.refine(lattices, part, turned, moved)
     return rotations, shifts, errors
