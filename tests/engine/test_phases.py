@@ -81,6 +81,11 @@ def test_what_is_done_at_the_end_of_an_epoch(phase, next_band, full, task):
     assert DecodingStanding(phase, band=8, next_band=next_band).task(full) is task
 
 
+@pytest.mark.parametrize(("grown", "task"), [(True, Task.TRY_MODES), (False, Task.NOTHING)])
+def test_other_modes_are_tried_once_more_after_the_first_epoch_at_the_full_band(grown, task):
+    assert DecodingStanding(Phase.GROWING, band=63, next_band=63, grown=grown).task(63) is task
+
+
 @pytest.mark.parametrize(
     ("phase", "band", "encoding", "full", "expected"),
     [

@@ -11,7 +11,7 @@ from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.grid_posterior import FoundPoses
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.losses import image_errors
-from napari_cryospin.engine.other_modes import find_modes, heaviest, try_other_modes
+from napari_cryospin.engine.other_modes import find_modes, heaviest, in_doubt, try_other_modes
 from napari_cryospin.engine.pose_posterior import log_likelihoods, shift_grid
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.proposers import PosteriorSample
@@ -123,6 +123,11 @@ def test_other_modes_rescue_uncertain_particles_only(fit):
     assert float((off[:40] < 10).float().mean()) > 0.9
     assert torch.equal(fit.particles.rotations[40:], wrong[40:])
     assert 0.4 < changed <= 0.5
+
+
+def test_a_certain_particle_of_small_scale_is_in_doubt():
+    entropy, scale = torch.tensor([0.0, 0.0, 1.5, torch.nan]), torch.tensor([1.0, 0.5, 1.0, 1.0])
+    assert in_doubt(entropy, scale).tolist() == [False, True, True, True]
 
 
 @pytest.mark.parametrize(("share", "rescued"), [(1.0, 1.0), (0.25, 0.25), (0.0, 0.0)])

@@ -3,9 +3,9 @@
 At the band of the switch, an image may fit several distant poses nearly equally well, and its particle then sits in one
 of them. Finer shells decide between these poses, but refinement never leaves a mode. So each time that the band has
 grown, the modes of the grid posterior at the band of the switch are refined at the present band and compared with the
-particle's own pose. Only particles whose posterior was not certain are looked at, so that clean particles cost nothing.
-Where all are uncertain, the modes with the largest weight are refined, no more of them than there are particles, so
-that this never takes longer than an epoch's refinement.
+particle's own pose. Only particles are looked at whose posterior was not certain, or whose signal is weak at their
+pose, so that clean particles cost nothing. Where all are uncertain, the modes with the largest weight are refined, no
+more of them than there are particles, so that this never takes longer than an epoch's refinement.
 
 Modes are searched over all shifts that the particles of the stack have (`engine.shift_prior`), and how usual its shift
 is counts for a pose. Of the wrong poses of images with little signal, most have a shift far beyond all others: on the
@@ -38,6 +38,8 @@ MODES_A_PARTICLE = 1.0
 """Largest number of modes that are refined, over the number of particles in the fit: an epoch refines as many poses."""
 MODES_BATCH = 200
 """Particles at a time."""
+SMALL_SCALE = 0.75
+"""Scale of a particle, as a share of the median, below which its pose is in doubt (docs/method.md, other modes)."""
 CLIMBED_BANDS, CLIMB_STEPS = (14, 20), 6
 """Bands, shells, at which a mode is refined before it is at the present one, and evaluations of the model at each. A
 pose of the grid lies up to 10 degrees from the best one of its mode: too far to come there with all shells at once
@@ -65,7 +67,7 @@ def try_other_modes(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewton
         Particles whose pose changed, over all of the fit.
     """
     members = fit.members
-    uncertain = members[~(fit.particles.entropy[members] <= CERTAIN_ENTROPY)]
+    uncertain = members[in_doubt(fit.particles.entropy[members], fit.particles.scale.cpu()[members])]
     if not len(uncertain):
         return 0.0
     fit.volume.solve()
@@ -88,6 +90,14 @@ def try_other_modes(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewton
     if changed:
         step.remake()
     return changed / len(fit)
+
+
+def in_doubt(entropy: Tensor, scale: Tensor) -> Tensor:
+    """Choose the particles `(n,)` whose pose may be wrong: of uncertain posterior, or of a small scale for their fit.
+
+    At a wrong pose the map explains little of an image, whose scale is small then, however sure the search was.
+    """
+    return ~(entropy <= CERTAIN_ENTROPY) | (scale < SMALL_SCALE * scale.median())
 
 
 def find_modes(fit: Fit[WienerVolume], rows: Tensor, prior: ShiftPrior) -> Modes:

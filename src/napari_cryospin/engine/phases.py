@@ -10,7 +10,7 @@ A fit starts in the first of these that its settings ask for; SETTLING and GROWI
 * SETTLING: the map relaxes at the band of the switch.
 * TESTING_MATES: the band grows as far as the test of mates compares; the test is made once the band suffices.
 * GROWING: the band grows to the full one, in leaps where the finer shells of the last growth hardly turned the poses;
-  at each band, other modes of uncertain particles are tried.
+  at each band, other modes of uncertain particles are tried, and once more after the first epoch at the full band.
 
 A fit is settled once poses hardly turn at the full band, whatever its phase. It goes on nevertheless while the other
 half set is not settled yet, and in that time its poses may turn again.
@@ -140,8 +140,8 @@ class DecodingStanding:
             return Task.SEARCH
         if self.phase is Phase.TESTING_MATES and self.next_band >= min(FIRST_MATES_BAND, full_band):
             return Task.TEST_MATES
-        if self.phase is Phase.GROWING and self.next_band > self.band:
-            return Task.TRY_MODES
+        if self.phase is Phase.GROWING and (self.next_band > self.band or self.grown):
+            return Task.TRY_MODES  # With `grown` alone: once more at the full band, with a map that was made at it.
         return Task.NOTHING
 
 
