@@ -41,9 +41,9 @@ class RunsTable(QWidget):
         self.names = [LineLabel(left_out=Qt.TextElideMode.ElideMiddle) for _ in range(2)]
         self.cells = {name: [text_label(), text_label()] for name in FACTS}
         self.agreements = {name: text_label() for name in AGREEMENTS}
-        for column, label in enumerate(self.names, start=1):
-            tint(label, bold=True)
-            self.grid.addWidget(label, 0, column)
+        for column, name_label in enumerate(self.names, start=1):
+            tint(name_label, bold=True)
+            self.grid.addWidget(name_label, 0, column)
             self.grid.setColumnStretch(column, 1)
         for row, (name, label) in enumerate(self.agreements.items(), start=1):
             self._add_name(row, name, AGREEMENTS[name])
