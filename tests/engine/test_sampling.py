@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from napari_cryospin.engine.proposers import PosteriorSample
 from napari_cryospin.engine.sampling import MODES_APART, PoseSearch, shift_step
 from napari_cryospin.engine.shift_prior import ShiftPrior
 from napari_cryospin.engine.volume_steps import WienerStep
-from napari_cryospin.geometry.so3 import random_rotations, rotation_distance
+from napari_cryospin.geometry.so3 import exponential_map, random_rotations, rotation_distance
 from napari_cryospin.physics.slicing import shift_phases
 from napari_cryospin.settings import PRESETS
 from support.same_state import assert_same
@@ -159,6 +160,19 @@ def test_modes_are_looked_for_on_another_grid_each_time(fit):
     nearest = [rotation_distance(modes, true[:, None]).amin(1) for modes in tries]
     assert not torch.allclose(*tries)
     assert float(torch.minimum(*nearest).mean()) < 0.9 * float(min(each.mean() for each in nearest))
+
+
+def test_a_mode_is_found_from_afar_over_few_shells(fit, monkeypatch):
+    """Poses that are too far off to be refined with all shells at once come there with few shells first."""
+    true, shifts = fit.poses(fit.batch(ROWS))
+    axes = torch.nn.functional.normalize(torch.randn(COUNT, 3, generator=fit.generator), dim=-1)
+    away, lattices, found = exponential_map(math.radians(30) * axes) @ true, fit.volume.gradient_lattices(), []
+    for bands in ((), (3, 5)):
+        monkeypatch.setattr(other_modes, "COARSE_BANDS", bands)
+        everyone = torch.ones(COUNT, dtype=torch.bool)
+        pose = other_modes._refined(GaussNewtonPoses(fit), lattices, fit.batch(ROWS), away, shifts, everyone)
+        found.append(float((rotation_distance(pose[0], true) < 10).float().mean()))
+    assert found[0] < 0.2 < 0.9 < found[1]
 
 
 def test_the_heaviest_modes_are_chosen():

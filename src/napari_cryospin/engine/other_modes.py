@@ -4,8 +4,8 @@ At the band of the switch, an image may fit several distant poses nearly equally
 of them. Finer shells decide between these poses, but refinement never leaves a mode. So each time that the band has
 grown, the modes of the grid posterior at the band of the switch are refined at the present band and compared with the
 particle's own pose. Only particles are looked at whose posterior was not certain, or whose signal is weak at their
-pose, so that clean particles cost nothing. Where all are uncertain, the modes with the largest weight are refined, no
-more of them than there are particles, so that this never takes longer than an epoch's refinement.
+pose, so that clean particles cost nothing. Where all are in doubt, the modes with the largest weight are refined, no
+more of them than there are particles, so that this takes about as long as an epoch's refinement.
 
 Modes are searched over all shifts that the particles of the stack have (`engine.shift_prior`), and how usual its shift
 is counts for a pose. Of the wrong poses of images with little signal, most have a shift far beyond all others: on the
@@ -33,14 +33,14 @@ from napari_cryospin.models.wiener_volume import WienerVolume
 from napari_cryospin.physics.fourier import band_size
 
 MODES_TRIED = 6
-"""Number of modes that are looked at for each uncertain particle."""
+"""Number of modes that are looked at for each particle in doubt."""
 MODES_A_PARTICLE = 1.0
 """Largest number of modes that are refined, over the number of particles in the fit: an epoch refines as many poses."""
 MODES_BATCH = 200
 """Particles at a time."""
 SMALL_SCALE = 0.75
 """Scale of a particle, as a share of the median, below which its pose is in doubt (docs/method.md, other modes)."""
-CLIMBED_BANDS, CLIMB_STEPS = (14, 20), 6
+COARSE_BANDS, COARSE_STEPS = (14, 20), 6
 """Bands, shells, at which a mode is refined before it is at the present one, and evaluations of the model at each. A
 pose of the grid lies up to 10 degrees from the best one of its mode: too far to come there with all shells at once
 (docs/method.md, other modes)."""
@@ -79,7 +79,7 @@ def try_other_modes(fit: Fit[WienerVolume], step: WienerStep, poses: GaussNewton
         batch = fit.batch(uncertain[part.cpu()])
         tried = [poses.refine(lattices, batch, *fit.poses(batch), steps=1)]
         tried += [
-            _climbed(poses, lattices, batch, modes.rotations[part, mode], modes.shifts[part, mode], chosen[part, mode])
+            _refined(poses, lattices, batch, modes.rotations[part, mode], modes.shifts[part, mode], chosen[part, mode])
             for mode in range(MODES_TRIED)
         ]
         rotations, shifts, errors = (torch.stack(column, dim=1) for column in zip(*tried, strict=True))
@@ -127,7 +127,7 @@ def heaviest(weight: Tensor, most: int) -> Tensor:
     return torch.zeros_like(chosen).flatten().index_fill_(0, index, True).view_as(chosen)
 
 
-def _climbed(
+def _refined(
     poses: GaussNewtonPoses, lattices: Tensor, batch: Batch, found: Tensor, moves: Tensor, chosen: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Refine one mode `(b, 3, 3)`, `(b, 2)` of the chosen particles `(b,)`, with few shells first, then with all.
@@ -140,8 +140,8 @@ def _climbed(
     if not len(alive):
         return rotations, shifts, errors
     part, turned, moved = batch.part(alive.cpu()), rotations[alive], shifts[alive]
-    sizes = [band_size(poses.fit.images.points, band) for band in CLIMBED_BANDS]
+    sizes = [band_size(poses.fit.images.points, band) for band in COARSE_BANDS]
     for size in (size for size in sizes if size < len(part.points)):
-        turned, moved, _ = poses.refine(lattices, part.inner(size), turned, moved, steps=CLIMB_STEPS)
+        turned, moved, _ = poses.refine(lattices, part.inner(size), turned, moved, steps=COARSE_STEPS)
     rotations[alive], shifts[alive], errors[alive] = poses.refine(lattices, part, turned, moved)
     return rotations, shifts, errors

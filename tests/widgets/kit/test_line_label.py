@@ -1,7 +1,7 @@
 """A label of one line: it never widens its panel, shows what fits, and keeps the whole text."""
 
 import pytest
-from qtpy.QtCore import QPoint
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QHelpEvent
 from qtpy.QtWidgets import QApplication, QHBoxLayout, QToolTip, QWidget
 
@@ -46,6 +46,16 @@ def test_what_does_not_fit_is_left_out_and_told_by_the_tooltip(window, qtbot):
     window.resize(1200, 60)
     qtbot.waitUntil(lambda: label.seen == LONG)
     assert tip(label) == "how well they agree"
+
+
+def test_the_middle_of_a_name_may_be_left_out(window):
+    """Names of runs often differ at their ends."""
+    window.label.left_out = Qt.TextElideMode.ElideMiddle
+    start, end = window.label.seen.split("…")
+    assert start
+    assert end
+    assert LONG.startswith(start)
+    assert LONG.endswith(end)
 
 
 def test_lines_become_one(window):
