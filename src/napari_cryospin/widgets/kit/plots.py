@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pyqtgraph as pg
 from napari.utils.notifications import show_error, show_info
 from numpy.typing import NDArray
-from qtpy.QtCore import QPointF, QRectF, Qt, QTimer, Signal
+from qtpy.QtCore import QCoreApplication, QPointF, QRectF, Qt, QTimer, Signal
 from qtpy.QtGui import QAction, QFont, QImage, QPainter, QResizeEvent
 from qtpy.QtSvg import QSvgGenerator
 from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton, QToolTip
@@ -58,12 +59,10 @@ class Plot(pg.PlotWidget):
         self.plotItem.vb.sigResized.connect(self._centre_note)
         self.scene().sigMouseMoved.connect(self._hover)
         # A scene paints its view at once, and each time the whole window is painted (see `redraw`): five times for five
-        # plots. A timer lets all of them be painted together.
+        # plots. One timer for all plots lets them be painted together; with one each, those of a busy moment were not.
         self.setViewportUpdateMode(self.ViewportUpdateMode.NoViewportUpdate)
-        self._paint_soon = QTimer(self)
-        self._paint_soon.setSingleShot(True)
-        self._paint_soon.setInterval(PAINT_WAIT)
-        self._paint_soon.timeout.connect(self.viewport().update)
+        self._to_paint = False
+        painting_timer().timeout.connect(self._paint_if_changed)
         self.scene().changed.connect(self._scene_changed)
         self.menu_button = QToolButton(self)
         self.menu_button.setText("⋯")
@@ -168,8 +167,14 @@ class Plot(pg.PlotWidget):
     def _scene_changed(self, places: list[QRectF]) -> None:
         if places:
             self.scene().prepareForPaint()  # What this changes would otherwise be painted in a second pass.
-            if not self._paint_soon.isActive():
-                self._paint_soon.start()
+            self._to_paint = True
+            if not painting_timer().isActive():
+                painting_timer().start()
+
+    def _paint_if_changed(self) -> None:
+        if self._to_paint:
+            self._to_paint = False
+            self.viewport().update()
 
     def _centre_note(self) -> None:
         area = self.plotItem.vb.boundingRect()
@@ -251,6 +256,15 @@ class Plot(pg.PlotWidget):
             raise OSError(f"{path}: cannot be written")
         self.scene().render(painter, QRectF(self.rect()), QRectF(self.rect()))
         painter.end()
+
+
+@cache
+def painting_timer() -> QTimer:
+    """Return the timer that all plots share, which paints those that changed."""
+    timer = QTimer(QCoreApplication.instance())
+    timer.setSingleShot(True)
+    timer.setInterval(PAINT_WAIT)
+    return timer
 
 
 def font(points: float) -> QFont:
