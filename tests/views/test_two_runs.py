@@ -95,3 +95,17 @@ def test_poses_of_other_particles_are_not_compared(tmp_path, density):
     shifted = write_run(tmp_path / "d", density, ROTATIONS[::-1][:150], rows=np.arange(COUNT)[::-1][:150])
     found = first.compare(shifted).poses
     assert (found.particles, found.within_10) == (150, 1.0)  # by their rows
+
+
+def test_poses_at_symmetric_places_are_told_apart_from_wrong_ones(tmp_path, density):
+    axis = Rotation.random(random_state=8)
+    third = (axis * Rotation.from_euler("z", 120, degrees=True) * axis.inv()).as_matrix()
+    elsewhere = ROTATIONS.copy()
+    elsewhere[COUNT // 5 : COUNT // 2] = elsewhere[COUNT // 5 : COUNT // 2] @ third
+    elsewhere[: COUNT // 10] = Rotation.random(COUNT // 10, random_state=5).as_matrix()
+    first, second = write_run(tmp_path / "a", density, ROTATIONS), write_run(tmp_path / "b", density, elsewhere)
+    poses = first.compare(second).poses
+    assert poses.within_10 == pytest.approx(0.6, abs=0.02)
+    assert poses.within_10_turned == pytest.approx(0.9, abs=0.02)
+    assert poses.turn_angles == (120,)
+    assert poses.words.endswith("90 % but for common turns by 120°")

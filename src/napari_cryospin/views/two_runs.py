@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cryospin.evaluation.common_turns import CLOSE, find_common_turns
 from napari_cryospin.evaluation.fsc import spherical_mask
 from napari_cryospin.evaluation.map_filter import low_pass
-from napari_cryospin.evaluation.pose_error import rotation_errors
+from napari_cryospin.evaluation.pose_error import align_rotations, rotation_errors
 from napari_cryospin.runs.particle_record import ParticleRecord
 from napari_cryospin.runs.verdict import NOT_DETERMINED
 from napari_cryospin.views.curves import Along, MetricCurve
@@ -69,12 +70,19 @@ class PoseAgreement:
         Number of particles that both runs have.
     within_10 : float, optional
         Share of them whose rotations are at most 10 degrees from each other; None: not compared.
+    within_10_turned : float, optional
+        The same, but for turns by which many particles differ: those after which the map looks the same, or nearly.
+        None: there are no such turns.
+    turn_angles : tuple of int
+        Angles of these turns, degrees.
     note : str
         Why they were not compared.
     """
 
     particles: int = 0
     within_10: float | None = None
+    within_10_turned: float | None = None
+    turn_angles: tuple[int, ...] = ()
     note: str = ""
 
     @property
@@ -82,7 +90,11 @@ class PoseAgreement:
         """The agreement in words."""
         if self.within_10 is None:
             return f"not compared: {self.note}"
-        return f"{100 * self.within_10:.0f} % of {self.particles:,} within 10° of each other"
+        told = f"{100 * self.within_10:.0f} % of {self.particles:,} within 10° of each other"
+        if self.within_10_turned is None:
+            return told
+        angles = ", ".join(f"{angle}°" for angle in self.turn_angles)
+        return f"{told}, {100 * self.within_10_turned:.0f} % but for common turns by {angles}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -173,8 +185,18 @@ def _agreement(first: ParticleRecord, second: ParticleRecord, symmetry: str) -> 
     if len(common) < FEWEST_COMPARED:
         return PoseAgreement(particles=len(common), note=f"the runs share {len(common)} particles")
     some = np.random.default_rng(0).permutation(len(common))[:COMPARED_PARTICLES]
-    found = rotation_errors(second.rotations[two[some]], first.rotations[one[some]], symmetry=symmetry)
-    return PoseAgreement(particles=len(common), within_10=found.within_10)
+    turned, known = second.rotations[two[some]], first.rotations[one[some]]
+    found = rotation_errors(turned, known, symmetry=symmetry)
+    alike = found.errors <= CLOSE
+    aligned = align_rotations(turned, found.alignment, hand_flipped=found.hand_flipped)
+    common_turns = find_common_turns(aligned, known, alike)
+    angles = tuple(common_turns.angles)
+    return PoseAgreement(
+        particles=len(common),
+        within_10=found.within_10,
+        within_10_turned=float((alike | common_turns.explained).mean()) if angles else None,
+        turn_angles=angles,
+    )
 
 
 def _facts(view: ComparedRun, record: ParticleRecord, truth: Path | None) -> RunFacts:

@@ -24,7 +24,10 @@ FACTS = {
 }
 """Name of a row -> its tooltip."""
 AGREEMENTS = {
-    "Poses": "How well the poses of both runs agree, after those of the second were turned, in either hand",
+    "Poses": (
+        "How well the poses of both runs agree, after those of the second were turned, in either hand.\n"
+        "Common turns: many particles differ by the same turn, after which the map looks the same, or nearly."
+    ),
     "Maps": "How well the second map agrees with the first one, upon which it is laid",
 }
 """Name of a row that both runs share -> its tooltip."""
