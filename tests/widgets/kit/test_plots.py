@@ -116,6 +116,9 @@ def test_a_narrow_range_of_resolutions_has_two_labels(qtbot):
 def test_marks_stand_where_they_were_put_and_go_again(plot):
     plot.set_marks([Mark(2.5, "switch")])
     assert [line.value() for line in plot._mark_lines] == [2.5]
+    plot.set_theme(DARK)
+    behind = plot._mark_lines[0].label.fill.color()  # Curves that cross the word hardly show.
+    assert (behind.name(), behind.alpha() > 150) == (DARK.background, True)
     plot.set_marks([])
     assert plot._mark_lines == []
 

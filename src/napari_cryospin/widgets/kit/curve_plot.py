@@ -10,6 +10,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QBrush
 
 from napari_cryospin.widgets.kit.colours import SWITCH_COLOUR, Theme
 from napari_cryospin.widgets.kit.plots import ACCENT, QUIET, SECOND, SMALLER, Plot
@@ -169,15 +170,24 @@ class CurvePlot(Plot):
         )
         if mark.text:
             line.label.setFont(self.small_font)
+            line.label.fill = self._veil()
         self.addItem(line, ignoreBounds=True)
         return line
 
+    def _veil(self) -> QBrush:
+        """Make the brush behind words, through which curves hardly show."""
+        return pg.mkBrush((*pg.mkColor(self.theme.background).getRgb()[:3], 190))
+
     def set_theme(self, theme: Theme) -> None:
         super().set_theme(theme)
+        for mark, line in zip(self.marks, self._mark_lines, strict=True):
+            if mark.text:
+                line.label.fill = self._veil()
+                line.label.update()
         if self._legend is not None:
             self._legend.setLabelTextSize(f"{theme.points - 2 * SMALLER:g}pt")
             self._legend.setLabelTextColor(theme.text)
-            self._legend.setBrush(pg.mkBrush((*pg.mkColor(theme.background).getRgb()[:3], 190)))
+            self._legend.setBrush(self._veil())
             for _, label in self._legend.items:
                 label.setText(label.text, color=theme.text)
 
