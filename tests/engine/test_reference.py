@@ -6,16 +6,18 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from napari_cryospin.driving.reference import reference_in_box
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.engine.reference import signal_scale
+from napari_cryospin.evaluation.map_alignment import apply_alignment
 from napari_cryospin.physics.fourier import map_to_hartley
 from napari_cryospin.settings import PRESETS, Settings
 from support.same_state import assert_same
-from support.simulated import EXTENT, Simulated, in_memory
+from support.simulated import EXTENT, Simulated, in_memory, symmetric_phantom
 
 BOX, COUNT, RESOLUTION = 24, 240, 24.0  # pixels, particles, Angstrom: four shells
 
@@ -196,3 +198,24 @@ def test_a_resumed_run_needs_no_reference_and_goes_on_as_if_never_stopped(steps,
 def test_a_reference_is_made_as_symmetric_as_the_run(preset, simulated):
     lattice = started(simulated, from_map(preset, volume={"symmetry": "C2"})).fits[0].volume.hartley().detach()
     assert float((lattice - lattice.flip(1, 2)).norm() / lattice.norm()) < 0.01  # half a turn about z
+
+
+@pytest.mark.parametrize(("tilt", "said"), [(0, ""), (40, "about others with"), (None, "averaged over the group")])
+def test_a_reference_with_its_axes_elsewhere_is_refused(tilt, said, make_phantom, simulate):
+    symmetric = symmetric_phantom(32, "D3", blobs=3)
+    simulated = simulate(symmetric, count=60, snr=1.0)
+    turn = Rotation.from_euler("x", tilt or 0, degrees=True).as_matrix()
+    pixel_size = EXTENT / 32
+    density = make_phantom(32) if tilt is None else apply_alignment(symmetric, turn, np.zeros(3), pixel_size)
+    settings = from_map(start={"reference_resolution": EXTENT / 8}, volume={"symmetry": "D3"})
+    reference = in_box(density, simulated.particles, settings, pixel_size)
+
+    def start() -> list[str]:
+        return Reconstruction(simulated.particles, settings, references=[reference]).preparation_notes
+
+    if tilt:
+        with pytest.raises(ValueError, match=said) as refused:
+            start()
+        assert "--group D3 --aligned" in str(refused.value)
+    else:
+        assert [said in note for note in start() if "symmetry D3" in note] == ([True] if said else [])

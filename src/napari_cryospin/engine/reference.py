@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,13 @@ from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.losses import image_errors
 from napari_cryospin.engine.sampling import COARSE_GRID_BAND, PoseSearch
 from napari_cryospin.engine.signal_scales import FIRST_SHELL, LAST_SHELL
+from napari_cryospin.evaluation.found_symmetry import (
+    FEWEST_TELLING_SHELLS,
+    NEAR_SCORE,
+    FoundSymmetry,
+    score_about,
+    symmetry_of_map,
+)
 from napari_cryospin.models.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -58,13 +66,14 @@ def start_from(fit: Fit[Volume], densities: Sequence[Tensor]) -> list[str]:
     Raises
     ------
     ValueError
-        The images show the negative of a map.
+        The images show the negative of a map, or its symmetry has other axes than those that are expected.
     """
     fit.band.now = reference_band(fit)
     fit.volume.set_band(fit.band.now)
     names = fit.settings.start.reference_paths
     notes, scaled = [], [_scaled(fit, each.to(fit.device)) for each in densities]
     for name, density in zip(names, scaled, strict=True):
+        notes.append(_axes_judged(fit, density, str(name)))
         lead = sign_lead(fit, density)
         log.info("%s: %d shells; ahead of its negative by %.1f nats an image", name, fit.band.now, lead.mean)
         notes.append(_judged(lead, str(name)))
@@ -96,6 +105,28 @@ def _judged(lead: SignLead, name: str) -> str:
     if lead.mean < margin:
         return f"{name}: the images fit this map no better than its negative: is it a map of these particles?"
     return ""
+
+
+def _axes_judged(fit: Fit[Volume], density: Tensor, name: str) -> str:
+    """Refuse a map that has the run's symmetry about other axes. Return a warning where it does not have it at all.
+
+    The run averages the map over the group about these axes: about others, nothing would be left of it.
+    """
+    group = fit.symmetry.name
+    if fit.symmetry.trivial or fit.band.now < FEWEST_TELLING_SHELLS:
+        return ""
+    map_here, pixel_size = density.cpu().numpy(), fit.images.extent / len(density)
+    placed = FoundSymmetry(name=group, score=math.nan, baseline=math.nan, rotation=np.eye(3), shift=np.zeros(3))
+    score = score_about(map_here, map_here, pixel_size, placed, fit.band.now)
+    if math.isnan(score) or score >= NEAR_SCORE:
+        return ""
+    found = f"{name}: about the axes as they should lie, the map has the symmetry {group} with a score of {score:.2f}"
+    best = symmetry_of_map(map_here, pixel_size, group, resolution=fit.images.extent / fit.band.now).best
+    if best is None:
+        return f"{found}; it is averaged over the group nevertheless"
+    told = f"{found}, and about others with {best.score:.2f}"
+    turn = f"napari-cryospin symmetry {name} --group {group} --aligned turned.mrc"
+    raise ValueError(f"{told}; expected RELION's axes, through the middle of the box: turn the map ({turn})")
 
 
 def signal_scale(fit: Fit[Volume]) -> float:
