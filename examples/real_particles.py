@@ -4,7 +4,8 @@ python examples/real_particles.py PARTICLES.star MAP.mrc OUT [--symmetry O] [--r
 
 It was written for apoferritin (EMPIAR-10146, particles of 80 px at 3 A, which you have to cut from the micrographs
 yourself): docs/real_particles.md tells what came out. From nothing, that stack tells no poses, and the verdict says so.
-From a map of known structure, low-passed to 10 A, with the octahedral symmetry imposed, the poses are found.
+From a map of known structure, low-passed to 10 A, with the octahedral symmetry imposed, the map is found, though most
+poses are not.
 """
 
 import argparse

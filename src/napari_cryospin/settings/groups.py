@@ -121,8 +121,9 @@ class VolumeSettings:
     symmetry: Annotated[StrictStr, Spelling(canonical_name, GROUP_NAMES)] = "C1"
     """Point group of the molecule, with RELION's axes: C1 (none), Cn, Dn, T, O, I."""
     symmetry_later: StrictBool = True
-    """Begin without the symmetry and impose it once the map shows it; if it does not in time, begin anew with it. It is
-    so with a posterior sample, and without reference or known poses (RELION: run in C1 and apply symmetry later)."""
+    """Begin without the symmetry and impose it once the map shows it; if it does not in time, begin anew with it. It
+    has an effect only with a posterior sample, and without reference or known poses (RELION: run in C1 and apply
+    symmetry later)."""
     classes: Annotated[StrictInt, Interval(ge=1, le=8)] = 1
     """Maps that the particles are sorted into, from the switch on (not in the paper)."""
     padding: Annotated[StrictInt, Interval(ge=1, le=2)] = 1
