@@ -335,6 +335,20 @@ def test_a_run_in_a_hurry_leaves_a_checkpoint_and_no_results():
     assert not channel.said["results"]
 
 
+def test_a_hurry_after_the_results_leaves_the_run_finished():
+    hurry = threading.Event()
+
+    class ClosedAtTheEnd(FakeChannel):
+        def results(self, results):
+            super().results(results)
+            hurry.set()
+
+    channel = ClosedAtTheEnd()
+    drive(FakeReconstruction(), channel, settings_for(), hurry=hurry)
+    assert channel.said["status"][-1].state == "finished"
+    assert channel.kinds()[-1] == "finished"
+
+
 def test_what_is_broken_off_halfway_leaves_the_state_before_it():
     hurry = threading.Event()
 

@@ -93,6 +93,17 @@ def test_fsc_is_a_table(particles, tmp_path):
     assert {path.name for path in tmp_path.glob("fsc.*")} == {"fsc.csv", "fsc.star", "fsc.xml"}
 
 
+def test_what_only_earlier_results_had_is_removed(particles, tmp_path):
+    curves = {"frequency": np.linspace(0, 0.125, 5), "unmasked": np.ones(5), "corrected": np.ones(5)}
+    halves = {"half_maps": (np.ones((8, 8, 8)), np.zeros((8, 8, 8))), "mask": np.ones((8, 8, 8)), "fsc": curves}
+    write_results(tmp_path, make_results(sharpened_map=np.ones((8, 8, 8)), **halves), particles)
+    (tmp_path / "notes.txt").write_text("the user's own")
+    write_results(tmp_path, make_results(), particles)
+    assert {path.name for path in tmp_path.iterdir() if path.suffix in (".mrc", ".txt") or "fsc" in path.name} == {
+        "map.mrc", "map_filtered.mrc", "notes.txt"
+    }  # fmt: skip
+
+
 def test_figures_say_what_is_known_and_what_is_not(particles, tmp_path):
     write_results(
         tmp_path, make_results({"precision": np.array([2.0, np.nan, 4.0])}, resolution=float("nan")), particles

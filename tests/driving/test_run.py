@@ -26,6 +26,7 @@ from napari_cryospin.driving.run import drive_run
 from napari_cryospin.engine.images import Interrupted, PreparedImages
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.launch import JOB_SCRIPT
 from napari_cryospin.runs.messages import Command
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import PRESETS, MachineSettings, Settings
@@ -301,3 +302,28 @@ def test_two_processes_do_not_drive_one_run(particles, tmp_path):
     assert "going on in another process" in output
     assert folder.read_status().state == "starting"  # untouched
     assert os.listdir(folder.path / "checkpoints") == []
+
+
+@pytest.mark.parametrize("state", ["running", "failed", "starting"])
+def test_what_was_told_to_a_process_that_is_gone_is_refused(state, particles, tmp_path):
+    folder = new_run(tmp_path / "run", particles, tiny("quick"))
+    moment = time.time()
+    folder.write_status(dataclasses.replace(folder.read_status(), state=state, heartbeat=moment - 10))
+    # A process that is killed obeys nobody after its last sign of life; one that ended said so at that moment.
+    stale = Command(kind="stop", time=moment - (5 if state == "running" else 15))
+    folder.send(stale)
+    drive_run(folder)
+    events = folder.read_events()
+    assert [event.detail["id"] for event in events if event.kind == "refused"] == [stale.id]
+    assert events[-1].kind == "finished"
+
+
+def test_what_is_told_to_a_job_before_it_begins_is_obeyed(particles, tmp_path):
+    folder = new_run(tmp_path / "run", particles, tiny("quick"))
+    moment = time.time()
+    folder.write_status(dataclasses.replace(folder.read_status(), state="running", heartbeat=moment - 100))
+    (folder.path / JOB_SCRIPT).write_text("submitted since then")
+    os.utime(folder.path / JOB_SCRIPT, (moment - 50, moment - 50))
+    folder.send(Command(kind="stop", time=moment - 20))
+    drive_run(folder)
+    assert folder.read_events()[-1].kind == "stopped"

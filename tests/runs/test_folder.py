@@ -92,6 +92,15 @@ def test_commands_wait_in_the_order_of_their_times_and_are_done_once_obeyed(run)
     assert len(list((run.path / "commands" / "done").glob("*-switch.json"))) == 1
 
 
+def test_commands_of_before_are_set_aside(run):
+    stale, fresh = Command(kind="stop", time=3.0), Command(kind="switch", time=20.0)
+    for command in (stale, fresh):
+        run.send(command)
+    (run.path / "commands" / "by-hand.json").write_text("{}")
+    assert run.set_aside_commands(before=10.0) == [stale]
+    assert list(run.take_commands()) == [fresh]
+
+
 def test_a_file_that_is_no_command_is_put_aside(run, caplog):
     (run.path / "commands" / "by-hand.json").write_text('{"kind": "pau')
     assert list(run.take_commands()) == []

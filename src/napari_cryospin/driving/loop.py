@@ -132,6 +132,7 @@ class _Loop:
             self.step_until_over()
             if not self.hurry.is_set():
                 self.end()
+                return  # Results are written: a hurry that began meanwhile finds nothing left to do.
         except Interrupted:
             log.info("broken off in the middle of something; what was before is saved")
         if self.hurry.is_set():

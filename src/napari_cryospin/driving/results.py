@@ -24,6 +24,10 @@ from napari_cryospin.runs.results import PARTICLES_FILE, Results, ResultsRecord,
 NO_HALF_SETS_NOTE = "no half sets: no gold-standard resolution, and the map can be sharpened by hand only"
 """Note in postprocess.json of a run without half sets."""
 
+OPTIONAL_MAPS = ("mask", "map_sharpened", "half_map_1", "half_map_2")
+FSC_FILES, GUINIER_FILE = ("fsc.csv", "fsc.star", "fsc.xml"), "guinier.csv"
+"""Files that some results have and others have not."""
+
 
 def write_results(folder: Path, results: Results, particles: Particles) -> None:
     """Write maps, mask, FSC, view directions, figures and the particles with their poses.
@@ -46,6 +50,7 @@ def write_results(folder: Path, results: Results, particles: Particles) -> None:
             write_map(folder / f"{name}.mrc", density, results.pixel_size)
     if results.fsc is not None:
         write_fsc_files(folder, results)
+    _remove_stale(folder, results, {name for name, density in maps.items() if density is not None})
     directions = sampled_directions(results)
     _write_table(folder / "orientations.csv", directions.table)
     with atomic_write(folder / "postprocess.json") as part:
@@ -58,6 +63,17 @@ def write_results(folder: Path, results: Results, particles: Particles) -> None:
     while class_folder(folder, stale).is_dir():  # A run that was resumed may have fewer classes by now.
         shutil.rmtree(class_folder(folder, stale))
         stale += 1
+
+
+def _remove_stale(folder: Path, results: Results, written: set[str]) -> None:
+    """Remove what earlier results of a run that went on had, and these have not: it is of other maps."""
+    names = {f"{name}.mrc" for name in OPTIONAL_MAPS if name not in written}
+    if results.fsc is None:
+        names |= set(FSC_FILES)
+    if results.fsc is None or results.guinier is None:
+        names.add(GUINIER_FILE)
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 def write_particle_files(folder: Path, results: Results, particles: Particles) -> None:
@@ -82,12 +98,13 @@ def write_particle_files(folder: Path, results: Results, particles: Particles) -
 def write_fsc_files(folder: Path, results: Results) -> None:
     """Write the half maps' FSC as .csv, .star and .xml (the corrected curve), and the Guinier plot."""
     assert results.fsc is not None
-    write_fsc_csv(folder / "fsc.csv", results.fsc)
-    write_fsc_star(folder / "fsc.star", results.fsc, results.resolution)
+    table, star, xml = (folder / name for name in FSC_FILES)
+    write_fsc_csv(table, results.fsc)
+    write_fsc_star(star, results.fsc, results.resolution)
     title = "Gold-standard FSC, masked and corrected by random phases"
-    write_fsc_xml(folder / "fsc.xml", results.fsc["frequency"], results.fsc["corrected"], title)
+    write_fsc_xml(xml, results.fsc["frequency"], results.fsc["corrected"], title)
     if results.guinier is not None:
-        _write_table(folder / "guinier.csv", results.guinier)
+        _write_table(folder / GUINIER_FILE, results.guinier)
 
 
 def sampled_directions(results: Results) -> OrientationDistribution:

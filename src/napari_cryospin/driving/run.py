@@ -6,6 +6,7 @@ import contextlib
 import logging
 import pickle
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from napari_cryospin.engine.images import Interrupted
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.particles import Particles
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.launch import JOB_SCRIPT
 from napari_cryospin.runs.left_out import write_left_out
-from napari_cryospin.runs.messages import Event, Status
+from napari_cryospin.runs.messages import Command, Event, Status
 from napari_cryospin.runs.run_particles import open_run_particles, remember
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
@@ -102,6 +104,7 @@ def drive_run(
         settings = folder.settings
         use_threads(settings)
         channel = FolderChannel(folder, on_status, on_event)
+        stale = _stale_commands(folder)
         channel.status(Status(state="starting", epochs=settings.schedule.epochs))
         try:
             channel.particles, reconstruction, checkpoint = prepare(folder, particles, hurry)
@@ -113,7 +116,24 @@ def drive_run(
             raise
         channel.devices = tuple(dict.fromkeys(fit.device for fit in reconstruction.fits))
         folder.rewind(checkpoint.get("step", 0), checkpoint.get("epoch", 0))
+        for command in stale:
+            detail = {"command": command.kind, "id": command.id, "reason": "the run had ended when it was sent"}
+            channel.event(Event(kind="refused", step=checkpoint.get("step", 0), detail=detail))
         drive(reconstruction, channel, settings, stop, checkpoint.get("elapsed", 0.0), hurry)
+
+
+def _stale_commands(folder: RunFolder) -> list[Command]:
+    """Set aside the commands that were sent to an earlier process of the run, which ended before it could obey them.
+
+    A command that was sent since the run was begun, or since its job was submitted, is for this process.
+    """
+    last = folder.read_status()
+    before = last.heartbeat
+    if last.state in ("running", "paused"):  # That process was killed: until now nobody could obey.
+        script = folder.path / JOB_SCRIPT
+        submitted = script.stat().st_mtime if script.is_file() else 0.0
+        before = submitted if submitted > last.heartbeat else time.time()
+    return folder.set_aside_commands(before)
 
 
 def prepare(

@@ -264,6 +264,17 @@ class RunFolder:
             finally:
                 path.replace(self.path / "commands" / "done" / path.name)
 
+    def set_aside_commands(self, before: float) -> list[Command]:
+        """Take the commands that were sent before a moment, seconds since 1970; nobody obeys them. Return them."""
+        stale = []
+        for path in sorted((self.path / "commands").glob("*.json")):
+            with contextlib.suppress(ValueError, TypeError):  # What is no command is left to `take_commands`.
+                command = Command(**json.loads(path.read_text()))
+                if command.time < before:
+                    path.replace(self.path / "commands" / "done" / path.name)
+                    stale.append(command)
+        return stale
+
     # Snapshots, history, checkpoints and results.
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
