@@ -22,8 +22,8 @@ them all in `settings.json`; all three are checked by the same classes. A wrong 
 with one message that says which setting is wrong, what was found and what is expected.
 
 A preset is a full set of settings; what is given beside it overrides it. Command line, window and Python begin with the
-preset quick; the values of all presets are in the [last table](#presets). The column *Default* is what a bare `Settings()`
-has, and a field that a `settings.json` does not name: it is no preset.
+preset quick; the values of all presets are in the [last table](#presets). The column *Default* is what a bare
+`Settings()` has, and a field that a `settings.json` does not name: it is no preset.
 
 These do not go together, and are refused before a run begins:
 
@@ -31,9 +31,9 @@ These do not go together, and are refused before a run begins:
   which take no pose steps);
 * `loss` absolute with `pose_update` gauss-newton, whose steps are those of the squared error;
 * `method` search without `volume_update` wiener and `posterior_sample`, `method` em without `volume_update` wiener;
-  cryoposenet with more than one head or with `half_turned`; cryoai and cryoai-explicit with more than one head or without
-  `half_turned`; cryoai without `volume_update` implicit, cryoai-explicit and hierarchical without adam. The preset of a
-  method's name has what it requires;
+  cryoposenet with more than one head or with `half_turned`; cryoai and cryoai-explicit with more than one head or
+  without `half_turned`; cryoai without `volume_update` implicit, cryoai-explicit and hierarchical without adam. The
+  preset of a method's name has what it requires;
 * `assignments` soft without `volume_update` wiener;
 * `classes` above 1 without `volume_update` wiener, or with a method without a switch;
 * `grow_further` without `volume_update` wiener;

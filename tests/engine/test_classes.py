@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from napari_cryospin.engine.class_matching import likeness
+from napari_cryospin.engine import class_outcome
+from napari_cryospin.engine.class_matching import MatchedClasses, likeness
 from napari_cryospin.engine.class_sorting import sort_classes
 from napari_cryospin.engine.classes import class_shares, drop_class, merge_classes, offer, remake_classes, split
 from napari_cryospin.engine.commands import Commands
 from napari_cryospin.engine.fit import Fit
+from napari_cryospin.engine.fit_metrics import fit_metrics
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.reconstruction import Reconstruction
@@ -275,6 +277,15 @@ def test_classes_are_dropped_and_merged_within_an_epoch_and_between_two(mixture,
     assert reconstruction.snapshot().classes == len(reconstruction.results().classes) == 2
 
 
+def test_a_class_with_other_particles_is_not_extrapolated_from_its_map_before(mixture):
+    reconstruction = advanced(mixture, 13, classes=3)
+    stage = reconstruction.stages[0]
+    for part in stage.classes:
+        part.maps.before = part.fit.volume.density
+    stage.merge(0, 1)
+    assert [part.maps.before for part in stage.classes] == [None, None]
+
+
 def test_what_cannot_be_done_with_classes_is_refused(mixture):
     early, late = advanced(mixture, 3), advanced(mixture, 13)
     with pytest.raises(RefusedError, match="only one class; particles are sorted into classes from the switch on"):
@@ -339,6 +350,22 @@ def test_a_class_that_one_half_lacks_stays_alone(mixture):
     assert sorted(np.concatenate([one.particles.rows for one in results.classes])) == list(range(COUNT))
     assert history.classes == 2
     assert len(history.class_maps) == 4
+
+
+def test_alike_classes_are_told_by_their_numbers(mixture, monkeypatch):
+    reconstruction = advanced(mixture, 13, classes=3)
+    first, second, third = reconstruction.fits[0].classes
+    monkeypatch.setattr(class_outcome, "alike_classes", lambda views: [(0, 1)])
+    numbers = [np.arange(3), np.array([0, 2])]  # The second half has no class like the second one of the first.
+    matched = MatchedClasses([[first, first], [second], [third, third]], numbers)
+    assert class_outcome._notes([5, 5, 5], 0, matched)[-1].startswith("classes 1 and 3 look alike")
+
+
+def test_shares_of_classes_are_told_whichever_half_has_them(mixture):
+    reconstruction = of_half_sets(mixture, swap=False)
+    drop_class(reconstruction.fits[0], 0)
+    shares = fit_metrics(reconstruction.fits)
+    assert shares["class_share_1"] + shares["class_share_2"] == pytest.approx(1)
 
 
 def test_the_larger_class_does_not_win_by_its_number_of_particles(fit, mixture):

@@ -78,4 +78,8 @@ def test_the_bands_of_a_fit_follow():
     stairs = Stairs.of(volume, band)
     assert [stairs(step, band) for step in (0, 10, 20, 40)] == [4, 6, 9, 12]
     still = dataclasses.replace(volume, first_resolution=None)
-    assert Stairs.of(still, Band.of(still, BOX, EXTENT))(1000, band) == band.now
+    whole = Band.of(still, BOX, EXTENT)
+    schedule = Stairs.of(still, whole)
+    assert schedule(0, whole) == whole.now == whole.encoding
+    whole.encoding += 3  # The posterior asked for more.
+    assert schedule(1000, whole) == whole.encoding

@@ -13,10 +13,10 @@ from napari_cryospin.engine.grid_posterior import FoundPoses
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.losses import image_errors
 from napari_cryospin.engine.other_modes import find_modes, heaviest, in_doubt, try_other_modes
-from napari_cryospin.engine.pose_posterior import log_likelihoods, shift_grid
+from napari_cryospin.engine.pose_posterior import log_likelihoods, shift_grid, shift_step
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.proposers import PosteriorSample
-from napari_cryospin.engine.sampling import MODES_APART, PoseSearch, shift_step
+from napari_cryospin.engine.sampling import MODES_APART, PoseSearch
 from napari_cryospin.engine.shift_prior import ShiftPrior
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.geometry.so3 import exponential_map, random_rotations, rotation_distance
@@ -46,7 +46,7 @@ def fit(make_phantom, simulate) -> Fit:
 
 def modes_of(fit: Fit, search: PoseSearch, number: int) -> FoundPoses:
     """Modes over all shifts within the range, none of which is preferred."""
-    shifts = shift_grid(fit.shift_range.largest, shift_step(fit, search.band))
+    shifts = shift_grid(fit.shift_range.largest, shift_step(fit.images.extent, search.band))
     return search.modes(fit.batch(ROWS), number, shifts, torch.zeros(len(shifts)))
 
 
@@ -100,7 +100,7 @@ def test_modes_are_the_best_poses_that_lie_apart(fit, monkeypatch):
     rotations, shifts, _ = modes_of(fit, search, 3)
     assert rotations.shape == (COUNT, 3, 3, 3)
     assert shifts.shape == (COUNT, 3, 2)
-    tried = shift_grid(fit.shift_range.largest, shift_step(fit, search.band))
+    tried = shift_grid(fit.shift_range.largest, shift_step(fit.images.extent, search.band))
     phases = shift_phases(tried, batch.points, batch.extent).expand(COUNT, -1, -1)
     values = log_likelihoods(search.fine, batch.images, batch.ctf, batch.weights, phases)
     best = values.logsumexp(1).argmax(-1)

@@ -150,6 +150,33 @@ def test_half_sets_begin_anew_together(few, monkeypatch):
     assert not run.progress_made.sought.group
 
 
+def test_a_symmetric_start_that_is_accepted_switches_at_once(few, monkeypatch):
+    monkeypatch.setattr(sought_symmetry, "CLEARLY_WORSE", torch.inf)
+    run = hurried(few.particles)
+    to_epoch(run, 2)
+    run.advance()  # The map did not show it: a start with the symmetry begins.
+    with pytest.raises(RefusedError, match="the symmetry of the map is not judged yet: start 1"):
+        run.switch_to_auto_decoding("by a test")
+    to_epoch(run, 4)
+    assert run.switch_advice().reason.startswith("not yet: start 1")
+    assert run.take_symmetry() is None
+    assert not run.switch_advice().reason.startswith("not yet: start")
+    assert run.switch_due is not None
+
+
+def test_a_new_start_forgets_what_was_measured_of_the_map_before(few, monkeypatch):
+    monkeypatch.setattr(sought_symmetry, "CLEARLY_WORSE", torch.inf)
+    run = Reconstruction(few.particles, changed(settings_with("O", epochs=8, switch=2), "preparation", half_sets=True))
+    to_epoch(run, 2)
+    run.compare_halves()
+    run.progress_made.resolution = 20.0
+    assert run.evidence().halves_agree is not None
+    run.take_symmetry()
+    assert run.symmetry.name == "O"
+    assert run.evidence().halves_agree is None
+    assert torch.tensor(run.measured_resolution).isnan()
+
+
 @pytest.mark.parametrize("stopped_at", [1, 3, 5])
 def test_a_resumed_run_is_the_same_as_an_uninterrupted_one(few, stopped_at):
     @functools.cache

@@ -86,6 +86,15 @@ def test_an_imposed_symmetry_keeps_the_poses_and_stands_in_the_convention(stack,
     assert right(run, stack) > (0.97 if switched else 0.85)  # in the first stage, poses are drawn
 
 
+def test_maps_that_classes_are_to_start_from_turn_too(run_of):
+    run = run_of(False)
+    fit = run.fits[0]
+    fit.class_starts = [fit.volume.to_map().cpu()]
+    Commands(run).change_symmetry("D3")
+    pair = torch.stack((fit.class_starts[0].flatten(), fit.volume.to_map().cpu().flatten()))
+    assert float(torch.corrcoef(pair)[0, 1]) > 0.9
+
+
 def test_heads_propose_for_the_turned_map(run_of):
     run = run_of(False)
     fit, rows = run.fits[0], torch.arange(20)

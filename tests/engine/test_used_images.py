@@ -10,6 +10,7 @@ from napari_cryospin.engine.bad_images import BadImagesError
 from napari_cryospin.engine.images import PreparedImages
 from napari_cryospin.engine.reconstruction import Reconstruction
 from napari_cryospin.engine.used_images import UsedImages, prepare_used_images
+from napari_cryospin.engine.used_rows import evenly_spread
 from napari_cryospin.settings import PreparationSettings, Settings
 
 COUNT = 60
@@ -117,3 +118,11 @@ def test_results_say_what_was_left_out(particles) -> None:
     results = reconstruction.results()
     assert not set(results.particles.rows.tolist()) & set(BAD)
     assert any(note.startswith("3 images cannot be used and left out") for note in results.notes)
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(10, 4), (4, 10), (5, 5), (0, 3), (20_000_001, 7)])
+def test_an_even_sample_has_both_ends_and_no_row_twice(count, wanted):
+    rows = evenly_spread(count, wanted)
+    assert len(rows) == min(count, wanted) == len(rows.unique())
+    if len(rows):
+        assert (int(rows[0]), int(rows[-1])) == (0, count - 1)

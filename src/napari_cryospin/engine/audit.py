@@ -23,10 +23,18 @@ from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.losses import image_errors
 from napari_cryospin.engine.near_symmetry import SMALLEST_MATE_TURN
 from napari_cryospin.engine.phases import MATES_BAND
-from napari_cryospin.engine.pose_posterior import Templates, entropy, log_likelihoods, make_templates, shift_grid
+from napari_cryospin.engine.pose_posterior import (
+    Templates,
+    entropy,
+    log_likelihoods,
+    make_templates,
+    shift_grid,
+    shift_step,
+)
 from napari_cryospin.engine.pose_refinement import refine_poses
 from napari_cryospin.engine.sampling import COARSE_GRID_BAND, grid_size, pose_grid
 from napari_cryospin.engine.shift_prior import ShiftPrior
+from napari_cryospin.engine.used_rows import evenly_spread
 from napari_cryospin.engine.volume_steps import WienerStep
 from napari_cryospin.engine.volumes import wiener_volume
 from napari_cryospin.evaluation.verdict import LEAST_TOLD_APART, TELLING_GAIN
@@ -195,7 +203,7 @@ class OtherFold:
         self.fit, self.volume, self.number = fit, volume, fold
         self.density = volume.fold_average(1 - fold)
         members = _trusted(fit, fit.fold_members(fold))
-        self.rows = members[torch.linspace(0, len(members) - 1, min(len(members), count // 2)).round().long()]
+        self.rows = members[evenly_spread(len(members), count // 2)]
 
     def batch(self) -> Batch:
         """Read the images, in the band of the volume."""
@@ -336,7 +344,7 @@ def _likely_shifts(fit: Fit, lattice: Tensor, parts: list[Batch], points: Tensor
         return [torch.zeros(len(part), 1, 2, device=fit.device) for part in parts]
     full = int(points[-1].double().norm().ceil())
     bands = sorted({min(full, band) for band in (COARSE_GRID_BAND, COARSE_LOOK.band)} | {full})
-    steps = [fit.images.extent / (4 * band) for band in bands]
+    steps = [shift_step(fit.images.extent, band) for band in bands]
     wide = shift_grid(fit.shift_range.largest, steps[0], fit.device)
     moves = [wide.expand(len(part), -1, -1) for part in parts]
     for band, step, finer in zip(bands[:-1], steps[:-1], steps[1:], strict=True):

@@ -239,6 +239,8 @@ class ClosedFormDecoding:
             return
         if state.standing.relaxing and state.offered < MOST_OFFERS:
             count = offer(fit, number)
+            for part in self.classes:
+                part.forget_map_before()
             state.offered += 1
             told = f"class {number + 1} has lost its particles: its place is offered to the {count:,} explained worst"
             fit.news.append({"change": "offered", "class": number + 1, "reason": told})
@@ -272,6 +274,7 @@ class ClosedFormDecoding:
         self.classes = [ClassDecoding(view) for view in self.fit.classes]
         for part, state in zip(self.classes, states, strict=True):
             part.load_state_dict(state)
+            part.forget_map_before()
 
     def _test_mates(self) -> dict[str, float]:
         """Make one round of the test of mates in each class where it is not over. Return metrics of the last one."""

@@ -53,6 +53,8 @@ class BandSchedule(Protocol):
 class Stairs:
     """Growth of the band in stairs: the coarse shells must be right before finer ones are compared.
 
+    It leads to the band of the first stage, which may itself grow (`engine.band_growth`).
+
     Attributes
     ----------
     first_band : int, optional
@@ -72,6 +74,6 @@ class Stairs:
 
     def __call__(self, step: int, band: Band) -> int:
         if self.first_band is None:
-            return band.now
+            return band.encoding
         part = max(part for start, part in BAND_GROWTH_STAIRS if step >= start * self.growth_steps)
         return min(self.first_band + round(part * (band.encoding - self.first_band)), band.encoding)

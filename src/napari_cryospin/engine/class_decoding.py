@@ -91,6 +91,13 @@ class ClassDecoding:
         if not relaxing:
             self.maps.before = None
 
+    def forget_map_before(self) -> None:
+        """Forget the map of the epoch before, because the class has other particles now.
+
+        The difference of the two maps is that of their particles, and no base for an extrapolation.
+        """
+        self.maps.before = None
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state that `load_state_dict` needs beside the fit's."""
         mates = None if self.mates is None else self.mates.tally.state_dict()

@@ -69,8 +69,10 @@ def _notes(sizes: list[int], largest: int, matched: MatchedClasses) -> list[str]
     if len(matched.numbers) == 2:
         alone = [k + 1 for k, views in enumerate(matched.views) if len(views) == 1]
         notes += [f"class {k} was found in one of the half sets only: it has no half maps" for k in alone]
-    first = [views[0] for views in matched.views if len(views) == len(matched.numbers)]
-    notes += [alike_note(i + 1, j + 1) for i, j in alike_classes(first)]
+    # A class that one half set alone has is compared with no other.
+    first = {k + 1: views[0] for k, views in enumerate(matched.views) if len(views) == len(matched.numbers)}
+    numbers = list(first)
+    notes += [alike_note(numbers[i], numbers[j]) for i, j in alike_classes(list(first.values()))]
     return notes
 
 

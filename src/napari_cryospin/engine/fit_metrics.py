@@ -11,7 +11,7 @@ from napari_cryospin.engine.outcome import make_head_share
 
 def fit_metrics(fits: list[Fit]) -> dict[str, float]:
     """Return the mean entropy, if it is known, the shares of the heads and, of several classes, theirs."""
-    metrics = _class_shares(fits) if len(fits[0].classes) > 1 else {}
+    metrics = _class_shares(fits) if max(len(fit.classes) for fit in fits) > 1 else {}
     entropies = torch.cat([fit.particles.entropy for fit in fits])
     if bool((~entropies.isnan()).any()):
         metrics["entropy"] = float(entropies.nanmean())

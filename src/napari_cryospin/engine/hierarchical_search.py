@@ -14,9 +14,9 @@ from torch import Tensor
 
 from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.fit import Fit
-from napari_cryospin.engine.pose_posterior import shift_grid
+from napari_cryospin.engine.pose_posterior import shift_grid, shift_step
 from napari_cryospin.engine.proposers import Proposal, Proposer
-from napari_cryospin.engine.sampling import COARSE_GRID_BAND, PoseSearch, grid_size, shift_step
+from napari_cryospin.engine.sampling import COARSE_GRID_BAND, PoseSearch, grid_size
 from napari_cryospin.engine.subdivision import own_log_likelihoods
 from napari_cryospin.geometry.subdivided_grid import CHILDREN, subdivided
 from napari_cryospin.geometry.symmetry import NO_SYMMETRY, PointGroup
@@ -75,7 +75,7 @@ class HierarchicalSearch(Proposer):
         """Return the changes of a cell's shift to try, `(t, 2)` Angstrom."""
         if not self.fit.shift_range.looked_for:
             return torch.zeros(1, 2, device=self.fit.device)
-        step = shift_step(self.fit, band)
+        step = shift_step(self.fit.images.extent, band)
         return shift_grid(1.5 * step, step, self.fit.device)
 
 

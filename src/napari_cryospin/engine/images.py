@@ -15,8 +15,10 @@ from napari_cryospin.engine.background import Background
 from napari_cryospin.engine.bad_images import BadImagesError
 from napari_cryospin.engine.defaults import MASK_EDGE, mask_radius, working_box
 from napari_cryospin.engine.group_optics import GroupOptics, read_magnified
+from napari_cryospin.engine.noise import sum_by_group_and_shell
 from napari_cryospin.engine.raw_images import FLAT_BACKGROUND, MendedImages, RawImages
 from napari_cryospin.engine.signal_groups import noise_groups
+from napari_cryospin.engine.used_rows import evenly_spread
 from napari_cryospin.particles import CTF_PARAMETERS, Particles
 from napari_cryospin.physics import fourier
 from napari_cryospin.physics.ctf import ctf
@@ -122,7 +124,7 @@ class PreparedImages:
         """Measure the noise, and fill the cache if all images fit. Else, measure it on a sample of the images."""
         keeps = len(self) * len(self.points) * 8 <= self.settings.cache * 2**30
         count = len(self) if keeps else min(len(self), 5000)
-        chosen = torch.arange(count) if keeps else torch.linspace(0, len(self) - 1, count).round().long()
+        chosen = evenly_spread(len(self), count)
         power, weight = torch.zeros_like(self.noise), torch.zeros_like(self.noise)
         cache = torch.empty(len(self), len(self.points), dtype=torch.complex64) if keeps else None
         caught = self._caught()
@@ -138,8 +140,7 @@ class PreparedImages:
             spectrum = fourier.to_half_plane(images * outside, self.points).abs().square()
             window = outside.square().sum((1, 2)).expand(len(part))
             for sums, values in ((power, spectrum), (weight, window[:, None] * caught)):
-                by_group = values.new_zeros(len(sums), len(self.points)).index_add_(0, group, values)
-                sums.index_add_(1, self.shell, by_group)
+                sums += sum_by_group_and_shell(values, group, self.shell, sums)
             if cache is not None:
                 cache[part] = fourier.to_half_plane(self._masked(images, part), self.points) / self.box_size
         if not keeps:

@@ -30,6 +30,7 @@ from napari_cryospin.engine.mated_particles import Leads, MatedParticles
 from napari_cryospin.engine.mates import MOST_MATES
 from napari_cryospin.engine.near_symmetry import near_symmetries
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
+from napari_cryospin.engine.used_rows import evenly_spread
 from napari_cryospin.models.wiener_volume import WienerVolume
 
 log = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ def symmetry_broken(fit: Fit, poses: GaussNewtonPoses) -> float:
 
 def _sample(members: Tensor) -> Tensor:
     """Choose no more than `MOST_SORTED` of the particles, evenly."""
-    return members[torch.linspace(0, len(members) - 1, min(len(members), MOST_SORTED)).round().long()]
+    return members[evenly_spread(len(members), MOST_SORTED)]
 
 
 def _find_difference(coarse: MatedParticles) -> _Difference:

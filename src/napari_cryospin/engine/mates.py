@@ -62,7 +62,7 @@ class MateTally(KeptState):
     rounds: int = 0
     difference: float = 0.0
 
-    def judge_run(self, share: float, difference: float) -> None:
+    def count_round(self, share: float, difference: float) -> None:
         """Count a round in which a `share` of the particles changed, and decide whether it was the last."""
         self.rounds += 1
         log.info("mates: %.1f %% of the particles changed; mates differ by %.1f nats", 100 * share, difference)
@@ -104,7 +104,7 @@ class MateTest:
                 changed += moved
                 differences.append(apart)
         share = changed / len(fit.members)
-        self.tally.judge_run(share, float(torch.cat(differences).mean()))
+        self.tally.count_round(share, float(torch.cat(differences).mean()))
         return {"mates": float(len(mates)), "mates_changed": share, "mates_apart": self.tally.difference}
 
     def _compare(self, rows: Tensor, mates: Tensor, lattices: Tensor) -> tuple[int, Tensor]:

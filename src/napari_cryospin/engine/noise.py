@@ -49,22 +49,33 @@ class Noise(KeptState):
 
     def weights(self, where: Tensor, count: int) -> Tensor:
         """Return the inverse variance `(b, count)` of the first half-plane points of the particles `where`."""
-        return (1 / self.variance[:, self.shell[:count]])[self.group[where]]
+        return (1 / self.variance[self.group[where]])[:, self.shell[:count]]
 
     def background_weights(self, where: Tensor, count: int) -> Tensor:
         """Return the inverse variance `(b, count)` of the background alone."""
-        return (1 / self.background[:, self.shell[:count]])[self.group[where]]
+        return (1 / self.background[self.group[where]])[:, self.shell[:count]]
 
     def observe(self, where: Tensor, images: Tensor, models: Tensor) -> None:
         """Update the residual from images `(b, p)` of the particles `where` and their best models `(b, p)`."""
         group, power = self.group[where], (images - models).abs().square()
         shell = self.shell[: power.shape[1]]
         number = power.new_zeros(len(self.residual)).index_add_(0, group, torch.ones_like(power[:, 0]))
-        sums = power.new_zeros(len(self.residual), power.shape[1]).index_add_(0, group, power)
-        mean = sums / number[:, None].clamp(min=1)
-        total = torch.zeros_like(self.residual).index_add_(1, shell, mean)
-        points = total.new_zeros(total.shape[1]).index_add_(0, shell, torch.ones_like(mean[0]))
-        mean = total / points.clamp(min=1)
+        points = power.new_zeros(self.residual.shape[1]).index_add_(0, shell, torch.ones_like(power[0]))
+        total = sum_by_group_and_shell(power, group, shell, self.residual)
+        mean = total / (number[:, None] * points).clamp(min=1)
         seen = (number > 0)[:, None] & (points > 0)
         blended = torch.where(seen, self.residual.lerp(mean, RESIDUAL_RATE), self.residual)
         self.residual = torch.where(seen & (self.residual == 0), mean, blended)
+
+
+def sum_by_group_and_shell(values: Tensor, group: Tensor, shell: Tensor, like: Tensor) -> Tensor:
+    """Sum values `(b, p)` of images of the groups `(b,)` at points of the shells `(p,)`: `(groups, shells)` as `like`.
+
+    The smaller of both is summed over first: with a group a micrograph there may be more groups than images in a batch.
+    """
+    groups, shells = like.shape
+    if groups > len(values):
+        by_shell = values.new_zeros(len(values), shells).index_add_(1, shell, values)
+        return torch.zeros_like(like).index_add_(0, group, by_shell)
+    by_group = values.new_zeros(groups, values.shape[1]).index_add_(0, group, values)
+    return torch.zeros_like(like).index_add_(1, shell, by_group)

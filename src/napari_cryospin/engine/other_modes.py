@@ -22,9 +22,10 @@ from torch import Tensor
 from napari_cryospin.engine.batch import Batch
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.losses import take
+from napari_cryospin.engine.pose_posterior import shift_step
 from napari_cryospin.engine.pose_steps import GaussNewtonPoses
 from napari_cryospin.engine.proposers import CERTAIN_ENTROPY
-from napari_cryospin.engine.sampling import PoseSearch, shift_step
+from napari_cryospin.engine.sampling import PoseSearch
 from napari_cryospin.engine.shift_prior import ShiftPrior
 from napari_cryospin.engine.subdivision import UNDIVIDED_BAND
 from napari_cryospin.engine.volume_steps import WienerStep
@@ -107,7 +108,7 @@ def find_modes(fit: Fit[WienerVolume], rows: Tensor, prior: ShiftPrior) -> Modes
     """
     band = min(fit.band.now, fit.band.encoding, UNDIVIDED_BAND)
     search, found = PoseSearch(fit, random_rotations(1, fit.generator)[0], band), []
-    trials = prior.trial_shifts(shift_step(fit, band), fit.device)
+    trials = prior.trial_shifts(shift_step(fit.images.extent, band), fit.device)
     for part in rows.split(MODES_BATCH):
         batch = fit.batch(part, band)
         rotations, shifts, _ = search.modes(batch, MODES_TRIED, trials, prior.log_density(trials))

@@ -107,6 +107,11 @@ def log_likelihoods(
     return values.sub_(((ctf.square() * weights) @ templates.power.T)[:, None])
 
 
+def shift_step(extent: float, band: int) -> float:
+    """Return the spacing of the shifts to try for a band in a box of so many Angstrom, Angstrom."""
+    return extent / (4 * band)
+
+
 def shift_grid(radius: float, step: float, device: torch.device | str = "cpu") -> Tensor:
     """Return the shifts of a square grid inside a circle, `(t, 2)` by ascending length; all lengths in Angstrom."""
     count = int(radius / step + 1e-6)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.pose_refinement import pose_information
+from napari_cryospin.engine.used_rows import evenly_spread
 
 PRECISION_PARTICLES = 1000
 """Largest number of particles whose precision is computed, evenly spread over the fit: enough for one figure for each
@@ -32,8 +33,7 @@ def angular_precision(fit: Fit) -> Tensor:
     volume = fit.volume
     lattices = volume.gradient_lattices()
     members = fit.members
-    count = min(len(members), PRECISION_PARTICLES)
-    chosen = members[torch.linspace(0, len(members) - 1, count).round().long()]
+    chosen = members[evenly_spread(len(members), PRECISION_PARTICLES)]
     precision = torch.full((len(fit),), torch.nan)
     for rows in chosen.split(PRECISION_BATCH):
         batch = fit.batch(rows)

@@ -289,7 +289,6 @@ class Reconstruction:
         if made.sought.group:
             last = self.epoch >= self.epochs or self._reason_to_switch() is not None
             made.sought.end_epoch(self.fits, last=last)
-            made.advice = SwitchAdvice(False, f"not yet: {made.sought.text}")
         else:
             made.symmetry.end_epoch(self.fits, switched=self.switched_at is not None)
 
@@ -340,7 +339,9 @@ class Reconstruction:
         if self.epoch == 0:
             raise RefusedError("not every particle has been looked at yet: wait for the end of the first epoch")
         if self.progress_made.sought.group:
-            raise RefusedError(f"the map has no symmetry yet: {self.progress_made.sought.text}")
+            begun = self.progress_made.sought.starts > 0
+            known = "the symmetry of the map is not judged yet" if begun else "the map has no symmetry yet"
+            raise RefusedError(f"{known}: {self.progress_made.sought.text}")
         log.info("switch to auto-decoding: %s", reason)
         with self.new_epoch():
             for fit, stage in zip(self.fits, self.first_stages, strict=True):
@@ -376,7 +377,8 @@ class Reconstruction:
         """Return whether to switch now, and why."""
         if self.switched_at is not None or self.policy is None:
             return SwitchAdvice()
-        return self.progress_made.advice
+        sought = self.progress_made.sought
+        return SwitchAdvice(False, f"not yet: {sought.text}") if sought.group else self.progress_made.advice
 
     def evidence(self) -> Evidence:
         """Return what is known of the poses as the run stands; nothing is computed for it."""

@@ -21,6 +21,7 @@ from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.losses import image_errors
 from napari_cryospin.engine.sampling import COARSE_GRID_BAND, PoseSearch
 from napari_cryospin.engine.signal_scales import FIRST_SHELL, LAST_SHELL
+from napari_cryospin.engine.used_rows import evenly_spread
 from napari_cryospin.evaluation.found_symmetry import (
     FEWEST_TELLING_SHELLS,
     NEAR_SCORE,
@@ -136,7 +137,7 @@ def signal_scale(fit: Fit[Volume]) -> float:
     Where there is hardly any such power, it is what chance gives.
     """
     images, last = fit.images, min(fit.band.now, LAST_SHELL)
-    batch = fit.batch(_sample(len(fit), POWER_PARTICLES), last)
+    batch = fit.batch(evenly_spread(len(fit), POWER_PARTICLES), last)
     shell = fit.noise.shell[: len(batch.points)]
     chosen = shell >= min(FIRST_SHELL, last)
     noise = float(images.mask.square().mean()) / batch.weights  # of masked images
@@ -150,7 +151,7 @@ def signal_scale(fit: Fit[Volume]) -> float:
 def sign_lead(fit: Fit[Volume], density: Tensor) -> SignLead:
     """Compare images with a map `(n, n, n)` and with its negative. The volume is then the one or the other."""
     band = min(fit.band.now, COARSE_GRID_BAND)
-    batch = fit.batch(_sample(len(fit), SIGN_PARTICLES), band)
+    batch = fit.batch(evenly_spread(len(fit), SIGN_PARTICLES), band)
     errors = []
     for sign in (1, -1):
         fit.volume.take_map(sign * density)
@@ -159,8 +160,3 @@ def sign_lead(fit: Fit[Volume], density: Tensor) -> SignLead:
         errors.append(image_errors(models, batch.images, batch.weights)[:, 0])
     lead = errors[1] - errors[0]
     return SignLead(float(lead.mean()), float(lead.std()) / math.sqrt(len(lead)))
-
-
-def _sample(count: int, wanted: int) -> Tensor:
-    """Return up to so many of the particles, evenly spread, `(m,)`."""
-    return torch.linspace(0, count - 1, min(count, wanted)).round().long()

@@ -28,7 +28,14 @@ from napari_cryospin.engine.grid_posterior import (
     most_probable,
     separate_modes,
 )
-from napari_cryospin.engine.pose_posterior import Templates, entropy, log_likelihoods, make_templates, shift_grid
+from napari_cryospin.engine.pose_posterior import (
+    Templates,
+    entropy,
+    log_likelihoods,
+    make_templates,
+    shift_grid,
+    shift_step,
+)
 from napari_cryospin.engine.subdivision import DIVIDED_BAND, UNDIVIDED_BAND, DividedCells, likely_cells
 from napari_cryospin.geometry.so3_grid import grid_rotations
 from napari_cryospin.geometry.subdivided_grid import CHILDREN, subdivided
@@ -79,14 +86,9 @@ def grid_size(band: int, group: PointGroup = NO_SYMMETRY) -> tuple[int, int]:
     return (2, 12) if band <= COARSE_GRID_BAND and group.trivial else (4, 24)
 
 
-def shift_step(fit: Fit, band: int) -> float:
-    """Return the spacing of the trial shifts for a band, Angstrom."""
-    return fit.images.extent / (4 * band)
-
-
 def trial_shifts(fit: Fit, band: int) -> tuple[Tensor, bool]:
     """Return the shifts `(t, 2)` to try, Angstrom, and whether they are about the stored shift (or about zero)."""
-    step = shift_step(fit, band)
+    step = shift_step(fit.images.extent, band)
     if band <= COARSE_GRID_BAND:
         return shift_grid(fit.shift_range.largest, step, fit.device), False
     return shift_grid(1.5 * step, step, fit.device), True
@@ -183,7 +185,7 @@ class PoseSearch:
         fit = self.fit
         shifts = torch.zeros(1, 2, device=fit.device)
         if fit.shift_range.looked_for:
-            shifts = shift_grid(fit.shift_range.largest, shift_step(fit, self.band), fit.device)
+            shifts = shift_grid(fit.shift_range.largest, shift_step(fit.images.extent, self.band), fit.device)
         return self._scan(self.fine, batch.inner(len(self.fine.points)), shifts.expand(len(batch), -1, -1), choose)
 
     @cached_property
@@ -227,7 +229,7 @@ class PoseSearch:
         """Yield shifts about the stored ones and, where they differ, about the found ones `(b, 2)`."""
         fit = self.fit
         _, stored = fit.poses(batch)
-        apart = ((stored - found).norm(dim=-1) > 1.5 * shift_step(fit, COARSE_GRID_BAND)).cpu()
+        apart = ((stored - found).norm(dim=-1) > 1.5 * shift_step(fit.images.extent, COARSE_GRID_BAND)).cpu()
         near, far = (~apart).nonzero()[:, 0], apart.nonzero()[:, 0]
         local, _ = trial_shifts(fit, min(self.band, UNDIVIDED_BAND))
         both = torch.stack((stored, found), 1)

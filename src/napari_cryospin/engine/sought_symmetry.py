@@ -20,6 +20,7 @@ from napari_cryospin.engine.fit import Fit
 from napari_cryospin.engine.kept_state import KeptState
 from napari_cryospin.engine.pose_refinement import refine_poses
 from napari_cryospin.engine.symmetry_change import symmetry_of_fit
+from napari_cryospin.engine.used_rows import evenly_spread
 from napari_cryospin.evaluation.found_symmetry import NEAR_SCORE, SymmetryReport
 from napari_cryospin.geometry.symmetry import point_group
 from napari_cryospin.methods import DESCRIPTIONS
@@ -150,7 +151,7 @@ def held_out_errors(fits: Sequence[Fit], band: int) -> Tensor:
 @torch.no_grad()
 def _held_out_errors(fit: Fit, band: int) -> Tensor:
     volume = volume_at_poses(fit, band)
-    rows = torch.linspace(0, len(fit) - 1, min(len(fit), COMPARED)).round().long()
+    rows = evenly_spread(len(fit), COMPARED)
     folds, errors = fit.particles.folds.cpu()[rows], torch.zeros(len(rows))
     for fold in (0, 1):
         batch = fit.batch(rows[folds == fold], band)

@@ -185,6 +185,7 @@ def impose(fit: Fit, found: FoundSymmetry, group: PointGroup) -> None:
     fit.particles.turn(frame.axes, frame.centre)
     if fit.encoder is not None:
         fit.encoder.turn(frame.axes, frame.centre)
+    fit.class_starts = [torch.from_numpy(frame.turned(each, fit.images.extent)) for each in fit.class_starts]
     _take_group(fit, group, [torch.from_numpy(each).to(fit.device) for each in turned])
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import logging
+import math
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -21,6 +23,8 @@ from napari_cryospin.engine.symmetry_change import (
 )
 from napari_cryospin.geometry.symmetry import PointGroup, point_group
 from napari_cryospin.runs.messages import RefusedError
+
+log = logging.getLogger(__name__)
 
 NO_ADVICE_YET = SwitchAdvice(False, "not yet: the map has had its symmetry for less than an epoch")
 """Advice on the switch right after the step."""
@@ -76,8 +80,14 @@ def change_symmetry(run: Changeable, name: str) -> SymmetryChange:
             run.begin_stage_anew(index)
     run.progress_made.symmetry.forget()
     sought.forget()
-    run.monitor = HalfSetMonitor()  # Half maps that are turned lie differently on each other.
+    _forget_comparison(run)  # Half maps that are turned lie differently on each other.
     return change
+
+
+def _forget_comparison(run: Changeable) -> None:
+    """Forget how the maps compared: they are others now."""
+    run.monitor = HalfSetMonitor()
+    run.progress_made.resolution = math.nan
 
 
 def take_sought(run: Changeable) -> SymmetryChange | None:
@@ -122,6 +132,7 @@ def _of_symmetric_start(run: Changeable) -> SymmetryChange | None:
         return _new_start(run, _worse(lag))
     with run.new_epoch():
         run.load_learned(sought.best)
+    _forget_comparison(run)
     group, lag = sought.group, sought.lag(sought.best_errors)[0]
     sought.forget()
     sought.lag_of_best = lag
@@ -138,6 +149,7 @@ def _new_start(run: Changeable, reason: str) -> SymmetryChange:
     before = run.symmetry.name
     with run.new_epoch():
         run.start(point_group(sought.group))
+    _forget_comparison(run)
     made.begun_at = made.epoch
     sought.begin()
     return SymmetryChange(before, sought.group, note=f"{sought.group} imposed by a new start: {reason}")
@@ -146,7 +158,8 @@ def _new_start(run: Changeable, reason: str) -> SymmetryChange:
 def _taken(run: Changeable, group: str) -> SymmetryChange | None:
     try:
         return change_symmetry(run, group)
-    except RefusedError:
+    except RefusedError as refusal:
+        log.info("%s is not imposed: %s", group, refusal)
         return None
 
 

@@ -13,6 +13,11 @@ from napari_cryospin.particles import Particles
 from napari_cryospin.settings import Settings
 
 
+def evenly_spread(count: int, wanted: int) -> Tensor:
+    """Return up to `wanted` of the numbers from 0 to `count` - 1, evenly spread, `(m,)` on the CPU."""
+    return torch.linspace(0, count - 1, min(count, wanted), dtype=torch.float64).round().long()
+
+
 def choose_rows(
     particles: Particles, settings: Settings, generator: torch.Generator, left_out: Collection[int] = ()
 ) -> list[Tensor]:

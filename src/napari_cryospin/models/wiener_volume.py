@@ -271,7 +271,7 @@ class WienerVolume:
         self.band, self.symmetry = int(state["band"]), point_group(state["symmetry"])
         device = self.sums.device
         self.sums = state["sums"].to(device, copy=True)
-        self._take(state["density"].to(device))
+        self._take(state["density"].to(device, copy=True))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from napari_cryospin.engine.images import PreparedImages
-from napari_cryospin.engine.pose_posterior import Templates, log_likelihoods, shift_grid
+from napari_cryospin.engine.pose_posterior import Templates, log_likelihoods, shift_grid, shift_step
 from napari_cryospin.physics import fourier
 from napari_cryospin.physics.slicing import shift_phases
 from napari_cryospin.runs.epoch_record import EpochRecord
@@ -68,7 +68,7 @@ class ParticleImage:
         """Return the shifts to try about a `(2,)` shift, `(t, 2)` Angstrom; only 0 if the run looks for no shifts."""
         if not self.moves:
             return torch.zeros(1, 2)
-        step = self.extent / (4 * band)
+        step = shift_step(self.extent, band)
         return shift + shift_grid(1.5 * step, step)
 
     def compare(self, templates: Templates, angles: Tensor, band: int, shifts: Tensor) -> Tensor:
