@@ -230,6 +230,11 @@ class RunFolder:
         """Read the status of the run."""
         return self._read("status.json", lambda text: Status(**json.loads(text)))
 
+    @property
+    def symmetry(self) -> str:
+        """Point group that the run's map has now; the settings have the one that it began with."""
+        return self.read_status().symmetry or self.settings.volume.symmetry
+
     def append_event(self, event: Event) -> None:
         """Append an event to events.jsonl."""
         append_line(self.path / "events.jsonl", event.to_json())
