@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_cryospin.io.files import FileMark, file_mark
 from napari_cryospin.runs.messages import Stage
 from napari_cryospin.runs.particle_record import OPTIONAL_ARRAYS, ParticleRecord, read_only
 from napari_cryospin.runs.record_file import RecordFile, open_record, save_record
@@ -162,6 +163,11 @@ class EpochFile:
     def _about(self) -> dict[str, Any]:
         with open_record(self.path) as file:
             return {name: file.value(name) for name in ("epoch", "stage", "pixel_size")}
+
+    @property
+    def mark(self) -> FileMark:
+        """Mark of the file: it changes when a run that was resumed writes the epoch anew."""
+        return file_mark(self.path)
 
     @property
     def epoch(self) -> int:

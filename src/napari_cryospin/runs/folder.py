@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from napari_cryospin.io.files import atomic_write, write_lines
+from napari_cryospin.io.files import FileMark, atomic_write, file_mark, write_lines
 from napari_cryospin.runs.epoch_record import EpochFile, EpochRecord
 from napari_cryospin.runs.json_lines import append_line, cut_torn_line, read_lines
 from napari_cryospin.runs.messages import Command, Event, Status
@@ -277,15 +277,14 @@ class RunFolder:
             snapshot.save(file)
         _keep_newest(self.path / "snapshots", "*.npz", KEPT_SNAPSHOTS)
 
-    def snapshot_mark(self) -> tuple[str, int, int] | None:
+    def snapshot_mark(self) -> FileMark | None:
         """Return a mark of the newest snapshot, None if there is none.
 
         The mark changes with every snapshot that is written, even one of the same step, such as that after a switch.
         """
         for path in sorted((self.path / "snapshots").glob("*.npz"), reverse=True):
             with contextlib.suppress(FileNotFoundError):  # The run may have deleted the file in the meantime.
-                about = path.stat()
-                return path.name, about.st_mtime_ns, about.st_ino
+                return file_mark(path)
         return None
 
     def newest_snapshot(self) -> Snapshot | None:
