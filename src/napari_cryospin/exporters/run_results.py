@@ -26,7 +26,7 @@ SELECTION_COLUMNS = {
     "error": "squared error of the image at its pose, over the noise",
     "belongs": "probability, 0 to 1, that the image shows the particle",
     "scale": "scale of the signal in the image; their mean is 1",
-    "head": "the head nearest to the image, from 1; 0: none",
+    "head": "the head whose candidate explains the image best, from 1; 0: none",
     "class": "class that the particle is in, from 1",
     "class_probability": "probability, 0 to 1, of the class that the particle is in",
     "winner": "which candidate won: a head, from 1; one more than there are heads: found by the posterior; 0: none",

@@ -41,8 +41,8 @@ class HeadMaps:
     note : str
         Reason why there are no values; empty if there are.
     rows, best_head, directions : ndarray
-        Of the half set's particles: `(n,)` row of the input, `(n,)` the head that is nearest to the image, from 0, and
-        `(n, 3)` view direction.
+        Of the half set's particles: `(n,)` row of the input, `(n,)` the head whose candidate explains the image best,
+        from 0, and `(n, 3)` view direction.
     """
 
     epoch: int
