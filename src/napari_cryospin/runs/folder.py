@@ -335,9 +335,12 @@ class RunFolder:
         ValueError
             The run has no such class.
         """
-        if number is not None and not 1 <= number <= self.classes:
-            raise ValueError(f"{self.path}: found class {number}; the run has {self.classes}, expected 1 to that")
-        return RunFolder(self.path, None if self.classes == 1 else number)
+        if number is None:
+            return RunFolder(self.path)
+        classes = self.classes
+        if not 1 <= number <= classes:
+            raise ValueError(f"{self.path}: found class {number}; the run has {classes}, expected 1 to that")
+        return RunFolder(self.path, None if classes == 1 else number)
 
     def results_record(self) -> ResultsRecord | None:
         """Read the particles of the results; None if there are no results, or the run has gone on since."""
