@@ -8,14 +8,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 import napari_cryospin
-from napari_cryospin.evaluation.against_truth import (
-    compare_maps,
-    compare_poses,
-    evaluate_results,
-    true_rotations_in_frame,
-)
+from napari_cryospin.evaluation.against_truth import align_truth, compare_maps, compare_poses, evaluate_results
 from napari_cryospin.evaluation.map_alignment import apply_alignment
 from napari_cryospin.geometry.hand import HAND_FLIP, flip_hand
+from napari_cryospin.geometry.point_groups import group_matrices
 from napari_cryospin.io.files import MissingStacksError
 from napari_cryospin.io.located import PixelSizeMissingError
 from napari_cryospin.io.mrc import read_map, write_map
@@ -61,22 +57,39 @@ def test_truth_in_the_runs_frame_while_half_of_the_poses_are_wrong(truth, flippe
     some = np.random.default_rng(0).permutation(60)[:50]
     poses = rotations[some]
     poses[::2] = Rotation.random(25, random_state=1).as_matrix()
-    found = true_rotations_in_frame(some, poses, np.zeros(50, np.int8), truth, truth)
-    np.testing.assert_allclose(found, rotations[some], atol=0.02)
+    found = align_truth(some, poses, np.zeros(50, np.int8), truth, truth, "C1")
+    np.testing.assert_allclose(found.rotations, rotations[some], atol=0.02)
 
 
 def test_each_half_set_has_a_frame_of_its_own(truth):
     half_sets = np.repeat([1, 2], 30)
     poses = np.where((half_sets == 1)[:, None, None], *(found_poses(truth, flipped)[0] for flipped in (False, True)))
-    found = true_rotations_in_frame(np.arange(60), poses, half_sets, truth, truth)
-    np.testing.assert_allclose(found, poses, atol=1e-4)
+    found = align_truth(np.arange(60), poses, half_sets, truth, truth, "C1")
+    np.testing.assert_allclose(found.rotations, poses, atol=1e-4)
+    off = Rotation.from_rotvec([0, 0, np.radians(40)]).as_matrix()
+    np.testing.assert_allclose(found.errors_of(np.stack([poses, off @ poses], 1)), [[0, 40]] * 60, atol=0.01)
 
 
-def test_of_wrong_poses_no_truth_is_made_up(truth):
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("symmetry", ["C3", "D6", "T", "O", "I"])
+def test_poses_on_any_symmetric_copy_agree_and_the_nearest_copy_is_the_truth(truth, symmetry, flipped):
+    group = group_matrices(symmetry)
+    copies = group[np.random.default_rng(0).integers(len(group), size=60)]
+    poses = truth.rotations @ copies @ FRAME
+    poses = HAND_FLIP @ poses if flipped else poses
+    off = Rotation.from_rotvec([0, 0, np.radians(5)]).as_matrix()
+    poses[0] = off @ poses[0]
+    found = align_truth(np.arange(60), poses, np.zeros(60, np.int8), truth, truth, symmetry)
+    np.testing.assert_allclose(found.rotations[1:], poses[1:], atol=1e-3)
+    np.testing.assert_allclose(off @ found.rotations[0], poses[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("symmetry", ["C1", "D6", "O", "I"])
+def test_of_wrong_poses_no_truth_is_made_up(truth, symmetry):
     wrong = Rotation.random(60, random_state=2).as_matrix()
-    assert true_rotations_in_frame(np.arange(60), wrong, np.zeros(60, np.int8), truth, truth) is None
+    assert align_truth(np.arange(60), wrong, np.zeros(60, np.int8), truth, truth, symmetry) is None
     mostly = np.where((np.arange(60) < 2)[:, None, None], truth.rotations, wrong)
-    assert true_rotations_in_frame(np.arange(60), mostly, np.zeros(60, np.int8), truth, truth) is None
+    assert align_truth(np.arange(60), mostly, np.zeros(60, np.int8), truth, truth, symmetry) is None
 
 
 def test_an_image_that_the_truth_lacks_is_named(truth):

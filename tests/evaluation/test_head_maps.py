@@ -37,12 +37,14 @@ def test_cells_without_particles_are_not_zero():
     assert np.isnan(share).sum() == 2 * (192 - len(np.unique(pixel_of(rotations[:, 2], 4))))
 
 
-def test_errors_are_angles_of_each_head():
-    truth = poses(3000, 1)
-    off = Rotation.from_rotvec([0, 0, np.radians(25)]).as_matrix()
-    errors = mean_errors(np.stack([truth, off @ truth], 1), truth, 2)
-    np.testing.assert_allclose(errors[0], 0, atol=1e-4)
-    np.testing.assert_allclose(errors[1], 25, atol=1e-4)
+def test_errors_are_means_of_each_head_in_the_cell_of_the_direction():
+    directions = poses(3000, 1)[:, 2]
+    north = directions[:, 2] > 0
+    means = mean_errors(np.stack([np.where(north, 10.0, 20.0), np.full(3000, 25.0)], 1), directions, 4)
+    z = healpix_cells(4).centres[:, 2]
+    np.testing.assert_allclose(means[0, z > 0.3], 10)
+    np.testing.assert_allclose(means[0, z < -0.3], 20)
+    np.testing.assert_allclose(means[1], 25)
 
 
 def test_grid_grows_with_the_particles():

@@ -18,6 +18,7 @@ from napari_cryospin.exporters.table import export_run
 from napari_cryospin.io.open import open_particles
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Status
+from napari_cryospin.runs.record_file import RecordFile
 from napari_cryospin.runs.results import Results
 from napari_cryospin.runs.source import RunInput
 from napari_cryospin.settings import Settings
@@ -162,13 +163,26 @@ def test_the_maps_of_one_class(run, tmp_path, to):
     assert value_of(next((tmp_path / "out").glob("map*.mrc"))) == 2
 
 
+def test_classes_are_counted_once_and_without_reading_maps(star, tmp_path, monkeypatch):
+    folder = RunFolder.create(tmp_path / "run", RunInput(particles=star), Settings())
+    maps = tuple(np.full((4, 4, 4), float(number)) for number in range(1, CLASSES + 1))
+    folder.write_history(epoch_record(3, map=maps[0], class_maps=maps))
+    shapes = []
+    read = RecordFile.shape
+    monkeypatch.setattr(RecordFile, "shape", lambda file, name: shapes.append(name) or read(file, name))
+    monkeypatch.setattr(RecordFile, "array", lambda _, name: pytest.fail(f"{name} was read"))
+    assert folder.of_class(2).class_number == 2
+    assert shapes == ["class_maps"]
+    with pytest.raises(ValueError, match="found class 4; the run has 3, expected 1 to that"):
+        folder.of_class(4)
+
+
 def test_classes_of_a_run_that_goes_on(star, tmp_path):
     folder = RunFolder.create(tmp_path / "run", RunInput(particles=star), Settings())
     count = len(open_particles(star, require_stacks=False))
     record = results_of(count).particles
     maps = tuple(np.full((4, 4, 4), float(number)) for number in range(1, CLASSES + 1))
     folder.write_history(epoch_record(3, record, map=maps[0], class_maps=maps))
-    assert folder.classes == CLASSES
     results = open_results(folder.of_class(2))
     assert list(results.record.rows) == list(range(1, count, CLASSES))
     assert results.live

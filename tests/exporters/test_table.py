@@ -142,15 +142,29 @@ def test_nothing_known_yet(star, make_run):
         open_results(run)
 
 
-def test_halves_of_a_run_that_goes_on_are_brought_to_one_frame(star, make_run):
-    """The second half saw the molecule turned and moved: its poses are told in the frame of the first."""
-    n, pixel_size = 32, 3.0
-    centres = np.random.default_rng(2).uniform(-8, 8, (12, 3))
-    line = np.arange(n) - n // 2
+def blobs(seed):
+    """A map of twelve blobs, 32 px."""
+    centres = np.random.default_rng(seed).uniform(-8, 8, (12, 3))
+    line = np.arange(32) - 16
     x, y, z = (np.exp(-((line - centres[:, axis, None]) ** 2) / (2 * 1.5**2)) for axis in range(3))
-    first = np.einsum("bx,by,bz->zyx", x, y, z).astype(np.float32)
+    return np.einsum("bx,by,bz->zyx", x, y, z).astype(np.float32)
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_halves_of_a_run_that_goes_on_are_brought_to_one_frame(star, make_run, classes):
+    """The second half saw the molecule turned and moved: its poses are told in the frame of the first.
+
+    Its classes, which look nothing alike, have the other half's numbers the other way round.
+    """
+    pixel_size = 3.0
     turn, move = rotation_from_euler([40, 70, 20]), np.array([3.0, -4.5, 1.5])
-    second = apply_alignment(first, turn, move, pixel_size)
+    firsts = [blobs(2), blobs(5)][:classes]
+    seconds = [apply_alignment(one, turn, move, pixel_size) for one in firsts[::-1]]
+    of_classes, maps = {}, {"map": firsts[0], "half_maps": (firsts[0], seconds[0]), "pixel_size": pixel_size}
+    if classes == 2:
+        numbers = np.array([1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 1, 1])
+        of_classes = {"class_number": numbers, "class_probability": np.eye(2)[numbers - 1]}
+        maps["class_maps"] = (firsts[0], seconds[0], firsts[1], seconds[1])
     # A particle posed by A in the first frame is posed by A Q^T in the second; its centre moves with the molecule.
     rotations = rotation_from_euler(np.random.default_rng(3).uniform(-90, 90, (12, 3)))
     true, halves = rotations.copy(), np.repeat(np.array([1, 2], np.int8), 6)
@@ -164,7 +178,8 @@ def test_halves_of_a_run_that_goes_on_are_brought_to_one_frame(star, make_run):
         rotations=rotations,
         shifts=shifts,
         half_sets=halves,
-        of_epoch={"map": first, "half_maps": (first, second), "pixel_size": pixel_size},
+        of_epoch=maps,
+        **of_classes,
     )
     results = open_results(run)
     apart = np.degrees(np.arccos(np.clip((np.einsum("kij,kij->k", results.record.rotations, true) - 1) / 2, -1, 1)))

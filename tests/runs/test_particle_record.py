@@ -157,11 +157,12 @@ def test_each_particle_has_the_map_of_its_class_and_half(tmp_path, halves):
     )
     record.save(tmp_path / "epoch_0001.npz")
     read = EpochRecord.load(tmp_path / "epoch_0001.npz")
-    assert read.classes == EpochFile(tmp_path / "epoch_0001.npz").classes == 2
+    file = EpochFile(tmp_path / "epoch_0001.npz")
+    assert read.classes == file.classes == 2
     shown = [read.all_maps[read.map_of(position)][0, 0, 0] for position in range(COUNT)]
     assert shown == ([0, 1, 1, 0, 0] if halves == 1 else [0, 2, 3, 1, 0])
     for number in (1, 2):
-        values = [each[0, 0, 0] for each in EpochFile(tmp_path / "epoch_0001.npz").maps(number)]
+        values = [each[0, 0, 0] for each in file.maps(number)]
         assert values == [each[0, 0, 0] for each in read.maps_of_class(number)]
         assert values == list(range((number - 1) * halves, number * halves))
         assert list(read.particles.of_class(number).rows) == ([7, 1, 4] if number == 1 else [3, 9])

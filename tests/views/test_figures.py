@@ -71,5 +71,6 @@ def test_results_are_drawn_as_far_as_they_go(tmp_path):
     figures = report.results_figures(tmp_path)
     assert list(figures) == ["fsc", "guinier", "orientations"]
     assert figures["guinier"].axes[0].get_title() == "B-factor -90 A^2"
+    assert "SCF* 0.80" in figures["orientations"].get_suptitle()
     for name, figure in figures.items():
         assert report.save_figure(figure, tmp_path / f"{name}.png").stat().st_size > 5000

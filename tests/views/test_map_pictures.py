@@ -76,6 +76,13 @@ def test_maps_of_a_few_epochs_are_kept_and_read_once(folder, monkeypatch):
     assert read == [*epochs, 0]
 
 
+def test_an_epoch_that_a_resumed_run_writes_anew_is_read_anew(folder):
+    reader, source = MapReader(), MapSource(folder=folder, epoch=1)
+    for value in (1, 2):
+        folder.write_history(epoch_record(1, map=np.full((8, 8, 8), value)))
+        assert reader.picture(source, MapDisplay(), surface=False).density.max() == value
+
+
 def test_epoch_with_halves_shows_either(folder):
     halves = tuple(np.full((8, 8, 8), value) for value in (1, 2))
     folder.write_history(epoch_record(1, map=halves[0], half_maps=halves, pixel_size=3.0))

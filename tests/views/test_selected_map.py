@@ -76,6 +76,18 @@ def test_it_has_the_scale_of_the_runs_own_map(finished):
     assert "300 particles" in made.note
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_run_of_any_preset_makes_it(finished, preset, tmp_path):
+    """The volume of the run itself may be one that cannot be had in closed form."""
+    view, record = at_true_poses(finished)
+    folder = RunFolder.create(tmp_path / "run", view.folder.source, PRESETS[preset])
+    folder.write_history(view.record(view.epochs[-1]))
+    made = RunView(folder).map_of(record)
+    true, _ = read_map(SAMPLE_MAPS["spliceosome"])
+    small = fourier_crop_map(torch.from_numpy(true.astype(np.float32)), 32).numpy()
+    assert fsc(made.density, small, 1).values[1 : view.record().band].mean() > 0.8
+
+
 def test_no_particles_are_refused_and_a_call_can_be_cancelled(finished):
     view = RunView(finished[0])
     record = view.results.particles

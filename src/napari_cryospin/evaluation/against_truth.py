@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 
 from napari_cryospin.evaluation.fsc import Fsc, fsc, map_mask, spherical_mask
 from napari_cryospin.evaluation.map_alignment import align_maps, apply_alignment
-from napari_cryospin.evaluation.pose_error import PoseErrors, ShiftErrors, rotation_errors, shift_errors
-from napari_cryospin.geometry.hand import HAND_FLIP
+from napari_cryospin.evaluation.pose_error import (
+    PoseErrors,
+    ShiftErrors,
+    candidate_errors,
+    rotation_errors,
+    shift_errors,
+    truth_in_frame,
+)
+from napari_cryospin.geometry.point_groups import group_matrices
 from napari_cryospin.io.files import atomic_write
 from napari_cryospin.io.mrc import read_map
 from napari_cryospin.io.open import open_particles, open_same_images
@@ -25,8 +32,11 @@ from napari_cryospin.physics.map_crop import fourier_crop_map
 TRUTH_THRESHOLD = 0.5
 """FSC against the truth at which the resolution is defined (the paper's choice)."""
 AGREES, AGREEING = 20.0, 0.1
-"""Largest error, in degrees, of a pose that agrees with the truth in a frame, and least share of such poses. Of random
-poses 0.2 % agree (times the order of the point group)."""
+"""Largest error, in degrees, of a pose that agrees with the truth in a frame, and least share of such poses."""
+AGREEING_BY_CHANCE, OVER_CHANCE = 0.00225, 3.0
+"""Share of random poses that agree with the truth, to be multiplied by the order of the point group; and how many times
+that share must agree, which is more than AGREEING for large groups. Chosen by hand: of 60 random poses up to twice that
+share agree in the best frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,15 +115,43 @@ def compare_poses(found: Particles, truth: Particles, symmetry: str) -> tuple[Po
     return rotations, shift_errors(found.shifts, truth.shifts, found.rotations, rotations)
 
 
-def true_rotations_in_frame(
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AlignedTruth:
+    """True rotations of a run's particles, and the alignments under which the run's poses agree with them.
+
+    Attributes
+    ----------
+    rotations : ndarray
+        `(n, 3, 3)` true rotations in the frame and the hand of the run's map; of symmetric copies each is the one that
+        is nearest to the run's pose.
+    known : ndarray
+        `(n, 3, 3)` true rotations in their own frame.
+    halves : sequence of tuple
+        Of each half set, or of all particles without half sets: `(n,)` bool, which particles are in it, and the errors
+        of their poses with the alignment of its frame.
+    """
+
+    rotations: NDArray[np.float64]
+    known: NDArray[np.float64]
+    halves: Sequence[tuple[NDArray[np.bool_], PoseErrors]]
+
+    def errors_of(self, candidates: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Measure the errors `(n, m)` in degrees of candidates `(n, m, 3, 3)` of the same particles."""
+        errors = np.empty(candidates.shape[:2])
+        for members, poses in self.halves:
+            errors[members] = candidate_errors(candidates[members], self.known[members], poses)
+        return errors
+
+
+def align_truth(
     indices: NDArray[np.integer],
     rotations: NDArray[np.floating],
     half_sets: NDArray[np.integer],
     truth: Particles,
     particles: Particles,
-    symmetry: str = "C1",
-) -> NDArray[np.float64] | None:
-    """Transform true rotations into the frame and the hand of a run's map.
+    symmetry: str,
+) -> AlignedTruth | None:
+    """Align the frame and the hand of a run's map to those of true rotations.
 
     Parameters
     ----------
@@ -123,26 +161,27 @@ def true_rotations_in_frame(
     truth, particles
         Particles with true poses, in any order; and the run's input.
     symmetry
-        Point group of the true map.
+        Point group of the run's map, modulo which poses agree with the truth.
 
     Returns
     -------
-    ndarray or None
-        `(n, 3, 3)`. None while too few poses agree on any frame, so that the truth cannot be drawn yet.
+    AlignedTruth or None
+        None while too few poses agree on any frame, so that the truth cannot be drawn yet.
     """
     known = truth.select(rows_of(particles.select(indices), truth)).rotations
     if known is None:
         raise ValueError(f"{truth.source}: no poses; expected rlnAngleRot, rlnAngleTilt and rlnAnglePsi")
-    found = np.empty(known.shape)
+    least = max(AGREEING, OVER_CHANCE * AGREEING_BY_CHANCE * len(group_matrices(symmetry)))
+    moved, halves = np.empty(known.shape), []
     for half in np.unique(half_sets):
         members = half_sets == half
         poses = rotation_errors(rotations[members], known[members], symmetry=symmetry)
         agreeing = int((poses.errors < AGREES).sum())
-        if agreeing < max(10, AGREEING * len(poses.errors)):
+        if agreeing < max(10, least * len(poses.errors)):
             return None
-        moved = known[members] @ poses.alignment
-        found[members] = HAND_FLIP @ moved if poses.hand_flipped else moved
-    return found
+        moved[members] = truth_in_frame(rotations[members], known[members], poses)
+        halves.append((members, poses))
+    return AlignedTruth(rotations=moved, known=known, halves=halves)
 
 
 def rows_of(found: Particles, truth: Particles) -> NDArray[np.int64]:

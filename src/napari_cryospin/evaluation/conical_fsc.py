@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from napari_cryospin.evaluation.gold_standard import THRESHOLD
+from napari_cryospin.geometry.half_sphere import half_sphere
 
 HALF_ANGLE = 20.0
 """Degrees between the axis of a cone and its rim (Tan et al. 2017, Nat. Methods 14, 793-796)."""
@@ -81,7 +82,7 @@ def conical_fsc(
     products = (a.real * b.real + a.imag * b.imag, np.abs(a) ** 2, np.abs(b) ** 2)
     shell = np.rint(radius[within]).astype(np.int64)
     directions = (places[within] / radius[within, None]).astype(np.float32)
-    axes = _half_sphere(CONES)
+    axes = half_sphere(CONES)
     rim = np.cos(np.radians(half_angle))
     curves = [_curve(np.abs(directions @ axis.astype(np.float32)) >= rim, shell, products, last) for axis in axes]
     return ConicalFsc(axes, np.stack(curves))
@@ -104,11 +105,3 @@ def _places(n: int) -> NDArray[np.float64]:
     line, half = fft.fftfreq(n, 1 / n), np.arange(n // 2 + 1, dtype=np.float64)
     z, y, x = np.meshgrid(line, line, half, indexing="ij")
     return np.stack((x, y, z), axis=-1).reshape(-1, 3)
-
-
-def _half_sphere(count: int) -> NDArray[np.float64]:
-    """Return unit vectors `(count, 3)` of a spiral over a half-sphere."""
-    index = np.arange(count) + 0.5
-    z, turn = 1 - index / count, np.pi * (1 + 5**0.5) * index
-    radius = np.sqrt(1 - z**2)
-    return np.stack((radius * np.cos(turn), radius * np.sin(turn), z), axis=-1)

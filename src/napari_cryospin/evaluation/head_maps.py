@@ -50,26 +50,24 @@ def win_shares(best_head: ArrayLike, rotations: ArrayLike, heads: int, nside: in
     )
 
 
-def mean_errors(candidates: ArrayLike, truth: ArrayLike, nside: int) -> NDArray[np.float64]:
+def mean_errors(errors: ArrayLike, directions: ArrayLike, nside: int) -> NDArray[np.float64]:
     """Average the error of each head's candidates in the cell of the true view direction: `(heads, cells)` degrees.
 
     As in the paper's figure 6; nan where there are no particles.
 
     Parameters
     ----------
-    candidates
-        `(n, heads, 3, 3)` rotations.
-    truth
-        `(n, 3, 3)` true rotations in the same frame.
+    errors
+        `(n, heads)` degrees.
+    directions
+        `(n, 3)` true view directions.
     nside
         Of the grid.
     """
-    truth = np.asarray(truth, dtype=np.float64)
-    traces = np.einsum("nhij,nij->nh", np.asarray(candidates, dtype=np.float64), truth)
-    errors = np.degrees(np.arccos(np.clip((traces - 1) / 2, -1, 1)))
-    heads = errors.shape[1]
-    cells = np.repeat(pixel_of(truth[:, 2], nside), heads)
-    return _per_cell(np.tile(np.arange(heads), len(errors)), cells, errors.ravel(), heads, nside, True)
+    values = np.asarray(errors, dtype=np.float64)
+    heads = values.shape[1]
+    cells = np.repeat(pixel_of(directions, nside), heads)
+    return _per_cell(np.tile(np.arange(heads), len(values)), cells, values.ravel(), heads, nside, True)
 
 
 def _per_cell(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_cryospin.geometry import healpix
+from napari_cryospin.geometry.half_sphere import half_sphere
 
 CELLS = 4
 """nside of the table's HEALPix grid: 192 cells of about 15 degrees."""
@@ -90,11 +91,8 @@ def orientation_distribution(
 
 
 def _sampling(directions: NDArray[Any], shell: float) -> NDArray[np.float64]:
-    """Count slices within half a Fourier pixel of each of the points of a half-sphere's spiral."""
-    index = np.arange(SPHERE_POINTS) + 0.5
-    z, turn = 1 - index / SPHERE_POINTS, np.pi * (1 + 5**0.5) * index
-    radius = np.sqrt(1 - z**2)
-    points = np.stack((radius * np.cos(turn), radius * np.sin(turn), z), axis=-1).astype(np.float32)
+    """Count slices within half a Fourier pixel of each of the points of a half-sphere."""
+    points = half_sphere(SPHERE_POINTS).astype(np.float32)
     sampling = np.zeros(SPHERE_POINTS)
     ends = range(DIRECTIONS_AT_A_TIME, len(directions), DIRECTIONS_AT_A_TIME)
     for part in np.split(directions.astype(np.float32), ends):

@@ -117,11 +117,30 @@ def candidate_errors(candidates: ArrayLike, true: ArrayLike, found: PoseErrors) 
     ndarray
         `(n, m)` degrees.
     """
-    aligned = align_rotations(candidates, found.alignment, hand_flipped=found.hand_flipped)
-    known = np.broadcast_to(np.asarray(true, dtype=np.float64)[:, None], aligned.shape)
-    flat = aligned.reshape(-1, 3, 3)
-    copies = _nearest_copy(flat, known.reshape(-1, 3, 3), group_matrices(found.symmetry))
-    return angle_between(flat, copies).reshape(aligned.shape[:-2])
+    known, group = np.asarray(true, dtype=np.float64), group_matrices(found.symmetry)
+    errors = np.empty(np.shape(candidates)[:2])
+    for number, one in enumerate(np.moveaxis(np.asarray(candidates), 1, 0)):
+        aligned = align_rotations(one, found.alignment, hand_flipped=found.hand_flipped)
+        errors[:, number] = angle_between(aligned, _nearest_copy(aligned, known, group))
+    return errors
+
+
+def truth_in_frame(predicted: ArrayLike, true: ArrayLike, found: PoseErrors) -> Array:
+    """Transform true rotations to the frame and the hand of the predicted map: `(n, 3, 3)`.
+
+    Of each true rotation's symmetric copies the one that is nearest to the prediction is transformed.
+
+    Parameters
+    ----------
+    predicted, true : array_like
+        `(n, 3, 3)` rotations as given to `rotation_errors`.
+    found : PoseErrors
+        Result of `rotation_errors`.
+    """
+    aligned = align_rotations(predicted, found.alignment, hand_flipped=found.hand_flipped)
+    copies = _nearest_copy(aligned, np.asarray(true, dtype=np.float64), group_matrices(found.symmetry))
+    moved = copies @ found.alignment
+    return HAND_FLIP @ moved if found.hand_flipped else moved
 
 
 def shift_errors(

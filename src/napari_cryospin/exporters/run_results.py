@@ -26,7 +26,7 @@ SELECTION_COLUMNS = {
     "error": "squared error of the image at its pose, over the noise",
     "belongs": "probability, 0 to 1, that the image shows the particle",
     "scale": "scale of the signal in the image; their mean is 1",
-    "head": "the head nearest to the image, from 1; 0: none",
+    "head": "the head whose candidate explains the image best, from 1; 0: none",
     "class": "class that the particle is in, from 1",
     "class_probability": "probability, 0 to 1, of the class that the particle is in",
     "winner": "which candidate won: a head, from 1; one more than there are heads: found by the posterior; 0: none",
@@ -215,9 +215,28 @@ def _in_one_frame(epoch: EpochFile) -> tuple[ParticleRecord, tuple[str, ...]]:
         return record, ()
     from napari_cryospin.engine.half_sets import align_halves, poses_in_frame  # Imports torch.
 
-    first, other = epoch.maps()
-    halves = align_halves(first, other, epoch.pixel_size, exact=False)
+    halves = align_halves(*_mean_maps(epoch, record), epoch.pixel_size, exact=False)
     rotations, shifts = record.rotations.astype(np.float64), record.shifts.astype(np.float64)
     rotations[second], shifts[second] = poses_in_frame(rotations[second], shifts[second], halves.alignment)
     warning = (halves.warning,) if halves.warning else ()
     return dataclasses.replace(record, rotations=rotations, shifts=shifts), warning
+
+
+def _mean_maps(epoch: EpochFile, record: ParticleRecord) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Average the maps of each half set's classes by their shares: halves number their classes independently.
+
+    As in the engine, one particle is added to each class, so that shares do not vanish.
+    """
+    probability, belongs = record.class_probability, record.belongs
+    maps = [epoch.maps(number) for number in range(1, epoch.classes + 1)]
+    if probability is None or len(maps) == 1:
+        first, second = maps[0]
+        return first, second
+    trust = np.ones(len(record)) if belongs is None else belongs
+    members = record.half_sets == 1, record.half_sets == 2
+    shares = [1 + trust[own] @ probability[own] for own in members]
+    first, second = (
+        np.einsum("k,kzyx->zyx", share / share.sum(), np.stack(own)).astype(np.float32)
+        for share, own in zip(shares, zip(*maps, strict=True), strict=True)
+    )
+    return first, second

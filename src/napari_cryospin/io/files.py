@@ -128,6 +128,22 @@ def check_is_file(path: Path | str) -> Path:
     return path
 
 
+FileMark = tuple[Path, int, int, int]
+"""Mark of a file as it was written once: path, time of the writing in ns, size in bytes, number of the inode."""
+
+
+def file_mark(path: Path) -> FileMark:
+    """Return a mark of a file, which changes whenever the file is written anew.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is no file of that name, or it is a folder.
+    """
+    about = check_is_file(path).stat()
+    return path, about.st_mtime_ns, about.st_size, about.st_ino
+
+
 def find_by_name(name: str, source: Path, data_dir: Path | None = None) -> Path | None:
     """Find a stack by its name in a particle file, and return its path, or None if there is no such file.
 

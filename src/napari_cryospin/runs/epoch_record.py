@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_cryospin.io.files import FileMark, file_mark
 from napari_cryospin.runs.messages import Stage
 from napari_cryospin.runs.particle_record import OPTIONAL_ARRAYS, ParticleRecord, read_only
 from napari_cryospin.runs.record_file import RecordFile, open_record, save_record
@@ -164,6 +165,11 @@ class EpochFile:
             return {name: file.value(name) for name in ("epoch", "stage", "pixel_size")}
 
     @property
+    def mark(self) -> FileMark:
+        """Mark of the file: it changes when a run that was resumed writes the epoch anew."""
+        return file_mark(self.path)
+
+    @property
     def epoch(self) -> int:
         """Number of epochs finished."""
         return int(self._about["epoch"])
@@ -188,19 +194,15 @@ class EpochFile:
             There is no such class.
         """
         with open_record(self.path) as file:
-            maps = file.array("half_maps") if "half_maps" in file else file.array("map")[None]
-            halves = len(maps)
-            maps = file.array("class_maps") if "class_maps" in file else maps
-        return tuple(frozen_map(one) for one in maps_of_class(tuple(maps), halves, number))
+            maps = file.array(_maps_name(file))
+            maps = maps[None] if maps.ndim == 3 else maps
+            return tuple(frozen_map(one) for one in maps_of_class(tuple(maps), _halves(file), number))
 
     @property
     def classes(self) -> int:
-        """Number of classes."""
+        """Number of classes; no map is read for it."""
         with open_record(self.path) as file:
-            if "class_maps" not in file:
-                return 1
-            halves = len(file.array("half_maps")) if "half_maps" in file else 1
-            return len(file.array("class_maps")) // halves
+            return file.shape("class_maps")[0] // _halves(file) if "class_maps" in file else 1
 
     def particles(self, *optional: str) -> ParticleRecord:
         """Read the record of the particles: the arrays that every record has, and the `optional` ones."""
@@ -210,6 +212,16 @@ class EpochFile:
     def record(self) -> EpochRecord:
         """Read the whole record."""
         return EpochRecord.load(self.path)
+
+
+def _maps_name(file: RecordFile) -> str:
+    """Return the name of the array that has all maps of a record."""
+    return next((name for name in ("class_maps", "half_maps") if name in file), "map")
+
+
+def _halves(file: RecordFile) -> int:
+    """Return the number of maps of each class: 1, or 2 with half sets."""
+    return file.shape("half_maps")[0] if "half_maps" in file else 1
 
 
 def read_epoch_values(file: RecordFile) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from napari_cryospin.io.files import atomic_write, write_lines
+from napari_cryospin.io.files import FileMark, atomic_write, file_mark, write_lines
 from napari_cryospin.runs.epoch_record import EpochFile, EpochRecord
 from napari_cryospin.runs.json_lines import append_line, cut_torn_line, read_lines
 from napari_cryospin.runs.messages import Command, Event, Status
@@ -230,6 +230,11 @@ class RunFolder:
         """Read the status of the run."""
         return self._read("status.json", lambda text: Status(**json.loads(text)))
 
+    @property
+    def symmetry(self) -> str:
+        """Point group that the run's map has now; the settings have the one that it began with."""
+        return self.read_status().symmetry or self.settings.volume.symmetry
+
     def append_event(self, event: Event) -> None:
         """Append an event to events.jsonl."""
         append_line(self.path / "events.jsonl", event.to_json())
@@ -283,15 +288,14 @@ class RunFolder:
             snapshot.save(file)
         _keep_newest(self.path / "snapshots", "*.npz", KEPT_SNAPSHOTS)
 
-    def snapshot_mark(self) -> tuple[str, int, int] | None:
+    def snapshot_mark(self) -> FileMark | None:
         """Return a mark of the newest snapshot, None if there is none.
 
         The mark changes with every snapshot that is written, even one of the same step, such as that after a switch.
         """
         for path in sorted((self.path / "snapshots").glob("*.npz"), reverse=True):
             with contextlib.suppress(FileNotFoundError):  # The run may have deleted the file in the meantime.
-                about = path.stat()
-                return path.name, about.st_mtime_ns, about.st_ino
+                return file_mark(path)
         return None
 
     def newest_snapshot(self) -> Snapshot | None:
@@ -342,9 +346,12 @@ class RunFolder:
         ValueError
             The run has no such class.
         """
-        if number is not None and not 1 <= number <= self.classes:
-            raise ValueError(f"{self.path}: found class {number}; the run has {self.classes}, expected 1 to that")
-        return RunFolder(self.path, None if self.classes == 1 else number)
+        if number is None:
+            return RunFolder(self.path)
+        classes = self.classes
+        if not 1 <= number <= classes:
+            raise ValueError(f"{self.path}: found class {number}; the run has {classes}, expected 1 to that")
+        return RunFolder(self.path, None if classes == 1 else number)
 
     def results_record(self) -> ResultsRecord | None:
         """Read the particles of the results; None if there are no results, or the run has gone on since."""

@@ -92,7 +92,7 @@ class ParticleRecord:
     winner : ndarray
         `(n,)` int16: the candidate that won, 0..M-1 of a head, M the posterior sample; -1: none yet.
     best_head : ndarray, optional
-        `(n,)` int16: the head nearest to the image, from 0; -1: none yet.
+        `(n,)` int16: the head whose candidate explains the image best, from 0; -1: none yet.
     candidates : ndarray, optional
         `(n, M, 3, 3)` float16: rotations of the heads' candidates, in half precision.
     candidate_shifts : ndarray, optional
@@ -248,7 +248,7 @@ def head_share(best_head: ArrayLike, winner: ArrayLike, heads: int) -> NDArray[n
     Parameters
     ----------
     best_head
-        `(n,)` head nearest to each image, from 0; -1: none yet.
+        `(n,)` head whose candidate explains each image best, from 0; -1: none yet.
     winner
         `(n,)` candidate that won; `heads` stands for the posterior sample.
     heads

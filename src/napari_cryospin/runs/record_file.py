@@ -48,6 +48,15 @@ class RecordFile:
         array.flags.writeable = False
         return array
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Read the shape of one array, but not the array."""
+        assert self._file.zip is not None  # It is None once the file is closed.
+        with self._file.zip.open(f"{self._name_in_file(name)}.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, _ = read(file)
+        return tuple(shape)
+
     def value(self, name: str) -> Any:
         """Read a number or a text."""
         return self.array(name).item()

@@ -76,7 +76,7 @@ class Results:
         Record of the particles that were used, with all poses in one frame.
     classes : tuple of Results
         With several classes, the results of each of them, with its own particles. All other fields but `particles` and
-        `notes` are then those of the first class. Empty with one class.
+        `notes` are then those of the largest class. Empty with one class.
     epoch : int
         Number of epochs finished.
     stage : str

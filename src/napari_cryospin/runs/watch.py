@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_cryospin.io.files import FileMark
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Event, Status
 from napari_cryospin.runs.snapshot import Snapshot
@@ -50,7 +51,7 @@ class FolderWatch:
     def _forget(self) -> None:
         self._status: Status | None = None
         self._epochs: tuple[int, ...] = ()
-        self._mark: tuple[str, int, int] | None = None
+        self._mark: FileMark | None = None
         self._events, self._metrics = (
             _Tail(self.folder.path / "events.jsonl"),
             _Tail(self.folder.path / "metrics.jsonl"),

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from napari_cryospin.evaluation.head_maps import grid_for
 from napari_cryospin.geometry.angles import angle_between
-from napari_cryospin.geometry.point_groups import group_matrices
 from napari_cryospin.geometry.sphere_cells import pixel_of
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.particle_record import ParticleRecord
@@ -60,7 +59,7 @@ class DirectionFigure:
 
 
 def direction_figure(
-    folder: RunFolder, epoch: int, figure: FigureOfDirections, half: int, truth: Path | None, symmetry: str = "C1"
+    folder: RunFolder, epoch: int, figure: FigureOfDirections, half: int, truth: Path | None
 ) -> DirectionFigure:
     """Average a figure of the particles in each cell of view directions; this takes a while.
 
@@ -76,8 +75,6 @@ def direction_figure(
         Half set of the particles, 1 or 2; 0: there are no half sets.
     truth
         File with true poses; None: the truth is not known.
-    symmetry
-        Point group of the run's map, modulo which errors are measured.
 
     Raises
     ------
@@ -93,7 +90,7 @@ def direction_figure(
     levels: tuple[float, float] | None = None
     values: NDArray[Any] | None = None if record.entropy is None else record.entropy[None]
     if figure == "error":
-        values, levels = pose_errors(folder, record, truth, symmetry), (0.0, LARGEST_ERROR)
+        values, levels = pose_errors(folder, record, truth), (0.0, LARGEST_ERROR)
         values = None if values is None else values[None]
         if values is None and truth is not None:
             return DirectionFigure(figure=figure, epoch=epoch, values=np.zeros((0, 12)), note=TOO_FEW_AGREE)
@@ -121,10 +118,8 @@ def mean_in_cells(values: NDArray[np.float64], cells: NDArray[np.int64], count: 
     return np.divide(sums, numbers, out=np.full(count, np.nan), where=numbers > 0)
 
 
-def pose_errors(
-    folder: RunFolder, record: ParticleRecord, truth: Path | None, symmetry: str
-) -> NDArray[np.float64] | None:
-    """Measure how far each particle's rotation is from the true one, modulo a point group.
+def pose_errors(folder: RunFolder, record: ParticleRecord, truth: Path | None) -> NDArray[np.float64] | None:
+    """Measure how far each particle's rotation is from the true one, modulo the run's point group.
 
     Returns
     -------
@@ -132,7 +127,4 @@ def pose_errors(
         `(n,)` degrees; None: the truth is not known, or too few poses agree with it.
     """
     true = None if truth is None else true_rotations(folder, record, truth)
-    if true is None:
-        return None
-    copies = [angle_between(record.rotations, true @ turn) for turn in group_matrices(symmetry)]
-    return np.min(copies, axis=0)
+    return None if true is None else angle_between(record.rotations, true)

@@ -102,7 +102,9 @@ def guinier_figure(
     return figure
 
 
-def directions_figure(against_even: NDArray[Any], precision: NDArray[Any], efficiency: float, sampled: float) -> Figure:
+def directions_figure(
+    against_even: NDArray[Any], precision: NDArray[Any], compensation: float, sampled: float
+) -> Figure:
     """Draw on the sphere how many particles are seen from each direction, and how precisely their poses are known.
 
     Parameters
@@ -110,8 +112,8 @@ def directions_figure(against_even: NDArray[Any], precision: NDArray[Any], effic
     against_even, precision
         `(cells,)` of a HEALPix grid in ring order: number of particles over that of an even spread; and expected error
         of the poses in degrees, nan where it is not known.
-    efficiency, sampled
-        Efficiency of the distribution, and share of Fourier space that is sampled, both from 0 to 1.
+    compensation, sampled
+        SCF* of the distribution, and share of Fourier space that is sampled, both from 0 to 1.
     """
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     panels = {
@@ -122,7 +124,7 @@ def directions_figure(against_even: NDArray[Any], precision: NDArray[Any], effic
         picture = axes.imshow(mollweide_picture(values), extent=(-2, 2, -1, 1), origin="lower", cmap="viridis")
         figure.colorbar(picture, ax=axes, shrink=0.8, label=label)
         _graticule(axes)
-    figure.suptitle(f"view directions: efficiency {efficiency:.2f}, {100 * sampled:.0f} % of Fourier space sampled")
+    figure.suptitle(f"view directions: SCF* {compensation:.2f}, {100 * sampled:.0f} % of Fourier space sampled")
     return figure
 
 
@@ -139,7 +141,10 @@ def truth_figures(compared: MapComparison) -> dict[str, Figure]:
 
 
 def results_figures(results: Path) -> dict[str, Figure]:
-    """Draw the figures of a results folder, by name: resolution, sharpening and view directions."""
+    """Draw the figures of a results folder, by name: resolution, sharpening and view directions.
+
+    The `efficiency` of postprocess.json is SCF*.
+    """
     figures: dict[str, Figure] = {}
     facts = json.loads((results / "postprocess.json").read_text())
     if (results / "fsc.csv").is_file():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_cryospin.evaluation.head_maps import grid_for, mean_errors, win_shares
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.views.sphere_pictures import prepare_sphere_map
-from napari_cryospin.views.truth import TOO_FEW_AGREE, true_rotations
+from napari_cryospin.views.truth import TOO_FEW_AGREE, aligned_truth
 
 NO_TRUTH = "the true poses of these particles are not known"
 """Note of maps of errors for which no truth is known."""
@@ -41,8 +41,8 @@ class HeadMaps:
     note : str
         Reason why there are no values; empty if there are.
     rows, best_head, directions : ndarray
-        Of the half set's particles: `(n,)` row of the input, `(n,)` the head that is nearest to the image, from 0, and
-        `(n, 3)` view direction.
+        Of the half set's particles: `(n,)` row of the input, `(n,)` the head whose candidate explains the image best,
+        from 0, and `(n, 3)` view direction.
     """
 
     epoch: int
@@ -91,10 +91,10 @@ def head_maps(folder: RunFolder, epoch: int, errors: bool, half: int, truth: Pat
         values = 100 * win_shares(best_head, record.rotations, heads, nside)
     elif truth is None:
         note = NO_TRUTH
-    elif (true := true_rotations(folder, record, truth)) is None:
+    elif (true := aligned_truth(folder, record, truth)) is None:
         note = TOO_FEW_AGREE
     else:
-        values = mean_errors(candidates, true, nside)
+        values = mean_errors(true.errors_of(candidates), true.rotations[:, 2], nside)
     prepare_sphere_map(nside)
     share = 100 * record.head_share(heads).astype(np.float64)
     return HeadMaps(

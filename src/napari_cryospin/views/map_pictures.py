@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cryospin.geometry.hand import flip_hand
+from napari_cryospin.io.files import FileMark
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.snapshot import Snapshot
 from napari_cryospin.views.isosurface import MapStatistics, Mesh, isosurface, without_dust
@@ -94,11 +94,13 @@ class _Maps:
     maps: tuple[NDArray[np.float32], ...]  # one, or those of the two half sets
     pixel_size: float
     classes: int
+    key: tuple[Snapshot | FileMark, int]
+    """The snapshot, or the file as it was written once; and the number of the class."""
 
 
 @dataclass(frozen=True)
 class _Measured:
-    key: tuple[MapSource, int, bool, int]
+    key: tuple[object, int, bool]
     density: NDArray[np.float32]
     statistics: MapStatistics
     note: str
@@ -108,7 +110,7 @@ class MapReader:
     """A maker of map pictures, for one thread. It keeps the maps of a few epochs, and the last map's statistics."""
 
     def __init__(self) -> None:
-        self._epochs: OrderedDict[tuple[Path, int], _Maps] = OrderedDict()
+        self._epochs: OrderedDict[object, _Maps] = OrderedDict()
         self._last: _Measured | None = None
         self._alignment: MapAlignment | None = None
 
@@ -124,8 +126,7 @@ class MapReader:
         """
         maps = self._maps(source, display.class_number)
         halves = len(maps.maps) if len(maps.maps) == 2 else 0
-        key = source, display.half if halves else 1, display.flipped, display.class_number
-        measured = self._measured(key, maps)
+        measured = self._measured(maps, display.half if halves else 1, display.flipped)
         picture = MapPicture(
             source,
             display,
@@ -175,9 +176,9 @@ class MapReader:
         halves = align_halves(first, second, maps.pixel_size, exact=False)
         return ((), "not coloured: the halves do not agree yet") if halves.failed else ((first, halves.second), "")
 
-    def _measured(self, key: tuple[MapSource, int, bool, int], maps: _Maps) -> _Measured:
+    def _measured(self, maps: _Maps, half: int, flipped: bool) -> _Measured:
+        key = maps.key, half, flipped
         if self._last is None or self._last.key != key:
-            _, half, flipped, _ = key
             density, note = (maps.maps[half - 1], "") if half else self._mean(maps)
             density = flip_hand(density) if flipped else density
             self._last = _Measured(key, density, MapStatistics.of(density), note)
@@ -199,14 +200,14 @@ class MapReader:
         snapshot = source.snapshot
         if snapshot is not None:
             maps = snapshot.maps_of_class(min(number, snapshot.classes))
-            return _Maps(maps, snapshot.pixel_size, snapshot.classes)
+            return _Maps(maps, snapshot.pixel_size, snapshot.classes, (snapshot, number))
         assert source.folder is not None
         assert source.epoch is not None
         file = source.folder.history(source.epoch)
-        key = file.path, number
+        key = file.mark, number
         if key not in self._epochs:
             classes = file.classes
-            self._epochs[key] = _Maps(file.maps(min(number, classes)), file.pixel_size, classes)
+            self._epochs[key] = _Maps(file.maps(min(number, classes)), file.pixel_size, classes, key)
         self._epochs.move_to_end(key)
         while len(self._epochs) > EPOCHS_IN_MEMORY:
             self._epochs.popitem(last=False)

@@ -32,8 +32,8 @@ class Orientations:
         `(n, 3)` unit view directions in the map's frame.
     counts : ndarray
         `(cells,)` particles in each cell of a HEALPix grid, ring order.
-    efficiency : float
-        0 to 1: this share of the particles would do as well, were they evenly spread.
+    compensation : float
+        SCF*, 0 to 1: this share of the particles would do as well, were they evenly spread.
     sampled : float
         0 to 1: share of the shell's points within half a Fourier pixel of some particle's slice.
     angstrom : float
@@ -44,7 +44,7 @@ class Orientations:
     rows: NDArray[np.int64]
     directions: NDArray[np.floating]
     counts: NDArray[np.int64]
-    efficiency: float
+    compensation: float
     sampled: float
     angstrom: float
 
@@ -99,7 +99,7 @@ def orientations_at(
         rows=members.rows,
         directions=np.ascontiguousarray(members.rotations[:, 2]),
         counts=direction_counts(members.rotations, nside),
-        efficiency=judged.efficiency,
+        compensation=judged.efficiency,
         sampled=judged.sampled,
         angstrom=box * pixel_size / shell,
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cryospin.io.files import FileMark
 from napari_cryospin.runs.folder import RunFolder
 
 
@@ -39,8 +40,15 @@ class PosePath:
         )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Page:
+    mark: FileMark
+    directions: NDArray[np.float32]  # (n, 3)
+    decoding: bool
+
+
 class PathBook:
-    """View directions of all particles of a run, epoch by epoch. The history of each epoch is read once.
+    """View directions of all particles of a run, epoch by epoch. Each file of the history is read once.
 
     Parameters
     ----------
@@ -50,19 +58,21 @@ class PathBook:
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
-        self._pages: dict[int, tuple[NDArray[np.float32], bool]] = {}
+        self._pages: dict[int, _Page] = {}
 
     def of(self, row: int) -> PosePath:
         """Return the path of the particle at a position in the run's arrays."""
-        for epoch in self._folder.history_paths():
-            if epoch not in self._pages:
-                file = self._folder.history(epoch)
-                directions = file.particles().rotations[:, 2].astype(np.float32)
-                self._pages[epoch] = directions, file.stage == "auto-decoding"
-        epochs = sorted(self._pages)
-        pages = [self._pages[epoch] for epoch in epochs]
+        self._pages = pages = {epoch: self._page(epoch) for epoch in sorted(self._folder.history_paths())}
         return PosePath(
-            np.array(epochs, dtype=np.int64),
-            np.array([directions[row] for directions, _ in pages], dtype=np.float32).reshape(-1, 3),
-            np.array([decoding for _, decoding in pages], dtype=bool),
+            np.array(list(pages), dtype=np.int64),
+            np.array([page.directions[row] for page in pages.values()], dtype=np.float32).reshape(-1, 3),
+            np.array([page.decoding for page in pages.values()], dtype=bool),
         )
+
+    def _page(self, epoch: int) -> _Page:
+        file, known = self._folder.history(epoch), self._pages.get(epoch)
+        mark = file.mark
+        if known is not None and known.mark == mark:
+            return known
+        directions = file.particles().rotations[:, 2].astype(np.float32)
+        return _Page(mark=mark, directions=directions, decoding=file.stage == "auto-decoding")

@@ -1,4 +1,4 @@
-"""A map made from some of a run's particles at their present poses, by the run's own volume step."""
+"""A map made from some of a run's particles at their present poses, in closed form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.particle_record import ParticleRecord
 from napari_cryospin.runs.run_particles import open_run_particles
-from napari_cryospin.settings import Settings
+from napari_cryospin.settings import PRESETS, Settings, VolumeSettings
 from napari_cryospin.views.posterior.cancelling import raise_if_cancelled
 from napari_cryospin.views.run_map import RunMap
 
@@ -30,7 +30,7 @@ def map_of_particles(
     symmetry: str,
     cancelled: threading.Event | None = None,
 ) -> RunMap:
-    """Insert some particles once, each at its pose, and solve the volume; this reads their images.
+    """Add some particles to a Wiener average once, each at its pose; this reads their images.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def map_of_particles(
     """
     if not len(particles):
         raise ValueError(f"{folder.path}: no particles are selected; expected at least one to make a map from")
-    settings = _settings(folder.settings, symmetry)
+    settings = _settings(folder.settings, symmetry, moment.band)
     images = PreparedImages(
         open_run_particles(folder), settings.preparation, torch.from_numpy(particles.rows.copy()), measure=False
     )
@@ -69,7 +69,6 @@ def map_of_particles(
         if values is not None:
             setattr(state, name, torch.from_numpy(np.array(values, np.float32)))
     step = WienerStep(fit)
-    step.volume.set_band(moment.band)
     step.volume.forget(0)
     for batch in fit.batches(band=moment.band):
         raise_if_cancelled(cancelled)
@@ -78,8 +77,17 @@ def map_of_particles(
     return RunMap(fit_map(fit), images.pixel_size, moment.epoch, f"from {len(particles):,} particles alone")
 
 
-def _settings(settings: Settings, symmetry: str) -> Settings:
-    """Return the settings of a run for a volume in closed form; scales are those of the record."""
-    volume = dataclasses.replace(settings.volume, volume_update="wiener", symmetry=symmetry, scales="none")
-    start = dataclasses.replace(settings.start, reference=None)
-    return dataclasses.replace(settings, volume=volume, start=start)
+def _settings(settings: Settings, symmetry: str, band: int) -> Settings:
+    """Return settings for a volume in closed form of the images of a run, at known poses and scales.
+
+    A run's own settings, with this volume in them, may contradict each other: its method may require another volume.
+    """
+    return dataclasses.replace(
+        PRESETS["known-poses"],
+        preparation=settings.preparation,
+        encoder=settings.encoder,
+        volume=VolumeSettings(
+            volume_update="wiener", symmetry=symmetry, padding=settings.volume.padding, first_band=band
+        ),
+        schedule=settings.schedule,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,15 @@ from numpy.typing import NDArray
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.particle_record import ParticleRecord
 
+if TYPE_CHECKING:
+    from napari_cryospin.evaluation.against_truth import AlignedTruth
+
 TOO_FEW_AGREE = "too few poses agree with the truth yet"
 """Reason why poses cannot be compared with a truth that is known."""
 
 
-def true_rotations(folder: RunFolder, record: ParticleRecord, truth: Path) -> NDArray[np.float64] | None:
-    """Transform the true poses to the frame and hand of a record's poses. This takes a while, and loads torch.
+def aligned_truth(folder: RunFolder, record: ParticleRecord, truth: Path) -> AlignedTruth | None:
+    """Align a record's poses to the true ones, modulo the run's point group. This takes a while, and loads torch.
 
     Parameters
     ----------
@@ -28,18 +32,25 @@ def true_rotations(folder: RunFolder, record: ParticleRecord, truth: Path) -> ND
 
     Returns
     -------
-    ndarray or None
-        `(n, 3, 3)` true rotations; None: too few poses agree with the truth yet, whatever the frame.
+    AlignedTruth or None
+        The true rotations in the frame and hand of the record's poses, with the alignments; None: too few poses agree
+        with the truth yet, whatever the frame.
 
     Raises
     ------
     FileNotFoundError, ValueError
         A file cannot be read, or the truth lacks poses or some of the images.
     """
-    from napari_cryospin.evaluation.against_truth import true_rotations_in_frame
+    from napari_cryospin.evaluation.against_truth import align_truth
     from napari_cryospin.io.open import open_same_images
     from napari_cryospin.runs.run_particles import open_run_particles
 
     particles = open_run_particles(folder, require_stacks=False)
     known = open_same_images(truth, particles, data_dir=folder.source.data_dir, require_stacks=False)
-    return true_rotations_in_frame(record.rows, record.rotations, record.half_sets, known, particles)
+    return align_truth(record.rows, record.rotations, record.half_sets, known, particles, folder.symmetry)
+
+
+def true_rotations(folder: RunFolder, record: ParticleRecord, truth: Path) -> NDArray[np.float64] | None:
+    """Return the true rotations `(n, 3, 3)` of `aligned_truth`, whose parameters and errors are the same."""
+    found = aligned_truth(folder, record, truth)
+    return None if found is None else found.rotations

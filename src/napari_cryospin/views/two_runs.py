@@ -202,7 +202,7 @@ def _agreement(first: ParticleRecord, second: ParticleRecord, symmetry: str) -> 
 def _facts(view: ComparedRun, record: ParticleRecord, truth: Path | None) -> RunFacts:
     status, settings = view.status, view.folder.settings
     told = status.verdict != NOT_DETERMINED
-    errors = pose_errors(view.folder, record, truth, view.symmetry)
+    errors = pose_errors(view.folder, record, truth)
     return RunFacts(
         name=view.folder.path.name,
         method=settings.method,

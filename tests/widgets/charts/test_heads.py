@@ -10,6 +10,7 @@ from qtpy.QtTest import QTest
 
 from napari_cryospin.exporters.run_results import open_results
 from napari_cryospin.exporters.selection import Selection
+from napari_cryospin.geometry.point_groups import group_matrices
 from napari_cryospin.geometry.sphere_cells import healpix_cells
 from napari_cryospin.views.heads import head_maps
 from napari_cryospin.widgets.charts.heads import HeadsPanel
@@ -96,8 +97,12 @@ def test_an_epoch_that_cannot_be_read_is_said(panel, qtbot, told_run):
     qtbot.waitUntil(lambda: "cannot be read" in panel.caption.text(), timeout=10_000)
 
 
-def test_errors_of_heads_against_a_known_truth(finished_run, tiny_particles, tmp_path):
-    """The run's poses are put where the truth is, turned as a whole: one head off by 30 degrees, the other right."""
+@pytest.mark.parametrize("symmetry", ["C1", "D6"])
+def test_errors_of_heads_against_a_known_truth(finished_run, tiny_particles, tmp_path, symmetry):
+    """The run's poses are put where the truth is, turned as a whole: one head off by 8 degrees, the other right.
+
+    Poses and candidates are on symmetric copies of their own.
+    """
     from scipy.spatial.transform import Rotation
 
     from napari_cryospin.io.open import open_particles
@@ -105,14 +110,19 @@ def test_errors_of_heads_against_a_known_truth(finished_run, tiny_particles, tmp
     truth = open_particles(tiny_particles.truth)
     epoch = finished_run.history(max(finished_run.history_paths())).record()
     frame = Rotation.random(random_state=3).as_matrix()
-    poses = truth.rotations[epoch.particles.rows] @ frame
-    off = Rotation.from_rotvec([np.radians(30), 0, 0]).as_matrix()
-    record = dataclasses.replace(epoch.particles, rotations=poses, candidates=np.stack([poses, off @ poses], 1))
-    folder = type(finished_run).create(tmp_path / "run", finished_run.source, finished_run.settings)
+    group, known = group_matrices(symmetry), truth.rotations[epoch.particles.rows]
+    drawn = np.random.default_rng(0).integers(len(group), size=(3, len(known)))
+    poses, right, wrong = (known @ group[copies] @ frame for copies in drawn)
+    off = Rotation.from_rotvec([0, np.radians(8), 0]).as_matrix()
+    record = dataclasses.replace(epoch.particles, rotations=poses, candidates=np.stack([right, off @ wrong], 1))
+    settings = dataclasses.replace(
+        finished_run.settings, volume=dataclasses.replace(finished_run.settings.volume, symmetry=symmetry)
+    )
+    folder = type(finished_run).create(tmp_path / "run", finished_run.source, settings)
     folder.write_history(dataclasses.replace(epoch, epoch=1, particles=record))
     maps = head_maps(folder, 1, True, 0, tiny_particles.truth)
     assert maps.note == ""
-    assert_allclose(np.nanmean(maps.values, 1), [0, 30], atol=0.5)
+    assert_allclose(np.nanmean(maps.values, 1), [0, 8], atol=0.5)
 
 
 def test_a_click_on_a_bar_selects_what_the_head_has_won(panel, qtbot, told_run):

@@ -78,9 +78,10 @@ def test_figures_tell_even_from_preferred_directions(panel, qtbot, told_run):
     record = dataclasses.replace(snapshot.particles, rotations=rotations)
     told_run.write_snapshot(dataclasses.replace(snapshot, step=62, particles=record))
     qtbot.waitUntil(lambda: panel.found is not even, timeout=20_000)
-    assert panel.found.efficiency < 0.7 * even.efficiency
+    assert panel.found.compensation < 0.7 * even.compensation
     assert (panel.found.counts == 0).mean() > 0.5
     assert "empty cells" in words_of(panel.found)
+    assert f"SCF* {panel.found.compensation:.2f}" in words_of(panel.found)
 
 
 def on_the_map(panel, *mollweide_places):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cryospin.io.files import FileMark
 from napari_cryospin.runs.epoch_record import EpochRecord
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.snapshot import Snapshot
@@ -49,7 +50,7 @@ class RunPosteriors:
     folder: RunFolder
     truth: Path | None = None
     _view: ParticleView | None = None
-    _history: tuple[int, EpochRecord] | None = None
+    _history: tuple[FileMark, EpochRecord] | None = None
     _true: tuple[EpochRecord, NDArray[np.float64] | None] | None = None
     _book: PathBook = field(init=False)
 
@@ -186,8 +187,10 @@ class RunPosteriors:
         known = [number for number in self.folder.history_paths() if number <= epoch]
         if not known:
             return None
-        if self._history is None or self._history[0] != known[-1]:
-            self._history = known[-1], self.folder.history(known[-1]).record()
+        file = self.folder.history(known[-1])
+        mark = file.mark
+        if self._history is None or self._history[0] != mark:
+            self._history = mark, file.record()
         return self._history[1]
 
     def _last_encoding(self, history: EpochRecord) -> int:

@@ -79,7 +79,7 @@ class DirectionQuestions(RunMoments):
         """
         epoch = self._last_epoch() if epoch is None else epoch
         half = int(self.folder.history(epoch).particles().has_halves) if half is None else half
-        return direction_figure(self.folder, epoch, figure, half, self.truth, self.symmetry)
+        return direction_figure(self.folder, epoch, figure, half, self.truth)
 
     def _last_epoch(self) -> int:
         if not self.epochs:

@@ -35,7 +35,7 @@ class RunMoments:
     @property
     def symmetry(self) -> str:
         """Point group that the run's map has now; the settings have the one that it began with."""
-        return self.status.symmetry or self.folder.settings.volume.symmetry
+        return self.folder.symmetry
 
     @property
     def epochs(self) -> tuple[int, ...]:

@@ -78,7 +78,7 @@ class OrientationsPanel(ChartPanel):
         self.log.setToolTip("Colours by the logarithm of the count: shows what is rare as well")
         self.half = HalfChoice()
         self.caption.setToolTip(
-            "Efficiency: 1 where directions are even; 0.5: half the particles, spread evenly, would do as well. "
+            "SCF*: 1 where directions are even; 0.5: half the particles, spread evenly, would do as well. "
             "Fourier space: share of the points on a shell that some particle's slice passes."
         )
         self.caption.setAlignment(Qt.AlignmentFlag.AlignVCenter)
@@ -251,6 +251,6 @@ class OrientationsPanel(ChartPanel):
 def words_of(found: Orientations) -> str:
     """Write the figures of the view directions in one line."""
     empty = float((found.counts == 0).mean())
-    parts = [f"{found.counts.sum():,} particles", f"empty cells {empty:.0%}", f"efficiency {found.efficiency:.2f}"]
+    parts = [f"{found.counts.sum():,} particles", f"empty cells {empty:.0%}", f"SCF* {found.compensation:.2f}"]
     parts += [f"Fourier space {found.sampled:.0%} at {found.angstrom:.1f} Å", f"epoch {found.epoch}"]
     return "   ".join(parts)

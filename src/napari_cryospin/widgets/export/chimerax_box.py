@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QGroupBox, QHBoxLayout, QLabe
 from napari_cryospin.exporters.chimerax import ChimeraXView
 from napari_cryospin.exporters.options import ExportOptions
 from napari_cryospin.widgets.export.chimerax_job import PROGRAM_CHOICE, chimerax_job_of
-from napari_cryospin.widgets.kit.parts import WARNING, button, text_label, tint
+from napari_cryospin.widgets.kit.parts import WARNING, button, text_label
 from napari_cryospin.widgets.kit.preferences import remember_choice
 from napari_cryospin.widgets.live_map.layers import find_live_map
 
@@ -88,8 +88,7 @@ class ChimeraXBox(QGroupBox):
         self.open_button.setEnabled(not job.opening)
         self.program.setVisible(job.not_found)
         self.message.setToolTip(job.searched if job.not_found else "")
-        self.message.setText(job.message)
-        tint(self.message, WARNING if job.went_wrong else "")
+        self.message.show_text(job.message, WARNING if job.went_wrong else "")
 
 
 def chimerax_view_of(session: Session) -> ChimeraXView:

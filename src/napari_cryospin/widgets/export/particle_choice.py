@@ -15,7 +15,7 @@ from napari_cryospin.exporters.selection import Selection
 from napari_cryospin.geometry.angles import euler_from_rotation
 from napari_cryospin.widgets.export.junk_box import JunkBox
 from napari_cryospin.widgets.kit.lasso import inside
-from napari_cryospin.widgets.kit.parts import WARNING, Fold, button, text_label, tint
+from napari_cryospin.widgets.kit.parts import WARNING, Fold, button, text_label
 from napari_cryospin.widgets.kit.selection_plot import SelectionPlot
 from napari_cryospin.widgets.kit.worker import Worker
 from napari_cryospin.widgets.session.session import Session
@@ -140,7 +140,7 @@ class ParticleChoice(QGroupBox):
         self.plot.set_points(np.zeros(0), np.zeros(0), ("", ""), ("", ""))
         self.plot.set_note("")
         self.junk.forget(text)
-        self._show_message(text)
+        self.message.show_text(text)
         self.changed.emit()
 
     @property
@@ -241,18 +241,14 @@ class ParticleChoice(QGroupBox):
         if not self.plot.drawing and len(self.plot.x) == len(results):
             self.plot.set_chosen(positions)
         state = " so far" if results.live else ""
-        self._show_message(f"{len(positions):,} of {len(results):,} particles{state}, epoch {results.epoch}")
+        self.message.show_text(f"{len(positions):,} of {len(results):,} particles{state}, epoch {results.epoch}")
         self.changed.emit()
 
     def _refuse(self, error: Exception) -> None:
         if self.results is not None:
             self.chosen = None
-            self._show_message(str(error), WARNING)
+            self.message.show_text(str(error), WARNING)
             self.changed.emit()
-
-    def _show_message(self, text: str, colour: str = "") -> None:
-        self.message.setText(text)
-        tint(self.message, colour)
 
 
 def known(results: RunResults, name: str) -> NDArray[np.float64]:

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolTip, QVBoxLayout, QWidget
+from qtpy.QtCore import QPoint, QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
+from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_cryospin.widgets.kit.particle_tiles import ParticleTiles
 from napari_cryospin.widgets.kit.parts import button
 
 GALLERY_COLUMNS, GALLERY_ROWS = 4, 3
@@ -40,8 +41,8 @@ def row_number(row: int) -> str:
     return str(row + 1)
 
 
-class Mosaic(QWidget):
-    """Widget that draws images in a grid.
+class Mosaic(ParticleTiles):
+    """Widget that draws images in a grid of a fixed number of rows and columns.
 
     Parameters
     ----------
@@ -49,14 +50,10 @@ class Mosaic(QWidget):
         Returns the text beneath an image, by the row of the input.
     """
 
-    clicked = Signal(int)  # row of the input
-
     def __init__(self, caption: Callable[[int], str] = row_number) -> None:
         super().__init__()
         self.caption = caption
-        self.rows: NDArray[np.int64] = np.zeros(0, np.int64)
         self.pictures: list[QImage] = []
-        self.chosen = -1
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
@@ -91,7 +88,6 @@ class Mosaic(QWidget):
         return QRectF(column * self.side, row * self.side, size, size)
 
     def number_at(self, point: QPoint | QPointF) -> int | None:
-        """Return the number of the image at a point; None: there is none."""
         point = QPointF(point)
         return next((number for number in range(len(self.pictures)) if self.place(number).contains(point)), None)
 
@@ -118,19 +114,8 @@ class Mosaic(QWidget):
         painter.setPen(QColor(255, 255, 255))
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
 
-    def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        number = None if event is None else self.number_at(event.pos())
-        if number is not None:
-            self.clicked.emit(int(self.rows[number]))
-
-    def event(self, event: QEvent | None) -> bool:
-        if isinstance(event, QHelpEvent):
-            number = self.number_at(event.pos())
-            if number is not None:
-                text = f"particle {self.caption(int(self.rows[number]))}: click to look at it"
-                QToolTip.showText(event.globalPos(), text, self)
-                return True
-        return super().event(event)
+    def tip_of(self, row: int) -> str:
+        return f"particle {self.caption(row)}: click to look at it"
 
 
 def picture_of(image: NDArray[np.float32]) -> QImage:

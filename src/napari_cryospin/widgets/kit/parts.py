@@ -30,6 +30,11 @@ class TintedLabel(QLabel):
         self.colour, self.bold = colour, bold
         self._apply()
 
+    def show_text(self, text: str, colour: str = "", bold: bool = False) -> None:
+        """Show another text, in a colour; empty: the theme's."""
+        self.setText(text)
+        self.tint(colour, bold)
+
     def changeEvent(self, event: QEvent | None) -> None:
         super().changeEvent(event)
         if event is not None and event.type() == QEvent.Type.StyleChange:

@@ -77,8 +77,7 @@ class CardView(QWidget):
         self.invert.setText("Undo the inversion" if inverted else "Invert the contrast")
         self.invert.setVisible(black or inverted)
         text, colour = verdict_of(card, black)
-        self.verdict.setText(text)
-        tint(self.verdict, colour, bold=True)
+        self.verdict.show_text(text, colour, bold=True)
         self.problems.setText(in_window(card.problems))
         self.problems.setToolTip(self.problems.text())  # A long name without blanks cannot wrap.
         self.problems.setVisible(bool(card.problems))

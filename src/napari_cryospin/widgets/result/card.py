@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_cryospin.views.summary import RunSummary, SummaryRow
-from napari_cryospin.widgets.kit.parts import GOOD, WARNING, TintedLabel, heading_label, text_label, tint
+from napari_cryospin.widgets.kit.parts import GOOD, WARNING, TintedLabel, heading_label, text_label
 from napari_cryospin.widgets.kit.picture_label import PictureLabel
 
 CARD_PICTURE = 150  # px
@@ -48,8 +48,7 @@ class ResultCard(QWidget):
         self.summary = summary
         self.picture.show_picture(summary.picture)
         self.name.setText(summary.name)
-        self.verdict.setText(f"Verdict: {summary.verdict}")
-        tint(self.verdict, TONE_COLOURS[summary.tone])
+        self.verdict.show_text(f"Verdict: {summary.verdict}", TONE_COLOURS[summary.tone])
         while self.form.rowCount():
             self.form.removeRow(0)
         for row in summary.rows:

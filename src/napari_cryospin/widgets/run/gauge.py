@@ -7,7 +7,7 @@ from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_cryospin.views.readiness import Condition, Readiness
-from napari_cryospin.widgets.kit.parts import GOOD, WARNING, heading_label, text_label, tint
+from napari_cryospin.widgets.kit.parts import GOOD, WARNING, heading_label, text_label
 from napari_cryospin.widgets.kit.plots import QUIET
 
 GAUGE_HEIGHT = 14  # px
@@ -74,8 +74,7 @@ class ConditionRow(QWidget):
     def show_condition(self, condition: Condition) -> None:
         """Show a condition."""
         mark = CONDITION_MARKS[condition.met] if condition.needed or condition.met else "–"
-        self.name.setText(f"{mark} {condition.name}")
-        tint(self.name, GOOD if condition.met else "")
+        self.name.show_text(f"{mark} {condition.name}", GOOD if condition.met else "")
         self.told.setText(condition.told)
         self.gauge.show_condition(condition)
         self.setToolTip(condition.about)

@@ -105,8 +105,7 @@ class RunState(QWidget):
             self.note.setText("" if folder is None else read_note(folder))
             self.rows["particles"].setText("" if folder is None else particles_of(folder))
         self.setVisible(folder is not None)
-        self.title.setText(STANDINGS[standing])
-        tint(self.title, STANDING_COLOURS.get(standing, ""), bold=True)
+        self.title.show_text(STANDINGS[standing], STANDING_COLOURS.get(standing, ""), bold=True)
         self.where.setText("" if folder is None else str(folder))
         if status is None:
             return

@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QVBoxLayout
 
 from napari_cryospin.runs.messages import Event, Status
-from napari_cryospin.widgets.kit.parts import GOOD, button, text_label, tint
+from napari_cryospin.widgets.kit.parts import GOOD, button, text_label
 from napari_cryospin.widgets.run.state import Standing
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ class SwitchBox(QFrame):
         if style != self.button.styleSheet():  # Qt would paint the window for an equal style too.
             self.button.setStyleSheet(style)
         text, colour = (LOOK_FIRST, GOOD) if standing == "waiting" else _advice(status, switched, standing)
-        self.advice.setText(text)
-        tint(self.advice, colour)
+        self.advice.show_text(text, colour)
 
     def show_run(self, control: RunControl) -> None:
         """Show how the watched run stands."""

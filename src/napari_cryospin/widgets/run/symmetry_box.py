@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QMessageBox, QWidget
 
 from napari_cryospin.runs.messages import Status
 from napari_cryospin.symmetry_names import GROUP_NAMES, IS_SOUGHT, LOOKS_SYMMETRIC, canonical_name
-from napari_cryospin.widgets.kit.parts import GOOD, button, text_label, tint
+from napari_cryospin.widgets.kit.parts import GOOD, button, text_label
 
 IMPOSE_TIP = "Turn map and poses to RELION's axes of this point group, and average the map over it from now on"
 RELAX_TIP = "Let the map be without symmetry, also where one is still looked for; it stays where it is"
@@ -70,8 +70,8 @@ class SymmetryBox(QWidget):
         self.told = f"Its map {looks_like}." if looks_like.startswith("looks ") else ""
         self.possible = possible and not requested
         waiting = "change requested..." if requested else looks_like
-        self.text.setText(f"Symmetry {self.current}" + (f": {waiting}" if waiting else ""))
-        tint(self.text, GOOD if looks_like.startswith(LOOKS_SYMMETRIC) and not requested else "")
+        text = f"Symmetry {self.current}" + (f": {waiting}" if waiting else "")
+        self.text.show_text(text, GOOD if looks_like.startswith(LOOKS_SYMMETRIC) and not requested else "")
         for part in (self.group, self.impose):
             part.setVisible(possible)
         self.relax.setVisible(possible and (self.current != "C1" or bool(self.sought)))

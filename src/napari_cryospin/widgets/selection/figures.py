@@ -78,7 +78,7 @@ def read_figures(view: RunView) -> ParticleFigures:
         No epoch of the run has ended, or a file cannot be read.
     """
     results = open_results(view.folder)
-    errors = None if view.truth is None else pose_errors(view.folder, results.record, view.truth, view.symmetry)
+    errors = None if view.truth is None else pose_errors(view.folder, results.record, view.truth)
     return ParticleFigures(view, results, errors)
 
 

@@ -19,7 +19,7 @@ from napari_cryospin.widgets.kit.colours import theme_of
 from napari_cryospin.widgets.kit.lasso import inside
 from napari_cryospin.widgets.kit.line_label import LineLabel
 from napari_cryospin.widgets.kit.option_names import with_fields
-from napari_cryospin.widgets.kit.parts import ERROR, WARNING, button, tint
+from napari_cryospin.widgets.kit.parts import ERROR, WARNING, button
 from napari_cryospin.widgets.kit.selection_plot import SelectionPlot
 from napari_cryospin.widgets.kit.torch_threads import compute_alone
 from napari_cryospin.widgets.kit.two_parts import TwoParts
@@ -162,7 +162,7 @@ class SelectionPanel(Panel):
 
     def _reading_failed(self, error: Exception) -> None:
         self._asked = None
-        self._say(with_fields(error), WARNING)
+        self.message.show_text(with_fields(error), WARNING)
 
     def _draw(self, _: object = None) -> None:
         figures = self.figures
@@ -196,7 +196,7 @@ class SelectionPanel(Panel):
         try:
             positions = Selection(expression=text).positions(self.figures.results)
         except ValueError as error:
-            self._say(str(error), ERROR)
+            self.message.show_text(str(error), ERROR)
             return
         self.session.selection.select(self.figures.rows[positions], text)
         self._show_selection()
@@ -225,17 +225,13 @@ class SelectionPanel(Panel):
             return
         self._mark()
         told = f"{len(selection):,} of {len(figures.rows):,} selected: {selection.origin}"
-        self._say(told if len(selection) else f"{len(figures.rows):,} particles, none selected")
+        self.message.show_text(told if len(selection) else f"{len(figures.rows):,} particles, none selected")
 
     def _mark(self) -> None:
         figures, selection = self.figures, self.session.selection
         if figures is not None and len(self.plot.x) == len(figures.rows):
             every = np.arange(len(figures.rows))
             self.plot.set_chosen(np.flatnonzero(selection.among(figures.rows)) if len(selection) else every)
-
-    def _say(self, text: str, colour: str = "") -> None:
-        self.message.setText(text)
-        tint(self.message, colour)
 
     # What is done with them
 
@@ -249,7 +245,7 @@ class SelectionPanel(Panel):
         self._cancelled.set()
         self._cancelled = cancelled = threading.Event()
         self.reconstruct.setEnabled(False)
-        self._say(f"reconstructing {len(chosen):,} particles …")
+        self.message.show_text(f"reconstructing {len(chosen):,} particles …")
 
         def compute() -> tuple[threading.Event, RunMap]:
             compute_alone(busy)
@@ -262,12 +258,12 @@ class SelectionPanel(Panel):
         if cancelled is self._cancelled and not cancelled.is_set():
             ghosts_of(self.viewer).show(GhostMap(SELECTED_MAP, made.density, made.pixel_size))
             self._show_selection()
-            self._say(f"shown: the map {made.note}")
+            self.message.show_text(f"shown: the map {made.note}")
 
     def _making_failed(self, error: Exception) -> None:
         if not isinstance(error, CancelledError):
             self._show_selection()
-            self._say(with_fields(error), ERROR)
+            self.message.show_text(with_fields(error), ERROR)
 
     def _export(self) -> None:
         reveal(self.viewer, "Export")
