@@ -216,6 +216,6 @@ def test_a_reference_with_its_axes_elsewhere_is_refused(tilt, said, make_phantom
     if tilt:
         with pytest.raises(ValueError, match=said) as refused:
             start()
-        assert "--group D3 --aligned" in str(refused.value)
+        assert "with the command `napari-cryospin symmetry`" in str(refused.value)
     else:
         assert [said in note for note in start() if "symmetry D3" in note] == ([True] if said else [])

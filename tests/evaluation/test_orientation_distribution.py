@@ -19,24 +19,24 @@ def rotations(rot, tilt) -> np.ndarray:
 
 def test_even_views_are_as_good_as_can_be():
     found = orientation_distribution(Rotation.random(20_000, random_state=0).as_matrix(), SHELL)
-    assert found.efficiency > 0.99
+    assert found.compensation > 0.99
     assert found.sampled == 1
     assert found.counts.sum() == 20_000
     assert found.table["against_even"].mean() == pytest.approx(1)
 
 
-def test_side_views_have_the_published_efficiency():
+def test_side_views_have_the_published_compensation():
     """Views evenly about the equator: sampling goes as 1 / sin(theta), its harmonic mean is 8 / pi^2 of its mean."""
     even = rotations(np.linspace(0, 360, 40_000, endpoint=False), 90.0)
     found = orientation_distribution(even, SHELL)
-    assert found.efficiency == pytest.approx(8 / np.pi**2, abs=0.03)
+    assert found.compensation == pytest.approx(8 / np.pi**2, abs=0.03)
     assert found.sampled == 1
 
 
 def test_one_view_samples_one_slice():
     found = orientation_distribution(rotations(np.zeros(500), 0.0), SHELL)
     assert found.sampled == pytest.approx(0.5 / SHELL, abs=0.002)
-    assert found.efficiency < 0.01
+    assert found.compensation < 0.01
     assert found.counts.max() == 500
 
 
@@ -46,7 +46,7 @@ def test_views_about_an_axis_leave_a_cone_unsampled():
     tilt = np.degrees(np.arccos(rng.uniform(np.cos(np.radians(30)), 1, 20_000)))
     found = orientation_distribution(rotations(rng.uniform(0, 360, 20_000), tilt), SHELL)
     assert found.sampled == pytest.approx(0.5, abs=0.03)
-    assert found.efficiency < 0.05
+    assert found.compensation < 0.05
 
 
 def test_sampling_does_not_depend_on_the_chunks_or_the_side(monkeypatch):
@@ -54,9 +54,9 @@ def test_sampling_does_not_depend_on_the_chunks_or_the_side(monkeypatch):
     whole = orientation_distribution(many, SHELL)
     monkeypatch.setattr("napari_cryospin.evaluation.orientation_distribution.DIRECTIONS_AT_A_TIME", 70)
     parts = orientation_distribution(many, SHELL)
-    assert (parts.efficiency, parts.sampled) == (whole.efficiency, whole.sampled)
+    assert (parts.compensation, parts.sampled) == (whole.compensation, whole.sampled)
     behind = many * np.array([1, -1, -1])[:, None]  # the opposite view directions
-    assert orientation_distribution(behind, SHELL).efficiency == pytest.approx(whole.efficiency)
+    assert orientation_distribution(behind, SHELL).compensation == pytest.approx(whole.compensation)
 
 
 def test_precision_is_the_median_of_a_cell():

@@ -119,7 +119,10 @@ def sampled_directions(results: Results) -> OrientationDistribution:
 
 
 def figures(results: Results, directions: OrientationDistribution) -> dict[str, Any]:
-    """Return the content of postprocess.json: plain numbers and notes, and None for a number that is not known."""
+    """Return the content of postprocess.json: plain numbers and notes, and None for a number that is not known.
+
+    Its `efficiency` is SCF*.
+    """
     known = np.isfinite(results.resolution)
     precision = directions.precision[np.isfinite(directions.precision)]
     belongs = results.particles.belongs
@@ -130,7 +133,7 @@ def figures(results: Results, directions: OrientationDistribution) -> dict[str, 
         "b_factor": results.b_factor if results.sharpened_map is not None else None,
         "pixel_size_angstrom": results.pixel_size,
         "shells": results.band,
-        "efficiency": directions.efficiency,
+        "efficiency": directions.compensation,
         "fourier_space_sampled": directions.sampled,
         "sampled_at_angstrom": len(results.map) * results.pixel_size / directions.shell,
         "precision_degrees": float(np.median(precision)) if len(precision) else None,

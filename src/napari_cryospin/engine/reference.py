@@ -126,8 +126,8 @@ def _axes_judged(fit: Fit[Volume], density: Tensor, name: str) -> str:
     if best is None:
         return f"{found}; it is averaged over the group nevertheless"
     told = f"{found}, and about others with {best.score:.2f}"
-    turn = f"napari-cryospin symmetry {name} --group {group} --aligned turned.mrc"
-    raise ValueError(f"{told}; expected RELION's axes, through the middle of the box: turn the map ({turn})")
+    expected = "expected RELION's axes, through the middle of the box"
+    raise ValueError(f"{told}; {expected}: turn the map with the command `napari-cryospin symmetry`")
 
 
 def signal_scale(fit: Fit[Volume]) -> float:

@@ -18,13 +18,13 @@ Array = NDArray[np.float64]
 
 CLOSE = 10.0
 """Largest angle between a particle's turn and the common one, degrees."""
-LEAST_SHARE = 0.01
+LEAST_TURNED = 0.01
 """Smallest share of the particles that makes a turn a common one; chance brings 0.03 % as close to a given turn."""
 LEAST_PARTICLES = 10
 MOST_TURNS = 59
 """Largest number of turns: those of the largest point group, I, but the identity."""
 SAME_ANGLE = 4.0
-_PROPOSALS, _VOTERS = 200, 2000
+_PROPOSING, _VOTING = 200, 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ def find_common_turns(rotations: ArrayLike, known: ArrayLike, alike: ArrayLike) 
     first, second = np.asarray(known, dtype=np.float64), np.asarray(rotations, dtype=np.float64)
     turns_of_all = first.transpose(0, 2, 1) @ second  # A_2 = A_1 @ S
     left = ~np.asarray(alike, dtype=bool)
-    least = max(LEAST_PARTICLES, LEAST_SHARE * len(first))
+    least = max(LEAST_PARTICLES, LEAST_TURNED * len(first))
     turns: list[Array] = []
     explained = np.zeros(len(first), dtype=bool)
     rng = np.random.default_rng(0)
@@ -82,7 +82,7 @@ def find_common_turns(rotations: ArrayLike, known: ArrayLike, alike: ArrayLike) 
 
 def _most_common(turns: Array) -> Array:
     """Return the turn that has the most others close to it: the mean of these."""
-    proposals, voters = turns[:_PROPOSALS], turns[-_VOTERS:]
+    proposals, voters = turns[:_PROPOSING], turns[-_VOTING:]
     trace = proposals.reshape(-1, 9) @ voters.reshape(-1, 9).T
     close = trace >= 1 + 2 * np.cos(np.radians(CLOSE))
     turn = proposals[close.sum(-1).argmax()]

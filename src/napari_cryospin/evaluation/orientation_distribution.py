@@ -24,7 +24,7 @@ DIRECTIONS_AT_A_TIME = 10_000
 class OrientationDistribution:
     """View directions of a particle set, and their sampling of a shell of Fourier space."""
 
-    efficiency: float
+    compensation: float
     """0..1, SCF*: this share of the particles, evenly spread, would sample the shell as well. 1 is an even
     distribution; rare or missing directions make it smaller."""
     sampled: float
@@ -56,7 +56,7 @@ def orientation_distribution(
     """Describe the distribution of the particles' view directions.
 
     The sampling of a point in Fourier space is the number of slices that pass within half a Fourier pixel of it. The
-    efficiency is the sampling compensation factor, the harmonic mean of the sampling over a shell against its mean,
+    compensation is the sampling compensation factor, the harmonic mean of the sampling over a shell against its mean,
     in the form SCF* that stays above 0 where some points are not sampled at all: Baldwin & Lyumkis 2020 and 2021
     (Prog. Biophys. Mol. Biol. 150, 160-183 and 160, 53-65). With `q` the share of points not sampled, `m` the mean
     sampling and `SCF` taken over the points that are, `1 / SCF* = 1 / SCF + m q / (2 (1 - q))`.
@@ -76,13 +76,13 @@ def orientation_distribution(
     sampling = _sampling(directions, shell)
     seen = sampling > 0
     missing, mean = 1 - seen.mean(), sampling.mean()
-    compensation = 1 / (np.mean(1 / sampling[seen]) * mean) if seen.any() else 0.0
-    efficiency = compensation / (1 + compensation * mean * missing / (2 * (1 - missing))) if seen.any() else 0.0
+    of_seen = 1 / (np.mean(1 / sampling[seen]) * mean) if seen.any() else 0.0
+    compensation = of_seen / (1 + of_seen * mean * missing / (2 * (1 - missing))) if seen.any() else 0.0
     x, y, z = directions.T
     cell = healpix.ang2pix(CELLS, np.arccos(z.clip(-1, 1)), np.arctan2(y, x) % (2 * np.pi))
     cells = healpix.nside2npix(CELLS)
     return OrientationDistribution(
-        efficiency=float(min(efficiency, 1.0)),
+        compensation=float(min(compensation, 1.0)),
         sampled=float(seen.mean()),
         shell=float(shell),
         counts=np.bincount(cell, minlength=cells),

@@ -99,7 +99,7 @@ def orientations_at(
         rows=members.rows,
         directions=np.ascontiguousarray(members.rotations[:, 2]),
         counts=direction_counts(members.rotations, nside),
-        compensation=judged.efficiency,
+        compensation=judged.compensation,
         sampled=judged.sampled,
         angstrom=box * pixel_size / shell,
     )

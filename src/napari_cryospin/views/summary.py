@@ -148,10 +148,10 @@ def bias_of(results: Results) -> OrientationBias:
     spread = orientation_distribution(copies, min(box / 2, box * results.pixel_size / resolution))
     efficiency = orientation_efficiency(copies)
     if len(results.half_maps) < 2:
-        return OrientationBias(compensation=spread.efficiency, efficiency=efficiency)
+        return OrientationBias(compensation=spread.compensation, efficiency=efficiency)
     first, second = results.half_maps
     ratio = conical_fsc(first, second, results.mask, results.band).area_ratio
-    return OrientationBias(compensation=spread.efficiency, efficiency=efficiency, area_ratio=ratio)
+    return OrientationBias(compensation=spread.compensation, efficiency=efficiency, area_ratio=ratio)
 
 
 # Rows
