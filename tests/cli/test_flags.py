@@ -59,6 +59,9 @@ def test_stacks_that_the_card_does_not_name_are_listed_in_a_file(stack, moved, t
     assert "30 of 30 stacks missing (--data-dir): all beneath Extract: 0.mrcs, 1.mrcs" in said
     assert "9.mrcs and 20 more\n" in said
     assert "--missing FILE lists all missing stacks in a file" in said
+    before = stack.read_bytes()
+    assert "expected '.txt'" in shown(["inspect", stack, "--missing", stack], capsys)
+    assert stack.read_bytes() == before
     said = shown(["inspect", stack, "--missing", tmp_path / "missing.txt"], capsys)
     assert f"wrote {tmp_path / 'missing.txt'}: 30 missing stacks" in said
     assert (tmp_path / "missing.txt").read_text().split() == [f"Extract/{number}.mrcs" for number in range(moved)]

@@ -60,3 +60,22 @@ def test_a_map_of_a_run_is_looked_at(tmp_path, capsys):
 def test_a_run_without_a_map_says_so(run, capsys):
     assert main(["symmetry", str(run.path)]) == 2
     assert "no map in this run yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("aligned", "difference", "said"),
+    [
+        ("c3.mrc", None, "the input c3.mrc is there"),
+        ("../{folder}/c3.mrc", None, "the input c3.mrc is there"),
+        ("particles.star", None, "expected '.mrc'"),
+        ("out.mrc", "./out.mrc", "both maps are to be written there"),
+    ],
+)
+def test_nothing_is_written_over(aligned, difference, said, c3_map, tmp_path, capsys):
+    own = tmp_path / "c3.mrc"
+    own.write_bytes(c3_map.read_bytes())
+    options = ["--aligned", str(tmp_path / aligned.format(folder=tmp_path.name))]
+    options += [] if difference is None else ["--difference", f"{tmp_path}/{difference}"]
+    assert main(["symmetry", str(own), "--group", "C3", *options]) == 2
+    assert said in capsys.readouterr().err
+    assert own.read_bytes() == c3_map.read_bytes()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_cryospin.runs import folder as folder_module
 from napari_cryospin.runs.folder import RunFolder
 from napari_cryospin.runs.messages import Command, Event, Status
 from napari_cryospin.runs.snapshot import Snapshot
@@ -62,6 +63,18 @@ def test_the_folder_of_another_run_is_refused(run, tmp_path):
     with pytest.raises(FileExistsError, match="holds other files"):
         RunFolder.create(tmp_path, RunInput(particles=Path("other.star")), SETTINGS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "run"]
+
+
+def test_a_folder_that_could_not_be_filled_is_not_in_the_way(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder_module, "_write_text", full)
+        with pytest.raises(OSError, match="No space left"):
+            RunFolder.create(tmp_path / "run", RunInput(particles=Path("particles.star")), SETTINGS)
+    assert not (tmp_path / "run").exists()
+    RunFolder.create(tmp_path / "run", RunInput(particles=Path("particles.star")), SETTINGS)
 
 
 def test_a_run_that_failed_at_its_start_may_be_replaced(run):

@@ -35,8 +35,10 @@ def inspect_command(
     options
         Files and values beside the particle file.
     missing
-        File to which the names of all missing stacks are written, one a line.
+        Text file (.txt) to which the names of all missing stacks are written, one a line.
     """
+    if missing is not None and (missing.suffix.lower() != ".txt" or not missing.name):
+        raise ValueError(f"{missing}: found a name with {missing.suffix!r} at its end, expected '.txt'")
     card, opened = judge_input(RunInput(particles=particles, **vars(options)), settings)
     print_line(card.text(with_flags))
     _list_missing(missing_stacks(opened), missing)

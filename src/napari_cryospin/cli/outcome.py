@@ -8,6 +8,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from napari_cryospin.cli.console import print_line
+from napari_cryospin.runs.places import check_place
 from napari_cryospin.views.figures import save_figure
 from napari_cryospin.views.run_view import RunView
 
@@ -62,6 +63,8 @@ def posterior_command(
         Path of the files without suffix. Default: posterior_PARTICLE in the run's results/.
     """
     view = RunView(run, truth)
+    if out is not None:
+        check_place(out, ())
     for path in write_posterior(view, particle - 1, out or view.folder.results_path / f"posterior_{particle}"):
         print_line(f"wrote {path}")
     return 0

@@ -8,6 +8,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from napari_cryospin.cli.console import print_line
+from napari_cryospin.runs.places import check_place, real_path
 from napari_cryospin.views.symmetry import ComparedMap
 
 SHOWN_GROUPS = 8
@@ -36,6 +37,7 @@ def symmetry_command(
     difference
         Write what of that map is not symmetric (.mrc).
     """
+    _check_outputs(source, aligned, difference)
     compared = ComparedMap.read(source)
     report = compared.report(group, resolution)
     chosen = next(iter(report.candidates), None) if group else report.best
@@ -52,3 +54,14 @@ def symmetry_command(
         write(path, chosen)
         print_line(f"wrote {path}")
     return 0
+
+
+def _check_outputs(source: Path, aligned: Path | None, difference: Path | None) -> None:
+    """Refuse to write a map over what is read, over a file that is no map, or over the other map."""
+    outputs = [path for path in (aligned, difference) if path is not None]
+    for path in outputs:
+        if path.suffix.lower() != ".mrc":
+            raise ValueError(f"{path}: found a name with {path.suffix!r} at its end, expected '.mrc'")
+        check_place(path, [source])
+    if len(outputs) == 2 and real_path(outputs[0]) == real_path(outputs[1]):
+        raise ValueError(f"{outputs[0]}: both maps are to be written there; expected a file for each")

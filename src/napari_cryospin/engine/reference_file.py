@@ -59,6 +59,10 @@ def _check(path: Path, density: NDArray[Any], pixel_size: float, particles: Part
         expected = f"expected at least the diameter of the particles' mask, {diameter:.0f} A; is the pixel size right?"
         raise ValueError(Advice(f"{found}; {expected} Else pad the map, or make the mask smaller", "mask_radius"))
     resolution = settings.start.reference_resolution
+    if 2 * pixel_size > resolution:
+        found = f"{path}: pixels of {pixel_size:.4g} A hold no detail below {2 * pixel_size:.4g} A"
+        expected = f"expected at most {resolution / 2:.4g} A for a map that is low-passed to {resolution:g} A"
+        raise ValueError(Advice(f"{found}; {expected}: is the pixel size right?", "reference_resolution"))
     if extent / resolution < FEWEST_SHELLS:
         found = f"{path}: low-passed to {resolution:g} A, nothing is left of the map in a box of {extent:.0f} A"
         raise ValueError(Advice(f"{found}; expected at most {extent / FEWEST_SHELLS:.0f} A", "reference_resolution"))

@@ -274,6 +274,9 @@ def evaluate_results(
         known = open_same_images(truth, found, data_dir=data_dir)
         poses = compare_poses(found, known, symmetry)
     if reference is not None:
-        comparison = compare_maps(*read_map(results / "map.mrc"), *read_map(reference), poses)
+        truth_map, truth_pixel_size = read_map(reference)
+        if not truth_pixel_size > 0:
+            raise ValueError(f"{reference}: the header states no pixel size; expected one above 0")
+        comparison = compare_maps(*read_map(results / "map.mrc"), truth_map, truth_pixel_size, poses)
     rotations, shifts = poses or (None, None)
     return TruthReport(rotations=rotations, shifts=shifts, map=comparison, symmetry=symmetry)

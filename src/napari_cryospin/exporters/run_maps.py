@@ -85,6 +85,8 @@ def read_run_maps(folder: RunFolder, options: ExportOptions) -> RunMaps:
             f"{folder.path}: no results yet (the run is {state}); they are written when it ends or is stopped"
         )
     found = {name: read_map(results / f"{name}.mrc") for name in RESULT_MAPS if (results / f"{name}.mrc").is_file()}
+    if "map" not in found:
+        raise FileNotFoundError(f"{results / 'map.mrc'}: no such file; the results of the run are not whole")
     maps, pixel_size = {name: density for name, (density, _) in found.items()}, found["map"][1]
     figures: dict[str, Any] = json.loads((results / FIGURES).read_text())
     if options.b_factor is not None or options.low_pass is not None:

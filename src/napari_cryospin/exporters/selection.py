@@ -103,6 +103,10 @@ class Selection:
         return rows
 
 
+MOST_DIGITS = 12
+"""Largest number of digits of a row: more particles than any stack has."""
+
+
 def read_rows(path: Path) -> NDArray[np.int64]:
     """Read rows of the input from a text file with their numbers from 1, one in each line.
 
@@ -120,7 +124,7 @@ def read_rows(path: Path) -> NDArray[np.int64]:
     """
     lines = [line.strip() for line in check_is_file(path).read_text().splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
-    bad = next((line for line in lines if not line.isdecimal() or int(line) < 1), None)
+    bad = next((line for line in lines if not line.isdecimal() or len(line) > MOST_DIGITS or int(line) < 1), None)
     if bad is not None:
         raise ValueError(f"{path}: found {shortened(bad)!r}, expected a row of the input, counted from 1, in each line")
     if not lines:

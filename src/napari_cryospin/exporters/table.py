@@ -23,6 +23,7 @@ from napari_cryospin.exporters.options import (
 from napari_cryospin.exporters.run_results import RunResults, open_results
 from napari_cryospin.exporters.selection import Selection
 from napari_cryospin.runs.folder import RunFolder
+from napari_cryospin.runs.places import check_place
 
 ExportFunction: TypeAlias = Callable[[Any, Path, ExportOptions, Progress], Exported]
 """Function that is called with what is exported (see `Exporter.of`), the place to write to, options and progress."""
@@ -220,12 +221,8 @@ def _check_place(exporter: Exporter, folder: RunFolder, out: Path) -> None:
     if not exporter.suffix and out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; expected a folder to write to")
     source = folder.source
-    for path in (source.particles, *source.passthrough, source.ctf, source.poses):
-        if path is not None and out.absolute() in (path.absolute(), path.absolute().parent):
-            raise ValueError(f"{out}: the run's input {path.name} is there; choose another place to write to")
-    place, own = (out.parent if exporter.suffix else out).resolve(), folder.path.resolve()
-    if place == own or own / "results" in (place, *place.parents):
-        raise ValueError(f"{out}: the run's own files are in {place}; choose another place to write to")
+    inputs = [path for path in (source.particles, *source.passthrough, source.ctf, source.poses) if path is not None]
+    check_place(out, inputs, folder=not exporter.suffix)
 
 
 @contextlib.contextmanager

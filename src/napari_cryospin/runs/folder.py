@@ -104,17 +104,12 @@ class RunFolder:
             raise FileExistsError(
                 f"{path.absolute()}: holds other files; expected a new or an empty folder for the run"
             )
-        for name in ("snapshots", "checkpoints", "history", "commands/done", "results"):
-            (path / name).mkdir(parents=True, exist_ok=True)
-        for name in (PARTICLES_MARK, LEFT_OUT_FILE):
-            (path / name).unlink(missing_ok=True)
-        forget_references(path)
-        for name in ("events.jsonl", "metrics.jsonl", "log.txt"):
-            (path / name).write_text("")
-        start = dataclasses.replace(settings.start, reference=_paths_text(settings.start.reference_paths))
-        _write_text(path / "settings.json", dataclasses.replace(settings, start=start).to_json())
-        _write_text(path / "status.json", Status(state="starting", epochs=settings.schedule.epochs).to_json())
-        _write_text(path / "input.json", source.to_json())  # A folder counts as a run from this file on, so it is last.
+        try:
+            _fill_new_folder(path, source, settings)
+        except OSError:  # Such as a full disk: what is half made would be in the way of the next attempt.
+            if not (path / "input.json").is_file():
+                shutil.rmtree(path, ignore_errors=True)
+            raise
         return cls(path)
 
     def discard(self) -> None:
@@ -386,6 +381,20 @@ class RunFolder:
         later += [path for number, path in self.history_paths().items() if number > epoch]
         for path in later:
             path.unlink()
+
+
+def _fill_new_folder(path: Path, source: RunInput, settings: Settings) -> None:
+    for name in ("snapshots", "checkpoints", "history", "commands/done", "results"):
+        (path / name).mkdir(parents=True, exist_ok=True)
+    for name in (PARTICLES_MARK, LEFT_OUT_FILE):
+        (path / name).unlink(missing_ok=True)
+    forget_references(path)
+    for name in ("events.jsonl", "metrics.jsonl", "log.txt"):
+        (path / name).write_text("")
+    start = dataclasses.replace(settings.start, reference=_paths_text(settings.start.reference_paths))
+    _write_text(path / "settings.json", dataclasses.replace(settings, start=start).to_json())
+    _write_text(path / "status.json", Status(state="starting", epochs=settings.schedule.epochs).to_json())
+    _write_text(path / "input.json", source.to_json())  # A folder counts as a run from this file on, so it is last.
 
 
 def _refuse_another_run(run: RunFolder) -> None:
