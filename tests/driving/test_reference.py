@@ -67,6 +67,10 @@ BAD = {
     "has no pixel size": (without_pixel_size, "header says no pixel size; expected one"),
     "is no cube": (lambda path, density: write_map(path, density[2:], PIXEL_SIZE), r"\(14, 16, 16\).* expected a cube"),
     "is small": (small, r"8 px at 6 A, 48 A wide; expected at least the diameter of the particles' mask, 88 A"),
+    "is coarse": (
+        lambda path, density: write_map(path, density, 10 * PIXEL_SIZE),
+        "pixels of 60 A hold no detail below 120 A; expected at most 12 A for a map that is low-passed to 24 A",
+    ),
     "holds no numbers": (lambda path, density: write_map(path, np.log(density - 1), PIXEL_SIZE), "no numbers"),
     "is flat": (lambda path, density: write_map(path, 0 * density + 3, PIXEL_SIZE), "every value is 3; expected a map"),
     "is a text": (

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -115,6 +116,16 @@ def test_a_folder_of_results_is_compared_as_a_whole(truth, flipped, tmp_path):
     assert report.map.at_nyquist_share(0.5) > 0.98  # two interpolations
     assert report.numbers["hand_flipped"] == flipped
     assert "rotation error median degrees" in report.text()
+
+
+def test_a_true_map_without_a_pixel_size_is_named(truth, tmp_path):
+    density, pixel_size = read_map(SAMPLE_MAP)
+    write_map(tmp_path / "map.mrc", density, pixel_size)
+    write_map(tmp_path / "bare.mrc", density, pixel_size)
+    with mrcfile.open(tmp_path / "bare.mrc", "r+") as mrc:
+        mrc.voxel_size = 0.0
+    with pytest.raises(ValueError, match=r"bare\.mrc: the header states no pixel size"):
+        evaluate_results(tmp_path, None, tmp_path / "bare.mrc")
 
 
 def test_the_truth_may_lie_elsewhere(truth, tmp_path):

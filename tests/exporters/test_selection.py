@@ -138,6 +138,9 @@ def test_rows(results, tmp_path):
     assert results.record.rows[Selection(rows=np.array([11, 1])).positions(results)].tolist() == [1, 11]
     with pytest.raises(ValueError, match="row 5 of the input is not one that the run uses"):
         Selection(rows=[4]).positions(results)
+    path.write_text("1\n" + 30 * "9")
+    with pytest.raises(ValueError, match=r"rows.txt: found '9+', expected a row of the input"):
+        Selection(rows=path).positions(results)
     path.write_text("1\n0\n")
     with pytest.raises(ValueError, match=r"rows.txt: found '0', expected a row of the input, counted from 1"):
         Selection(rows=path).positions(results)
