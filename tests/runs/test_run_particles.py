@@ -1,11 +1,13 @@
 """A run knows its particles again, and no others."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
 from napari_cryospin.io.open import open_particles
+from napari_cryospin.particles import CtfParameters
 from napari_cryospin.runs.folder import PARTICLES_MARK, RunFolder
 from napari_cryospin.runs.run_particles import open_run_particles, remember
 from napari_cryospin.runs.source import RunInput
@@ -44,3 +46,22 @@ def test_other_particles_are_refused(run, tmp_path):
     (run.path / PARTICLES_MARK).write_text("{}")
     with pytest.raises(ValueError, match=r"particles.json: not written by a run, or damaged"):
         remember(run, open_particles(tmp_path / "a.mrcs", pixel_size=2.0))
+
+
+def test_other_optics_are_refused_unless_the_run_is_of_a_version_that_knew_none(run):
+    particles = open_run_particles(run)
+    values = (15000, 14000, 0, 300, 2.7, 0.1, 0, 1, 0)
+    names = [field.name for field in dataclasses.fields(CtfParameters)]
+    columns = [np.full(len(particles), float(value)) for value in values]
+    ctf = CtfParameters(**dict(zip(names, columns, strict=True)))
+    particles = dataclasses.replace(particles, ctf=ctf)
+    remember(run, particles)
+    others = dataclasses.replace(particles, pixel_sizes=particles.pixel_sizes / 10)
+    nearer = dataclasses.replace(particles, ctf=dataclasses.replace(ctf, voltage=ctf.voltage - 100))
+    for changed in (others, nearer):
+        with pytest.raises(ValueError, match=r"a\.mrcs: found other pixel sizes or CTF values: .* a new run"):
+            remember(run, changed)
+    known = json.loads((run.path / PARTICLES_MARK).read_text())
+    del known["optics"]
+    (run.path / PARTICLES_MARK).write_text(json.dumps(known))
+    remember(run, others)

@@ -97,27 +97,28 @@ def remember(folder: RunFolder, particles: Particles) -> None:
 
 def particle_count(folder: RunFolder) -> int | None:
     """Return the number of particles in the run's input as the run began; None: it has not begun."""
-    return _known(folder)[0] if (folder.path / PARTICLES_MARK).exists() else None
+    return int(_known(folder)["count"]) if (folder.path / PARTICLES_MARK).exists() else None
 
 
-def _known(folder: RunFolder) -> tuple[int, str]:
+def _known(folder: RunFolder) -> dict[str, Any]:
     path = folder.path / PARTICLES_MARK
     try:
         known = json.loads(path.read_text())
-        return int(known["count"]), str(known["images"])
-    except (ValueError, TypeError, KeyError) as error:
+        return {"count": int(known["count"]), "images": str(known["images"]), "optics": known.get("optics")}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path}: not written by a run, or damaged ({error})") from error
 
 
 def _check(folder: RunFolder, particles: Particles) -> None:
     if not (folder.path / PARTICLES_MARK).exists():  # The run has not begun.
         return
-    count, images = _known(folder)
-    now = _mark(particles)
-    if now["count"] != count:
-        found = f"found {now['count']:,} particles, expected {count:,}"
-    elif now["images"] != images:
+    known, now = _known(folder), _mark(particles)
+    if now["count"] != known["count"]:
+        found = f"found {now['count']:,} particles, expected {known['count']:,}"
+    elif now["images"] != known["images"]:
         found = "found other images, or the same in another order"
+    elif known["optics"] not in (None, now["optics"]):  # Runs of earlier versions know no optics.
+        found = "found other pixel sizes or CTF values"
     else:
         return
     raise ValueError(
@@ -127,11 +128,19 @@ def _check(folder: RunFolder, particles: Particles) -> None:
 
 
 def _mark(particles: Particles) -> dict[str, Any]:
-    """Return the number of particles, and a hash of each row's stack and position in it.
+    """Return the number of particles, a hash of each row's stack and position in it, and one of pixel sizes and CTF.
 
     Stacks count by their names without folders, because folders may be moved.
     """
     names = [hashlib.sha256(stack.name.encode()).digest()[:8] for stack in particles.stacks]
     stacks = np.frombuffer(b"".join(names), np.int64)[particles.stack_index]
     rows = np.stack((stacks, particles.slice_index.astype(np.int64)))
-    return {"count": len(particles), "images": hashlib.sha256(rows.tobytes()).hexdigest()}
+    optics = [particles.pixel_sizes]
+    if particles.ctf is not None:
+        optics += [getattr(particles.ctf, field.name) for field in dataclasses.fields(particles.ctf)]
+    digest = hashlib.sha256(np.concatenate([np.asarray(each, np.float32) for each in optics]).tobytes())
+    return {
+        "count": len(particles),
+        "images": hashlib.sha256(rows.tobytes()).hexdigest(),
+        "optics": digest.hexdigest(),
+    }
