@@ -244,9 +244,9 @@ def test_one_that_is_broken_off_or_in_the_wrong_place_changes_nothing(make_run, 
     with pytest.raises(ExportCancelledError):
         export_run(folder, "maps", tmp_path / "out", options=other, progress=late, stop=stop)
     for place, to in ((folder.path / "results", "maps"), (folder.path, "emdb")):
-        with pytest.raises(ValueError, match="the run's own files"):
+        with pytest.raises(ValueError, match="the files of the run"):
             export_run(folder, to, place, options=other)
-    with pytest.raises(ValueError, match="the run's own files"):
+    with pytest.raises(ValueError, match="the files of the run"):
         export_run(folder, "relion", folder.path / "results" / "particles.star")
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
 

@@ -91,8 +91,8 @@ def test_chosen_particles_go_to_relion(open_panel, finished_run, tmp_path, qtbot
     panel.place.setText(str(finished_run.path / "results"))
     panel.export()
     qtbot.waitUntil(lambda: not panel.job.busy, timeout=20000)
-    assert "the run's own files" in told[0]
-    assert "the run's own files" in panel.message.text()
+    assert "the files of the run" in told[0]
+    assert "the files of the run" in panel.message.text()
     assert ERROR in panel.message.styleSheet()
     assert panel.export_button.isEnabled()
 
