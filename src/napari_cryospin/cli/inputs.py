@@ -37,7 +37,7 @@ def inspect_command(
     missing
         Text file (.txt) to which the names of all missing stacks are written, one a line.
     """
-    if missing is not None and (missing.suffix.lower() != ".txt" or not missing.name):
+    if missing is not None and missing.suffix.lower() != ".txt":
         raise ValueError(f"{missing}: found a name with {missing.suffix!r} at its end, expected '.txt'")
     card, opened = judge_input(RunInput(particles=particles, **vars(options)), settings)
     print_line(card.text(with_flags))

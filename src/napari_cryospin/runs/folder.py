@@ -104,10 +104,11 @@ class RunFolder:
             raise FileExistsError(
                 f"{path.absolute()}: holds other files; expected a new or an empty folder for the run"
             )
+        replaced = (path / "input.json").is_file()
         try:
             _fill_new_folder(path, source, settings)
         except OSError:  # Such as a full disk: what is half made would be in the way of the next attempt.
-            if not (path / "input.json").is_file():
+            if not replaced:  # Nothing else was in the folder.
                 shutil.rmtree(path, ignore_errors=True)
             raise
         return cls(path)
